@@ -1,0 +1,99 @@
+"""The architecture weights of a hypernet, by name: what views show and what a derivation reads.
+
+A record without tensors. `alpha` and `beta` hold the softmax weight of Identity on each edge (Eq. 1: the other
+choice on an edge is Zero, so 1 - weight is Zero's), `gamma` the softmax weight of each primitive (Eq. 10).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bmnas.errors import RunError
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The softmax weights of a hypernet.
+
+    Args:
+        alpha: Cell -> node before it -> weight of Identity on that edge.
+        beta: Cell -> Step -> node before it -> weight of Identity on that edge.
+        gamma: Cell -> Step -> primitive -> weight.
+    """
+
+    alpha: dict[str, dict[str, float]]
+    beta: dict[str, dict[str, dict[str, float]]]
+    gamma: dict[str, dict[str, dict[str, float]]]
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One dictionary a weight (kind, cell, step, name, weight), ready for a data frame."""
+        for cell, edges in self.alpha.items():
+            yield from _rows("alpha", cell, "", edges)
+        for kind, level in (("beta", self.beta), ("gamma", self.gamma)):
+            for cell, steps in level.items():
+                for step, weights in steps.items():
+                    yield from _rows(kind, cell, step, weights)
+
+    def entropy(self) -> dict[str, float]:
+        """The mean entropy of the choices of each kind, from 0 (decided) to 1 (undecided).
+
+        An edge chooses between Identity and Zero (alpha, beta); a Step among its primitives (gamma).
+        """
+        edges = [_entropy([w, 1 - w]) for cell in self.alpha.values() for w in cell.values()]
+        inner = [_entropy([w, 1 - w]) for cell in self.beta.values() for step in cell.values() for w in step.values()]
+        steps = [_entropy(list(step.values())) for cell in self.gamma.values() for step in cell.values()]
+        return {"alpha": _mean(edges), "beta": _mean(inner), "gamma": _mean(steps)}
+
+    def distance(self, other: "Architecture") -> dict[str, float]:
+        """The largest change of a weight of each kind between two records of the same space."""
+        before = {(row["kind"], row["cell"], row["step"], row["name"]): row["weight"] for row in other.rows()}
+        moved = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}
+        for row in self.rows():
+            change = abs(row["weight"] - before[row["kind"], row["cell"], row["step"], row["name"]])
+            moved[row["kind"]] = max(moved[row["kind"]], change)
+        return moved
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dictionaries, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "Architecture":
+        """The inverse of `to_dict`.
+
+        Raises:
+            RunError: a kind of weights is missing, or is not made of numbers.
+        """
+        try:
+            found = cls(data["alpha"], data["beta"], data["gamma"])
+        except (TypeError, KeyError) as error:
+            raise RunError(f"not an architecture record: expected alpha, beta and gamma ({error!r})") from error
+        for name, depth in (("alpha", 2), ("beta", 3), ("gamma", 3)):
+            if not _weights(getattr(found, name), depth):
+                raise RunError(f"not an architecture record: {name} is not a table of numbers")
+        if not found.alpha.keys() == found.beta.keys() == found.gamma.keys():
+            raise RunError("not an architecture record: alpha, beta and gamma name different Cells")
+        return found
+
+
+def _weights(table: Any, depth: int) -> bool:
+    """Whether these are dictionaries in dictionaries, `depth` of them, with finite numbers inside."""
+    if depth == 0:
+        return type(table) in (int, float) and math.isfinite(table)
+    return isinstance(table, dict) and all(_weights(part, depth - 1) for part in table.values())
+
+
+def _rows(kind: str, cell: str, step: str, weights: dict[str, float]) -> Iterator[dict[str, Any]]:
+    for name, weight in weights.items():
+        yield {"kind": kind, "cell": cell, "step": step, "name": name, "weight": weight}
+
+
+def _entropy(weights: list[float]) -> float:
+    if len(weights) < 2:
+        return 0.0
+    return -sum(w * math.log(w) for w in weights if w > 0) / math.log(len(weights))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,1 @@
+"""Unimodal networks whose intermediate features are fused."""

@@ -1,0 +1,1 @@
+"""What a searched fusion network is compared with."""

@@ -1,0 +1,87 @@
+"""The arrays of a long extraction: .npy files of their final size, mapped into memory and filled batch by batch."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from bmnas.errors import FeatureError
+
+
+class BulkArrays:
+    """Named arrays of n rows in one folder; each file appears whole, zero-filled, when its first rows are put.
+
+    Args:
+        folder: where they lie.
+        samples: n.
+        files: name -> file name.
+        dtypes: name -> type.
+    """
+
+    def __init__(self, folder: Path, samples: int, files: dict[str, str], dtypes: dict[str, str]) -> None:
+        self.folder, self.samples, self.files, self.dtypes = folder, samples, files, dtypes
+        self._open: dict[str, np.memmap] = {}
+
+    def put(self, rows: list[int], values: dict[str, np.ndarray]) -> None:
+        """Writes rows of every array; on the disk when it returns.
+
+        Raises:
+            FeatureError: NaN, infinite values, an overflow of the type, or another shape than before.
+        """
+        for name, value in values.items():
+            array = self._array(name, value.shape[1:])
+            stored = _narrowed(name, value, array.dtype)
+            if value.shape[1:] != array.shape[1:]:
+                raise FeatureError(
+                    f"{name!r} has the shape {value.shape[1:]} here and {array.shape[1:]} before; the backbone must "
+                    "give every sample one shape"
+                )
+            array[rows] = stored
+        for name in values:
+            self._open[name].flush()
+
+    def opened(self) -> dict[str, np.ndarray]:
+        """All arrays, read-only."""
+        return {
+            name: np.load(self.folder / file, mmap_mode="r", allow_pickle=False) for name, file in self.files.items()
+        }
+
+    def _array(self, name: str, shape: tuple[int, ...]) -> np.memmap:
+        if name not in self._open:
+            path, full = self.folder / self.files[name], (self.samples, *shape)
+            if not path.exists():
+                _allocate(path, full, self.dtypes[name])
+            array = np.lib.format.open_memmap(path, mode="r+")
+            if array.shape != full or array.dtype != self.dtypes[name]:
+                raise FeatureError(
+                    f"{path}: {array.dtype} {array.shape}, but {self.dtypes[name]} {full} is extracted now; delete the "
+                    f"folder {self.folder}, and the extraction begins anew"
+                )
+            self._open[name] = array
+        return self._open[name]
+
+
+def _narrowed(name: str, value: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        stored = value.astype(dtype)
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        if np.isfinite(value).all():
+            raise FeatureError(f"{name!r} reaches {np.abs(value).max():.3g}, too much for {dtype}; use dtype='float32'")
+        raise FeatureError(f"{name!r} holds NaN or infinite values; the backbone's weights or inputs are damaged")
+    return stored
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    """A zero-filled .npy whose room on the disk is taken now, so that a full disk is an error and not a crash."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise FeatureError(f"{path} needs {size / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free there; make room")
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
+    if hasattr(os, "posix_fallocate"):
+        with partial.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
+    os.replace(partial, path)

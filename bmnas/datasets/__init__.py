@@ -1,0 +1,1 @@
+"""The paper's data sets as torch Datasets: lazy, so that worker processes decode."""

@@ -1,0 +1,64 @@
+"""What the real data sets have in common: (inputs by modality, label, name), read when asked for."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+
+class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
+    """n samples of several modalities; a subclass reads one.
+
+    Attributes:
+        names: of the samples.
+        classes: their names.
+        kind: "multiclass" or "multilabel".
+        splits: "train", "val", "test" -> rows.
+        facts: what was found and left out, JSON values for the manifest.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        classes: Sequence[str],
+        kind: str,
+        splits: dict[str, np.ndarray],
+        facts: dict[str, Any],
+    ) -> None:
+        self.names, self.classes, self.kind = tuple(names), tuple(classes), kind
+        self.splits, self.facts = splits, facts
+
+    def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray | int]:
+        """The inputs of each modality, or of one, and the label of a sample.
+
+        Args:
+            row: which sample.
+            only: the modality to read, where the others are not needed.
+
+        Raises:
+            DataError: a file of it is missing or damaged.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how a sample is read")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, row: int) -> tuple[dict[str, Tensor], Tensor, str]:
+        inputs, label = self.read(row)
+        return (
+            {name: torch.from_numpy(array) for name, array in inputs.items()},
+            torch.as_tensor(label),
+            self.names[row],
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the names, in order, and the splits: other data, another fingerprint."""
+        digest = hashlib.sha256("\n".join(self.names).encode())
+        for name in sorted(self.splits):
+            digest.update(name.encode() + np.asarray(self.splits[name], np.int64).tobytes())
+        return digest.hexdigest()

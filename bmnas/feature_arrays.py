@@ -1,0 +1,71 @@
+"""What one's own arrays become in a feature set: types, shapes, and what the names say."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bmnas.errors import FeatureError
+
+DEFAULT_L = 8  # when every feature is a vector and any L fits; the value of Table 8 for NTU
+
+
+def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndarray:
+    """An array whose type is of one of numpy's kinds ("f" float, "i" and "u" whole, "b" boolean)."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in kinds:
+            raise TypeError(f"its type is {array.dtype}")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise FeatureError(f"{name} is not an array of {expected}: {error}") from error
+    return array
+
+
+def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarray:
+    """float32, or float16 where that was given; the same memory where the type fits."""
+    array = as_array(name, values, "fiub", "real numbers")
+    return array if keep_half and array.dtype == np.float16 else array.astype(np.float32, copy=False)
+
+
+def as_feature(name: str, values: ArrayLike) -> np.ndarray:
+    """(n, C_in, L), or (n, C_in, 1) of the vectors (n, C_in)."""
+    numbers = as_numbers(f"feature {name!r}", values)
+    return numbers[:, :, None] if numbers.ndim == 2 else numbers  # (n, C_in, L or 1)
+
+
+def as_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
+    """int64 or float32 targets, and the kind of task, which two dimensions make multilabel."""
+    array = as_array("targets", targets, "fiub", "numbers, or of rows of 0 and 1")
+    kind = ("multilabel" if array.ndim == 2 else "multiclass") if kind is None else kind
+    if kind == "multilabel":
+        return as_numbers("targets", array, keep_half=False), kind
+    return as_array("targets", array, "iu", "whole numbers, one a sample, as multiclass expects").astype(np.int64), kind
+
+
+def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
+    """int64 row numbers."""
+    return as_array(f"splits[{split!r}]", rows, "iu", "row numbers").astype(np.int64)
+
+
+def common_length(arrays: Mapping[str, np.ndarray]) -> int:
+    """The L that the sequences share."""
+    lengths = {name: array.shape[2] for name, array in arrays.items() if array.ndim == 3 and array.shape[2] != 1}
+    if len(set(lengths.values())) > 1:
+        raise FeatureError(f"the features have different lengths, {lengths}; pool all of them to one L")
+    return next(iter(lengths.values()), DEFAULT_L)
+
+
+def numbered_classes(targets: np.ndarray, kind: str) -> tuple[str, ...]:
+    """The names "0", "1" ... of as many classes as the targets show."""
+    if kind == "multilabel":
+        return tuple(str(i) for i in range(targets.shape[-1]))
+    return tuple(str(i) for i in range(int(targets.max(initial=0)) + 1))
+
+
+def modalities_by_name(names: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
+    """Image_1, Image_2, Text_1 -> Image: Image_1, Image_2; Text: Text_1."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        modality = str(name).rpartition("_")[0] or str(name)
+        found[modality] = (*found.get(modality, ()), name)
+    return found

@@ -1,0 +1,120 @@
+"""What a feature set must fulfil. Every check raises one FeatureError that names the field and the remedy."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from torch import nn
+
+from bmnas.errors import FeatureError
+
+KINDS = ("multiclass", "multilabel")
+SOURCES = ("real", "synthetic", "stand-in")
+SPLITS = ("train", "val", "test")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+NODE_NAME = re.compile(r"x|y|(Cell|Step)_[0-9]+")
+BLOCK = 1 << 22  # numbers looked at together, so that a check of a memory map stays small
+
+
+def check_names(kind: str, names: Iterable[str]) -> None:
+    """Names become keys of genotypes, of modules and of files, so they are restricted."""
+    module_dict = nn.ModuleDict()
+    for name in names:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise FeatureError(f"{kind} name {name!r}: expected a letter, then letters, digits, '_' or '-'")
+        if NODE_NAME.fullmatch(name):
+            raise FeatureError(f"{kind} name {name!r} is taken by a node inside the fusion network; rename it")
+        if hasattr(module_dict, name):
+            raise FeatureError(f"{kind} name {name!r} is an attribute of torch.nn.ModuleDict; rename it")
+
+
+def check_choice(field: str, value: str, allowed: Sequence[str]) -> None:
+    """A word out of a few."""
+    if value not in allowed:
+        raise FeatureError(f"{field} is {value!r}; expected one of {', '.join(allowed)}")
+
+
+def check_finite(field: str, array: np.ndarray) -> None:
+    """Refuses NaN and infinities, block by block."""
+    step = max(1, BLOCK // max(1, int(np.prod(array.shape[1:]))))
+    for start in range(0, len(array), step):
+        finite = np.isfinite(array[start : start + step])
+        if not finite.all():
+            row = start + int(np.argwhere(~finite)[0, 0])
+            raise FeatureError(f"{field} holds NaN or infinite values, first in row {row}; remove or repair such rows")
+
+
+def check_shapes(arrays: Mapping[str, np.ndarray], L: int, samples: int) -> None:
+    """Every feature is (samples, C_in, L), or (samples, C_in, 1) without extent."""
+    if not arrays:
+        raise FeatureError("arrays is empty; expected at least one feature")
+    if not isinstance(L, int) or isinstance(L, bool) or L < 1:
+        raise FeatureError(f"L is {L!r}; expected a whole number of at least 1")
+    for name, array in arrays.items():
+        if array.ndim != 3 or array.shape[1] < 1 or array.shape[2] not in (1, L):
+            raise FeatureError(
+                f"feature {name!r} has the shape {array.shape}; expected (samples, channels, {L}), "
+                "or (samples, channels, 1) for a vector; another L needs a new extraction"
+            )
+        if array.dtype not in (np.float16, np.float32):
+            raise FeatureError(f"feature {name!r} has the type {array.dtype}; expected float16 or float32")
+        if len(array) != samples:
+            raise FeatureError(f"feature {name!r} has {len(array)} rows, but targets has {samples}")
+
+
+def check_targets(targets: np.ndarray, kind: str, classes: Sequence[str]) -> None:
+    """int64 (samples,) in 0 .. classes - 1, or float32 (samples, classes) of 0 and 1."""
+    check_choice("kind", kind, KINDS)
+    if len(classes) < 1 or not all(isinstance(name, str) for name in classes):
+        raise FeatureError(f"classes is {tuple(classes)!r}; expected a name for each class")
+    if kind == "multiclass":
+        if targets.ndim != 1 or targets.dtype != np.int64:
+            raise FeatureError(f"targets is {targets.dtype} {targets.shape}; multiclass expects int64 (samples,)")
+        bad = (targets < 0) | (targets >= len(classes))
+        if bad.any():
+            row = int(bad.argmax())
+            raise FeatureError(f"targets is {targets[row]} in row {row}; expected 0 to {len(classes) - 1}")
+        return
+    if targets.ndim != 2 or targets.dtype != np.float32 or targets.shape[1] != len(classes):
+        expected = f"float32 (samples, {len(classes)})"
+        raise FeatureError(f"targets is {targets.dtype} {targets.shape}; multilabel expects {expected}")
+    bad = ~np.isin(targets, (0, 1)).all(1)
+    if bad.any():
+        raise FeatureError(f"targets of row {int(bad.argmax())} are not all 0 or 1; multilabel expects 0 and 1")
+
+
+def check_splits(splits: Mapping[str, np.ndarray], samples: int) -> None:
+    """train, val and test: rows that exist, each in at most one split, at most once."""
+    if set(splits) != set(SPLITS):
+        raise FeatureError(f"splits has {sorted(splits)}; expected exactly {', '.join(SPLITS)}")
+    owner = np.full(samples, -1)
+    for i, name in enumerate(SPLITS):
+        rows = splits[name]
+        if rows.ndim != 1 or rows.dtype != np.int64 or len(rows) == 0:
+            raise FeatureError(f"splits[{name!r}] is {rows.dtype} {rows.shape}; expected int64 (at least one row,)")
+        if rows.min() < 0 or rows.max() >= samples:
+            raise FeatureError(f"splits[{name!r}] names rows {rows.min()} to {rows.max()}; there are {samples}")
+        if len(np.unique(rows)) != len(rows):
+            raise FeatureError(f"splits[{name!r}] names a row twice")
+        shared = rows[owner[rows] >= 0]
+        if len(shared):
+            raise FeatureError(f"splits {SPLITS[owner[shared[0]]]!r} and {name!r} overlap, first in row {shared[0]}")
+        owner[rows] = i
+
+
+def check_modalities(modalities: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
+    """Every feature belongs to exactly one modality."""
+    check_names("modality", modalities)
+    listed = [name for members in modalities.values() for name in members]
+    if sorted(map(str, listed)) != sorted(names):
+        raise FeatureError(f"modalities lists the features {listed}; expected each of {list(names)} once")
+
+
+def check_logits(logits: Mapping[str, np.ndarray], modalities: Iterable[str], samples: int) -> None:
+    """One row of unimodal outputs a sample, for some or all modalities."""
+    for name, array in logits.items():
+        if name not in modalities:
+            raise FeatureError(f"logits has the modality {name!r}; expected some of {', '.join(modalities)}")
+        if array.ndim != 2 or len(array) != samples or array.shape[1] < 1 or array.dtype != np.float32:
+            expected = f"float32 ({samples}, classes)"
+            raise FeatureError(f"logits[{name!r}] is {array.dtype} {array.shape}; expected {expected}")

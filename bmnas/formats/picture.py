@@ -1,0 +1,40 @@
+"""Pictures (JPEG) as arrays."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from bmnas.errors import DataError
+
+MODES = {1: "L", 3: "RGB"}
+
+
+def read_picture(
+    path: Path, channels: int = 3, size: tuple[int, int] | None = None, short_side: int | None = None
+) -> np.ndarray:
+    """uint8 (height, width, channels).
+
+    Args:
+        path: of the picture.
+        channels: 3 for red, green, blue; 1 for grey.
+        size: (height, width) to scale to.
+        short_side: scale so that the shorter side has this length.
+
+    Raises:
+        DataError: missing, not a picture, or damaged.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture = picture.convert(MODES[channels])
+            if short_side is not None:
+                scale = short_side / min(picture.size)
+                size = (max(short_side, round(picture.height * scale)), max(short_side, round(picture.width * scale)))
+            if size is not None and picture.size != (size[1], size[0]):
+                picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+            array = np.array(picture)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: cannot be decoded as a picture: {error}") from error
+    return array.reshape(*array.shape[:2], channels)  # (H, W, channels)

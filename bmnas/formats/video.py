@@ -1,0 +1,70 @@
+"""Some frames of a video file, evenly spread, decoded with PyAV."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from bmnas.errors import DataError
+
+
+def frame_numbers(frames: int, wanted: int, through: int | None = None, reference: bool = False) -> np.ndarray:
+    """`wanted` frame numbers from the first frame to the last, int64; few frames are repeated.
+
+    The release's `load_video` spreads its numbers to `frames` itself, a frame that never exists, so that its last slot
+    stays black; here the last number is `frames` - 1. `reference` gives the release's numbers.
+
+    Args:
+        frames: how many there are.
+        wanted: how many to take.
+        through: take so many first, evenly, and `wanted` of these, evenly: the release takes 24, then 8 of them.
+        reference: count to `frames`, as the release does.
+    """
+    first = np.linspace(0, frames if reference else frames - 1, through or wanted).astype(np.int64)
+    return first[np.linspace(0, len(first) - 1, wanted).astype(np.int64)]
+
+
+def read_video(
+    path: Path, wanted: int, size: tuple[int, int], through: int | None = None, reference: bool = False
+) -> np.ndarray:
+    """uint8 (wanted, height, width, 3), RGB.
+
+    Args:
+        path: any file that FFmpeg reads; the first video stream counts.
+        wanted, through, reference: which frames, see `frame_numbers`; a frame that does not exist is black.
+        size: (height, width); frames of another size are scaled.
+
+    Raises:
+        DataError: missing, no video, or damaged.
+    """
+    frames = _decode(path, size)
+    numbers = frame_numbers(len(frames), wanted, through, reference)
+    black = np.zeros((*size, 3), np.uint8)
+    return np.stack([frames[k] if k < len(frames) else black for k in numbers])  # (wanted, H, W, 3)
+
+
+def _decode(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
+    """All frames: AVI's own count and its seeking are not to be trusted."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise DataError(f"{path}: no video stream; expected one")
+            stream = container.streams.video[0]
+            if stream.codec_context is None:  # decoding such a stream ends the whole process
+                raise DataError(f"{path}: the video stream has no codec; the file is cut short")
+            stream.codec_context.thread_count = 1  # the workers are the threads
+            height, width = size
+            frames = [
+                frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+                for frame in container.decode(stream)
+            ]
+    except (FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path}: cannot be decoded as a video: {error}") from error
+    if not frames:
+        raise DataError(f"{path}: no frame could be decoded; expected at least one")
+    return frames

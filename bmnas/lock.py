@@ -1,0 +1,85 @@
+"""One process at a time: a file that its holder keeps locked, and in which it says who it is.
+
+The operating system releases the lock when the process ends, however it ends: a killed process blocks nobody.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bmnas.errors import RunError
+
+try:
+    import fcntl
+except ImportError:  # not on Windows: two processes on one folder are then not told apart
+    fcntl = None
+
+_guard = threading.Lock()
+_held: dict[tuple[int, Path], tuple[BinaryIO, int]] = {}  # of this process: how many blocks share the file
+
+
+@contextmanager
+def hold(path: Path, wait: bool = False) -> Iterator[None]:
+    """Holds the lock `path` during a block; blocks of one process share it. The file is gone afterwards.
+
+    Args:
+        path: of the lock; its folder is made.
+        wait: wait for the other process instead of raising.
+
+    Raises:
+        RunError: another process holds it (named), or the folder cannot be written.
+    """
+    key = (os.getpid(), path.absolute())  # a forked child has its parent's table, but not its locks
+    with _guard:
+        file, blocks = _held.get(key, (None, 0))
+        _held[key] = (_take(path, wait) if file is None else file, blocks + 1)
+    try:
+        yield
+    finally:
+        with _guard:
+            file, blocks = _held.pop(key)
+            if blocks > 1:
+                _held[key] = (file, blocks - 1)
+            else:
+                with suppress(OSError):  # the folder may have been deleted
+                    path.unlink()
+                file.close()
+
+
+def _take(path: Path, wait: bool) -> BinaryIO:
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+b", buffering=0)
+        except OSError as error:
+            raise RunError(f"{path.parent} cannot be written: {error}; nothing was changed") from error
+        try:
+            if _locked(file, path, wait):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _locked(file: BinaryIO, path: Path, wait: bool) -> bool:
+    """Whether the file is ours now; False where its last holder has just removed it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            file.seek(0)
+            holder = file.read(20).decode(errors="replace").strip() or "unknown"
+            raise RunError(
+                f"{path.parent} is being worked on by another process (process {holder}); wait for it, or stop it. "
+                "Reading the folder is safe meanwhile"
+            ) from error
+    if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+        return False
+    with suppress(OSError):  # a full disk: the lock holds, only its holder has no name
+        file.truncate(0)
+        file.write(str(os.getpid()).encode())
+    return True

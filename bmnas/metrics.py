@@ -1,0 +1,64 @@
+"""Losses and scores of the two kinds of task.
+
+Multiclass: cross-entropy and accuracy. Multilabel: binary cross-entropy and weighted F1 at the threshold 0.3 of the
+release, with zero_division=1 as there.
+"""
+
+import numpy as np
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+THRESHOLD = 0.3  # of the sigmoid; the release's
+METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}
+"""The score that a kind of task is judged by."""
+
+
+def loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean training loss of a batch.
+
+    Args:
+        kind: "multiclass" (targets (B,) of class numbers) or "multilabel" (targets (B, classes) of 0 and 1).
+        logits: (B, classes).
+    """
+    if kind == "multiclass":
+        return cross_entropy(logits, targets)
+    return binary_cross_entropy_with_logits(logits, targets)
+
+
+def score(kind: str, logits: Tensor, targets: Tensor) -> float:
+    """Accuracy or weighted F1, between 0 and 1; larger is better."""
+    if kind == "multiclass":
+        return (logits.argmax(-1) == targets).double().mean().item()
+    return f1(logits, targets, "weighted")
+
+
+def f1(logits: Tensor, targets: Tensor, average: str) -> float:
+    """F1 of a multilabel prediction at the threshold 0.3.
+
+    Args:
+        logits, targets: (B, classes).
+        average: "weighted", "macro", "micro" or "samples".
+    """
+    predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()
+    return float(f1_score(targets.cpu().numpy() > 0.5, predicted, average=average, zero_division=1))  # type: ignore[arg-type]
+
+
+def scores(kind: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Every score of a kind by name, the one that counts first."""
+    if kind == "multiclass":
+        return {METRICS[kind]: score(kind, logits, targets)}
+    return {f"{average} F1": f1(logits, targets, average) for average in ("weighted", "macro", "micro", "samples")}
+
+
+def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
+    """A score a class: recall (multiclass; NaN where a class has no sample) or F1 (multilabel)."""
+    if kind == "multiclass":
+        right = (logits.argmax(-1) == targets).cpu().numpy()
+        labels = targets.cpu().numpy()
+        rows = [right[labels == k] for k in range(logits.shape[1])]
+        return [float(row.mean()) if len(row) else float("nan") for row in rows]
+    predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()
+    each = f1_score(targets.cpu().numpy() > 0.5, predicted, average=None, zero_division=1)  # type: ignore[arg-type]
+    return [float(value) for value in np.asarray(each)]

@@ -1,0 +1,187 @@
+"""From a data set's name to its feature set: made once, cached, opened at once the next time (section 3.1).
+
+Backbones are trained on their own labels, frozen, run once over all samples, and their taps stored.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bmnas.device import resolve_device
+from bmnas.errors import FeatureError
+from bmnas.extract import Progress, extract
+from bmnas.features import FeatureSet
+from bmnas.paths import data_root, runs_root
+from bmnas.registry import TASKS
+from bmnas.tasks.base import Modality, RawData, Task
+from bmnas.tasks.real import HOW, RealRun, present
+from bmnas.unimodal import Batches, UnimodalReport, train_unimodal
+
+
+def prepare(
+    dataset: str,
+    *,
+    seed: int = 0,
+    L: int | None = None,
+    samples: int | str | None = None,
+    source: str | None = None,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+    device: str | torch.device = "auto",
+    threads: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> FeatureSet:
+    """The features of a data set, from the cache or made now.
+
+    The cache folder is `<cache>/<dataset>-<hash of all options>`; it is written whole or not at all. The same options
+    give bit-identical features on a CPU.
+
+    Args:
+        dataset: a name in TASKS.
+        seed: of everything random: degradation, pairing, initial weights, order of the batches.
+        L: length of the features; the data set's own when None.
+        samples: size of the training split; the data set's own when None, everything where real data was found. Data
+            sets say what else they take ("full").
+        source: "real" or "stand-in" where a data set has both; when None, what is found under the data root decides.
+        root: folder of the raw data; `bmnas.paths.data_root()` when None.
+        cache: folder of the feature sets; `bmnas.paths.runs_root() / "_features"` when None.
+        device: where backbones run. It belongs to no hash: a cache made elsewhere is used.
+        threads: CPU threads while features are made; one is fastest for networks of this size.
+        progress: called as progress(what, done, total) while features are made.
+        options: the data set's own, see `TASKS[dataset].options`.
+
+    Raises:
+        UnknownNameError: unknown data set or option; lists the known ones.
+        ConfigError: an option out of its range.
+        DataError: raw data is missing or damaged.
+        FeatureError: the cached feature set is damaged.
+    """
+    task: Task = TASKS[dataset]
+    target = resolve_device(device)
+    place = Path(root) if root is not None else data_root()
+    if task.real is not None and source is None and present(task.real, place):
+        source = "real"
+    if task.real is not None and source == "real" and samples is None:
+        samples = "full"
+    chosen = task.resolve({"seed": seed, "L": L, "samples": samples, "source": source, **options})
+    real = RealRun(task, task.real, chosen, place) if task.real and chosen["source"] == "real" else None
+    folder = Path(cache) if cache is not None else runs_root() / "_features"
+    folder = folder / f"{task.name}-{key(task, chosen if real is None else real.identity)}"
+    if not folder.exists():
+        with cpu_threads(threads):
+            if real is not None:
+                real.extract(folder, target, progress)
+            else:
+                _save(build(task, chosen, place, target, progress), folder)
+    return FeatureSet.open(folder)
+
+
+def key(task: Task, options: Mapping[str, Any]) -> str:
+    """Ten hexadecimal digits of the options that make the features others, and the task's recipe."""
+    kept = {name: value for name, value in options.items() if name not in HOW}
+    text = json.dumps({"task": task.name, "recipe": task.recipe, "options": kept}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def build(
+    task: Task, options: Mapping[str, Any], root: Path, device: str | torch.device, progress: Progress | None
+) -> FeatureSet:
+    """Makes the feature set of a task in memory, without looking at the cache."""
+    if task.make is not None:
+        return _with_options(task.make(options, root, progress), options)
+    assert task.open_raw is not None, f"the task {task.name!r} has neither open_raw nor make"
+    raw = task.open_raw(options, root, progress)
+    kept, splits = _kept_rows(raw.splits)
+    arrays, logits, reports = {}, {}, {}
+    for i, modality in enumerate(task.modalities):
+        model, report = backbone(modality, raw, [options["seed"], i], device, progress)
+        reports[modality.name] = {name: value for name, value in asdict(report).items() if name != "seconds"}
+        loader = Batches(raw.inputs[modality.name][kept])
+        told = _renamed(f"extract {modality.name}", progress)
+        taken, logits[modality.name] = extract(
+            model, modality.taps, loader, L=options["L"], device=device, progress=told
+        )
+        arrays |= taken
+    return FeatureSet.from_arrays(
+        arrays,
+        raw.labels[kept],
+        splits,
+        kind=task.kind,
+        classes=task.classes,
+        modalities={modality.name: modality.features for modality in task.modalities},
+        logits=logits,
+        L=options["L"],
+        task=task.name,
+        source=task.source,
+        notes=raw.notes,
+        backbones=reports,
+        pooling={name: asdict(tap) for modality in task.modalities for name, tap in modality.taps.items()},
+        options=options,
+    )
+
+
+def backbone(
+    modality: Modality, raw: RawData, seed: list[int], device: str | torch.device, progress: Progress | None
+) -> tuple[torch.nn.Module, UnimodalReport]:
+    """A modality's network, trained on its own labels."""
+    assert modality.backbone is not None, f"the modality {modality.name!r} has no backbone"
+    number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    with torch.random.fork_rng():
+        torch.manual_seed(number)
+        model = modality.backbone()
+    report = train_unimodal(
+        model,
+        raw.inputs[modality.name],
+        raw.own_labels[modality.name],
+        {"fit": raw.backbone_rows, **raw.splits},
+        seed=number,
+        device=device,
+        progress=_renamed(f"train {modality.name} backbone", progress),
+        **modality.training,
+    )
+    return model, report
+
+
+@contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """torch with so many CPU threads; afterwards as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _kept_rows(splits: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The rows of any split, in order, and the splits counted in these."""
+    kept = np.sort(np.concatenate(list(splits.values())))
+    return kept, {name: np.searchsorted(kept, rows) for name, rows in splits.items()}
+
+
+def _with_options(features: FeatureSet, options: Mapping[str, Any]) -> FeatureSet:
+    features.manifest["options"] = {**options, **features.manifest["options"]}
+    return features
+
+
+def _renamed(what: str, progress: Progress | None) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda _what, done, total: progress(what, done, total)
+
+
+def _save(features: FeatureSet, folder: Path) -> None:
+    """Saves, unless another process was faster."""
+    try:
+        features.save(folder)
+    except FeatureError:
+        if not folder.exists():
+            raise

@@ -1,0 +1,40 @@
+"""Reshape: a stored feature (B, C_in, L) to (B, C, L), the last part of section 3.1.
+
+The pooling over space and time was done when the feature was stored (`bmnas.extract`); what is left to learn is the
+fully connected layer on the channels.
+"""
+
+from torch import Tensor, nn
+
+
+class Reshape(nn.Module):
+    """Conv1d(C_in, C, 1) -> BatchNorm1d(C) -> ReLU -> Dropout, as the release's ReshapeInputLayer (aux_models.py).
+
+    A vector feature (B, C_in, 1), without extent in space or time, is copied to all L positions, which is what the
+    release's pooling does. `tokeniser="learned"` replaces the copying by Linear(C_in -> C * L), which gives every
+    position its own view of the vector: where all positions are alike, Attention(x, y) = y.
+
+    Args:
+        C_in: channels of the stored feature.
+        C, L: channels and length of all inner representations.
+        dropout: probability.
+        vector: whether the feature is stored as (C_in, 1).
+        tokeniser: "copy" or "learned"; only vectors differ.
+    """
+
+    def __init__(
+        self, C_in: int, C: int, L: int, dropout: float, vector: bool = False, tokeniser: str = "copy"
+    ) -> None:
+        super().__init__()
+        self.C, self.L = C, L
+        self.learned = vector and tokeniser == "learned"
+        self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
+        self.norm = nn.BatchNorm1d(C)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        if self.learned:
+            tokens = self.conv(feature).view(-1, self.C, self.L)  # (B, C, L)
+        else:
+            tokens = self.conv(feature.expand(-1, -1, self.L))  # (B, C, L)
+        return self.dropout(self.norm(tokens).relu())  # (B, C, L)

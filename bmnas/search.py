@@ -1,0 +1,243 @@
+"""Algorithm 1 (section 3.4): the search, as a generator of epoch events.
+
+Each epoch trains the weights on the training split, then alpha, beta and gamma on the validation split (first-order
+DARTS), derives the genotype, and keeps the one of the best validation score. The search does not know who watches.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from bmnas import metrics
+from bmnas.config import SearchConfig
+from bmnas.derivation import derive
+from bmnas.device import resolve_device, use_threads
+from bmnas.errors import ConfigError, RunError, SearchDiverged
+from bmnas.features import FeatureSet
+from bmnas.hypernet import Hypernet
+from bmnas.memory import peak_memory_mb
+from bmnas.runs import Run
+from bmnas.schedule import schedule
+from bmnas.trace import EpochEvent
+from bmnas.training import batches, finite, gradient_step, predict, seeded, train_epoch
+
+ARCH_BETAS = (0.5, 0.999)  # Adam of alpha, beta, gamma, as in DARTS and the release
+INITIAL, WEIGHTS, ARCHITECTURE = 0, 1, 2  # what a random stream is for
+
+
+def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
+    """The hypernet of a configuration for these features, its initial values decided by `config.seed` alone.
+
+    Raises:
+        ConfigError: the stored features have another L.
+    """
+    check_length(features, config)
+    with seeded((config.seed, INITIAL), torch.device("cpu")):
+        return Hypernet(
+            features.channels,
+            len(features.classes),
+            config.C,
+            config.L,
+            config.N,
+            config.M,
+            config.depth,
+            config.dropout,
+            config.mode,
+            config.switch("primitives"),
+            features.vectors,
+            config.tokeniser,
+            config.fast,
+        )
+
+
+def check_length(features: FeatureSet, config: SearchConfig) -> None:
+    """Raises:
+    ConfigError: the stored features have another L than the configuration.
+    """
+    if features.L != config.L:
+        raise ConfigError(
+            f"L is {config.L}, but the features of {features.task!r} are stored with L = {features.L}; "
+            f"set L = {features.L}, or extract the features again with the other length"
+        )
+
+
+class Search:
+    """The state of a search between two epochs: hypernet, optimizers, schedule, best epoch so far."""
+
+    def __init__(self, features: FeatureSet, config: SearchConfig) -> None:
+        self.config, self.kind = config, features.kind
+        self.device = resolve_device(config.device)
+        self.tensors = features.tensors(self.device)
+        self.train_rows, self.val_rows = self.tensors.rows("train"), self.tensors.rows("val")
+        self.hypernet = build_hypernet(features, config).to(self.device)
+        self.weights = self.hypernet.weight_parameters(config.train_reshape)
+        self.choices = self.hypernet.architecture_parameters()
+        self.weight_optimizer = torch.optim.Adam(  # fused: all of Adam in one pass over a parameter
+            self.weights, config.max_lr, weight_decay=config.weight_decay, fused=config.fast
+        )
+        self.arch_optimizer = torch.optim.Adam(
+            self.choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=config.fast
+        )
+        self.schedule = schedule(
+            config.switch("schedule"),
+            config.max_lr,
+            config.min_lr,
+            config.Ti,
+            config.Tm,
+            len(self.train_rows),
+            config.batch_size,
+        )
+        self.epoch, self.best_epoch, self.best_score = 0, 0, float("-inf")
+
+    def run_epoch(self) -> EpochEvent:
+        """One epoch of Algorithm 1.
+
+        Raises:
+            SearchDiverged: a loss is NaN or infinite; names the epoch.
+        """
+        started = time.perf_counter()
+        epoch = self.epoch + 1
+        train_loss, train_score = self.update_weights(epoch)
+        train_mode_score = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None
+        val_loss, val_score = self.validate() if train_mode_score is None else train_mode_score
+        if not finite(train_loss, val_loss):
+            raise SearchDiverged(
+                f"epoch {epoch} of {self.config.epochs}: the training loss is {train_loss}, the validation loss "
+                f"{val_loss}. The checkpoint of epoch {self.epoch} is kept; lower max_lr or arch_lr and search again"
+            )
+        self.epoch = epoch
+        is_best = self.is_better(val_score)
+        if is_best:
+            self.best_epoch, self.best_score = epoch, val_score
+        return self.event(is_best, train_loss, train_score, val_loss, val_score, time.perf_counter() - started)
+
+    def update_weights(self, epoch: int) -> tuple[float, float]:
+        """The upper half of Algorithm 1's loop: one pass of weight steps over the training split."""
+        order = batches(self.train_rows, self.config.batch_size, (self.config.seed, WEIGHTS, epoch))
+        rates = iter(self.schedule.next, None)
+        with seeded((self.config.seed, WEIGHTS, epoch), self.device):
+            return train_epoch(
+                self.hypernet, self.tensors, self.kind, order, self.weight_optimizer, self.weights, rates
+            )
+
+    def update_architecture(self, epoch: int) -> tuple[float, float] | None:
+        """The lower half: passes of architecture steps over the validation split, in train mode.
+
+        Returns:
+            With `score_mode="train"` (the release) the mean loss and the score of a second forward pass over each
+            batch, in train mode right after its architecture step; else None.
+        """
+        release = self.config.switch("score_mode") == "train"
+        losses, logits, targets = [], [], []
+        self.hypernet.train()
+        with seeded((self.config.seed, ARCHITECTURE, epoch), self.device):
+            for passed in range(self.config.arch_passes):
+                seed = (self.config.seed, ARCHITECTURE, epoch, passed)
+                for rows in batches(self.val_rows, self.config.batch_size, seed):
+                    batch, target = self.tensors.batch(rows)
+                    loss = metrics.loss(self.kind, self.hypernet(batch), target)
+                    gradient_step(self.arch_optimizer, self.choices, loss)
+                    if release and passed == self.config.arch_passes - 1:
+                        with torch.no_grad():
+                            logits.append(self.hypernet(batch))  # (B, classes)
+                        losses.append(metrics.loss(self.kind, logits[-1], target).item() * len(rows))
+                        targets.append(target)
+        if not release:
+            return None
+        return sum(losses) / len(self.val_rows), metrics.score(self.kind, torch.cat(logits), torch.cat(targets))
+
+    def validate(self) -> tuple[float, float]:
+        """Loss and score of the validation split in eval mode."""
+        logits, targets = predict(self.hypernet, self.tensors, self.val_rows)
+        return metrics.loss(self.kind, logits, targets).item(), metrics.score(self.kind, logits, targets)
+
+    def is_better(self, score: float) -> bool:
+        """Whether a validation score replaces the best one so far; `ties` decides between equal ones."""
+        later = self.config.switch("ties") == "later"
+        return score > self.best_score or (later and score == self.best_score)
+
+    def event(
+        self, is_best: bool, train_loss: float, train_score: float, val_loss: float, val_score: float, seconds: float
+    ) -> EpochEvent:
+        """The record of the epoch that just ended."""
+        config, architecture = self.config, self.hypernet.architecture()
+        genotype = derive(architecture, config.depth, config.switch("pair_rule"), config.switch("cells_as_inputs"))
+        return EpochEvent(
+            epoch=self.epoch,
+            epochs=config.epochs,
+            train_loss=train_loss,
+            train_score=train_score,
+            val_loss=val_loss,
+            val_score=val_score,
+            lr=self.weight_optimizer.param_groups[0]["lr"],
+            architecture=architecture,
+            genotype=genotype,
+            is_best=is_best,
+            best_epoch=self.best_epoch,
+            best_score=self.best_score,
+            metric=metrics.METRICS[self.kind],
+            seconds=seconds,
+            seconds_left=seconds * (config.epochs - self.epoch),
+            peak_memory_mb=peak_memory_mb(self.device),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next epoch depends on (random streams depend on seed and epoch alone)."""
+        return {
+            "hypernet": self.hypernet.state_dict(),
+            "weight_optimizer": self.weight_optimizer.state_dict(),
+            "arch_optimizer": self.arch_optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_score": self.best_score,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on where `state_dict` was taken."""
+        self.hypernet.load_state_dict(state["hypernet"])
+        self.weight_optimizer.load_state_dict(state["weight_optimizer"])
+        self.arch_optimizer.load_state_dict(state["arch_optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]
+
+
+def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -> Iterator[EpochEvent]:
+    """Algorithm 1, one event an epoch.
+
+    With a run folder each epoch is recorded before its event is yielded, and a search that was interrupted goes on
+    after its last recorded epoch: the events of the epochs before are read back and yielded first, so that a watcher
+    sees the whole search. On the CPU the result is bit-identical to an uninterrupted search.
+
+    Raises:
+        ConfigError: features and configuration do not fit.
+        RunError: the run folder belongs to another configuration or other features, is damaged or cannot be written, or
+            another process is at work in it.
+        SearchDiverged: see `Search.run_epoch`.
+    """
+    use_threads(config.threads)
+    state = Search(features, config)
+    with run.working() if run is not None else nullcontext():
+        if run is not None:
+            yield from resume(state, features, run)
+        while state.epoch < config.epochs:
+            event = state.run_epoch()
+            if run is not None:
+                run.record_epoch(event, state.state_dict())
+            yield event
+
+
+def resume(state: Search, features: FeatureSet, run: Run) -> Iterator[EpochEvent]:
+    """Brings the search to where the run folder ends, and yields what is recorded there."""
+    run.claim(state.config, features)
+    checkpoint = run.load_checkpoint()
+    if checkpoint is None:
+        return
+    try:
+        state.load_state_dict(checkpoint)
+    except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise RunError(f"{run.folder}: checkpoint does not fit this configuration: {error}") from error
+    yield from run.trace()

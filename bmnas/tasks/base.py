@@ -1,0 +1,142 @@
+"""What a task is: names, kinds, presets, and how its raw data or its features come about."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.datasets.samples import Samples
+from bmnas.errors import DataError
+from bmnas.extract import Progress, Tap
+from bmnas.features import FeatureSet
+from bmnas.metrics import METRICS
+from bmnas.registry import unknown
+
+Options = Mapping[str, Any]
+PRESET_WHEN_NONE = ("L", "samples", "source")
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One modality and its backbone.
+
+    Attributes:
+        name: for example "Image".
+        features: their names, from the earliest layer to the last.
+        backbone: makes the untrained network; None where features are made directly.
+        taps: feature -> where it is taken.
+        training: epochs, batch_size, max_lr, weight_decay of `train_unimodal`.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    backbone: Callable[[], nn.Module] | None = None
+    taps: Mapping[str, Tap] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The samples before any network.
+
+    Attributes:
+        inputs: modality -> float32 (n, ...), as its backbone takes them.
+        labels: int64 (n,), what the fusion has to tell.
+        own_labels: modality -> int64 (n,), what the backbone is trained on.
+        splits: "train", "val", "test" -> rows.
+        backbone_rows: the rows that train the backbones; those outside the splits serve nothing else.
+        notes: one line for banners and titles.
+    """
+
+    inputs: dict[str, np.ndarray]
+    labels: np.ndarray
+    own_labels: dict[str, np.ndarray]
+    splits: dict[str, np.ndarray]
+    backbone_rows: np.ndarray
+    notes: str
+
+
+@dataclass(frozen=True)
+class RealData:
+    """Where a data set that is given out on request only lies, once somebody has it.
+
+    Attributes:
+        title: its name for people.
+        folder: below the data root.
+        request: where to ask for it.
+        layout: what the folder must hold.
+        open: (the folder, options) -> samples.
+    """
+
+    title: str
+    folder: str
+    request: str
+    layout: str
+    open: Callable[[Path, Options], Samples]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set with its presets; registered in TASKS under its name.
+
+    Either `open_raw` gives the samples, and the backbones of `modalities` make the features, or `make` gives the
+    features at once.
+
+    Attributes:
+        name, title: for people; the name is also the key.
+        kind: "multiclass" or "multilabel".
+        classes: names.
+        modalities: in order.
+        source: "real", "synthetic" or "stand-in": what `prepare` gives by default.
+        search_config, eval_config: presets.
+        options: every option of `prepare` that the task knows, with its default; "seed", "L", "samples" and "source"
+            are among them.
+        open_raw: (options, data root, progress) -> RawData.
+        make: (options, data root, progress) -> FeatureSet.
+        real: the real data behind a stand-in; where it is present, it is used instead of `make`.
+        recipe: raised whenever the same options would give other features, so that no old cache is used.
+    """
+
+    name: str
+    title: str
+    kind: str
+    classes: tuple[str, ...]
+    modalities: tuple[Modality, ...]
+    source: str
+    search_config: SearchConfig
+    eval_config: EvalConfig
+    options: Options
+    open_raw: Callable[[Options, Path, Progress | None], RawData] | None = None
+    make: Callable[[Options, Path, Progress | None], FeatureSet] | None = None
+    real: RealData | None = None
+    recipe: int = 1
+
+    @property
+    def metric(self) -> str:
+        """The name of the score that counts, see `bmnas.metrics`."""
+        return METRICS[self.kind]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """All features in order."""
+        return tuple(name for modality in self.modalities for name in modality.features)
+
+    def resolve(self, given: Options) -> dict[str, Any]:
+        """The task's options with those that were given; None for L, samples or source leaves the default.
+
+        Raises:
+            UnknownNameError: an option that the task does not know.
+            DataError: a source that the task does not have.
+        """
+        for name in given:
+            if name not in self.options:
+                raise unknown(f"option of the dataset {self.name!r}:", name, self.options)
+        asked = {name: value for name, value in given.items() if value is not None or name not in PRESET_WHEN_NONE}
+        options = {**self.options, **asked}
+        if options["source"] != self.source and not (self.source == "stand-in" and options["source"] == "real"):
+            raise DataError(f"the dataset {self.name!r} is {self.source}; source {options['source']!r} does not exist")
+        return options

@@ -1,0 +1,272 @@
+"""From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from bmnas.backbones.checkpoints import load_checkpoint
+from bmnas.bulk_extract import Backbone, BulkReport, bulk_extract, work_folder
+from bmnas.datasets.samples import Samples
+from bmnas.errors import ConfigError, DataError, FeatureError
+from bmnas.extract import Progress
+from bmnas.features import FeatureSet
+from bmnas.registry import unknown
+from bmnas.splits import fewer
+from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.stand_in import StandIn
+from bmnas.unimodal import train_unimodal_from
+
+HOW = ("workers", "extract_batch", "max_unreadable")
+"""Options that say how features are made, not which: they belong to no hash."""
+REAL_OPTIONS: dict[str, Any] = {
+    "weights": None,  # modality -> checkpoint; <folder>/weights/<modality>.pth where None
+    "backbone_epochs": 0,  # of a backbone without a checkpoint; 0: that is an error
+    "dtype": "float16",
+    "extract_batch": 16,
+    "workers": None,  # processes that decode; one less than there are CPUs where None
+    "max_unreadable": 0.01,
+}
+SUFFIXES = (".pth", ".pt", ".checkpoint")
+MAX_WORKERS = 16
+
+
+def stand_in_maker(stand_in: StandIn, real: RealData) -> Callable[[Options, Path, Progress | None], FeatureSet]:
+    """`Task.make` of a task whose features are stand-ins where there is no real data."""
+
+    def make(options: Options, root: Path, progress: Progress | None) -> FeatureSet:
+        return stand_in.features(options["samples"], options["seed"], options["L"])
+
+    return make
+
+
+def absent(real: RealData, root: Path) -> DataError:
+    """The error of a data set that is not there: where to ask for it, and how its folder must look."""
+    return DataError(
+        f"source='real' needs {real.title}, which is absent: ask for it at {real.request}; the folder "
+        f"{root / real.folder} must then hold {real.layout}. Features extracted elsewhere go into "
+        "FeatureSet.from_arrays, and source='stand-in' tries everything without the data"
+    )
+
+
+def present(real: RealData, root: Path) -> bool:
+    """Whether there is anything in the data set's folder; if it is not all, opening it says what is missing."""
+    folder = root / real.folder
+    return folder.is_dir() and any(folder.iterdir())
+
+
+@dataclass(frozen=True)
+class RealRun:
+    """A task on real data: what is known before anything is computed.
+
+    Raises:
+        DataError: the data is absent, incomplete or not what the task expects; a backbone has neither a checkpoint nor
+            epochs to be trained in.
+        UnknownNameError: weights for a modality that the task does not have.
+        ConfigError: options out of range.
+    """
+
+    task: Task
+    real: RealData
+    options: Options
+    root: Path
+
+    def __post_init__(self) -> None:
+        if not present(self.real, self.root):
+            raise absent(self.real, self.root)
+        if len(self.samples.classes) != len(self.task.classes):
+            raise DataError(
+                f"{self.root / self.real.folder}: {len(self.samples.classes)} classes; {self.task.name} has "
+                f"{len(self.task.classes)}"
+            )
+        if not isinstance(self.options["samples"], int) and self.options["samples"] != "full":
+            raise ConfigError(f"samples is {self.options['samples']!r}; expected a whole number or 'full'")
+        for modality in self.task.modalities:
+            if self.weights[modality.name] is None and self.options["backbone_epochs"] < 1:
+                raise DataError(
+                    f"no weights for the backbone of {modality.name}: put a checkpoint at "
+                    f"{self.root / self.real.folder / 'weights' / modality.name}.pth, name one in weights="
+                    f"{{'{modality.name}': path}}, or pass backbone_epochs=<number> to train it here"
+                )
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The data set, opened."""
+        return self.real.open(self.root / self.real.folder, self.options)
+
+    @cached_property
+    def splits(self) -> dict[str, np.ndarray]:
+        """All rows, or as few as the option `samples` asks for."""
+        if self.options["samples"] == "full":
+            return self.samples.splits
+        return fewer(self.samples.splits, self.options["samples"], self.options["seed"])
+
+    @cached_property
+    def weights(self) -> dict[str, Path | None]:
+        """modality -> its checkpoint, None where there is none."""
+        given: Mapping[str, str | None] = self.options["weights"] or {}
+        names = [modality.name for modality in self.task.modalities]
+        for name in given:
+            if name not in names:
+                raise unknown(f"modality of {self.task.name!r}", name, names)
+        folder = self.root / self.real.folder / "weights"
+        found: dict[str, Path | None] = {}
+        for name in names:
+            asked = given.get(name)
+            usual = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+            found[name] = Path(asked) if asked else next((path for path in usual if path.is_file()), None)
+        return found
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What makes the features others: options, names and splits of the data, and the bits of the weights."""
+        kept = {name: value for name, value in self.options.items() if name not in HOW}
+        return {**kept, "weights": {name: _sha256(path) for name, path in self.weights.items()}} | {
+            "data": self.samples.fingerprint
+        }
+
+    def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> BulkReport:
+        """Makes the feature set; stopped and called again it goes on, see `bulk_extract`."""
+        work = work_folder(folder)
+        backbones = {m.name: self._backbone(i, m, work, device, progress) for i, m in enumerate(self.task.modalities)}
+        report = bulk_extract(
+            folder,
+            self.samples,
+            backbones,
+            L=self.options["L"],
+            dtype=self.options["dtype"],
+            batch_size=self.options["extract_batch"],
+            workers=self._workers,
+            device=device,
+            max_unreadable=self.options["max_unreadable"],
+            task=self.task.name,
+            notes=self._notes,
+            options={name: value for name, value in self.identity.items() if name != "data"},
+            splits=self.splits,
+            progress=progress,
+        )
+        if progress and report.extracted:
+            progress(
+                f"extracted at {report.share:.0%} of the bare backbones' speed", report.extracted, report.extracted
+            )
+        return report
+
+    @property
+    def _workers(self) -> int:
+        asked = self.options["workers"]
+        return min(MAX_WORKERS, (os.cpu_count() or 1) - 1) if asked is None else asked
+
+    @property
+    def _notes(self) -> str:
+        sizes = " / ".join(f"{len(rows):,}" for rows in self.splits.values())
+        split = f", split {self.options['split']!r}" if "split" in self.options else ""
+        return f"{self.real.title}{split}, {sizes} samples"
+
+    def _backbone(
+        self, i: int, modality: Modality, work: Path, device: torch.device, progress: Progress | None
+    ) -> Backbone:
+        assert modality.backbone is not None
+        seed = int(np.random.SeedSequence([self.options["seed"], i]).generate_state(1)[0])
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = modality.backbone()
+        path = self.weights[modality.name]
+        if path is not None:
+            load_checkpoint(model, path)
+            return Backbone(model, modality.taps, {"weights": path.name})
+        kept = work / f"backbone_{modality.name}.safetensors"
+        if not kept.exists():
+            work.mkdir(parents=True, exist_ok=True)
+            self._train(modality, model, seed, kept, device, progress)
+        return Backbone(model, modality.taps, {"weights": kept.name, **_load(model, kept)})
+
+    def _train(
+        self,
+        modality: Modality,
+        model: nn.Module,
+        seed: int,
+        kept: Path,
+        device: torch.device,
+        progress: Progress | None,
+    ) -> None:
+        """Trains on the training split alone, and keeps the weights, so that a kill does not cost them."""
+        settings = dict(modality.training)
+        size = settings.pop("batch_size")
+        rows = self.splits["train"]
+        fit = DataLoader(
+            _OneModality(self.samples, rows, modality.name),
+            min(size, len(rows)),
+            shuffle=True,
+            generator=torch.Generator().manual_seed(seed),
+            num_workers=self._workers,
+            drop_last=True,  # BatchNorm cannot take a last batch of one
+            collate_fn=_collate,
+        )
+        told = None if progress is None else _renamed(f"train {modality.name} backbone", progress)
+        epochs = self.options["backbone_epochs"]
+        report = train_unimodal_from(
+            model, fit, {}, epochs=epochs, kind=self.task.kind, seed=seed, device=device, progress=told, **settings
+        )
+        partial = kept.with_suffix(".partial")
+        about = {"epochs": report.epochs, "rows": report.rows}
+        save_file(model.state_dict(), partial, {"about": json.dumps(about)})
+        os.replace(partial, kept)
+
+
+class _OneModality(Dataset[tuple[torch.Tensor, torch.Tensor] | None]):
+    """Inputs of one modality and labels; None where a sample cannot be read: the extraction counts and lists it."""
+
+    def __init__(self, samples: Samples, rows: np.ndarray, modality: str) -> None:
+        self.samples, self.rows, self.modality = samples, rows, modality
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        try:
+            inputs, label = self.samples.read(int(self.rows[i]), self.modality)
+        except DataError:
+            return None
+        return torch.from_numpy(inputs[self.modality]), torch.as_tensor(label)
+
+
+def _collate(batch: list[tuple[torch.Tensor, torch.Tensor] | None]) -> tuple[torch.Tensor, torch.Tensor]:
+    good = [sample for sample in batch if sample is not None]
+    if len(good) < 2:
+        raise DataError(f"{len(batch) - len(good)} of the {len(batch)} samples of a training batch cannot be read")
+    return torch.stack([x for x, _ in good]), torch.stack([y for _, y in good])
+
+
+def _load(model: nn.Module, path: Path) -> dict[str, Any]:
+    """Sets the weights that `_train` kept; what is known of the training."""
+    try:
+        with safe_open(path, "pt") as file:
+            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+            return json.loads(file.metadata()["about"])
+    except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
+        raise FeatureError(f"{path}: not the weights of {type(model).__name__}: {error}; delete it") from error
+
+
+def _renamed(what: str, progress: Progress) -> Progress:
+    return lambda _what, done, total: progress(what, done, total)
+
+
+def _sha256(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}; expected a checkpoint") from error

@@ -1,0 +1,105 @@
+"""One weight step, one pass, one score: the loop pieces that the search and the evaluation share."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from bmnas import metrics
+from bmnas.features import FeatureTensors
+
+SCORE_BATCH = 1024  # rows a forward pass without gradients; only memory depends on it
+
+
+def batches(rows: Tensor, batch_size: int, seed: Sequence[int]) -> Iterator[Tensor]:
+    """The rows in a random order that only `seed` decides, in batches; the last may be smaller.
+
+    An epoch's order depends on (seed, epoch, ...) alone, so a resumed run needs no generator state.
+    """
+    generator = torch.Generator().manual_seed(combine(seed))
+    order = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+    starts = batch_starts(len(order), batch_size)
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        yield order[start:stop]
+
+
+def batch_starts(samples: int, batch_size: int) -> list[int]:
+    """Where the batches of an epoch begin.
+
+    A last batch of one row joins the batch before it: BatchNorm cannot normalise a single position.
+    """
+    starts = list(range(0, samples, batch_size))
+    return starts[:-1] if len(starts) > 1 and samples - starts[-1] == 1 else starts
+
+
+def combine(seed: Sequence[int]) -> int:
+    """One 63-bit seed from several numbers, well mixed, the same on every machine."""
+    value = 0x9E3779B97F4A7C15
+    for part in seed:
+        value = (value ^ (part + 0x7F4A7C15)) * 0xBF58476D1CE4E5B9 % 2**64
+        value ^= value >> 29
+    return value % 2**63
+
+
+@contextmanager
+def seeded(seed: Sequence[int], device: torch.device) -> Iterator[None]:
+    """Random numbers inside (dropout, initial weights) depend on `seed` alone; the outside's are left as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(combine(seed))
+        yield
+
+
+def gradient_step(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, lr: float | None = None
+) -> None:
+    """One optimizer step on these parameters alone; a parameter that the loss does not reach stays still."""
+    if lr is not None:
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def train_epoch(
+    network: nn.Module,
+    tensors: FeatureTensors,
+    kind: str,
+    order: Iterable[Tensor],
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    rates: Iterator[float],
+) -> tuple[float, float]:
+    """One pass of weight steps in train mode.
+
+    Returns:
+        The mean loss over the samples, and the score of the logits as they were before each step.
+    """
+    network.train()
+    total, seen, logits, targets = 0.0, 0, [], []
+    for rows in order:
+        batch, target = tensors.batch(rows)
+        out = network(batch)  # (B, classes)
+        loss = metrics.loss(kind, out, target)
+        gradient_step(optimizer, parameters, loss, next(rates))
+        total, seen = total + loss.item() * len(rows), seen + len(rows)
+        logits.append(out.detach())
+        targets.append(target)
+    return total / seen, metrics.score(kind, torch.cat(logits), torch.cat(targets))
+
+
+@torch.no_grad()
+def predict(network: nn.Module, tensors: FeatureTensors, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits and targets of the rows, in eval mode; the network is left in eval mode."""
+    network.eval()
+    parts = [tensors.batch(part) for part in rows.split(SCORE_BATCH)]
+    return torch.cat([network(batch) for batch, _ in parts]), torch.cat([target for _, target in parts])
+
+
+def finite(*values: float) -> bool:
+    """Whether all of them are finite."""
+    return all(math.isfinite(value) for value in values)

@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""One command from a fresh checkout: sets up .venv beside this file, then runs the notebooks, the tests or JupyterLab.
+
+    python3 run.py                                  all five notebooks on the embedded data set
+    python3 run.py --dataset avmnist -p epochs 5    the same on other data, with notebook parameters
+    python3 run.py notebook 02 -p dataset ntu       some of the notebooks
+    python3 run.py lab                              JupyterLab; further arguments go to it
+    python3 run.py app                              finished runs and searches in the browser, without code (Voila)
+    python3 run.py test                             style, types, all tests; with arguments: pytest alone, with them
+    python3 run.py setup                            only the environment
+
+Only the standard library is used, and only syntax that an old Python reads, so that it can say what it needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "bmnas-setup.json"
+LOG = "bmnas-setup.log"
+OLDEST_PYTHON = (3, 11)
+TOLD_PIP_LINES = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
+FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+
+
+class SetupError(Exception):
+    """The environment cannot be made; the message says why and what to do."""
+
+
+def say(text):
+    """Prints at once, so that a log shows what is going on."""
+    print(text, flush=True)
+
+
+def python_problem(version=sys.version_info, executable=sys.executable):
+    """What is wrong with this Python, or None."""
+    if tuple(version[:2]) >= OLDEST_PYTHON:
+        return None
+    have, need = (".".join(map(str, v[:2])) for v in (version, OLDEST_PYTHON))
+    return (
+        f"bmnas needs Python {need} or newer; {executable} is Python {have}. "
+        f"Install a newer one and start with it, for example: python{need} run.py"
+    )
+
+
+def venv_python(venv=VENV):
+    """The interpreter of a virtual environment."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def environment(**more):
+    """This process's variables without what would let foreign packages in."""
+    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}
+    return {**kept, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1", **more}
+
+
+def stamp(root=ROOT):
+    """What a finished set-up was made from; another stamp means another set-up."""
+    digest = hashlib.sha256()
+    for name in ("pyproject.toml", "constraints.txt"):
+        digest.update((root / name).read_bytes())
+    return {"from": digest.hexdigest(), "python": sys.version.split()[0], "root": str(root)}
+
+
+def pins(root=ROOT):
+    """Distribution -> version, from constraints.txt."""
+    lines = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text(encoding="utf-8").split("\n"))
+    return dict(line.split("==") for line in lines if line)
+
+
+HEALTH = """
+import importlib.metadata as m, importlib.util as u, json, sys
+pins, root = json.loads(sys.argv[1]), sys.argv[2]
+def installed(name):
+    try: return m.version(name).split("+")[0]
+    except m.PackageNotFoundError: return "not installed"
+wrong = [f"{name}: {installed(name)}, not {pin}" for name, pin in pins.items() if installed(name) != pin]
+spec = u.find_spec("bmnas")
+if spec is None or not spec.origin.startswith(root): wrong.append("bmnas: not this checkout")
+print("; ".join(wrong) or "well")
+"""
+
+
+def health(venv=VENV, root=ROOT):
+    """ "well", or what is wrong with the packages; None where the interpreter itself does not start."""
+    command = [str(venv_python(venv)), "-I", "-c", HEALTH, json.dumps(pins(root)), str(root)]
+    try:
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def finished_stamp(path=STAMP):
+    """The stamp of the last set-up that came to its end, or None."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def what_to_do():
+    """(action, reason): "nothing", "install" into the environment there is, or "make" it anew."""
+    if not VENV.exists():
+        return "make", "first start"
+    if not (VENV / "pyvenv.cfg").is_file() and any(VENV.iterdir()):
+        raise SetupError(f"{VENV} is not a virtual environment; move it away and start again")
+    state, last, now = health(), finished_stamp(), stamp()
+    if state is None:
+        return "make", "its Python does not start"
+    if last is not None and (last.get("python"), last.get("root")) != (now["python"], now["root"]):
+        return "make", f"it was made by Python {last.get('python')} in {last.get('root')}"
+    if last is None:
+        return "install", "the last set-up did not come to its end"
+    if last != now:
+        return "install", "pyproject.toml or constraints.txt has changed"
+    if state != "well":
+        return "install", state
+    return "nothing", ""
+
+
+def make_venv():
+    """An empty virtual environment in place of whatever was there."""
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise SetupError(
+            f"`{sys.executable} -m venv` failed:\n{(done.stdout + done.stderr).strip()}\n"
+            "On Debian and Ubuntu the package python3-venv holds what is missing: apt-get install python3-venv"
+        )
+
+
+def pip_install():
+    """Installs this checkout with the pinned versions; tells what pip is at, and all of it where it fails."""
+    STAMP.unlink(missing_ok=True)
+    command = [str(venv_python()), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    command += ["-c", "constraints.txt", "-e", ".[lab,test]"]
+    lines = []
+    pip = subprocess.Popen(
+        command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    with pip, open(VENV / LOG, "w", encoding="utf-8") as log:
+        for line in pip.stdout or ():
+            log.write(line)
+            lines.append(line.rstrip())
+            told = TOLD_PIP_LINES.match(line)
+            if told:
+                say(f"  {told[1] or told[4] + ' packages'} {told[3] or ''}".rstrip())
+    if pip.returncode:
+        raise SetupError("\n".join(lines[-30:]) + f"\npip failed; all it said is in {VENV / LOG}")
+    STAMP.write_text(json.dumps(stamp()), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def alone():
+    """Lets one process at a time set up this checkout (where the system has such locks)."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def set_up():
+    """Makes, mends or keeps the environment, and says which and why."""
+    with alone():
+        action, reason = what_to_do()
+        if action == "nothing":
+            return
+        say(f"Setting up {VENV} ({reason}); about 2 GB and some minutes the first time")
+        hint_at_cpu_torch()
+        started = time.monotonic()
+        if action == "make":
+            make_venv()
+        pip_install()
+        if health() != "well":
+            raise SetupError(f"the environment is still not as it should be: {health()}; see {VENV / LOG}")
+        say(f"Set up in {time.monotonic() - started:.0f} s")
+
+
+def hint_at_cpu_torch():
+    """Says how to be spared the CUDA build where no NVIDIA driver is found."""
+    if sys.platform == "linux" and not shutil.which("nvidia-smi") and "PIP_EXTRA_INDEX_URL" not in os.environ:
+        say("  no NVIDIA driver found: torch's smaller CPU build comes with")
+        say("  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu python3 run.py")
+
+
+def call(module, *arguments, cwd=None, **variables):
+    """Runs a module of the environment in the foreground -> its exit status."""
+    command = [str(venv_python()), "-m", module, *arguments]
+    return subprocess.run(command, cwd=cwd, env=environment(**variables)).returncode
+
+
+def run_notebooks(arguments):
+    """All notebooks, or those named, by the runner that lives beside them."""
+    return subprocess.run(
+        [str(venv_python()), str(ROOT / "notebooks/runner.py"), *arguments], env=environment()
+    ).returncode
+
+
+def run_lab(arguments):
+    """JupyterLab with the notebooks open."""
+    places = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
+    return call("jupyterlab", *places, *arguments, cwd=ROOT)
+
+
+def run_app(arguments):
+    """The notebook of the app, served without its code."""
+    options, variables = app_settings()
+    return call("voila", *options, *arguments, cwd=ROOT, **variables)
+
+
+def app_settings():
+    """Voila's options and variables: BMNAS_LIVE tells the views that somebody watches, our template loads no fonts."""
+    app = ROOT / "notebooks" / "app"
+    paths = [str(app), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    return [str(app / "app.ipynb"), "--template=bmnas"], {"BMNAS_LIVE": "1", "JUPYTER_PATH": os.pathsep.join(paths)}
+
+
+def run_tests(arguments):
+    """Style, types, then pytest, whose summary is the last line; with arguments, pytest alone."""
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    failed = []
+    if not arguments:
+        for name, *options in (
+            ("ruff check", "."),
+            ("ruff format", "--check", "."),
+            ("pyright", "--pythonpath", str(venv_python())),
+        ):
+            say(f"== {name}")
+            if call(*name.split(), *options, cwd=ROOT):
+                failed.append(name)
+        if failed:
+            say(f"== not clean: {', '.join(failed)}; the exit status will say so")
+        say("== pytest")
+    return call("pytest", *arguments, cwd=ROOT, **threads) or int(bool(failed))
+
+
+COMMANDS = {
+    "run": run_notebooks,
+    "notebook": run_notebooks,
+    "lab": run_lab,
+    "app": run_app,
+    "test": run_tests,
+    "setup": lambda arguments: say(f"{VENV} is ready"),
+}
+
+
+def main(arguments):
+    """Runs a command -> its exit status."""
+    if "-h" in arguments[:1] or "--help" in arguments[:1]:
+        say(__doc__)
+        return 0
+    problem = python_problem()
+    if problem:
+        say(problem)
+        return 2
+    named = bool(arguments) and not arguments[0].startswith("-")
+    command = arguments[0] if named else "run"
+    if command not in COMMANDS:
+        near = sorted(COMMANDS, key=lambda known: -difflib.SequenceMatcher(None, command, known).ratio())
+        say(f"unknown command {command!r}; known (nearest first): {', '.join(near)}. `python3 run.py --help` explains")
+        return 2
+    try:
+        set_up()
+        return COMMANDS[command](arguments[1:] if named else arguments) or 0
+    except SetupError as error:
+        say(f"{error}")
+        return 1
+    except KeyboardInterrupt:
+        say("\nstopped; the same command goes on from here")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,172 @@
+"""Explorer, builder, results browser and labs in a real JupyterLab: slid, played, clicked; nothing leaves the machine.
+
+`BMNAS_PICTURES=folder pytest tests/test_browser_views.py` writes the pictures of `docs/pictures` into that folder.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bmnas.config import SearchConfig
+from bmnas.runs import Run
+from bmnas.search import search
+from bmnas.selection import read_out
+from bmnas.tasks.planted import planted_features
+from tests.test_browser import CHROMIUM, Lab, open_notebook, write_notebook
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here"),
+]
+
+CELLS = [
+    "import bmnas\n"
+    "from widgets import Gap, GapSlider, GenotypeBuilder, GenotypeExplorer, PrimitiveLab, ResultsBrowser\n"
+    "from widgets import browser_info, builder_info, explorer_info, view\n"
+    'one, two = (bmnas.open_run(name, "planted") for name in ("seed-0", "seed-1"))\n'
+    "features, config = one.features(), one.config()\nprint('READY')",
+    'view(GenotypeExplorer(explorer_info(one)), "explorer", one)',
+    'builder = GenotypeBuilder(builder_info(features, config, one.genotype()), one)\nview(builder, "by_hand", one)',
+    'view(ResultsBrowser(browser_info()), "runs", one)',
+    'view(PrimitiveLab(), "primitives", one)',
+    'view(GapSlider(Gap.of(one)), "gap", one)',
+    'view(GenotypeExplorer(explorer_info(one), explorer_info(two)), "two", one)',
+    'print("BUILT", builder.genotype.cells[0].steps[0].primitive, "END")',
+]
+SHEET = "svg[style*=background]"  # ours, not an icon of JupyterLab
+EXPLORER, BUILDER, BROWSER, PRIMITIVE, GAP, TWO, BUILT = range(1, 8)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three searches with 2 Cells of 2 Steps on 6 features, and a damaged run."""
+    root = tmp_path_factory.mktemp("views") / "runs"
+    features = planted_features(6, 2, 0, 128, channels=8)
+    for seed in (0, 1, 2):
+        config = SearchConfig(
+            C=8 * (1 + seed), L=4, N=2, M=2, epochs=6, batch_size=32, max_lr=3e-3, arch_lr=3e-2, seed=seed,
+            shortlist_size=1, shortlist_epochs=1, selection="algorithm1", device="cpu", threads=1,
+        )  # fmt: skip
+        run = Run(root / f"seed-{seed}")
+        list(search(features, config, run))
+        read_out(run, features)
+    (root / "broken").mkdir()
+    (root / "broken/config.json").write_text("{")
+    return root
+
+
+@pytest.fixture
+def lab(tmp_path: Path, runs: Path) -> Iterator[Lab]:
+    shutil.copytree(runs, tmp_path / "runs")
+    notebook = tmp_path / "views.ipynb"
+    write_notebook(notebook, CELLS)
+    yield from open_notebook(tmp_path, notebook)
+
+
+def cell(lab: Lab, number: int) -> Any:
+    return lab.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+
+
+def show(lab: Lab, number: int) -> Any:
+    """Runs a cell and waits for its widget."""
+    lab.run_cell(number)
+    lab.until(lambda state: not state["busy"], f"the end of cell {number}")
+    found = cell(lab, number)
+    found.locator(SHEET).first.wait_for(timeout=60_000)
+    return found
+
+
+def wait_for(lab: Lab, found: Any, words: str) -> None:
+    """Until the words can be read (hover texts, which cannot, are left out)."""
+    seen = found.locator("p, text, pre, td, th, b, .widget-html-content").filter(has_text=words)
+    seen.first.wait_for(timeout=30_000)
+
+
+def slide(found: Any, number: int, key: str, times: int = 1) -> None:
+    handle = found.locator(".widget-slider .noUi-handle").nth(number)
+    handle.focus()
+    for _ in range(times):
+        handle.press(key)
+
+
+def part(found: Any, name: str) -> Any:
+    return found.locator(f'[data-name="{name}"]').first
+
+
+def picture(lab: Lab, found: Any, name: str) -> None:
+    """A picture for the documentation, where somebody asks for it."""
+    folder = os.environ.get("BMNAS_PICTURES")
+    if not folder:
+        return
+    found.scroll_into_view_if_needed()
+    lab.page.wait_for_timeout(700)
+    path = Path(folder) / f"{name}.png"
+    found.locator(".jp-OutputArea-output").first.screenshot(path=path)
+    assert path.stat().st_size < 200_000
+
+
+@pytest.mark.timeout(400)
+def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
+    lab.run_cell(0)
+    lab.until(lambda state: "READY" in state["text"], "the imports")
+    explorer = show(lab, EXPLORER)
+    slide(explorer, 0, "Home")
+    wait_for(lab, explorer, "epoch 1: accuracy")
+    explorer.locator(".widget-play button").first.click()
+    wait_for(lab, explorer, "epoch 6: accuracy")  # it has played to the end
+    part(explorer, "Cell_2").click()
+    part(explorer, "Cell_2.Step_2").wait_for(timeout=30_000)
+    part(explorer, "Cell_2.Step_2").click()
+    wait_for(lab, explorer, "Step_2 of Cell_2")
+    assert "parameters" in (part(explorer, "Cell_2.Step_1").locator("title").text_content() or "")
+    picture(lab, explorer, "explorer")
+
+    builder = show(lab, BUILDER)
+    builder.locator("select").nth(4).select_option(label="ConcatFC")
+    wait_for(lab, builder, '"primitive": "ConcatFC"')
+    builder.locator("input[type=text]").first.fill("by-hand")
+    builder.locator("button", has_text="Save").click()
+    wait_for(lab, builder, "saved:")
+    picture(lab, builder, "builder")
+
+    browser = show(lab, BROWSER)
+    wait_for(lab, browser, "config.json")  # why one is damaged
+    part(browser, "sort:val").click()
+    wait_for(lab, browser, "search: val [%] ▼")
+    browser.locator('circle[data-name="seed-1"], path[data-name="seed-1"]').first.click()
+    wait_for(lab, browser, "seed-1, ")
+    picture(lab, browser, "browser")
+
+    primitive = show(lab, PRIMITIVE)
+    primitive.locator("select").first.select_option(label="LinearGLU")
+    wait_for(lab, primitive, "value ⊙ gate")
+    before = primitive.locator(SHEET).first.inner_html()
+    slide(primitive, 1, "ArrowRight", 5)
+    lab.page.wait_for_timeout(1000)
+    assert primitive.locator(SHEET).first.inner_html() != before
+    picture(lab, primitive, "primitives")
+
+    gap = show(lab, GAP)
+    slide(gap, 0, "End")
+    wait_for(lab, gap, "share 1.00")
+    wait_for(lab, gap, "γ = 1.00")
+    picture(lab, gap, "gap")
+
+    two = show(lab, TWO)
+    wait_for(lab, two, "≠")
+    picture(lab, two, "two_runs")
+    lab.run_cell(BUILT)
+    lab.until(lambda state: "BUILT ConcatFC END" in state["text"], "what was built")
+
+    lab.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+    lab.page.wait_for_timeout(1500)
+    picture(lab, browser, "browser_dark")
+    picture(lab, builder, "builder_dark")
+    assert [o for c in lab.saved().cells for o in c.outputs if o.output_type == "error"] == []
+    assert lab.notebook.stat().st_size < 2_000_000
+    assert "widgets" not in lab.saved().metadata
+    assert (lab.left, lab.problems) == ([], [])

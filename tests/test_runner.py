@@ -1,0 +1,200 @@
+"""The notebook runner, on miniature notebooks."""
+
+import json
+import logging
+import time
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from bmnas.errors import UnknownNameError
+from bmnas.evaluation import Evaluation
+from bmnas.runs import Run
+from notebooks import runner, summary
+
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
+
+
+def write(folder, name, parameters, *cells):
+    notebook = new_notebook(metadata={"kernelspec": KERNEL})
+    notebook.cells = [new_code_cell(parameters, metadata={"tags": ["parameters"]}), *map(new_code_cell, cells)]
+    nbformat.write(notebook, folder / name)
+    return folder / name
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Two miniature notebooks in place of the real ones, and a fresh folder of runs."""
+    place = tmp_path / "notebooks"
+    place.mkdir()
+    write(place, "01_first.ipynb", 'dataset = "planted"  # type: str\nseed = 0', "print(dataset, seed)")
+    write(place, "02_second.ipynb", 'dataset = "planted"\nepochs = None', 'print("epochs are", repr(epochs))')
+    monkeypatch.setattr(runner, "FOLDER", place)
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(runner, "export", page)
+    return place
+
+
+def page(executed):
+    executed.with_suffix(".html").write_text("<html></html>")
+    return executed.with_suffix(".html")
+
+
+def outputs(path):
+    return "".join(o.get("text", "") for c in nbformat.read(path, 4).cells for o in c.get("outputs", []))
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], ["01_first", "02_second"]),
+        (["2"], ["02_second"]),
+        (["02", "1"], ["01_first", "02_second"]),
+        (["notebooks/01_first.ipynb"], ["01_first"]),
+    ],
+)
+def test_notebooks_are_chosen_by_number_or_name(folder, names, expected):
+    assert [path.stem for path in runner.choose(names)] == expected
+
+
+def test_an_unknown_notebook_is_refused(folder):
+    with pytest.raises(UnknownNameError, match=r"notebook '02_secund'.*nearest first\): 02_second, 01_first"):
+        runner.choose(["02_secund"])
+
+
+def test_a_folder_without_notebooks_is_an_error(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runner, "FOLDER", tmp_path)
+    assert runner.main([]) == 2
+    assert f"no notebooks named like 01_something.ipynb in {tmp_path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("5", 5), ("1e-3", 1e-3), ("None", None), ("True", True), ("[0, 1]", [0, 1]), ("ntu", "ntu"), ("'5'", "5")],
+)
+def test_values_are_literals_or_text(text, value):
+    parsed = runner.parse(text)
+    assert parsed == value and type(parsed) is type(value)
+
+
+def test_each_notebook_gets_the_parameters_it_knows(folder):
+    plan = runner.assign(runner.choose([]), {"seed": 3, "epochs": 5, "dataset": "ntu"})
+    assert {path.stem: given for path, given in plan.items()} == {
+        "01_first": {"seed": 3, "dataset": "ntu"},
+        "02_second": {"epochs": 5, "dataset": "ntu"},
+    }
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(folder, tmp_path, capsys):
+    assert runner.main(["-p", "epoch", "5"]) == 2
+    assert "unknown parameter 'epoch'; known (nearest first): epochs, " in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_parameter_that_only_another_notebook_knows_is_refused(folder):
+    with pytest.raises(UnknownNameError, match="'epochs'"):
+        runner.assign(runner.choose(["1"]), {"epochs": 5})
+
+
+def test_notebooks_run_in_order_and_leave_records(folder, tmp_path, capsys):
+    assert runner.main(["-p", "epochs", "3", "--dataset", "digits"]) == 0
+    left = tmp_path / "runs/_notebooks/digits"
+    assert sorted(path.name for path in left.iterdir()) == [
+        "01_first.html",
+        "01_first.ipynb",
+        "02_second.html",
+        "02_second.ipynb",
+    ]
+    assert outputs(left / "01_first.ipynb") == "digits 0\n"
+    assert outputs(left / "02_second.ipynb") == "epochs are 3\n"
+    shown = capsys.readouterr().out
+    assert shown.index("[1/2] 01_first dataset=digits") < shown.index("[2/2] 02_second epochs=3 dataset=digits")
+    assert str(left) in shown
+
+
+def test_kernels_do_not_chatter(folder, capfd):
+    assert runner.main(["1"]) == 0
+    assert capfd.readouterr().err == ""
+
+
+def test_earlier_records_are_kept(folder, tmp_path):
+    assert runner.main(["1", "-p", "seed", "1"]) == 0
+    assert runner.main(["1", "-p", "seed", "2"]) == 0
+    left = tmp_path / "runs/_notebooks/planted"
+    assert outputs(left / "01_first.ipynb") == "planted 2\n"
+    (earlier,) = (left / "earlier").rglob("01_first.ipynb")
+    assert outputs(earlier) == "planted 1\n"
+    assert earlier.with_suffix(".html").is_file()
+
+
+def test_a_failing_notebook_stops_the_rest_and_is_named(folder, tmp_path, capsys):
+    write(folder, "01_first.ipynb", 'dataset = "planted"', 'raise ValueError("no such luck")')
+    assert runner.main([]) == 1
+    left = tmp_path / "runs/_notebooks/planted"
+    assert not (left / "02_second.ipynb").exists()
+    assert (left / "01_first.html").is_file()
+    shown = capsys.readouterr().out
+    assert "01_first.ipynb failed: ValueError: no such luck" in shown and str(left / "01_first.ipynb") in shown
+
+
+def test_a_page_that_cannot_be_made_is_told_and_counts(folder, capsys, monkeypatch):
+    monkeypatch.setattr(runner, "export", lambda executed: None)
+    assert runner.main(["1"]) == 1
+    assert "-  done" in capsys.readouterr().out
+
+
+def test_export_tells_why_there_is_no_page(tmp_path, capsys):
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text("{")
+    assert runner.export(broken) is None
+    assert "no HTML of broken.ipynb: " in capsys.readouterr().out
+
+
+def test_the_working_directory_is_the_callers(folder, tmp_path, monkeypatch):
+    write(folder, "01_first.ipynb", "dataset = 'planted'", "import os; print(os.getcwd(), end='')")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert runner.main(["1"]) == 0
+    assert outputs(tmp_path / "runs/_notebooks/planted/01_first.ipynb") == str(elsewhere)
+
+
+def test_progress_reads_cell_and_last_line():
+    progress = runner.Progress()
+    for text in ("Executing Cell 7------", "one\ntwo\n", "10%|#   |\r a: 20%|██▎  | 2/9\r", "[figure]"):
+        progress.emit(logging.LogRecord("papermill", logging.INFO, "", 0, text, None, None))
+    assert (progress.cell, progress.line) == (7, "a: 20%  2/9")
+
+
+def test_a_line_is_told_while_a_notebook_works(capsys, monkeypatch):
+    monkeypatch.setattr(runner, "TICK", 0.01)
+    with runner.telling("01_first", cells=9):
+        logging.getLogger("papermill").info("Executing Cell 4------")
+        logging.getLogger("papermill").warning("epoch 3 of 8")
+        until = time.monotonic() + 30
+        shown = ""
+        while "cell 4 of 9  epoch 3 of 8" not in shown and time.monotonic() < until:
+            shown += capsys.readouterr().out
+    assert "cell 4 of 9  epoch 3 of 8" in shown
+
+
+def test_summary_names_sizes_and_places(tmp_path):
+    executed = tmp_path / "01_first.ipynb"
+    executed.write_text(json.dumps({"cells": ["x" * 1_200_000]}))
+    report = summary.Report(executed, executed, None, 61.4)
+    text = summary.summarise([report], tmp_path, tmp_path / "run")
+    assert "61 s" in text and "1.2 MB" in text and str(tmp_path / "run") in text
+
+
+def test_summary_shows_the_scores_that_a_run_has(tmp_path):
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    assert summary.scores(run.folder) == []
+    found = Evaluation("searched", "accuracy", (0.9, 0.8))
+    run.save_json("evaluation.json", {"rows": [found.to_dict()], "note": "any structure"})
+    run.save_text("ablation.csv", pd.DataFrame([Evaluation("random features", "accuracy", (0.5,)).row()]).to_csv())
+    text = "\n".join(summary.scores(run.folder))
+    assert "searched " in text and "85.00 ±  7.07 % accuracy" in text
+    assert "random features " in text and "50.00 %         accuracy" in text

@@ -1,0 +1,127 @@
+"""The builder: menus that offer what the space allows, and nothing that is overwritten."""
+
+import random
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bmnas.errors import RunError
+from bmnas.genotype import Genotype
+from bmnas.network import FusionNetwork
+from bmnas.runs import Run
+from bmnas.space import Space
+from tests.synthetic import NTU
+from tests.tiny import TWO_CELLS, tiny_features
+from widgets.builder import (
+    GenotypeBuilder,
+    builder_info,
+    input_choices,
+    pair_choices,
+    primitive_choices,
+    save_genotype,
+    with_size,
+)
+from widgets.sheet import page
+
+POOL = ("Zero", "Sum", "Attention", "LinearGLU", "ConcatFC")
+FEATURES = tiny_features()
+
+
+def builder(run: Run | None = None) -> GenotypeBuilder:
+    made = GenotypeBuilder(builder_info(FEATURES, TWO_CELLS), run)
+    made.box()
+    return made
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["paper", "reference"]), st.booleans())
+def test_pairs_are_those_of_the_neighbours_in_the_space(seed: int, rule: str, cells: bool) -> None:
+    space = Space(("A_1", "A_2", "A_3", "B_1", "B_2"), 3, 1, 1, ("Sum",), rule, cells)
+    genotype = space.random(random.Random(seed))
+    for n in range(3):
+        wanted = {genotype.cells[n].inputs}
+        for other in space.neighbours(genotype):
+            if other.cells[n].inputs != genotype.cells[n].inputs:
+                wanted.add(other.cells[n].inputs)
+        assert set(pair_choices(space, genotype, n)) == wanted
+
+
+@pytest.mark.parametrize("m", [0, 1, 3])
+def test_steps_offer_all_of_the_space_and_nothing_else(m: int) -> None:
+    space = Space(NTU, 4, 4, 4, POOL)
+    offered = {(name, i) for name in primitive_choices(space, m) for i in input_choices(space, m, name)}
+    assert offered == {(step.primitive, step.inputs) for step in space.step_choices(m)}
+
+
+def test_menus_build_what_they_say_and_everything_follows() -> None:
+    made = builder()
+    pair = made.menus.children[0].children[0]
+    pair.value = ("A_2", "B_1") if ("A_2", "B_1") in [v for _, v in pair.options] else pair.options[3][1]
+    chosen = made.genotype.cells[0].inputs
+    made.menus.children[1].children[1].value = "LinearGLU"
+    assert made.genotype.cells[0].inputs == chosen and made.genotype.cells[1].steps[0].primitive == "LinearGLU"
+    made.menus.children[1].children[2].value = ("y", "x")
+    assert made.genotype.cells[1].steps[0].inputs == ("y", "x")
+    network = FusionNetwork(made.genotype, FEATURES.channels, len(FEATURES.classes), TWO_CELLS.C, TWO_CELLS.L)
+    assert f"{network.sizes()['total']:,} parameters" in made.count.value
+    assert Genotype.from_json(made.json.value.removeprefix("<pre>").removesuffix("</pre>").replace("&quot;", '"')) == (
+        made.genotype
+    )
+    assert "LinearGLU" in made.picture.content and "LinearGLU" in page(made.twin()) and "LinearGLU" in made.text()
+
+
+def test_every_choice_of_every_menu_is_valid() -> None:
+    made = builder()
+    for row, column in product(range(2), range(5)):
+        for i in range(len(made.menus.children[row].children[column].options)):
+            menu = made.menus.children[row].children[column]
+            if i < len(menu.options):
+                menu.index = i  # a refused genotype would raise here
+    pairs = [cell.inputs for cell in made.genotype.cells]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_sizes_grow_and_shrink_and_keep_what_fits() -> None:
+    made = builder()
+    first = made.genotype.cells[0]
+    made.N.value, made.M.value = 4, 4
+    assert (made.genotype.N, made.genotype.M) == (4, 4)
+    assert made.genotype.cells[0].inputs == first.inputs and made.genotype.cells[0].steps[:2] == first.steps
+    made.r.value = 6
+    made.M.value = 1
+    assert (made.genotype.M, made.genotype.r) == (1, 3) and made.r.value == 3
+    made.N.value = 1
+    assert made.genotype.cells == (first.__class__(first.inputs, first.steps[:1]),)
+
+
+def test_too_many_cells_for_the_features_are_refused_with_the_reason() -> None:
+    info = builder_info(FEATURES, TWO_CELLS.change(cells_as_inputs=False, pair_rule="reference"))
+    with pytest.raises(RunError, match="no pair is left for Cell_4"):
+        with_size(info, 4, 1, 1)
+    made = GenotypeBuilder(info)
+    made.box()
+    made.N.value = 4
+    assert made.genotype.N == made.N.value == 2 and "no pair is left" in made.said.value
+
+
+def test_saving_overwrites_nothing(tmp_path: Path) -> None:
+    run = Run(tmp_path / "mine")
+    run.folder.mkdir()
+    made = builder(run)
+    made.name.value = "by-hand"
+    made.button.click()
+    path = run.path("genotypes/by-hand.json")
+    assert Genotype.load(path) == made.genotype and "genotypes/by-hand.json in mine" in made.said.value
+    kept = path.read_bytes()
+    assert made.save("by-hand") == path
+    made.N.value = 1
+    made.button.click()
+    assert "holds another genotype" in made.said.value and path.read_bytes() == kept
+    for name in ("", "../up", "a/b", "<b>"):
+        with pytest.raises(RunError, match="expected letters"):
+            save_genotype(run, name, made.genotype)
+    with pytest.raises(RunError, match="without a run"):
+        builder().save("a")

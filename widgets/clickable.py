@@ -1,0 +1,66 @@
+"""A piece of HTML or SVG in JupyterLab that tells which of its parts was clicked; weighs nothing in a saved notebook.
+
+A part is any element with the attribute `data-name`. Enter and the space bar click it too. The content travels in
+messages, not in the widget's state, so that no saved notebook holds it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import anywidget
+
+JAVASCRIPT = """
+function render({ model, el }) {
+  const draw = message => { if (message.content !== undefined) el.innerHTML = message.content; };
+  const tell = event => {
+    const part = event.target.closest && event.target.closest("[data-name]");
+    if (part) { event.preventDefault(); model.send({ clicked: part.dataset.name }); }
+  };
+  const press = event => { if (event.key === "Enter" || event.key === " ") tell(event); };
+  model.on("msg:custom", draw);
+  el.addEventListener("click", tell);
+  el.addEventListener("keydown", press);
+  el.style.overflowX = "auto";
+  model.send({ ready: true });
+  return () => model.off("msg:custom", draw);
+}
+export default { render };
+"""
+
+
+class Clickable(anywidget.AnyWidget):
+    """Shows trusted HTML or SVG of our own making (all text in it is escaped where it is made).
+
+    Args:
+        content: what is shown at first.
+        on_click: called with the `data-name` of what was clicked.
+    """
+
+    _esm = JAVASCRIPT
+
+    def __init__(self, content: str = "", on_click: Callable[[str], None] | None = None) -> None:
+        super().__init__()
+        self._content, self._tell = content, on_click
+        self.on_msg(self._hear)
+
+    @property
+    def content(self) -> str:
+        """What is shown."""
+        return self._content
+
+    @content.setter
+    def content(self, content: str) -> None:
+        if content != self._content:
+            self._content = content
+            self.send({"content": content})
+
+    def click(self, name: str) -> None:
+        """Does what a click on the part `name` does."""
+        if self._tell is not None:
+            self._tell(name)
+
+    def _hear(self, _: Any, message: Any, __: Any) -> None:
+        if "ready" in message:  # a view has just been made in the browser
+            self.send({"content": self._content})
+        if "clicked" in message:
+            self.click(str(message["clicked"]))

@@ -1,0 +1,111 @@
+"""Loss and score over the epochs: trace -> ScoresInfo -> figure."""
+
+from typing import NamedTuple, Protocol
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from widgets import style
+
+TRAIN, VAL = style.PALETTE[0], style.PALETTE[5]
+COLUMNS = ("train_loss", "val_loss", "train_score", "val_score")
+
+
+class HasScores(Protocol):
+    """A trace: its scores are a data frame with the columns epoch, train_loss, val_loss, train_score, val_score."""
+
+    def scores(self) -> pd.DataFrame:
+        """One row an epoch."""
+        ...
+
+
+class ScoresInfo(NamedTuple):
+    """Losses and scores (shares, 0 to 1) over the epochs, and the best epoch by validation."""
+
+    epochs: tuple[int, ...]
+    train_loss: tuple[float, ...]
+    val_loss: tuple[float, ...]
+    train_score: tuple[float, ...]
+    val_score: tuple[float, ...]
+    metric: str
+    best_epoch: int
+    best_score: float
+
+
+def scores_info(trace: HasScores, metric: str = "score", best_epoch: int | None = None) -> ScoresInfo:
+    """Losses and scores from a trace.
+
+    Args:
+        trace: what has `scores()`.
+        metric: the name of the score, for the axis.
+        best_epoch: the epoch to mark; by default the first one with the best validation score.
+
+    Raises:
+        ValueError: the trace is empty, or has no such epoch.
+    """
+    frame = trace.scores()
+    if frame.empty:
+        raise ValueError("the trace has no epochs yet; run the search first")
+    epochs = tuple(int(epoch) for epoch in frame["epoch"])
+    columns = {name: tuple(float(value) for value in frame[name]) for name in COLUMNS}
+    best = epochs[int(frame["val_score"].to_numpy().argmax())] if best_epoch is None else best_epoch
+    if best not in epochs:
+        raise ValueError(f"best_epoch is {best}; the trace has the epochs {epochs[0]} to {epochs[-1]}")
+    return ScoresInfo(
+        epochs, **columns, metric=metric, best_epoch=best, best_score=columns["val_score"][epochs.index(best)]
+    )
+
+
+def score_curves(info: ScoresInfo, title: str = "", note: str = "") -> go.Figure:
+    """Loss on the left, score on the right, the best epoch marked."""
+    fig = make_subplots(1, 2, subplot_titles=("loss", info.metric), horizontal_spacing=0.12)
+    for trace in loss_traces(info):
+        fig.add_trace(trace, 1, 1)
+    for trace in score_traces(info):
+        fig.add_trace(trace, 1, 2)
+    fig.update_layout(
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.22, "yanchor": "top"},
+        margin={"l": 70, "r": 30, "t": 100 if note else 80, "b": 100},
+    )  # fmt: skip
+    style.finish(fig, title or "Loss and score over the epochs", note, height=440)
+    fig.update_xaxes(title_text="epoch", tickformat="d", nticks=12)
+    fig.update_yaxes(title_text="loss", col=1)
+    fig.update_yaxes(title_text=f"{info.metric} [%]", col=2)
+    return fig
+
+
+def loss_traces(info: ScoresInfo) -> list[go.Scatter]:
+    """Two lines: the loss on training and validation."""
+    return [
+        _line(info.epochs, info.train_loss, "train", TRAIN, "%{y:.4f}", legend=False),
+        _line(info.epochs, info.val_loss, "val", VAL, "%{y:.4f}", legend=False),
+    ]
+
+
+def score_traces(info: ScoresInfo) -> list[go.Scatter]:
+    """Two lines and a star: the score in per cent, and the best epoch."""
+    best = go.Scatter(
+        x=[info.best_epoch], y=[100 * info.best_score], mode="markers",
+        name=f"best: epoch {info.best_epoch}, {100 * info.best_score:.1f} %",
+        marker={"symbol": "star", "size": 15, "color": VAL, "line": {"color": style.INK, "width": 1}},
+        hovertemplate="best epoch %{x}: %{y:.2f} %<extra></extra>",
+    )  # fmt: skip
+    return [
+        _line(info.epochs, _percent(info.train_score), "train", TRAIN, "%{y:.2f} %"),
+        _line(info.epochs, _percent(info.val_score), "val", VAL, "%{y:.2f} %"),
+        best,
+    ]
+
+
+def _percent(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(100 * value, 3) for value in values)
+
+
+def _line(
+    x: tuple[int, ...], y: tuple[float, ...], name: str, colour: str, form: str, legend: bool = True
+) -> go.Scatter:
+    return go.Scatter(
+        x=x, y=y, name=name, mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 5},
+        showlegend=legend, legendgroup=name, hovertemplate=f"{name}, epoch %{{x}}: {form}<extra></extra>",
+    )  # fmt: skip

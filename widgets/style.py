@@ -1,0 +1,85 @@
+"""What all figures share: colours that colour-blind readers can tell apart, fonts, titles, sizes."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from textwrap import wrap
+
+import plotly.graph_objects as go
+
+# Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is too light for lines on white, then
+# four of Paul Tol's muted colours: enough for 8 features and 3 Cells.
+PALETTE = (
+    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#333333"),
+    *("#999933", "#882255", "#332288", "#44AA99"),
+)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+HEAT = "Viridis"
+INK = "#222222"
+GREY = "#8A8A8A"
+GRID = "#E5E5E5"
+CELL_COLOUR = "#009E73"
+MODALITY_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00")
+FONT = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+FONT_SIZE = 13
+WIDTH = 860  # what JupyterLab leaves of a laptop screen beside its file list
+NOTE_CHARACTER = 6.2  # pixels of a character of the note, on average
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """A colour a name, in order; the palette starts again when it is used up."""
+    distinct = dict.fromkeys(names)
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(distinct)}
+
+
+def strokes(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a dash a name, so that more names than colours stay apart."""
+    distinct = list(dict.fromkeys(names))
+    return {
+        name: (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]) for i, name in enumerate(distinct)
+    }
+
+
+def modality_colours(modalities: Sequence[str]) -> dict[str, str]:
+    """A colour a modality, none of which is the Cells'."""
+    distinct = list(dict.fromkeys(modalities))
+    return {name: MODALITY_COLOURS[i % len(MODALITY_COLOURS)] for i, name in enumerate(distinct)}
+
+
+def primitive_colours(primitives: Iterable[str]) -> dict[str, str]:
+    """A colour a primitive; Zero, which passes nothing on, is grey."""
+    return {"Zero": GREY} | colours(name for name in primitives if name != "Zero")
+
+
+def tint(colour: str, share: float = 0.16) -> str:
+    """A light version of `#rrggbb`: `share` of it, the rest white."""
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(255 + share * (c - 255)):02X}" for c in channels)
+
+
+def finish(fig: go.Figure, title: str, note: str = "", *, height: int, width: int = WIDTH) -> go.Figure:
+    """Gives a figure its title, the note under it, fonts, size and a white ground (readable on a dark page too).
+
+    Args:
+        fig: the figure, changed in place.
+        title: what is shown, as plain text.
+        note: a line or two under the title, such as what stands in for missing data; nothing of it is cut off.
+        height: in pixels.
+        width: in pixels.
+    """
+    heading: dict[str, object] = {
+        "text": escape(title), "font": {"size": 17}, "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top",
+        "pad": {"t": 14},
+    }  # fmt: skip
+    if note:
+        lines = wrap(note, int(width / NOTE_CHARACTER))
+        subtitle = "<br>".join(escape(line) for line in lines)
+        heading["subtitle"] = {"text": subtitle, "font": {"size": 13 if len(lines) == 1 else 12, "color": "#A23B00"}}
+    fig.update_layout(
+        template="none", title=heading, width=width, height=height, paper_bgcolor="white", plot_bgcolor="white",
+        font={"family": FONT, "size": FONT_SIZE, "color": INK}, hoverlabel={"font": {"size": 13}},
+    )  # fmt: skip
+    axis = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin": True, "title_standoff": 8}
+    fig.update_xaxes(**axis)
+    fig.update_yaxes(**axis)
+    fig.update_annotations(font={"size": FONT_SIZE})
+    return fig
