@@ -210,7 +210,8 @@ class SearchConfig(_Config):
         ):
             raise ConfigError(f"primitives is {self.primitives!r}; expected a list of names")
         for name in self.primitives or ():
-            PRIMITIVES[name]
+            if name not in PRIMITIVES:
+                raise ConfigError(f"primitives is {self.primitives!r}: {unknown('primitive', name, PRIMITIVES)}")
 
     @property
     def depth(self) -> int:
