@@ -81,7 +81,7 @@ def test_evaluation_settings_out_of_range(settings, message):
 
 
 def test_an_unknown_primitive_lists_the_known_ones():
-    with pytest.raises(ConfigError, match="primitives is .*: unknown primitive 'LinearGLUE'; known .nearest first.: LinearGLU"):
+    with pytest.raises(ConfigError, match="primitives is .*: unknown primitive 'LinearGLUE'; known .*: LinearGLU"):
         SearchConfig(primitives=("Sum", "LinearGLUE"))
 
 
