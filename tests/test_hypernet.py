@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError, UnknownNameError
 from bmnas.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.hypernet import Hypernet
