@@ -22,12 +22,12 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError, SearchDiverged
 from bmnas.features import FeatureSet, FeatureTensors
 from bmnas.genotype import Genotype
-from bmnas.lock import hold
 from bmnas.network import FusionNetwork
 from bmnas.parts import count_parameters
 from bmnas.runs import Run
 from bmnas.schedule import schedule
 from bmnas.search import check_length
+from bmnas.storage.lock import hold
 from bmnas.trace import TYPED
 from bmnas.training import batches, finite, predict, seeded, train_epoch
 

@@ -15,11 +15,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from bmnas import feature_arrays as convert
-from bmnas import feature_checks as checks
-from bmnas import feature_store as store
 from bmnas.device import resolve_device
 from bmnas.errors import FeatureError
+from bmnas.storage import feature_arrays as convert
+from bmnas.storage import feature_checks as checks
+from bmnas.storage import feature_store as store
 
 
 @dataclass(frozen=True, eq=False, repr=False)

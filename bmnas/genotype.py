@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bmnas.errors import GenotypeError
-from bmnas.files import whole
 from bmnas.registry import PRIMITIVES, by_nearness
+from bmnas.storage.files import whole
 
 SCHEMA = 1
 CELL_NAME = re.compile(r"Cell_([1-9][0-9]*)")

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from bmnas import metrics
-from bmnas.checkpoint import load_state, save_state
 from bmnas.device import resolve_device
 from bmnas.errors import DataError, RunError, SearchDiverged
 from bmnas.evaluation import BATCHES
 from bmnas.joint import JointNetwork
 from bmnas.schedule import schedule
+from bmnas.storage.checkpoint import load_state, save_state
 from bmnas.tasks.base import RawData
 from bmnas.training import batches, combine, finite, gradient_step, seeded
 

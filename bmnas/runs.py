@@ -26,17 +26,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bmnas.checkpoint import load_state, save_state
 from bmnas.config import NOT_IDENTITY, SearchConfig
 from bmnas.environment import environment
 from bmnas.errors import BmnasError, RunError
 from bmnas.features import FeatureSet
-from bmnas.files import whole
 from bmnas.genotype import Genotype
-from bmnas.lock import hold
 from bmnas.paths import runs_root
-from bmnas.records import append_record, read_records
 from bmnas.registry import by_nearness
+from bmnas.storage.checkpoint import load_state, save_state
+from bmnas.storage.files import whole
+from bmnas.storage.lock import hold
+from bmnas.storage.records import append_record, read_records
 from bmnas.trace import EpochEvent, Trace
 
 SCHEMA = 1

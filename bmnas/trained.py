@@ -8,18 +8,18 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from bmnas.checkpoint import load_tensors, save_tensors
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.device import resolve_device
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation import build_network, train_and_test
-from bmnas.feature_checks import KINDS, check_choice
 from bmnas.features import FeatureSet
 from bmnas.genotype import Genotype
 from bmnas.metrics import THRESHOLD
 from bmnas.network import FusionNetwork
 from bmnas.paths import runs_root
 from bmnas.runs import Run
+from bmnas.storage.checkpoint import load_tensors, save_tensors
+from bmnas.storage.feature_checks import KINDS, check_choice
 from bmnas.training import SCORE_BATCH
 
 FILE = "network.safetensors"

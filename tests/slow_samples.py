@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bmnas.bulk_extract import Backbone, bulk_extract
+from bmnas.bulk.extract import Backbone, bulk_extract
 from bmnas.datasets.samples import Samples
 from bmnas.errors import DataError
 from bmnas.extract import Tap

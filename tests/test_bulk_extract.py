@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from bmnas.bulk_extract import Backbone, bulk_extract, work_folder
-from bmnas.bulk_log import DoneLog
+from bmnas.bulk.extract import Backbone, bulk_extract, work_folder
+from bmnas.bulk.log import DoneLog
 from bmnas.errors import DataError, FeatureError
 from bmnas.extract import extract
 from bmnas.features import FeatureSet
@@ -167,7 +167,7 @@ def test_a_kill_at_any_moment_changes_no_bit(tmp_path):
 
 def test_a_kill_while_it_is_finished(tmp_path, monkeypatch):
     run(tmp_path / "whole")
-    for place in ("bmnas.feature_store._digest", "bmnas.bulk_extract.os.rename"):
+    for place in ("bmnas.storage.feature_store._digest", "bmnas.bulk.extract.os.rename"):
         with monkeypatch.context() as patch:
             patch.setattr(place, lambda *_: (_ for _ in ()).throw(Stop()))
             with pytest.raises(Stop):
@@ -260,7 +260,7 @@ def test_features_that_do_not_fit_are_refused(tmp_path, weight, dtype, message):
 
 
 def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("bmnas.bulk_arrays.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
+    monkeypatch.setattr("bmnas.bulk.arrays.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10})())
     with pytest.raises(FeatureError, match="GB are free there; make room"):
         run(tmp_path / "f")
 

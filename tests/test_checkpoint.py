@@ -7,8 +7,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bmnas.checkpoint import load_state, load_tensors, save_state, save_tensors
 from bmnas.errors import RunError
+from bmnas.storage.checkpoint import load_state, load_tensors, save_state, save_tensors
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.int64, torch.uint8, torch.bool)
 

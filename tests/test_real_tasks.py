@@ -10,7 +10,7 @@ from torch import nn
 
 from bmnas.backbones.hcn import HCN
 from bmnas.backbones.maxout_mlp import MaxoutMLP
-from bmnas.bulk_extract import Backbone, bulk_extract
+from bmnas.bulk.extract import Backbone, bulk_extract
 from bmnas.errors import ConfigError, DataError, UnknownNameError
 from bmnas.extract import Tap
 from bmnas.prepare import prepare

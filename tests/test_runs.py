@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from bmnas.checkpoint import load_state, save_state
 from bmnas.errors import RunError
 from bmnas.runs import Run, list_runs, open_run, run_name
 from bmnas.search import search
+from bmnas.storage.checkpoint import load_state, save_state
 from tests.tiny import CONFIG, tiny_features
 
 FILES = ("config.json", "features.json", "environment.json", "trace.jsonl", "timing.jsonl", "checkpoint.safetensors")

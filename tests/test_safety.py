@@ -14,17 +14,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from bmnas import files
-from bmnas.checkpoint import load_state, save_state, save_tensors
 from bmnas.errors import FeatureError, GenotypeError, RunError
 from bmnas.evaluation import evaluate
 from bmnas.features import FeatureSet
-from bmnas.files import whole
-from bmnas.lock import hold
-from bmnas.records import append_record, read_records
 from bmnas.runs import Run
 from bmnas.search import search
 from bmnas.selection import read_out
+from bmnas.storage import files
+from bmnas.storage.checkpoint import load_state, save_state, save_tensors
+from bmnas.storage.files import whole
+from bmnas.storage.lock import hold
+from bmnas.storage.records import append_record, read_records
 from bmnas.tasks.planted import answer
 from tests.tiny import BUDGET, CONFIG, tiny_features
 

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from bmnas import metrics
-from bmnas.checkpoint import load_state
 from bmnas.config import SearchConfig
 from bmnas.derivation import derive
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.features import FeatureSet
 from bmnas.runs import Run
 from bmnas.search import Search, search
+from bmnas.storage.checkpoint import load_state
 from bmnas.tasks.planted import planted_features, planted_genotype
 from bmnas.trace import Trace
 from bmnas.training import batch_starts, batches

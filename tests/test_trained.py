@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import bmnas
-from bmnas.checkpoint import load_tensors, save_tensors
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation import build_network, train_and_test
 from bmnas.runs import Run
+from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.tasks.planted import planted_genotype
 from bmnas.trained import FILE, load, train_and_save
 from tests.tiny import BUDGET, CONFIG, multilabel_features, tiny_features

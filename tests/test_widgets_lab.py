@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas import metrics
-from bmnas.checkpoint import load_state
 from bmnas.derivation import derive
 from bmnas.errors import RunError
 from bmnas.primitives import PRIMITIVES
 from bmnas.runs import Run
 from bmnas.search import Search, build_hypernet, search
+from bmnas.storage.checkpoint import load_state
 from bmnas.training import seeded
 from tests.synthetic import architecture
 from tests.tiny import TWO_CELLS, multilabel_features, tiny_features

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from bmnas import metrics
 from bmnas.architecture import Architecture
-from bmnas.checkpoint import load_state
 from bmnas.device import resolve_device
 from bmnas.errors import RunError
 from bmnas.features import FeatureSet
@@ -24,6 +23,7 @@ from bmnas.hypernet import Hypernet
 from bmnas.inherited import InheritedScore, batch_statistics
 from bmnas.runs import Run
 from bmnas.search import build_hypernet
+from bmnas.storage.checkpoint import load_state
 from bmnas.training import predict
 from widgets import style
 from widgets.chart import Line, Point, chart

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from bmnas.backbones.checkpoints import load_checkpoint
-from bmnas.bulk_extract import Backbone, BulkReport, bulk_extract, work_folder
+from bmnas.bulk.extract import Backbone, BulkReport, bulk_extract, work_folder
 from bmnas.datasets.samples import Samples
 from bmnas.errors import ConfigError, DataError, FeatureError
 from bmnas.extract import Progress

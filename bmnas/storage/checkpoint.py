@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bmnas.errors import RunError
-from bmnas.files import whole
+from bmnas.storage.files import whole
 
 TENSOR, MAPPING = "__tensor__", "__mapping__"
 DAMAGE = (SafetensorError, KeyError, ValueError, OSError, TypeError, IndexError, AttributeError, RecursionError)

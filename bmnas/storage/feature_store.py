@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from bmnas.errors import FeatureError, RunError
-from bmnas.feature_checks import check_finite
-from bmnas.lock import hold
+from bmnas.storage.feature_checks import check_finite
+from bmnas.storage.lock import hold
 
 if TYPE_CHECKING:
     from bmnas.features import FeatureSet

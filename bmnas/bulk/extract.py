@@ -21,15 +21,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from bmnas import feature_store as store
-from bmnas.bulk_arrays import BulkArrays
-from bmnas.bulk_log import DoneLog
+from bmnas.bulk.arrays import BulkArrays
+from bmnas.bulk.log import DoneLog
 from bmnas.datasets.samples import Samples
 from bmnas.device import resolve_device
 from bmnas.errors import DataError, FeatureError
 from bmnas.extract import Progress, Tap, frozen, hooked, taken
 from bmnas.features import FeatureSet
 from bmnas.metrics import score
+from bmnas.storage import feature_store as store
 from bmnas.unimodal import weights_fingerprint
 
 PLAN, LOG, NAMES = "plan.json", "done.jsonl", "names.txt"
