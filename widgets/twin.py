@@ -1,6 +1,7 @@
 """What a widget leaves behind: live where somebody watches, its static twin of the same content elsewhere.
 
-A live widget's output holds the twin too, for readers of the saved file that know no widgets.
+Where a widget is live, its twin is in the next output of the cell, out of sight. In a notebook that is opened again
+without a kernel there is no widget, and the twin is what is seen.
 """
 
 from typing import Any, Protocol
@@ -13,6 +14,12 @@ from widgets.sheet import Sheet, page
 from widgets.show import HasFolder
 
 VIEW = "application/vnd.jupyter.widget-view+json"
+LIVE, RECORD = "bmnas-live", "bmnas-record"  # classes: of a widget at work; of the output that two others follow
+OUTPUT = f".jp-OutputArea-child:has(.{RECORD})"
+# The output after this one is a widget, the next its twin: either is seen, and no browser shows "Loading widget...".
+EITHER = f"""<style>{OUTPUT}, {OUTPUT} + .jp-OutputArea-child:not(:has(.{LIVE})),
+{OUTPUT} + .jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child {{ display: none }}</style>
+<span class="{RECORD}"></span>"""
 
 
 class HasTwin(Protocol):
@@ -39,21 +46,17 @@ def view(widget: HasTwin, name: str, run: HasFolder | None = None) -> None:
         name: file name in `figures/`, without ending.
         run: whose folder gets `figures/<name>.svg`; None writes nothing.
     """
-    display(_live(widget, name, run) if is_live() else _twin(widget, name, run), raw=True)
+    if is_live():
+        box = widget.box()
+        box.add_class(LIVE)
+        display({"text/html": EITHER, "text/plain": ""}, raw=True)
+        display({VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": ""}, raw=True)
+    picture(widget.twin(), widget.text(), name, run)
 
 
 def picture(sheet: Sheet, text: str, name: str, run: HasFolder | None = None) -> None:
     """Displays a sheet that has no live form."""
     display(_bundle(sheet, text, name, run), raw=True)
-
-
-def _live(widget: HasTwin, name: str, run: HasFolder | None) -> dict[str, Any]:
-    reference = {"version_major": 2, "version_minor": 0, "model_id": widget.box().model_id}
-    return {VIEW: reference, **_twin(widget, name, run)}
-
-
-def _twin(widget: HasTwin, name: str, run: HasFolder | None) -> dict[str, Any]:
-    return _bundle(widget.twin(), widget.text(), name, run)
 
 
 def _bundle(sheet: Sheet, text: str, name: str, run: HasFolder | None) -> dict[str, Any]:
