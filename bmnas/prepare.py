@@ -5,8 +5,9 @@ Backbones are trained on their own labels, frozen, run once over all samples, an
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from bmnas.device import resolve_device
-from bmnas.errors import FeatureError
+from bmnas.backbones.kept import keep_backbone, kept_file, load_backbone
+from bmnas.bulk.extract import work_folder
+from bmnas.device import resolve_device, use_threads
+from bmnas.errors import DataError, FeatureError
 from bmnas.extract import Progress, extract
 from bmnas.features import FeatureSet
 from bmnas.paths import data_root, runs_root
 from bmnas.registry import TASKS
+from bmnas.storage.lock import hold
 from bmnas.tasks.base import Modality, RawData, Task
+from bmnas.tasks.extracted import extracted, extracted_before
 from bmnas.tasks.real import HOW, RealRun, present
-from bmnas.unimodal import Batches, UnimodalReport, train_unimodal
+from bmnas.unimodal import Batches, train_unimodal
 
 
 def prepare(
@@ -42,7 +47,8 @@ def prepare(
     """The features of a data set, from the cache or made now.
 
     The cache folder is `<cache>/<dataset>-<hash of all options>`; it is written whole or not at all. The same options
-    give bit-identical features on a CPU.
+    give bit-identical features on a CPU. Real features stay in use where they cannot be made anew, as when their raw
+    data is gone: the newest in the cache that have every option asked for; a warning and their notes say so.
 
     Args:
         dataset: a name in TASKS.
@@ -50,7 +56,8 @@ def prepare(
         L: length of the features; the data set's own when None.
         samples: size of the training split; the data set's own when None, everything where real data was found. Data
             sets say what else they take ("full").
-        source: "real" or "stand-in" where a data set has both; when None, what is found under the data root decides.
+        source: "real" or "stand-in" where a data set has both; when None, what is found under the data root, or
+            in the cache, decides.
         root: folder of the raw data; `bmnas.paths.data_root()` when None.
         cache: folder of the feature sets; `bmnas.paths.runs_root() / "_features"` when None.
         device: where backbones run. It belongs to no hash: a cache made elsewhere is used.
@@ -67,20 +74,26 @@ def prepare(
     task: Task = TASKS[dataset]
     target = resolve_device(device)
     place = Path(root) if root is not None else data_root()
-    if task.real is not None and source is None and present(task.real, place):
+    folder = Path(cache) if cache is not None else runs_root() / "_features"
+    if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):
         source = "real"
+    asked = {"seed": seed, "L": L, "samples": samples, **options}
     if task.real is not None and source == "real" and samples is None:
         samples = "full"
     chosen = task.resolve({"seed": seed, "L": L, "samples": samples, "source": source, **options})
-    real = RealRun(task, task.real, chosen, place) if task.real and chosen["source"] == "real" else None
-    folder = Path(cache) if cache is not None else runs_root() / "_features"
+    try:
+        real = RealRun(task, task.real, chosen, place) if task.real and chosen["source"] == "real" else None
+    except DataError as error:
+        return extracted_before(task.name, asked, folder, error)
     folder = folder / f"{task.name}-{key(task, chosen if real is None else real.identity)}"
     if not folder.exists():
-        with cpu_threads(threads):
-            if real is not None:
+        with hold(folder.parent / f".{folder.name}.making.lock", wait=real is None), use_threads(threads):
+            if folder.exists():  # another process made it meanwhile
+                pass
+            elif real is not None:
                 real.extract(folder, target, progress)
             else:
-                _save(build(task, chosen, place, target, progress), folder)
+                _make(task, chosen, place, folder, target, progress)
     return FeatureSet.open(folder)
 
 
@@ -91,10 +104,35 @@ def key(task: Task, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
+def _make(
+    task: Task, options: Mapping[str, Any], root: Path, folder: Path, device: torch.device, progress: Progress | None
+) -> None:
+    """Makes a feature set's folder: arrays, manifest, and the weights of the backbones.
+
+    All lies in a folder beside it first, from which the next process goes on where one was killed.
+    """
+    work = work_folder(folder)
+    made = work / "features"
+    if not made.exists():
+        build(task, options, root, work, device, progress).save(made)
+    for kept in work.glob("backbone_*"):
+        os.replace(kept, made / kept.name)
+    try:
+        os.rename(made, folder)
+    except OSError as error:
+        if not folder.exists():  # else a process that knows no locks was faster
+            raise FeatureError(f"{folder} cannot be written: {error}") from error
+    shutil.rmtree(work, ignore_errors=True)
+
+
 def build(
-    task: Task, options: Mapping[str, Any], root: Path, device: str | torch.device, progress: Progress | None
+    task: Task, options: Mapping[str, Any], root: Path, work: Path, device: torch.device, progress: Progress | None
 ) -> FeatureSet:
-    """Makes the feature set of a task in memory, without looking at the cache."""
+    """Makes the feature set of a task in memory, without looking at the cache.
+
+    Args:
+        work: folder of the trained backbones; those that lie there are not trained again.
+    """
     if task.make is not None:
         return _with_options(task.make(options, root, progress), options)
     assert task.open_raw is not None, f"the task {task.name!r} has neither open_raw nor make"
@@ -102,8 +140,7 @@ def build(
     kept, splits = _kept_rows(raw.splits)
     arrays, logits, reports = {}, {}, {}
     for i, modality in enumerate(task.modalities):
-        model, report = backbone(modality, raw, [options["seed"], i], device, progress)
-        reports[modality.name] = {name: value for name, value in asdict(report).items() if name != "seconds"}
+        model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
         loader = Batches(raw.inputs[modality.name][kept])
         told = _renamed(f"extract {modality.name}", progress)
         taken, logits[modality.name] = extract(
@@ -129,14 +166,17 @@ def build(
 
 
 def backbone(
-    modality: Modality, raw: RawData, seed: list[int], device: str | torch.device, progress: Progress | None
-) -> tuple[torch.nn.Module, UnimodalReport]:
-    """A modality's network, trained on its own labels."""
-    assert modality.backbone is not None, f"the modality {modality.name!r} has no backbone"
+    modality: Modality, raw: RawData, seed: list[int], work: Path, device: torch.device, progress: Progress | None
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """A modality's network, trained on its own labels, and how: a `UnimodalReport` without the seconds.
+
+    A training that was killed goes on after its last whole epoch.
+    """
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    with torch.random.fork_rng():
-        torch.manual_seed(number)
-        model = modality.backbone()
+    model, kept = untrained(modality, number), kept_file(work, modality.name)
+    if kept.exists():
+        return model.eval(), load_backbone(model, kept)
+    checkpoint = work / f"training_{modality.name}.safetensors"
     report = train_unimodal(
         model,
         raw.inputs[modality.name],
@@ -145,20 +185,21 @@ def backbone(
         seed=number,
         device=device,
         progress=_renamed(f"train {modality.name} backbone", progress),
+        checkpoint=checkpoint,
         **modality.training,
     )
-    return model, report
+    about = {name: value for name, value in asdict(report).items() if name != "seconds"}
+    keep_backbone(model, kept, about)
+    checkpoint.unlink()
+    return model, about
 
 
-@contextmanager
-def cpu_threads(threads: int) -> Iterator[None]:
-    """torch with so many CPU threads; afterwards as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def untrained(modality: Modality, seed: int) -> torch.nn.Module:
+    """A modality's network, its initial values decided by `seed` alone."""
+    assert modality.backbone is not None, f"the modality {modality.name!r} has no backbone"
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return modality.backbone()
 
 
 def _kept_rows(splits: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -176,12 +217,3 @@ def _renamed(what: str, progress: Progress | None) -> Progress | None:
     if progress is None:
         return None
     return lambda _what, done, total: progress(what, done, total)
-
-
-def _save(features: FeatureSet, folder: Path) -> None:
-    """Saves, unless another process was faster."""
-    try:
-        features.save(folder)
-    except FeatureError:
-        if not folder.exists():
-            raise

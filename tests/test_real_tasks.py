@@ -1,5 +1,7 @@
 """The paper's tasks on tiny real files: found, extracted, cached; and what is missing is said."""
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,3 +214,58 @@ def test_the_real_backbones_take_the_real_samples(root, tmp_path):
         ).features  # fmt: skip
         assert features.channels == {f: c for part in module.STAND_IN.modalities.values() for f, c in part.items()}
         assert features.vectors == set(module.STAND_IN.vectors)
+
+
+def gone(root, tmp_path, name="mmimdb", **options):
+    """Features of real data that is removed afterwards; how they were asked for."""
+    data = shutil.copytree(root / name, tmp_path / "data" / name).parent
+    asked = {"root": data, "cache": tmp_path / "cache", **CHEAP}
+    features = prepare(name, backbone_epochs=1, **asked, **options)
+    shutil.rmtree(data / name)
+    return features, asked
+
+
+@pytest.mark.parametrize("source", [None, "real"])
+def test_extracted_features_stay_in_use_when_the_raw_data_is_gone(source, root, toys, tmp_path):
+    features, asked = gone(root, tmp_path)
+    with pytest.warns(UserWarning, match=r"mmimdb-.* is used.*MM-IMDB, which is absent"):
+        again = prepare("mmimdb", source=source, **asked)
+    assert again.fingerprint == features.fingerprint and again.folder == features.folder
+    assert "features stored before" in again.notes and "features stored before" not in features.notes
+    assert prepare("mmimdb", source="stand-in", samples=60, **asked).source == "stand-in"
+
+
+def test_weights_alone_are_no_data(root, toys, tmp_path):
+    features, asked = gone(root, tmp_path)
+    checkpoint(asked["root"] / "mmimdb" / "weights", "Image", "mmimdb")
+    with pytest.warns(UserWarning, match="is absent"):
+        assert prepare("mmimdb", **asked).folder == features.folder
+
+
+def test_extracted_features_with_other_options_are_named_and_not_taken(root, toys, tmp_path):
+    features, asked = gone(root, tmp_path, samples=4)
+    for options, differ in (
+        ({"L": 9}, "L = 16, not 9"),
+        ({"samples": 5}, "samples = 4, not 5"),
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"dtype": "float32"}, "dtype = 'float16', not 'float32'"),
+    ):
+        with pytest.raises(DataError, match=f"which is absent.*{re.escape(str(features.folder))}.*{differ}"):
+            prepare("mmimdb", **asked, **options)
+    with pytest.raises(UnknownNameError):
+        prepare("mmimdb", **asked, colour=1)
+
+
+def test_extracted_features_need_not_be_asked_for_again(root, toys, tmp_path):
+    """01 was told how to train the backbones; 02 need not be."""
+    options = {"root": root, "cache": tmp_path, **CHEAP}
+    features = prepare("mmimdb", backbone_epochs=1, **options)
+    with pytest.warns(UserWarning, match="no weights for the backbone of Image"):
+        assert prepare("mmimdb", **options).folder == features.folder
+
+
+def test_a_damaged_manifest_is_no_feature_set(tmp_path):
+    for i, text in enumerate(("", "[]", '{"source": "real"}', '{"source": "real", "options": 3}', "[" * 100_000)):
+        (tmp_path / f"ntu-{i}").mkdir()
+        (tmp_path / f"ntu-{i}" / "manifest.json").write_text(text)
+    assert prepare("ntu", root=tmp_path / "none", cache=tmp_path, samples=60).source == "stand-in"

@@ -61,9 +61,9 @@ def absent(real: RealData, root: Path) -> DataError:
 
 
 def present(real: RealData, root: Path) -> bool:
-    """Whether there is anything in the data set's folder; if it is not all, opening it says what is missing."""
+    """Whether there is anything but weights in the data set's folder; if it is not all, opening it says what lacks."""
     folder = root / real.folder
-    return folder.is_dir() and any(folder.iterdir())
+    return folder.is_dir() and any(path.name != "weights" for path in folder.iterdir())
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class RealRun:
     def identity(self) -> dict[str, Any]:
         """What makes the features others: options, names and splits of the data, and the bits of the weights."""
         kept = {name: value for name, value in self.options.items() if name not in HOW}
-        return {**kept, "weights": {name: _sha256(path) for name, path in self.weights.items()}} | {
+        return {**kept, "weights": {name: sha256(path) for name, path in self.weights.items()}} | {
             "data": self.samples.fingerprint
         }
 
@@ -262,7 +262,12 @@ def _renamed(what: str, progress: Progress) -> Progress:
     return lambda _what, done, total: progress(what, done, total)
 
 
-def _sha256(path: Path | None) -> str | None:
+def sha256(path: Path | None) -> str | None:
+    """Of a file; None of None.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     if path is None:
         return None
     try:
