@@ -22,10 +22,19 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return found
 
 
-def use_threads(threads: int | None) -> None:
-    """Sets torch's CPU threads for the calling thread; None leaves them.
+class use_threads:  # noqa: N801 (used as a function is)
+    """Sets torch's CPU threads for the calling thread; None leaves them. As a context it sets them back at its end.
 
     OpenMP keeps this number for each thread of the program, so it is set wherever heavy work begins, not once.
     """
-    if threads is not None:
-        torch.set_num_threads(threads)
+
+    def __init__(self, threads: int | None) -> None:
+        self.before = torch.get_num_threads()
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_error: object) -> None:
+        torch.set_num_threads(self.before)

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from bmnas import metrics
 from bmnas.device import resolve_device
-from bmnas.errors import DataError, RunError, SearchDiverged
+from bmnas.errors import DataError, SearchDiverged
 from bmnas.evaluation import BATCHES
 from bmnas.joint import JointNetwork
 from bmnas.schedule import schedule
-from bmnas.storage.checkpoint import load_state, save_state
+from bmnas.storage.training_checkpoint import TrainingCheckpoint
 from bmnas.tasks.base import RawData
 from bmnas.training import batches, combine, finite, gradient_step, seeded
 
@@ -152,10 +152,9 @@ def train_joint(
     about = {"samples": n, "kind": kind, "epochs": epochs, "batch_size": batch_size, "rates": [max_lr, min_lr, Ti, Tm]}
     about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
     about |= {"genotype": network.fusion.genotype.to_json()}
-    losses: list[float] = []
-    if checkpoint is not None and checkpoint.exists():
-        losses = _restore(checkpoint, about, network, optimizer)
-        rates.load_state_dict({"steps": len(losses) * rates.steps_per_epoch})
+    kept = TrainingCheckpoint(checkpoint, about, {"network": network, "optimizer": optimizer})
+    losses: list[float] = kept.restore().get("losses", [])
+    rates.load_state_dict({"steps": len(losses) * rates.steps_per_epoch})
     for epoch in range(len(losses) + 1, epochs + 1):
         total, stream = 0.0, (seed, BATCHES, epoch)
         network.train()
@@ -168,8 +167,7 @@ def train_joint(
                 gradient_step(optimizer, parameters, loss, rates.next())
                 total += value * len(targets)
         losses.append(total / n)
-        if checkpoint is not None:
-            _keep(checkpoint, about, network, optimizer, losses)
+        kept.keep(losses=losses)
         if progress is not None:
             progress("joint", epoch, epochs)
     return losses
@@ -216,30 +214,3 @@ def _batches(
     generator = torch.Generator().manual_seed(combine(seed or (0,)))  # of the worker processes
     for batch in DataLoader(data, batch_sampler=order, num_workers=workers, generator=generator):
         yield {modality: x.to(device) for modality, x in batch[0].items()}, batch[1].to(device)
-
-
-def _keep(
-    checkpoint: Path,
-    about: dict[str, Any],
-    network: JointNetwork,
-    optimizer: torch.optim.Optimizer,
-    losses: list[float],
-) -> None:
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "losses": losses}
-    save_state(checkpoint, {"about": about, **state})
-
-
-def _restore(
-    checkpoint: Path, about: dict[str, Any], network: JointNetwork, optimizer: torch.optim.Optimizer
-) -> list[float]:
-    """Weights and optimizer of a checkpoint -> the losses so far."""
-    state = load_state(checkpoint)
-    if not isinstance(state, dict) or state.get("about") != about:
-        raise RunError(f"{checkpoint}: of another training; expected {about}; name another checkpoint, or delete it")
-    try:
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise RunError(f"{checkpoint}: of another network ({error}); name another checkpoint, or delete it") from error
-    return state["losses"]

@@ -138,6 +138,9 @@ def build(
     assert task.open_raw is not None, f"the task {task.name!r} has neither open_raw nor make"
     raw = task.open_raw(options, root, progress)
     kept, splits = _kept_rows(raw.splits)
+    for modality in task.modalities:  # taps that do not fit show now, not after the training
+        first = [torch.from_numpy(raw.inputs[modality.name][:2])]
+        extract(untrained(modality, 0), modality.taps, first, L=options["L"], device=device)
     arrays, logits, reports = {}, {}, {}
     for i, modality in enumerate(task.modalities):
         model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)

@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bmnas import metrics
 from bmnas.device import resolve_device
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.extract import Progress
+from bmnas.storage.training_checkpoint import TrainingCheckpoint, random_states, set_random_states
 
 Loader = Iterable[Any]  # batches (inputs, labels)
 SCORED = 1000  # rows a forward pass without gradients
@@ -59,6 +61,7 @@ def train_unimodal(
     seed: int = 0,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> UnimodalReport:
     """Trains a classifier on arrays in memory; see `train_unimodal_from`, whose arguments it shares.
 
@@ -88,6 +91,7 @@ def train_unimodal(
         seed=seed,
         device=target,
         progress=progress,
+        checkpoint=checkpoint,
     )
 
 
@@ -104,6 +108,7 @@ def train_unimodal_from(
     seed: int = 0,
     device: str | torch.device = "auto",
     progress: Progress | None = None,
+    checkpoint: Path | None = None,
 ) -> UnimodalReport:
     """Trains a classifier (Adam, one cycle of the learning rate) and scores its last epoch.
 
@@ -119,18 +124,26 @@ def train_unimodal_from(
             follows it too.
         device: "auto" for CUDA if there is one; the model goes back to the CPU.
         progress: called after each epoch with ("train", epoch, epochs).
+        checkpoint: written after each epoch; one that is there is gone on from, to the same bits on a CPU.
 
     Raises:
         ConfigError: nothing to train on, or no length.
         SearchDiverged: a loss is NaN or infinite; names the epoch.
+        RunError: the checkpoint is damaged, of another training, or cannot be written.
     """
     if not hasattr(fit, "__len__") or len(fit) == 0:  # pyright: ignore[reportArgumentType]
         raise ConfigError("fit is empty, or has no length; expected batches to train the backbone on")
     start, target = time.perf_counter(), resolve_device(device)
+    steps: int = len(fit)  # pyright: ignore[reportArgumentType]
+    about = {"backbone": type(model).__name__, "start": weights_fingerprint(model), "steps": steps, "epochs": epochs}
+    about |= {"kind": kind, "modality": modality, "seed": seed, "rates": [max_lr, weight_decay]}
     step = _Step(model.to(target).train(), kind, modality, target)
+    optimizer = torch.optim.Adam(model.parameters(), lr=max_lr, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=steps * epochs + 1)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        rows = _fit(step, fit, len(fit), epochs, max_lr, weight_decay, progress)  # pyright: ignore[reportArgumentType]
+        rows = _fit(step, fit, epochs, optimizer, schedule, TrainingCheckpoint(checkpoint, about, parts), progress)
     model.eval()
     scores = {name: _score(step, loader) for name, loader in scored.items()}
     model.cpu()
@@ -171,17 +184,19 @@ class _Step:
 def _fit(
     step: _Step,
     loader: Loader,
-    steps: int,
     epochs: int,
-    max_lr: float,
-    weight_decay: float,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    kept: TrainingCheckpoint,
     progress: Progress | None,
 ) -> int:
-    """The training; returns how many rows an epoch has."""
-    optimizer = torch.optim.Adam(step.model.parameters(), lr=max_lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=steps * epochs + 1)
-    rows = 0
-    for epoch in range(1, epochs + 1):
+    """The training, or what is left of it; returns how many rows an epoch has."""
+    own = getattr(loader, "generator", None)  # a DataLoader's; without one it draws from torch's
+    before = kept.restore()
+    if before:
+        set_random_states(before["random"], step.device, own)
+    rows = before.get("rows", 0)
+    for epoch in range(before.get("epoch", 0) + 1, epochs + 1):
         rows = 0
         for batch in loader:
             optimizer.zero_grad()
@@ -193,6 +208,7 @@ def _fit(
             optimizer.step()
             schedule.step()
             rows += len(labels)
+        kept.keep(epoch=epoch, rows=rows, random=random_states(step.device, own))
         if progress:
             progress("train", epoch, epochs)
     return rows

@@ -1,0 +1,43 @@
+"""The weights of the backbones that made a feature set, kept beside its arrays: the joint training starts from them."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from bmnas.errors import FeatureError, RunError
+from bmnas.storage.checkpoint import load_tensors, save_tensors
+
+
+def kept_file(folder: Path, modality: str) -> Path:
+    """Where a modality's weights lie."""
+    return folder / f"backbone_{modality}.safetensors"
+
+
+def keep_backbone(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
+    """Writes all weights and JSON values that describe them, whole or not at all.
+
+    Raises:
+        FeatureError: the file cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_tensors(path, model.state_dict(), about)
+    except (OSError, RunError) as error:
+        raise FeatureError(f"{path} cannot be written: {error}") from error
+
+
+def load_backbone(model: nn.Module, path: Path) -> dict[str, Any]:
+    """Sets a model's weights to the kept ones; what describes them.
+
+    Raises:
+        FeatureError: the file is missing, damaged, or holds another network's weights.
+    """
+    try:
+        weights, about = load_tensors(path)
+        model.load_state_dict(weights)
+    except (RunError, RuntimeError) as error:
+        raise FeatureError(
+            f"{path}: not the weights of {type(model).__name__}: {error}; delete it to make it again"
+        ) from error
+    return about
