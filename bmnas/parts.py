@@ -1,6 +1,6 @@
-"""What the hypernet and the derived network have in common: the output of a Cell and the classifier.
+"""What the hypernet and the derived network have in common: dropout, the output of a Cell and the classifier.
 
-Neither is in the paper's text; both are in the release (node_search.py, node.py, model.py) and needed for the sizes
+None is in the paper's text; all are in the release (node_search.py, node.py, model.py) and needed for the sizes
 that Table 8 prints.
 """
 
@@ -8,6 +8,24 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+class Dropout(nn.Dropout):
+    """`nn.Dropout`, its mask drawn element by element in the order of the tensor on every device.
+
+    On the CPU these are torch's own numbers. On a GPU torch has a kernel that draws in an order of its own, which no
+    other draw can repeat; `bmnas.stacked` repeats the masks of separate runs.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return input
+        return input * mask(torch.empty(input.shape, dtype=input.dtype, device=input.device), self.p)
+
+
+def mask(empty: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Fills a tensor with 0 (probability p) and 1 / (1 - p)."""
+    return empty.bernoulli_(1 - p, generator=generator).div_(1 - p)
 
 
 class CellOutput(nn.Module):
@@ -23,7 +41,7 @@ class CellOutput(nn.Module):
         if r != 1:
             self.conv = nn.Conv1d(r * C, C, 1)
             self.batch_norm = nn.BatchNorm1d(C)
-            self.dropout = nn.Dropout(dropout)
+            self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm([C, L])
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:

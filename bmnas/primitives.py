@@ -19,6 +19,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bmnas.parts import Dropout
 from bmnas.registry import PRIMITIVES
 
 ATTENTION_DROPOUT = 0.1  # hard-coded in the release, whatever the configured dropout
@@ -69,13 +70,13 @@ class Attention(nn.Module):
 
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:
         super().__init__()
-        self.dropout = nn.Dropout(ATTENTION_DROPOUT)
+        self.dropout = Dropout(ATTENTION_DROPOUT)
         self.norm = nn.LayerNorm([C, L])
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         scores = x.transpose(1, 2) @ y / math.sqrt(x.shape[1])  # (B, L, L)
         attended = scores.softmax(-1) @ y.transpose(1, 2)  # (B, L, C)
-        return self.norm(self.dropout(attended.transpose(1, 2)))  # (B, C, L)
+        return self.norm(self.dropout(attended).transpose(1, 2))  # (B, C, L)
 
 
 @PRIMITIVES.register
@@ -96,7 +97,7 @@ class LinearGLU(nn.Module):
         # groups=2 keeps the halves apart: rows 0..C-1 are W1 (seen by x alone), rows C..2C-1 are W2 (by y alone)
         self.conv = nn.Conv1d(2 * C, 2 * C, 1, groups=2 if mode == "paper" else 1)
         self.norm = nn.BatchNorm1d(2 * C)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         both = self.norm(self.conv(torch.cat([x, y], dim=1)))  # (B, 2C, L)
@@ -115,7 +116,7 @@ class ConcatFC(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(2 * C, C, 1)
         self.norm = nn.BatchNorm1d(C)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         mixed = self.norm(self.conv(torch.cat([x, y], dim=1)))  # (B, C, L)

@@ -6,6 +6,8 @@ fully connected layer on the channels.
 
 from torch import Tensor, nn
 
+from bmnas.parts import Dropout
+
 
 class Reshape(nn.Module):
     """Conv1d(C_in, C, 1) -> BatchNorm1d(C) -> ReLU -> Dropout, as the release's ReshapeInputLayer (aux_models.py).
@@ -30,7 +32,7 @@ class Reshape(nn.Module):
         self.learned = vector and tokeniser == "learned"
         self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
         self.norm = nn.BatchNorm1d(C)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, feature: Tensor) -> Tensor:
         if self.learned:
