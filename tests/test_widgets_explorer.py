@@ -20,7 +20,9 @@ from tests.tiny import TWO_CELLS, tiny_features
 from widgets import twin
 from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
 from widgets.clickable import Clickable
-from widgets.explorer import DERIVED, ExplorerInfo, GenotypeExplorer, epoch_dag, explorer_info, headline
+from widgets.epoch_sheets import DERIVED, epoch_dag
+from widgets.epochs import ExplorerInfo, comparable_runs, explorer_info, headline
+from widgets.explorer import GenotypeExplorer
 from widgets.facts import Shapes, genotype_facts
 from widgets.levels import UPPER, differences, levels
 from widgets.sheet import page
@@ -139,6 +141,37 @@ def test_two_runs_stand_side_by_side_with_their_differences_marked() -> None:
     assert texts(svg).count("≠") == marks > 0
     assert "run <0>, finished" in texts(svg) and headline(two, 4) in texts(svg)  # the shorter one stays at its last
     assert "≠" not in page(GenotypeExplorer(one, one).sheet(3))
+
+
+def test_two_runs_are_chosen_from_menus(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = Run(run.folder.parent / "finished-s1")
+    list(search(tiny_features(), TWO_CELLS.change(seed=1, N=1), longer))
+    (run.folder.parent / "empty").mkdir(exist_ok=True)
+    for name in ("broken", "other"):
+        (run.folder.parent / name).mkdir(exist_ok=True)
+        for file in ("config.json", "trace.jsonl"):
+            (run.folder.parent / name / file).write_text('{"dataset": "other"}' if name == "other" else "{")
+    monkeypatch.setenv("BMNAS_RUNS", str(run.folder.parent))
+    runs = comparable_runs(run.dataset())
+    assert [one.name for one in runs] == ["finished-s1", "stopped-s0"]
+    explorer = GenotypeExplorer(explorer_info(run), runs=[*runs, Run(run.folder.parent / "empty")])
+    explorer.box()
+    explorer.cell.value = "Cell_2"
+    explorer.other.value = "finished-s1"
+    one, other = map(explorer_info, (run, longer))
+    explorer.slider.value = 4
+    assert (explorer.slider.max, explorer.play.max) == (4, 4)
+    said = texts(explorer.picture.content)
+    assert headline(one, 3) in said and headline(other, 4) in said and "≠" in said
+    assert said.count("α: node → Cell_2") == 1  # the other run has one Cell
+    explorer.run.value = "finished-s1"
+    explorer.other.value = ""
+    said = texts(explorer.picture.content)
+    assert headline(one, 3) not in said and "α: node → Cell_1" in said and explorer.cell.options == ("Cell_1",)
+    before = explorer.picture.content
+    explorer.other.value = "empty"  # cannot be read: says so, and nothing changes
+    assert "no finished epoch" in explorer.details.value and explorer.other.value == ""
+    assert explorer.picture.content == before
 
 
 def shown(explorer: GenotypeExplorer, i: int) -> list[str]:

@@ -54,7 +54,8 @@ from widgets.tables import (
 
 # views to play with; without a watcher each leaves a picture of the same content
 from widgets.twin import picture, view
-from widgets.explorer import GenotypeExplorer, explorer_info
+from widgets.epochs import comparable_runs, explorer_info
+from widgets.explorer import GenotypeExplorer
 from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
 from widgets.builder import GenotypeBuilder, builder_info, save_genotype
 from widgets.browser import ResultsBrowser, browser_info

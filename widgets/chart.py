@@ -15,6 +15,7 @@ LEFT, BOTTOM, TOP, RIGHT = 62.0, 50.0, 30.0, 16.0
 BAR = 18.0  # pixels a bar
 TILE = (46.0, 24.0)  # pixels a number of a grid
 SMALL = 11
+BOLD = 1.15  # how much wider bold letters are
 
 
 class Line(NamedTuple):
@@ -116,7 +117,7 @@ def bars(
     strong: Sequence[bool] | None = None,
 ) -> Sheet:
     """A bar a name with its value beside it; strong ones have a dark edge and a bold name."""
-    room, length = CHARACTER * max([len(name) for name in names] + [1]) + 12, 96.0
+    room, length = BOLD * CHARACTER * max([len(name) for name in names] + [1]) + 12, 96.0
     chosen = strong or [False] * len(names)
     marks = [f'<text x="4" y="16" font-weight="bold">{escape(title)}</text>']
     for i, (name, value, colour, bold) in enumerate(zip(names, values, colours, chosen, strict=True)):
@@ -125,7 +126,7 @@ def bars(
         marks.append(f'<text x="{room - 6:.1f}" y="{y + 10:.1f}" text-anchor="end"{weight}>{escape(name)}</text>')
         marks.append(f'<rect x="{room:.1f}" y="{y:.1f}" width="{width:.1f}" height="12" fill="{colour}"{edge}/>')
         marks.append(f'<text x="{room + length + 6:.1f}" y="{y + 10:.1f}">{escape(form.format(value))}</text>')
-    width = max(room + length + 50, CHARACTER * len(title) * 1.08 + 8)
+    width = max(room + length + 50, BOLD * CHARACTER * len(title) + 8)
     return Sheet("".join(marks), width, TOP + BAR * len(names) + 4)
 
 
@@ -157,7 +158,7 @@ def grid(
             f'<text x="{x + TILE[0] / 2:.0f}" y="{y + 16:.0f}" text-anchor="middle" font-size="12" fill="{ink}">'
             f"{value:.2f}</text>"
         )
-    longest = max(len(title) * 1.08, len(formula), len(note))
+    longest = max(len(title) * BOLD, len(formula), len(note))
     return Sheet("".join(marks), max(left + TILE[0] * columns, CHARACTER * longest + 8), top + TILE[1] * rows + 4)
 
 
@@ -242,5 +243,6 @@ def _labels(placed: list[tuple[Point, float, float]], width: float) -> list[str]
         while any(left < b and a < left + length and abs(row - r) < 14 for a, b, r in taken):
             row += 4
         taken.append((left, left + length, row))
-        marks.append(f'<text x="{left:.1f}" y="{row:.1f}">{escape(point.label)}</text>')
+        halo = 'stroke="white" stroke-width="4" stroke-linejoin="round" paint-order="stroke"'  # lines run behind it
+        marks.append(f'<text x="{left:.1f}" y="{row:.1f}" {halo}>{escape(point.label)}</text>')
     return marks

@@ -1,143 +1,23 @@
-"""A search epoch by epoch: run -> ExplorerInfo -> a slider over DAG, weights and score, one run or two."""
+"""A search epoch by epoch: ExplorerInfo -> a slider over DAG, weights and score, one run or two from a menu."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import ipywidgets as ipw
 
-from bmnas.errors import BmnasError, RunError
-from bmnas.genotype import Genotype
-from bmnas.graph import Modalities, genotype_graph, hypernet_graph, modality_of
-from bmnas.registry import PRIMITIVES
+from bmnas.errors import BmnasError
 from bmnas.runs import Run
-from bmnas.trace import EpochEvent, Trace
 from widgets import style
-from widgets.chart import Line, Point, bars, chart
 from widgets.clickable import Clickable
-from widgets.facts import Facts, Shapes, genotype_facts
-from widgets.levels import dag_sheet, differences
+from widgets.epoch_sheets import DERIVED, SOFT, epoch_dag, epoch_dags, score_sheet, weight_sheets
+from widgets.epochs import ExplorerInfo, explorer_info, headline
+from widgets.facts import Facts
+from widgets.levels import differences
 from widgets.sheet import Sheet, above, beside, page, rows, words
 
-SOFT, DERIVED = "soft weights", "derived genotype"
 ASIDE = 380.0  # pixels of a run beside another
-
-
-class ExplorerInfo(NamedTuple):
-    """A search: every epoch's weights, genotype and score, and what is needed to tell shapes and sizes."""
-
-    name: str
-    events: tuple[EpochEvent, ...]
-    modalities: dict[str, tuple[str, ...]]
-    shapes: Shapes | None  # None where the features are gone
-    notes: str
-
-    @property
-    def best(self) -> EpochEvent:
-        """The best epoch."""
-        return Trace(self.events).best
-
-    @property
-    def state(self) -> str:
-        """Whether the search came to its end."""
-        last = self.events[-1]
-        return "finished" if last.epoch == last.epochs else f"stopped after epoch {last.epoch} of {last.epochs}"
-
-    def event(self, epoch: int) -> EpochEvent:
-        """The event of an epoch; of a later one than the last, the last."""
-        return self.events[min(max(epoch, 1), len(self.events)) - 1]
-
-    def facts(self, genotype: Genotype) -> Facts | None:
-        """The facts of its nodes, None where the features are gone."""
-        return None if self.shapes is None else genotype_facts(genotype, self.shapes)
-
-
-def explorer_info(run: Run) -> ExplorerInfo:
-    """A finished or interrupted run; only reads.
-
-    Raises:
-        RunError: no epoch was finished, or the record is damaged.
-    """
-    events = tuple(run.trace().events)
-    if not events:
-        raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
-    try:
-        features = run.features()
-    except BmnasError as error:  # the record can be looked at without them
-        return ExplorerInfo(run.name, events, {}, None, f"no shapes: {error}")
-    shapes = Shapes.of(features, run.config())
-    return ExplorerInfo(run.name, events, dict(features.modalities), shapes, features.notes)
-
-
-def headline(info: ExplorerInfo, epoch: int) -> str:
-    """`epoch 3: accuracy 83.2 % on val (best)`, and the size of the genotype."""
-    event = info.event(epoch)
-    facts = info.facts(event.genotype)
-    size = f"; its genotype has {facts.parameters:,} parameters" if facts else ""
-    best = " (best)" if event.epoch == info.best.epoch else ""
-    return f"epoch {event.epoch}: {event.metric} {100 * event.val_score:.1f} % on val{best}{size}"
-
-
-def epoch_dag(
-    info: ExplorerInfo, epoch: int, opened: str = "", mode: str = SOFT, different: Sequence[str] | set[str] = ()
-) -> Sheet:
-    """The network at an epoch: its upper level and the opened Cell ("all" opens every one)."""
-    event = info.event(epoch)
-    facts = info.facts(event.genotype)
-    modalities: Modalities | None = info.modalities or None
-    if mode == SOFT:
-        graph = hypernet_graph(event.architecture, event.genotype, modalities)
-    else:
-        graph = genotype_graph(event.genotype, modalities)
-    cells = list(event.architecture.alpha) if opened == "all" else [opened]
-    return dag_sheet(graph, cells, facts.nodes if facts else None, different)
-
-
-def score_sheet(info: ExplorerInfo, epoch: int, width: float = 400) -> Sheet:
-    """The scores of all epochs, and where the epoch is."""
-    event, epochs = info.event(epoch), [e.epoch for e in info.events]
-    lines = [
-        Line("train", epochs, [100 * e.train_score for e in info.events], style.PALETTE[0]),
-        Line(
-            f"val (diamond: best epoch, {info.best.epoch})",
-            epochs,
-            [100 * e.val_score for e in info.events],
-            style.PALETTE[5],
-            "6 4",
-        ),
-    ]
-    best = info.best
-    points = [
-        Point(best.epoch, 100 * best.val_score, style.PALETTE[5], hover="best epoch", shape="diamond"),
-        Point(event.epoch, 100 * event.val_score, style.INK, hover=headline(info, epoch)),
-    ]
-    return chart(lines, points, "Score", "epoch", f"{event.metric} [%]", (width, 280), at=event.epoch)
-
-
-def weight_sheets(info: ExplorerInfo, epoch: int, opened: str) -> list[Sheet]:
-    """Bars of alpha of the opened Cell, and of beta and gamma of its Steps; the derived choice is strong."""
-    event = info.event(epoch)
-    cells = list(event.architecture.alpha)
-    cell = opened if opened in cells else cells[0]
-    chosen = event.genotype.cells[cells.index(cell)]
-    alpha = event.architecture.alpha[cell]
-    groups = list(info.modalities) or list(dict.fromkeys(modality_of(name) for name in alpha))
-    shades = style.modality_colours(groups)
-    found = [shades.get(modality_of(name, info.modalities), style.CELL_COLOUR) for name in alpha]
-    sheets = [bars(list(alpha), list(alpha.values()), found, f"α: node → {cell}", strong=_is_in(alpha, chosen.inputs))]
-    primitives = style.primitive_colours(PRIMITIVES)
-    for (step, beta), taken in zip(event.architecture.beta[cell].items(), chosen.steps, strict=True):
-        gamma = event.architecture.gamma[cell][step]
-        plain = [style.GREY] * len(beta)
-        sheets.append(bars(list(beta), list(beta.values()), plain, f"β: → {step}", strong=_is_in(beta, taken.inputs)))
-        colours = [primitives.get(name, style.GREY) for name in gamma]
-        strong = _is_in(gamma, [taken.primitive])
-        sheets.append(bars(list(gamma), list(gamma.values()), colours, f"γ: {step}", strong=strong))
-    return sheets
-
-
-def _is_in(names: Any, chosen: Sequence[str]) -> list[bool]:
-    return [name in chosen for name in names]
+NONE = ("no other run", "")
 
 
 class GenotypeExplorer:
@@ -146,32 +26,50 @@ class GenotypeExplorer:
     Args:
         info: from `explorer_info`.
         other: a second run; what differs between the two genotypes of an epoch is marked.
+        runs: offered by two menus; a run is read when it is chosen.
     """
 
-    def __init__(self, info: ExplorerInfo, other: ExplorerInfo | None = None) -> None:
+    def __init__(self, info: ExplorerInfo, other: ExplorerInfo | None = None, runs: Iterable[Run] = ()) -> None:
         self.infos = [info] if other is None else [info, other]
+        self.runs = {run.name: run for run in runs}
         self.epoch, self.opened, self.mode = info.best.epoch, "Cell_1", SOFT
+        self._known = {one.name: one for one in self.infos}
         self._box: ipw.VBox | None = None
+        self._quiet = False
 
     @property
     def epochs(self) -> int:
         """How many epochs the longer search has."""
         return max(len(info.events) for info in self.infos)
 
+    @property
+    def cells(self) -> list[str]:
+        """The Cells of all runs that are shown."""
+        return list(dict.fromkeys(cell for info in self.infos for cell in info.events[0].architecture.alpha))
+
+    def choose(self, name: str, other: str = "") -> None:
+        """Shows other runs of the menus; nothing changes where one cannot be read.
+
+        Raises:
+            BmnasError: one has no finished epoch, or is damaged.
+        """
+        self.infos = [self._info(one) for one in (name, other) if one]
+
     def sheet(self, epoch: int) -> Sheet:
         """DAG, weights and score of an epoch; two runs in two columns."""
-        return beside(*(self._column(i, epoch, self.opened) for i in range(len(self.infos))), gap=30)
+        return beside(*(self._column(i, epoch) for i in range(len(self.infos))), gap=30)
 
     def twin(self) -> Sheet:
-        """First, best and last epoch one below the other, with every Cell open, and the scores."""
+        """First, best and last epoch one below the other, with every Cell open, the best one's weights, the scores."""
         columns = []
         for i, info in enumerate(self.infos):
-            epochs = dict.fromkeys((1, info.best.epoch, len(info.events)))
+            best = info.best.epoch
             parts = [words([f"{info.name}, {info.state}"], True, 15)]
-            for epoch in epochs:
+            for epoch in dict.fromkeys((1, best, len(info.events))):
                 head = words([headline(info, epoch)], True)
                 parts += [head, epoch_dag(info, epoch, "all", SOFT, self.different(i, epoch))]
-            columns.append(above(*parts, score_sheet(info, info.best.epoch)))
+            weights = [rows(weight_sheets(info, best, cell)) for cell in info.events[0].architecture.alpha]
+            columns.append(above(*parts, words([f"weights of epoch {best}"], True), *weights, score_sheet(info, best)))
         return beside(*columns, gap=30)
 
     def text(self) -> str:
@@ -196,32 +94,73 @@ class GenotypeExplorer:
             self._draw()
         return self._box
 
-    def _column(self, i: int, epoch: int, opened: str) -> Sheet:
+    def _info(self, name: str) -> ExplorerInfo:
+        if name not in self._known:
+            self._known[name] = explorer_info(self.runs[name])
+        return self._known[name]
+
+    def _column(self, i: int, epoch: int) -> Sheet:
         info = self.infos[i]
-        head = words([f"{info.name}, {info.state}", headline(info, epoch)], True)
-        dag = epoch_dag(info, epoch, opened, self.mode, self.different(i, epoch))
-        width = style.WIDTH if len(self.infos) == 1 else max(ASIDE, dag.width)
-        return above(head, dag, rows([*weight_sheets(info, epoch, opened), score_sheet(info, epoch)], width))
+        lines = [f"{info.name}, {info.state}", headline(info, epoch)]
+        if len(self.infos) > 1:
+            lines.append("a dashed frame: the other run has it otherwise")
+        upper, *inside = epoch_dags(info, epoch, self.opened, self.mode, self.different(i, epoch))
+        width = style.WIDTH if len(self.infos) == 1 else max(ASIDE, upper.width)
+        below = [*inside, score_sheet(info, epoch), *weight_sheets(info, epoch, self.opened)]
+        return above(words(lines, True), upper, rows(below, width))
 
     def _build(self) -> ipw.VBox:
         self.play = ipw.Play(value=self.epoch, min=1, max=self.epochs, interval=700, show_repeat=False)
-        self.slider = ipw.IntSlider(
-            value=self.epoch, min=1, max=self.epochs, description="epoch", continuous_update=True
-        )
+        self.slider = ipw.IntSlider(value=self.epoch, min=1, max=self.epochs, description="epoch")
         ipw.jslink((self.play, "value"), (self.slider, "value"))
-        cells = list(dict.fromkeys(cell for info in self.infos for cell in info.events[0].architecture.alpha))
-        self.cell = ipw.Dropdown(options=cells, value=self.opened, description="open")
+        self.cell = ipw.Dropdown(options=self.cells, value=self.opened, description="open")
         self.modes = ipw.ToggleButtons(options=[SOFT, DERIVED], value=self.mode)
         self.picture = Clickable(on_click=self._clicked)
         self.details = ipw.HTML()
         for control in (self.slider, self.cell, self.modes):
             control.observe(self._changed, "value")
-        head = ipw.HBox([self.play, self.slider, self.cell], layout=ipw.Layout(flex_flow="row wrap"))
-        return ipw.VBox([head, self.modes, self.picture, self.details])
+        wrap = ipw.Layout(flex_flow="row wrap")
+        head = ipw.HBox([self.play, self.slider, self.cell], layout=wrap)
+        return ipw.VBox([*self._menus(wrap), head, self.modes, self.picture, self.details])
+
+    def _menus(self, wrap: ipw.Layout) -> list[ipw.Widget]:
+        """The menus of runs; none where there is nothing to choose from."""
+        shown = [info.name for info in self.infos]
+        names = list(dict.fromkeys((*shown, *self.runs)))
+        self.run = ipw.Dropdown(options=names, value=shown[0], description="run")
+        self.other = ipw.Dropdown(options=[NONE, *((name, name) for name in names)], description="beside")
+        self.other.value = shown[1] if len(shown) > 1 else ""
+        for menu in (self.run, self.other):
+            menu.observe(self._choose, "value")
+        return [ipw.HBox([self.run, self.other], layout=wrap)] if self.runs else []
+
+    def _choose(self, change: Any) -> None:
+        if self._quiet:
+            return
+        try:
+            self.choose(str(self.run.value), str(self.other.value))
+        except BmnasError as error:
+            self._quietly(change["owner"], value=change["old"])
+            self.details.value = f"<p>{escape(str(error))}</p>"
+            return
+        self._quietly(self.play, max=self.epochs)
+        self._quietly(self.slider, max=self.epochs)
+        kept = self.opened if self.opened in self.cells else self.cells[0]
+        self._quietly(self.cell, options=self.cells, value=kept)
+        self.details.value = ""
+        self._changed(change)
+
+    def _quietly(self, control: ipw.Widget, **values: Any) -> None:
+        """Sets traits of a control without drawing anew."""
+        self._quiet = True
+        for name, value in values.items():
+            setattr(control, name, value)
+        self._quiet = False
 
     def _changed(self, _: Any) -> None:
-        self.epoch, self.opened, self.mode = self.slider.value, str(self.cell.value), str(self.modes.value)
-        self._draw()
+        if not self._quiet:
+            self.epoch, self.opened, self.mode = self.slider.value, str(self.cell.value), str(self.modes.value)
+            self._draw()
 
     def _clicked(self, node: str) -> None:
         """A Cell opens; any other node shows its facts below the picture."""

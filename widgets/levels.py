@@ -40,10 +40,19 @@ def dag_sheet(
     different: Iterable[str] = (),
 ) -> Sheet:
     """The upper level, and below it the inside of the opened Cells; nodes in `different` get a thick frame and a ≠."""
-    parts, marked = levels(graph, facts), set(different)
-    cells = [_marked(parts[cell], marked) for cell in parts if cell in set(opened)]
-    upper = _marked(parts[UPPER], marked)
+    upper, *cells = dag_sheets(graph, opened, facts, different)
     return above(upper, rows(cells)) if cells else upper
+
+
+def dag_sheets(
+    graph: nx.DiGraph,
+    opened: Iterable[str] = (),
+    facts: Mapping[str, tuple[str, ...]] | None = None,
+    different: Iterable[str] = (),
+) -> list[Sheet]:
+    """The same one by one: the upper level, then the opened Cells."""
+    parts, marked, shown = levels(graph, facts), set(different), set(opened)
+    return [_marked(part, marked) for name, part in parts.items() if name == UPPER or name in shown]
 
 
 def differences(one: Genotype, other: Genotype) -> set[str]:

@@ -25,7 +25,7 @@ EITHER = f"""<style>{OUTPUT}, {OUTPUT} + .jp-OutputArea-child:not(:has(.{LIVE}))
 class HasTwin(Protocol):
     """A view: controls that are made when they are asked for, and a picture and a text of the same content."""
 
-    def box(self) -> ipw.Widget:
+    def box(self) -> ipw.DOMWidget:
         """The live controls."""
         ...
 
