@@ -155,7 +155,7 @@ def test_a_kill_does_not_cost_trained_backbones(root, toys, tmp_path, monkeypatc
 
     with pytest.raises(Stop):
         prepare("mmimdb", progress=stop, **options)
-    monkeypatch.setattr("bmnas.tasks.real.train_unimodal_from", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("bmnas.tasks.real_backbones.train_unimodal_from", lambda *_, **__: pytest.fail("trained again"))
     assert prepare("mmimdb", **options).source == "real"
 
 

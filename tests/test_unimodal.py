@@ -1,6 +1,8 @@
 """Backbones and their training."""
 
 from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from bmnas.backbones.lenet import LeNet
-from bmnas.errors import ConfigError, SearchDiverged
+from bmnas.errors import ConfigError, RunError, SearchDiverged
 from bmnas.metrics import f1
 from bmnas.unimodal import Batches, train_unimodal, train_unimodal_from, weights_fingerprint
 
@@ -171,3 +173,65 @@ def test_batches_can_be_gone_through_twice():
     for _ in range(2):
         assert [len(part) for part in loader] == [4, 4, 2] and len(loader) == 3
     assert torch.cat(list(loader)).flatten().tolist() == list(range(10))
+
+
+# killed and gone on with
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(epoch):
+    def progress(_what, done, _of):
+        if done == epoch:
+            raise Killed
+
+    return progress
+
+
+def dropping():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.4), nn.Flatten(), nn.Linear(144, 4)
+    return nn.Sequential(*layers)
+
+
+def in_memory(model, **more):
+    images, labels, rows = problem()
+    return train_unimodal(model, images, labels, rows, epochs=4, batch_size=20, seed=3, device="cpu", **more)
+
+
+def from_a_loader(model, workers=0, **more):
+    """As the large data sets are read: a generator of the loader's own, and worker processes."""
+    images, labels, rows = problem()
+    order = torch.Generator().manual_seed(7)
+    fit = loaders(images, labels, rows, shuffle=True, generator=order, num_workers=workers, drop_last=True)["fit"]
+    return train_unimodal_from(model, fit, {}, epochs=4, seed=3, device="cpu", **more)
+
+
+@pytest.mark.parametrize("train", [in_memory, from_a_loader, partial(from_a_loader, workers=1)])
+@pytest.mark.parametrize("epoch", [1, 3, 4])
+def test_a_killed_training_ends_in_the_same_bits(train, epoch, tmp_path):
+    """Shuffling, dropout, BatchNorm, Adam and the one cycle: all of them have a state."""
+    expected = train(dropping())
+    with pytest.raises(Killed):
+        train(dropping(), checkpoint=tmp_path / "c", progress=kill_after(epoch))
+    told = []
+    found = train(dropping(), checkpoint=tmp_path / "c", progress=lambda *args: told.append(args))
+    assert replace(found, seconds=0) == replace(expected, seconds=0)
+    assert told == [("train", one, 4) for one in range(epoch + 1, 5)]
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path):
+    with pytest.raises(Killed):
+        in_memory(dropping(), checkpoint=tmp_path / "c", progress=kill_after(2))
+    images, labels, rows = problem()
+    other = {"epochs": 4, "batch_size": 20, "seed": 3, "device": "cpu", "checkpoint": tmp_path / "c"}
+    for change in ({"epochs": 5}, {"seed": 4}, {"max_lr": 1e-3}, {"batch_size": 10}):
+        with pytest.raises(RunError, match="c: of another training"):
+            train_unimodal(dropping(), images, labels, rows, **(other | change))
+    with pytest.raises(RunError, match="c: of another training"):
+        train_unimodal(linear(), images, labels, rows, **other)
+    (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:300])
+    with pytest.raises(RunError, match="c: damaged"):
+        train_unimodal(dropping(), images, labels, rows, **other)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from bmnas.backbones.checkpoints import State
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.datasets.samples import Samples
 from bmnas.errors import DataError
@@ -30,6 +31,8 @@ class Modality:
         backbone: makes the untrained network; None where features are made directly.
         taps: feature -> where it is taken.
         training: epochs, batch_size, max_lr, weight_decay of `train_unimodal`.
+        imagenet: makes initial weights of those of a 2D network trained on ImageNet; None where there is no such way.
+        fresh: beginnings of the names of weights that ImageNet does not give.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Modality:
     backbone: Callable[[], nn.Module] | None = None
     taps: Mapping[str, Tap] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    imagenet: Callable[[State], State] | None = None
+    fresh: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ def extracted_before(task: str, asked: Options, cache: Path, error: DataError) -
 
 
 def _has(options: Options, name: str, value: Any) -> bool:
-    """Whether features have an option; of the weights, those of the modalities that were named."""
-    if name != "weights":
+    """Whether features have an option; of files of weights, those of the modalities that were named."""
+    if name not in ("weights", "imagenet"):
         return options.get(name) == value
-    return {modality: sha256(Path(path)) for modality, path in value.items()}.items() <= options.get(name, {}).items()
+    there = options.get(name) or {}
+    return {modality: sha256(Path(path)) for modality, path in value.items()}.items() <= there.items()

@@ -56,7 +56,15 @@ TASK = TASKS.register(
         kind="multilabel",
         classes=GENRES,
         modalities=(
-            Modality("Image", tuple(vgg.TAPS), vgg.VGG19, vgg.TAPS, {"batch_size": 16, "max_lr": 1e-4}),
+            Modality(
+                "Image",
+                tuple(vgg.TAPS),
+                vgg.VGG19,
+                vgg.TAPS,
+                {"batch_size": 16, "max_lr": 1e-4},
+                imagenet=vgg.imagenet_features,
+                fresh=("bn4.", "classifier."),
+            ),
             Modality(
                 "Text",
                 tuple(maxout_mlp.TAPS),

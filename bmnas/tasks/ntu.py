@@ -63,6 +63,8 @@ TASK = TASKS.register(
                 inflated_resnet.InflatedResNet50,
                 inflated_resnet.TAPS,
                 {"batch_size": 8, "max_lr": 1e-3},
+                imagenet=inflated_resnet.inflate,
+                fresh=("classifier.",),
             ),
             Modality("Skeleton", tuple(hcn.TAPS), hcn.HCN, hcn.TAPS, {"batch_size": 64, "max_lr": 1e-3}),
         ),

@@ -1,7 +1,6 @@
 """From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,27 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
 
-from bmnas.backbones.checkpoints import load_checkpoint
-from bmnas.bulk.extract import Backbone, BulkReport, bulk_extract, work_folder
+from bmnas.bulk.extract import BulkReport, bulk_extract, work_folder
 from bmnas.datasets.samples import Samples
-from bmnas.errors import ConfigError, DataError, FeatureError
+from bmnas.errors import ConfigError, DataError
 from bmnas.extract import Progress
 from bmnas.features import FeatureSet
 from bmnas.registry import unknown
 from bmnas.splits import fewer
-from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.base import Options, RealData, Task
+from bmnas.tasks.real_backbones import BackboneMaker
 from bmnas.tasks.stand_in import StandIn
-from bmnas.unimodal import train_unimodal_from
 
 HOW = ("workers", "extract_batch", "max_unreadable")
 """Options that say how features are made, not which: they belong to no hash."""
 REAL_OPTIONS: dict[str, Any] = {
     "weights": None,  # modality -> checkpoint; <folder>/weights/<modality>.pth where None
+    "imagenet": None,  # modality -> checkpoint of a 2D network that the training of its backbone starts from
     "backbone_epochs": 0,  # of a backbone without a checkpoint; 0: that is an error
     "dtype": "float16",
     "extract_batch": 16,
@@ -92,6 +87,7 @@ class RealRun:
             )
         if not isinstance(self.options["samples"], int) and self.options["samples"] != "full":
             raise ConfigError(f"samples is {self.options['samples']!r}; expected a whole number or 'full'")
+        _ = self.imagenet  # what is wrong with it shows now
         for modality in self.task.modalities:
             if self.weights[modality.name] is None and self.options["backbone_epochs"] < 1:
                 raise DataError(
@@ -129,17 +125,38 @@ class RealRun:
         return found
 
     @cached_property
+    def imagenet(self) -> dict[str, Path]:
+        """modality -> the 2D checkpoint that its training starts from."""
+        given: Mapping[str, str | None] = self.options["imagenet"] or {}
+        able = [modality.name for modality in self.task.modalities if modality.imagenet is not None]
+        for name in given:
+            if name not in able:
+                raise ConfigError(
+                    f"imagenet is given for {name}; weights of ImageNet start {' and '.join(able) or 'no backbone'} of "
+                    f"{self.task.name!r}. For others, name a checkpoint of the backbone itself in weights="
+                )
+            if self.weights[name] is not None:
+                raise ConfigError(
+                    f"imagenet is given for {name}, whose weights are in {self.weights[name]}; leave one of them out"
+                )
+        return {name: Path(path) for name, path in given.items() if path}
+
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What makes the features others: options, names and splits of the data, and the bits of the weights."""
         kept = {name: value for name, value in self.options.items() if name not in HOW}
-        return {**kept, "weights": {name: sha256(path) for name, path in self.weights.items()}} | {
-            "data": self.samples.fingerprint
-        }
+        weights = {name: sha256(path) for name, path in self.weights.items()}
+        start = {name: sha256(path) for name, path in self.imagenet.items()}
+        return {**kept, "weights": weights, "data": self.samples.fingerprint, "imagenet": start or None}
 
     def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> BulkReport:
         """Makes the feature set; stopped and called again it goes on, see `bulk_extract`."""
+        maker = BackboneMaker(
+            self.samples, self.splits["train"], self.weights, self.imagenet, self.options["seed"],
+            self.options["backbone_epochs"], self._workers, device, progress,
+        )  # fmt: skip
         work = work_folder(folder)
-        backbones = {m.name: self._backbone(i, m, work, device, progress) for i, m in enumerate(self.task.modalities)}
+        backbones = {m.name: maker.make(i, m, work) for i, m in enumerate(self.task.modalities)}
         report = bulk_extract(
             folder,
             self.samples,
@@ -172,94 +189,6 @@ class RealRun:
         sizes = " / ".join(f"{len(rows):,}" for rows in self.splits.values())
         split = f", split {self.options['split']!r}" if "split" in self.options else ""
         return f"{self.real.title}{split}, {sizes} samples"
-
-    def _backbone(
-        self, i: int, modality: Modality, work: Path, device: torch.device, progress: Progress | None
-    ) -> Backbone:
-        assert modality.backbone is not None
-        seed = int(np.random.SeedSequence([self.options["seed"], i]).generate_state(1)[0])
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            model = modality.backbone()
-        path = self.weights[modality.name]
-        if path is not None:
-            load_checkpoint(model, path)
-            return Backbone(model, modality.taps, {"weights": path.name})
-        kept = work / f"backbone_{modality.name}.safetensors"
-        if not kept.exists():
-            work.mkdir(parents=True, exist_ok=True)
-            self._train(modality, model, seed, kept, device, progress)
-        return Backbone(model, modality.taps, {"weights": kept.name, **_load(model, kept)})
-
-    def _train(
-        self,
-        modality: Modality,
-        model: nn.Module,
-        seed: int,
-        kept: Path,
-        device: torch.device,
-        progress: Progress | None,
-    ) -> None:
-        """Trains on the training split alone, and keeps the weights, so that a kill does not cost them."""
-        settings = dict(modality.training)
-        size = settings.pop("batch_size")
-        rows = self.splits["train"]
-        fit = DataLoader(
-            _OneModality(self.samples, rows, modality.name),
-            min(size, len(rows)),
-            shuffle=True,
-            generator=torch.Generator().manual_seed(seed),
-            num_workers=self._workers,
-            drop_last=True,  # BatchNorm cannot take a last batch of one
-            collate_fn=_collate,
-        )
-        told = None if progress is None else _renamed(f"train {modality.name} backbone", progress)
-        epochs = self.options["backbone_epochs"]
-        report = train_unimodal_from(
-            model, fit, {}, epochs=epochs, kind=self.task.kind, seed=seed, device=device, progress=told, **settings
-        )
-        partial = kept.with_suffix(".partial")
-        about = {"epochs": report.epochs, "rows": report.rows}
-        save_file(model.state_dict(), partial, {"about": json.dumps(about)})
-        os.replace(partial, kept)
-
-
-class _OneModality(Dataset[tuple[torch.Tensor, torch.Tensor] | None]):
-    """Inputs of one modality and labels; None where a sample cannot be read: the extraction counts and lists it."""
-
-    def __init__(self, samples: Samples, rows: np.ndarray, modality: str) -> None:
-        self.samples, self.rows, self.modality = samples, rows, modality
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor] | None:
-        try:
-            inputs, label = self.samples.read(int(self.rows[i]), self.modality)
-        except DataError:
-            return None
-        return torch.from_numpy(inputs[self.modality]), torch.as_tensor(label)
-
-
-def _collate(batch: list[tuple[torch.Tensor, torch.Tensor] | None]) -> tuple[torch.Tensor, torch.Tensor]:
-    good = [sample for sample in batch if sample is not None]
-    if len(good) < 2:
-        raise DataError(f"{len(batch) - len(good)} of the {len(batch)} samples of a training batch cannot be read")
-    return torch.stack([x for x, _ in good]), torch.stack([y for _, y in good])
-
-
-def _load(model: nn.Module, path: Path) -> dict[str, Any]:
-    """Sets the weights that `_train` kept; what is known of the training."""
-    try:
-        with safe_open(path, "pt") as file:
-            model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-            return json.loads(file.metadata()["about"])
-    except (SafetensorError, OSError, RuntimeError, KeyError, ValueError) as error:
-        raise FeatureError(f"{path}: not the weights of {type(model).__name__}: {error}; delete it") from error
-
-
-def _renamed(what: str, progress: Progress) -> Progress:
-    return lambda _what, done, total: progress(what, done, total)
 
 
 def sha256(path: Path | None) -> str | None:
