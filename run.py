@@ -4,6 +4,7 @@
     python3 run.py                                  all five notebooks on the embedded data set
     python3 run.py --dataset avmnist -p epochs 5    the same on other data, with notebook parameters
     python3 run.py notebook 02 -p dataset ntu       some of the notebooks
+    python3 run.py -p name value -p name value ...  any parameters, as in: -p epochs 20 -p primitives Sum,Attention
     python3 run.py lab                              JupyterLab; further arguments go to it
     python3 run.py app                              finished runs and searches in the browser, without code (Voila)
     python3 run.py test                             style, types, all tests; with arguments: pytest alone, with them
@@ -15,12 +16,14 @@ Only the standard library is used, and only syntax that an old Python reads, so 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import difflib
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,6 +35,8 @@ STAMP = VENV / "bmnas-setup.json"
 LOG = "bmnas-setup.log"
 OLDEST_PYTHON = (3, 11)
 TOLD_PIP_LINES = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 
 
@@ -150,7 +155,13 @@ def pip_install():
     command += ["-c", "constraints.txt", "-e", ".[lab,test]"]
     lines = []
     pip = subprocess.Popen(
-        command, cwd=ROOT, env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=ROOT,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=end_with_parent(),
     )
     with pip, open(VENV / LOG, "w", encoding="utf-8") as log:
         for line in pip.stdout or ():
@@ -206,15 +217,58 @@ def hint_at_cpu_torch():
 
 def call(module, *arguments, cwd=None, **variables):
     """Runs a module of the environment in the foreground -> its exit status."""
-    command = [str(venv_python()), "-m", module, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment(**variables)).returncode
+    return foreground([str(venv_python()), "-m", module, *arguments], cwd, environment(**variables))
+
+
+def foreground(command, cwd, env):
+    """Runs a command until it ends -> its exit status; it ends at the latest when this process does, however that is.
+
+    Ctrl-C in a terminal reaches the command by itself; other signals to this process are passed on.
+    """
+    child = subprocess.Popen(command, cwd=cwd, env=env, preexec_fn=end_with_parent())
+    stopped_by = []
+
+    def pass_on(number, _frame):
+        stopped_by.append(number)
+        if number != signal.SIGINT or not sys.stdin.isatty():
+            child.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in STOPS}
+    status = child.wait()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    if stopped_by:
+        return 128 + stopped_by[0]
+    return 128 - status if killed(command, status) else status
+
+
+def killed(command, status):
+    """Whether a child's status means that a signal ended it; if so, says which, and what that means."""
+    if status >= 0:
+        return False
+    name, what = signal.Signals(-status).name, command[2] if command[1] == "-m" else Path(command[1]).name
+    cause = "most often the system, out of memory" if name == "SIGKILL" else "a crash, or somebody who stopped it"
+    say(f"{what} was ended by {name} ({cause}). What was finished is kept; the same command goes on")
+    return True
+
+
+def end_with_parent():
+    """What a child does before it starts: on Linux it asks for SIGTERM at the end of its parent."""
+    if sys.platform != "linux":
+        return None
+    libc, parent = ctypes.CDLL(None), os.getpid()
+
+    def ask():
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it has ended already
+            os._exit(1)
+
+    return ask
 
 
 def run_notebooks(arguments):
     """All notebooks, or those named, by the runner that lives beside them."""
-    return subprocess.run(
-        [str(venv_python()), str(ROOT / "notebooks/runner.py"), *arguments], env=environment()
-    ).returncode
+    return foreground([str(venv_python()), str(ROOT / "notebooks/runner.py"), *arguments], None, environment())
 
 
 def run_lab(arguments):

@@ -4,43 +4,34 @@
     python notebooks/runner.py 02 03 -p dataset ntu some of them, with parameters
 
 Parameters are checked first: one that no chosen notebook knows is refused, and each notebook gets those that it knows
-(papermill itself only logs an unknown one). Everything is written to runs/_notebooks/<run name or dataset>/; files of
-the same name that were there go to earlier/<date>/ below it.
+(papermill itself only logs an unknown one). Everything is written to runs/_notebooks/<run name or dataset>/; records
+of the same name that were there go to earlier/<date>/ below it when the new ones are complete.
 """
 
 import argparse
 import ast
-import json
-import logging
-import re
-import subprocess
+import os
+import shlex
+import signal
 import sys
-import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import papermill
-from papermill.exceptions import PapermillExecutionError
 
+import bmnas.tasks  # noqa: F401  (fills TASKS)
 from bmnas.errors import BmnasError
 from bmnas.paths import runs_root
-from bmnas.registry import unknown
+from bmnas.registry import TASKS, unknown
+from notebooks.progress import say
+from notebooks.record import UNFINISHED, execute, export, finish
 from notebooks.summary import Report, run_of, summarise
 
 FOLDER = Path(__file__).resolve().parent
-TICK = 10.0  # seconds between two lines about a notebook at work
-BAR = re.compile(r"\|[ #\u2580-\u259f]*\|")  # the drawn part of a tqdm bar
-
-
-def say(text: str) -> None:
-    """Prints at once, so that a log shows what is going on."""
-    print(text, flush=True)
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def choose(names: Sequence[str]) -> list[Path]:
@@ -91,92 +82,12 @@ def assign(notebooks: Sequence[Path], parameters: dict[str, Any]) -> dict[Path, 
     return {notebook: {k: v for k, v in parameters.items() if k in known[notebook]} for notebook in notebooks}
 
 
-class Progress(logging.Handler):
-    """Where a notebook is, read from what papermill logs: the cell, and the last line that the cell printed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.cell = 0
-        self.line = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
-        if begun := re.match(r"Executing Cell (\d+)-", text):
-            self.cell, self.line = int(begun[1]), ""
-        elif not re.match(r"Ending Cell|Executing notebook|Input Notebook|Output Notebook|\[figure", text):
-            printed = [line.strip() for line in re.split(r"[\r\n]+", BAR.sub(" ", text)) if line.strip()]
-            self.line = printed[-1] if printed else self.line
-
-
-@contextmanager
-def telling(label: str, cells: int) -> Iterator[None]:
-    """Prints a line every TICK seconds about the notebook at work."""
-    progress, stop, started = Progress(), threading.Event(), time.monotonic()
-    logger = logging.getLogger("papermill")
-    before = (logger.level, logger.propagate)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.addHandler(progress)
-
-    def tell() -> None:
-        while not stop.wait(TICK):
-            passed = f"{time.monotonic() - started:4.0f} s"
-            say(f"  {label}  {passed}  cell {progress.cell} of {cells}  {progress.line[:90]}".rstrip())
-
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        teller.join()
-        logger.removeHandler(progress)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
-
-
-def execute(notebook: Path, parameters: dict[str, Any], folder: Path) -> Report:
-    """Executes one notebook into `folder`; the file is there also where a cell failed."""
-    executed, started, error = folder / notebook.name, time.monotonic(), None
-    set_aside(executed, executed.with_suffix(".html"))
-    cells = len(json.loads(notebook.read_text(encoding="utf-8"))["cells"]) + bool(parameters)  # papermill adds one
-    with telling(notebook.stem, cells):
-        try:
-            papermill.execute_notebook(
-                str(notebook),
-                str(executed),
-                parameters,
-                kernel_name="python3",
-                progress_bar=False,
-                log_output=True,
-                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # no lines about the kernel's transport and end
-            )
-        except PapermillExecutionError as failed:
-            error = f"{failed.ename}: {failed.evalue}"
-    return Report(notebook, executed, None, time.monotonic() - started, error)
-
-
-def set_aside(*files: Path) -> None:
-    """Moves files that are there to earlier/<date of the first>/, so that nothing is overwritten."""
-    there = [path for path in files if path.exists()]
-    if there:
-        date = datetime.fromtimestamp(there[0].stat().st_mtime).strftime("%Y%m%d-%H%M%S-%f")
-        folder = there[0].parent / "earlier" / date
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in there:
-            path.rename(folder / path.name)
-
-
-def export(executed: Path) -> Path | None:
-    """The HTML page of an executed notebook, beside it; None, with the reason printed, where that fails."""
-    command = [sys.executable, "-m", "widgets.export", str(executed)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    page = executed.with_suffix(".html")
-    if done.returncode == 0 and page.is_file():
-        return page
-    reason = (done.stderr or done.stdout).strip().splitlines() or [f"no {page.name} was written"]
-    say(f"  no HTML of {executed.name}: {reason[-1]}")
-    return None
+def check_dataset(parameters: dict[str, Any]) -> None:
+    """Raises:
+    UnknownNameError: there is no such data set; lists those there are, nearest first.
+    """
+    if parameters.get("dataset") is not None:
+        TASKS[str(parameters["dataset"])]
 
 
 def run_all(plan: dict[Path, dict[str, Any]], folder: Path) -> list[Report]:
@@ -184,28 +95,38 @@ def run_all(plan: dict[Path, dict[str, Any]], folder: Path) -> list[Report]:
     folder.mkdir(parents=True, exist_ok=True)
     reports: list[Report] = []
     with ThreadPoolExecutor(max_workers=1) as exporter:
-        pages = []
+        finished = []
         for number, (notebook, parameters) in enumerate(plan.items(), start=1):
             settings = " ".join(f"{k}={v}" for k, v in parameters.items())
             say(f"[{number}/{len(plan)}] {notebook.stem} {settings}".rstrip())
             reports.append(execute(notebook, parameters, folder))
-            pages.append(exporter.submit(export, reports[-1].executed))
+            finished.append(exporter.submit(page_and_finish, reports[-1], folder))
             if reports[-1].error:
                 break
-        return [replace(report, page=page.result()) for report, page in zip(reports, pages, strict=True)]
+        reports = [future.result() for future in finished]
+    with suppress(OSError):  # it holds what failed
+        (folder / UNFINISHED).rmdir()
+    return reports
 
 
-def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
+def page_and_finish(report: Report, folder: Path) -> Report:
+    """Makes the page, and puts the record in its place."""
+    return finish(report, export(report.executed), folder)
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="run.py notebook", description="Runs notebooks in order by papermill.")
     parser.add_argument("notebooks", nargs="*", help="numbers or names (02, 02_search); none: all")
     parser.add_argument("--dataset", help="short for -p dataset NAME")
     parser.add_argument("--run-name", help="short for -p run_name NAME")
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
+    parser.add_argument(
+        "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter, as in: -p epochs 5"
+    )
     return parser.parse_args(given)
 
 
-def main(given: Sequence[str] | None = None) -> int:
+def main(given: Sequence[str]) -> int:
     """Runs what the command line asks for -> exit status."""
     options = arguments(given)
     parameters = {name: parse(value) for name, value in options.p}
@@ -213,15 +134,41 @@ def main(given: Sequence[str] | None = None) -> int:
     parameters |= {name: value for name, value in shorts.items() if value is not None}
     try:
         plan = assign(choose(options.notebooks), parameters)
+        check_dataset(parameters)
     except BmnasError as error:
         say(str(error))
         return 2
     dataset = parameters.get("dataset") or known_parameters(next(iter(plan))).get("dataset") or "notebooks"
     folder = runs_root() / "_notebooks" / str(parameters.get("run_name") or dataset)
-    reports = run_all(plan, folder)
+    again = shlex.join(["python3", "run.py", "notebook", *given])
+    try:
+        reports = run_all(plan, folder)
+    except KeyboardInterrupt:
+        say(f"\nstopped; what was finished is kept. To go on: {again}")
+        return 130
     say(summarise(reports, folder, run_of(parameters.get("run_name"), str(dataset))))
-    return int(any(report.error or not report.page for report in reports))
+    failed = any(report.error or not report.page for report in reports)
+    if failed:
+        say(f"  to go on             {again}")
+    return int(failed)
+
+
+def stop(number: int, _frame: Any) -> None:
+    """SIGTERM and SIGHUP end this process as Ctrl-C does; a second signal changes nothing."""
+    for each in STOPS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def command_line() -> None:
+    """`main` for this process, which then ends."""
+    for each in STOPS:
+        signal.signal(each, stop)
+    status = main(sys.argv[1:])
+    if status == 130:  # a notebook is at work still in another thread; its kernel ends with this process
+        os._exit(status)
+    sys.exit(status)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line()

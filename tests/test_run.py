@@ -4,8 +4,10 @@ import ast
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -35,10 +37,13 @@ build-backend = "backend"
 backend-path = ["."]
 """
 TELL = """
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 names = ("PYTHONPATH", "PYTHONNOUSERSITE", "OMP_NUM_THREADS")
 told = {"who": pathlib.Path(__file__).stem, "arguments": sys.argv[1:], "cwd": os.getcwd(), "prefix": sys.prefix}
 print("TOLD", json.dumps({**told, **{name: os.environ.get(name) for name in names}}), flush=True)
+if os.environ.get("WAIT_" + told["who"]):
+    pathlib.Path(os.environ["WAIT_" + told["who"]]).write_text(str(os.getpid()))
+    time.sleep(600)
 sys.exit(int(os.environ.get("FAIL_" + told["who"], "0")))
 """
 
@@ -58,10 +63,13 @@ def checkout(tmp_path_factory):
     return root
 
 
-def start(root, *arguments, cwd=None, **variables):
+def surroundings(**variables):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "OMP_NUM"))}
-    env |= {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables}
-    command = [sys.executable, str(root / "run.py"), *arguments]
+    return env | {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **variables}
+
+
+def start(root, *arguments, cwd=None, **variables):
+    command, env = [sys.executable, str(root / "run.py"), *arguments], surroundings(**variables)
     return subprocess.run(command, cwd=cwd or root, env=env, capture_output=True, text=True, timeout=300)
 
 
@@ -179,6 +187,57 @@ def test_help_names_every_command(capsys):
     assert run.main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert all(f"run.py {command}" in shown for command in run.COMMANDS if command != "run")
+
+
+def test_help_shows_how_a_parameter_is_given(capsys):
+    assert run.main(["--help"]) == 0
+    assert re.search(r"-p name value .*-p epochs 20", capsys.readouterr().out)
+
+
+def gone(pid):
+    """Whether a process ends within some seconds (a zombie has ended); it is killed if not."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    return False
+
+
+@pytest.fixture
+def working(ready, tmp_path):
+    """run.py with a child at work, and the child's number."""
+    told = tmp_path / "child"
+    command, env = [sys.executable, str(ready / "run.py")], surroundings(WAIT_runner=str(told))
+    at_work = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if told.exists() and told.read_text():
+            break
+        time.sleep(0.1)
+    yield at_work, int(told.read_text())
+    at_work.kill()
+    at_work.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a child asks for its parent's end on Linux alone")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_child_ends_with_run_py(working, number):
+    at_work, child = working
+    at_work.send_signal(number)
+    assert at_work.wait(60) == (-9 if number == signal.SIGKILL else 128 + number)
+    assert gone(child)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+def test_a_child_that_is_killed_is_told(working):
+    at_work, child = working
+    os.kill(child, signal.SIGKILL)
+    shown, _ = at_work.communicate(timeout=60)
+    assert at_work.returncode == 128 + signal.SIGKILL
+    assert "runner.py was ended by SIGKILL (most often the system, out of memory)" in shown.splitlines()[-1]
 
 
 def test_an_old_python_is_told_what_is_needed():

@@ -2,7 +2,12 @@
 
 import json
 import logging
+import os
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -12,8 +17,9 @@ from nbformat.v4 import new_code_cell, new_notebook
 from bmnas.errors import UnknownNameError
 from bmnas.evaluation import Evaluation
 from bmnas.runs import Run
-from notebooks import runner, summary
+from notebooks import progress, record, runner, summary
 
+ROOT = Path(runner.__file__).parents[1]
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -107,6 +113,7 @@ def test_notebooks_run_in_order_and_leave_records(folder, tmp_path, capsys):
         "02_second.html",
         "02_second.ipynb",
     ]
+    assert not (left / "unfinished").exists()
     assert outputs(left / "01_first.ipynb") == "digits 0\n"
     assert outputs(left / "02_second.ipynb") == "epochs are 3\n"
     shown = capsys.readouterr().out
@@ -133,10 +140,87 @@ def test_a_failing_notebook_stops_the_rest_and_is_named(folder, tmp_path, capsys
     write(folder, "01_first.ipynb", 'dataset = "planted"', 'raise ValueError("no such luck")')
     assert runner.main([]) == 1
     left = tmp_path / "runs/_notebooks/planted"
-    assert not (left / "02_second.ipynb").exists()
-    assert (left / "01_first.html").is_file()
+    assert not (left / "02_second.ipynb").exists() and not (left / "unfinished/02_second.ipynb").exists()
+    assert (left / "unfinished/01_first.html").is_file()
     shown = capsys.readouterr().out
-    assert "01_first.ipynb failed: ValueError: no such luck" in shown and str(left / "01_first.ipynb") in shown
+    assert "01_first.ipynb failed: ValueError: no such luck" in shown
+    assert str(left / "unfinished/01_first.ipynb") in shown and "to go on             python3 run.py notebook" in shown
+
+
+def test_a_rerun_that_fails_leaves_the_last_good_record_in_place(folder, tmp_path, capsys):
+    assert runner.main(["1"]) == 0
+    write(folder, "01_first.ipynb", 'dataset = "planted"', 'raise ValueError("no such luck")')
+    assert runner.main(["1"]) == 1
+    left = tmp_path / "runs/_notebooks/planted"
+    assert outputs(left / "01_first.ipynb") == "planted 0\n" and (left / "01_first.html").is_file()
+    assert f"the last good 01_first stays in {left}" in capsys.readouterr().out
+    assert not (left / "earlier").exists()
+
+
+def test_the_place_of_the_record_before_is_told(folder, tmp_path, capsys):
+    assert runner.main(["1"]) == 0
+    assert "earlier" not in capsys.readouterr().out
+    assert runner.main(["1"]) == 0
+    (before,) = (tmp_path / "runs/_notebooks/planted/earlier").iterdir()
+    assert f"the 01_first of before is in {before}" in capsys.readouterr().out
+    assert sorted(path.name for path in before.iterdir()) == ["01_first.html", "01_first.ipynb"]
+
+
+def test_a_kernel_that_dies_is_told_in_one_line(folder, capsys):
+    write(folder, "01_first.ipynb", "dataset = 'planted'", "print('so far')", "import os; os.kill(os.getpid(), 9)")
+    assert runner.main(["1", "-p", "dataset", "digits"]) == 1
+    shown = capsys.readouterr().out
+    assert "01_first.ipynb failed: its kernel ended in cell 4 of 4" in shown and "the memory was not enough" in shown
+    assert "python3 run.py notebook 1 -p dataset digits" in shown and "Traceback" not in shown
+
+
+def test_an_unknown_data_set_is_refused_before_anything_is_written(folder, tmp_path, capsys):
+    assert runner.main(["-p", "dataset", "digit"]) == 2
+    assert "unknown dataset 'digit'; known (nearest first): digits, " in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+COMMAND_LINE = """
+import sys
+from pathlib import Path
+from notebooks import runner
+runner.FOLDER = Path(sys.argv.pop(1))
+runner.command_line()
+"""
+
+
+def alive(pid):
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def within(seconds, condition):
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.1)
+    return condition()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_however_the_runner_ends_its_kernel_ends_too(folder, tmp_path, number):
+    told = tmp_path / "kernel"
+    work = f"import os, time; open({str(told)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    write(folder, "01_first.ipynb", "dataset = 'planted'", work)
+    command = [sys.executable, "-c", COMMAND_LINE, str(folder), "1"]
+    run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert within(60, lambda: told.exists() and told.read_text())
+    kernel = int(told.read_text())
+    run.send_signal(number)
+    shown, _ = run.communicate(timeout=60)
+    assert within(30, lambda: not alive(kernel)) or os.kill(kernel, signal.SIGKILL)
+    if number != signal.SIGKILL:
+        assert run.returncode == 130
+        assert "stopped; what was finished is kept. To go on: python3 run.py notebook 1" in shown
+        assert "Traceback" not in shown and "no HTML" not in shown
 
 
 def test_a_page_that_cannot_be_made_is_told_and_counts(folder, capsys, monkeypatch):
@@ -148,7 +232,7 @@ def test_a_page_that_cannot_be_made_is_told_and_counts(folder, capsys, monkeypat
 def test_export_tells_why_there_is_no_page(tmp_path, capsys):
     broken = tmp_path / "broken.ipynb"
     broken.write_text("{")
-    assert runner.export(broken) is None
+    assert record.export(broken) is None
     assert "no HTML of broken.ipynb: " in capsys.readouterr().out
 
 
@@ -162,15 +246,15 @@ def test_the_working_directory_is_the_callers(folder, tmp_path, monkeypatch):
 
 
 def test_progress_reads_cell_and_last_line():
-    progress = runner.Progress()
+    reader = progress.Progress()
     for text in ("Executing Cell 7------", "one\ntwo\n", "10%|#   |\r a: 20%|██▎  | 2/9\r", "[figure]"):
-        progress.emit(logging.LogRecord("papermill", logging.INFO, "", 0, text, None, None))
-    assert (progress.cell, progress.line) == (7, "a: 20%  2/9")
+        reader.emit(logging.LogRecord("papermill", logging.INFO, "", 0, text, None, None))
+    assert (reader.cell, reader.line) == (7, "a: 20%  2/9")
 
 
 def test_a_line_is_told_while_a_notebook_works(capsys, monkeypatch):
-    monkeypatch.setattr(runner, "TICK", 0.01)
-    with runner.telling("01_first", cells=9):
+    monkeypatch.setattr(progress, "TICK", 0.01)
+    with progress.telling("01_first", cells=9):
         logging.getLogger("papermill").info("Executing Cell 4------")
         logging.getLogger("papermill").warning("epoch 3 of 8")
         until = time.monotonic() + 30
