@@ -1,6 +1,7 @@
 """The builder: menus that offer what the space allows, and nothing that is overwritten."""
 
 import random
+import xml.etree.ElementTree as ET
 from itertools import product
 from pathlib import Path
 
@@ -8,22 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bmnas.errors import RunError
+from bmnas.errors import GenotypeError, RunError
 from bmnas.genotype import Genotype
 from bmnas.network import FusionNetwork
 from bmnas.runs import Run
 from bmnas.space import Space
 from tests.synthetic import NTU
 from tests.tiny import TWO_CELLS, tiny_features
-from widgets.builder import (
-    GenotypeBuilder,
-    builder_info,
-    input_choices,
-    pair_choices,
-    primitive_choices,
-    save_genotype,
-    with_size,
-)
+from widgets.builder import GIVEN, GenotypeBuilder
+from widgets.building import builder_info, input_choices, pair_choices, primitive_choices, with_size
+from widgets.by_hand import by_hand_rows, save_genotype
 from widgets.sheet import page
 
 POOL = ("Zero", "Sum", "Attention", "LinearGLU", "ConcatFC")
@@ -67,9 +62,8 @@ def test_menus_build_what_they_say_and_everything_follows() -> None:
     assert made.genotype.cells[1].steps[0].inputs == ("y", "x")
     network = FusionNetwork(made.genotype, FEATURES.channels, len(FEATURES.classes), TWO_CELLS.C, TWO_CELLS.L)
     assert f"{network.sizes()['total']:,} parameters" in made.count.value
-    assert Genotype.from_json(made.json.value.removeprefix("<pre>").removesuffix("</pre>").replace("&quot;", '"')) == (
-        made.genotype
-    )
+    shown = "".join(ET.fromstring(made.json.value).itertext())
+    assert Genotype.from_json(shown) == made.genotype
     assert "LinearGLU" in made.picture.content and "LinearGLU" in page(made.twin()) and "LinearGLU" in made.text()
 
 
@@ -125,3 +119,37 @@ def test_saving_overwrites_nothing(tmp_path: Path) -> None:
             save_genotype(run, name, made.genotype)
     with pytest.raises(RunError, match="without a run"):
         builder().save("a")
+
+
+def test_a_saved_genotype_is_started_from_and_evaluated_under_its_name(tmp_path: Path) -> None:
+    run = Run(tmp_path / "mine")
+    run.folder.mkdir()
+    found = next(Space.of(FEATURES.names, TWO_CELLS).genotypes())
+    found.save(run.path("genotype.json"))
+    assert by_hand_rows(run) == by_hand_rows(run, found) == ()
+    made = builder(run)
+    assert made.genotype == found
+    made.N.value = 3
+    (unsaved,) = by_hand_rows(run, made.genotype)
+    assert unsaved.name == "by hand, not saved" and unsaved.make(found, FEATURES, 0) == made.genotype
+    made.name.value = "three"
+    made.button.click()
+    assert made.start.value == "three"
+    three = made.genotype
+    made.N.value = 1
+    assert made.start.value is None
+    made.save("one")
+    again = GenotypeBuilder(builder_info(FEATURES, TWO_CELLS), run)  # as another notebook does
+    again.box()
+    assert again.start.options == (GIVEN, "one", "three")
+    again.start.value = "three"
+    assert again.genotype == three and len(again.menus.children) == again.N.value == 3
+    again.start.value = GIVEN
+    assert again.genotype == found and again.N.value == 2
+    rows = {row.name: row.make(found, FEATURES, 0) for row in by_hand_rows(run, three)}
+    assert rows == {"by hand: one": made.genotype, "by hand: three": three}
+    run.path("genotypes/one.json").write_text("{")
+    again.start.value = "one"
+    assert "one.json" in again.said.value and again.genotype == found
+    with pytest.raises(GenotypeError, match="one.json"):
+        by_hand_rows(run)

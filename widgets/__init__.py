@@ -57,7 +57,9 @@ from widgets.twin import picture, view
 from widgets.epochs import comparable_runs, explorer_info
 from widgets.explorer import GenotypeExplorer
 from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
-from widgets.builder import GenotypeBuilder, builder_info, save_genotype
+from widgets.building import builder_info
+from widgets.builder import GenotypeBuilder
+from widgets.by_hand import by_hand_rows, save_genotype
 from widgets.browser import ResultsBrowser, browser_info
 from widgets.lab import PrimitiveLab
 from widgets.gap import Gap, GapSlider
