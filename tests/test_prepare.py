@@ -1,16 +1,22 @@
 """From a name to features: options, cache, determinism."""
 
+import hashlib
 import json
+import multiprocessing
+import random
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 
+from bmnas.backbones.kept import kept_file, load_backbone
 from bmnas.errors import ConfigError, DataError, FeatureError, UnknownNameError
 from bmnas.features import FeatureSet
 from bmnas.prepare import prepare
 from bmnas.registry import TASKS
+from bmnas.unimodal import weights_fingerprint
 
 MODULE = sys.modules["bmnas.prepare"]  # `bmnas.prepare` is the function
 TINY = {"samples": 60, "copies": 0}
@@ -158,3 +164,64 @@ def test_the_cache_lies_with_the_runs_by_default(monkeypatch, tmp_path):
     prepare("planted", samples=20)
     (folder,) = (tmp_path / "_features").iterdir()
     assert FeatureSet.open(folder).task == "planted"
+
+
+# killed and gone on with
+
+
+def work(cache, log):
+    """A process that prepares small digits and writes down what it is told."""
+    torch.set_num_threads(1)
+    with log.open("a") as file:
+
+        def progress(*told):
+            file.write(" ".join(map(str, told)) + "\n")
+            file.flush()
+
+        progress("starts")
+        prepare("digits", samples=240, copies=6, device="cpu", cache=cache, progress=progress)
+
+
+def lines(log, beginning):
+    return [line for line in log.read_text().splitlines() if line.startswith(beginning)] if log.exists() else []
+
+
+def files(folder):
+    """All that must be the same: everything but seconds."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and "timing" not in path.name]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_no_bit_and_no_epoch_is_done_again(tmp_path):
+    """The real thing: SIGKILL while a process trains its backbones and extracts, again and again."""
+    processes = multiprocessing.get_context("forkserver")  # imports once, not in every process
+    processes.set_forkserver_preload(["tests.test_prepare"])
+    work(tmp_path / "whole", tmp_path / "log")
+    chance, kills, log = random.Random(0), 0, tmp_path / "killed log"
+    while not list((tmp_path / "killed").glob("digits-*")):
+        process = processes.Process(target=work, args=(tmp_path / "killed", log))
+        process.start()
+        while len(lines(log, "starts")) <= kills:
+            time.sleep(0.01)
+        if kills < 6:
+            time.sleep(chance.uniform(0.05, 0.8))
+            process.kill()  # SIGKILL
+            kills += 1
+        process.join()
+    assert kills == 6
+    assert files(tmp_path / "killed") == files(tmp_path / "whole")
+    epochs = lines(log, "train ")
+    assert list(dict.fromkeys(epochs)) == lines(tmp_path / "log", "train ")
+    assert len(epochs) <= len(set(epochs)) + kills  # at most the epoch that a kill fell into
+    assert not list((tmp_path / "killed").glob(".*/*"))
+
+
+def test_the_weights_of_the_backbones_lie_with_the_features(made):
+    features, folder, *_ = made
+    for modality in TASKS["digits"].modalities:
+        model = modality.backbone()
+        about = load_backbone(model, kept_file(folder, modality.name))
+        assert about == features.manifest["backbones"][modality.name]
+        assert weights_fingerprint(model) == about["fingerprint"]
+    assert not list(folder.parent.glob(".*"))  # neither locks nor unfinished work
