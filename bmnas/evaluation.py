@@ -260,9 +260,13 @@ def _trained_and_tested(
 def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
     """A kept result whose fields are what `evaluate_seed` writes."""
     result, metric, number = run.load_json(kept), metrics.METRICS[features.kind], TYPED[float]
+
+    def recall(value: Any) -> bool:  # NaN where a class has no test sample
+        return number(value) or (features.kind == "multiclass" and isinstance(value, float) and value != value)
+
     tests = {
         "scores": lambda v: isinstance(v, dict) and metric in v and all(map(number, v.values())),
-        "per_class": lambda v: isinstance(v, list) and len(v) == len(features.classes) and all(map(number, v)),
+        "per_class": lambda v: isinstance(v, list) and len(v) == len(features.classes) and all(map(recall, v)),
         "parameters": TYPED[int],
     }
     for name, test in tests.items():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ import torch
 from bmnas import evaluation
 from bmnas.config import EvalConfig
 from bmnas.errors import ConfigError, GenotypeError, RunError, SearchDiverged
-from bmnas.evaluation import Evaluation, build_network, combine_seeds, evaluate, fit, train_and_test, verdict
+from bmnas.evaluation import build_network, evaluate, fit, train_and_test
+from bmnas.results import Evaluation, combine_seeds, verdict
 from bmnas.runs import Run
 from bmnas.tasks.planted import answer, planted_genotype
 from bmnas.training import predict, train_epoch
@@ -263,6 +265,16 @@ def test_a_damaged_kept_result(features, genotype, tmp_path, text):
     with pytest.raises(RunError) as error:
         evaluate("it", genotype, features, CONFIG, ONE_SEED, run)
     assert str(kept) in str(error.value)
+
+
+def test_a_class_without_a_test_sample_has_no_recall_and_is_kept_so(features, genotype, tmp_path):
+    test = features.rows("test")
+    fewer = replace(features, splits={**features.splits, "test": test[features.targets[test] > 0]})
+    run, budget = Run(tmp_path / "run"), BUDGET.change(epochs=1, seeds=1)
+    first, again = (evaluate("found", genotype, fewer, CONFIG, budget, run) for _ in range(2))
+    absent, *others = features.classes
+    assert math.isnan(first.per_class[absent]) and not any(math.isnan(first.per_class[name]) for name in others)
+    assert again.scores == first.scores and math.isnan(again.per_class[absent])
 
 
 def test_kept_results_say_what_they_are_of(features, genotype, tmp_path):
