@@ -1,30 +1,24 @@
 """Results, samples and sources: what the views say, and that they draw."""
 
+import re
 import statistics
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import bmnas
 from bmnas.ablation import SEARCHED, TABLE_6
 from bmnas.derivation import derive
-from bmnas.evaluation import Evaluation
+from bmnas.results import Evaluation
 from bmnas.selection import Candidate, Selection
 from tests.synthetic import architecture
-from widgets.results import (
-    ablation_scores,
-    candidate_figure,
-    candidate_rows,
-    candidate_table,
-    class_dots,
-    class_scores,
-    score_bars,
-    score_table,
-    scores_of_methods,
-    table,
-)
+from widgets.classes import class_dots, class_scores
+from widgets.results import ablation_scores, score_bars, score_table, scores_of_methods
 from widgets.samples import feature_bars, feature_maps, feature_rows, sample_grid, sample_rows
+from widgets.shortlist import candidate_figure, candidate_rows, candidate_table
 from widgets.source import show_source
+from widgets.table import table
 
 FUSED = Evaluation("fused <b>", "accuracy", (0.91, 0.93, 0.95), per_class={"cat": 0.9, "dog": float("nan")})
 ONE = Evaluation("Image", "accuracy", (0.8,), per_class={"cat": 0.7, "dog": 0.9})
@@ -76,6 +70,16 @@ def test_tables_escape_round_and_mark_the_best() -> None:
     assert "93.00" in html and "-" in html
     frame = scores_of_methods([ONE])
     assert "80.0<" in table(score_table(frame).data, digits=1).to_html()
+
+
+def test_numbers_of_a_table_are_in_line_and_text_is_not() -> None:
+    frame = pd.DataFrame({
+        "x": [1.5, float("nan")], "size": ["0.98 M", "-"], "set": ["1e-6", "last"], "row": ["3", "a"], "none": [-1, 20],
+    })  # fmt: skip
+    looks = re.findall(r"\.col(\d) \{\s*([^}]*)\}", table(frame).to_html())
+    assert [("right" in look) for _, look in looks] == [True, True, False, False, True]
+    long = table(pd.DataFrame({"x": [1], "why": ["a reason " * 9]})).to_html()
+    assert long.count("nowrap") == 2 and table(frame[:0]).to_html().count("right") == 0  # caption and x
 
 
 def test_classes_of_different_methods_must_agree() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from bmnas.ablation import TABLE_6
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation import Evaluation
+from bmnas.results import Evaluation
 from bmnas.search import search
 from bmnas.trace import Trace
 from tests.tiny import CONFIG, TWO_CELLS, tiny_features
@@ -85,7 +85,7 @@ def test_the_choices_of_each_step(event):
 
 def test_published_sizes_agree_but_for_two():
     table = published_table().set_index("genotype")
-    assert table.loc["ego_4", "parameters"] == "1,590,803"
+    assert table.loc["ego_4", "parameters"] == 1_590_803
     assert sorted(table.index[table["agrees"] != "yes"]) == ["ntu_1", "ntu_3"]
 
 

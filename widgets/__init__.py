@@ -21,18 +21,10 @@ from widgets.weights import weight_heatmap, weight_lines, weights_info
 from widgets.dag import genotype_figure, hypernet_figure
 
 # what came out
-from widgets.results import (
-    ablation_scores,
-    candidate_figure,
-    candidate_rows,
-    candidate_table,
-    class_dots,
-    class_scores,
-    score_bars,
-    score_table,
-    scores_of_methods,
-    table,
-)
+from widgets.results import ablation_scores, score_bars, score_table, scores_of_methods
+from widgets.classes import class_dots, class_scores
+from widgets.shortlist import candidate_figure, candidate_rows, candidate_table
+from widgets.table import table
 
 # the library's own source
 from widgets.source import show_source

@@ -1,6 +1,6 @@
-"""What came out: scores of methods, of classes, of ablations, and the candidates of a search."""
+"""What came out: the scores of methods, and of ablations, side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from html import escape
 from math import isnan
 from typing import NamedTuple
@@ -10,12 +10,11 @@ import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
 
 from bmnas.ablation import SEARCHED, AblationRow
-from bmnas.evaluation import Evaluation
-from bmnas.selection import Selection
+from bmnas.results import Evaluation
 from widgets import style
+from widgets.table import table
 
 BAR = 34  # pixels a bar
-CLASS_ROW = 20  # pixels a class
 
 
 class ScoreRow(NamedTuple):
@@ -41,25 +40,6 @@ class ScoresOfMethods(NamedTuple):
 
     rows: tuple[ScoreRow, ...]
     metric: str
-
-
-class ClassScores(NamedTuple):
-    """Scores in per cent: `values[method][class]`."""
-
-    classes: tuple[str, ...]
-    values: dict[str, tuple[float, ...]]
-    metric: str
-
-
-class CandidateRow(NamedTuple):
-    """One genotype of the shortlist: how the hypernet ranked it and what it scored once trained, in per cent."""
-
-    rank: int
-    genotype: str
-    inherited_score: float
-    trained_score: float
-    chosen: bool
-    algorithm1: bool
 
 
 def scores_of_methods(
@@ -135,126 +115,6 @@ def score_table(info: ScoresOfMethods, caption: str = "") -> Styler:
         }
     )
     return table(frame, caption, best=f"{info.metric} [%]")
-
-
-def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Styler:
-    """A data frame without its index, numbers rounded, the best value of a column in bold.
-
-    Args:
-        frame: what to show; text is escaped.
-        caption: a line above.
-        best: the column whose largest value is bold.
-        digits: after the decimal point.
-    """
-    styler = frame.style.hide(axis="index")
-    styler.format(precision=digits, na_rep="-", escape="html", thousands=",")
-    styler = styler.set_table_styles([
-        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
-        {"selector": "th, td", "props": "text-align: left; padding: 3px 12px 3px 4px"},
-    ])  # fmt: skip
-    if caption:
-        styler = styler.set_caption(escape(caption))
-    if best is not None:
-        styler = styler.highlight_max(subset=[best], props="font-weight: bold")
-    return styler
-
-
-def class_scores(evaluations: Iterable[Evaluation], metric: str = "recall") -> ClassScores:
-    """The per-class scores of evaluations of the same classes.
-
-    Raises:
-        ValueError: the evaluations do not have the same classes.
-    """
-    found = list(evaluations)
-    classes = tuple(found[0].per_class)
-    for one in found:
-        if tuple(one.per_class) != classes:
-            raise ValueError(f"{one.name!r} has the classes {list(one.per_class)}; the first has {list(classes)}")
-    values = {one.name: tuple(100 * score for score in one.per_class.values()) for one in found}
-    return ClassScores(classes, values, metric)
-
-
-def class_dots(info: ClassScores, title: str = "Scores of the classes", note: str = "") -> go.Figure:
-    """A row a class, a dot a method."""
-    symbols = ("circle", "diamond", "square", "triangle-up", "cross", "x")
-    fig = go.Figure()
-    colours = style.colours(info.values)
-    for i, (method, values) in enumerate(info.values.items()):
-        fig.add_scatter(
-            x=values, y=list(map(escape, info.classes)), name=escape(method), mode="markers",
-            marker={"size": 10, "color": colours[method], "symbol": symbols[i % len(symbols)], "opacity": 0.85},
-            hovertemplate="%{y}: %{x:.1f} %<extra>" + escape(method) + "</extra>",
-        )  # fmt: skip
-    fig.update_layout(showlegend=True, margin={"l": 20, "r": 20, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=CLASS_ROW * len(info.classes) + (180 if note else 156))
-    fig.update_xaxes(title_text=f"{info.metric} [%]")
-    fig.update_yaxes(autorange="reversed", type="category", dtick=1, tickfont={"size": 12})
-    return fig
-
-
-def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
-    """The shortlist of a selection, the chosen genotype and Algorithm 1's marked."""
-    return tuple(
-        CandidateRow(
-            candidate.rank,
-            candidate.genotype.describe(),
-            100 * candidate.inherited_score,
-            100 * candidate.trained_score,
-            candidate.genotype == selection.chosen,
-            candidate.genotype == selection.algorithm1,
-        )
-        for candidate in selection.candidates
-    )
-
-
-def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "Shortlist") -> Styler:
-    """The shortlist as a table, the chosen genotype in bold."""
-    frame = pd.DataFrame(
-        {
-            "rank": [row.rank for row in rows],
-            "genotype": [row.genotype for row in rows],
-            f"hypernet's weights: {metric} on val [%]": [row.inherited_score for row in rows],
-            f"trained: {metric} on val [%]": [row.trained_score for row in rows],
-            "": [_mark(row) for row in rows],
-        }
-    )
-    bold = {i for i, row in enumerate(rows) if row.chosen}
-    styler = table(frame, caption)
-    styler = styler.apply(lambda line: ["font-weight: bold" if line.name in bold else ""] * len(line), axis=1)
-    return styler.set_properties(
-        subset=["genotype"], **{"white-space": "pre", "font-family": "monospace", "font-size": "12px"}
-    )
-
-
-def candidate_figure(
-    rows: Sequence[CandidateRow], metric: str, title: str = "The shortlist, ranked and trained", note: str = ""
-) -> go.Figure:
-    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank beside it."""
-    edge = {"color": style.INK, "width": 1}
-    kinds = (("chosen", "star", 5, 17), ("derived by Algorithm 1", "diamond", 1, 13), ("candidate", "circle", 0, 11))
-    fig = go.Figure()
-    for kind, symbol, colour, size in kinds:
-        mine = [row for row in rows if _kind(row) == kind]
-        fig.add_scatter(
-            x=[row.inherited_score for row in mine], y=[row.trained_score for row in mine], mode="markers+text",
-            name=kind, text=[str(row.rank) for row in mine], textposition="top center", showlegend=bool(mine),
-            hovertext=[escape(row.genotype).replace("\n", "<br>") for row in mine], hoverinfo="text+x+y",
-            marker={"size": size, "symbol": symbol, "color": style.PALETTE[colour], "line": edge},
-        )  # fmt: skip
-    fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=460, width=860)
-    fig.update_xaxes(title_text=f"with the hypernet's weights: {metric} on val [%]")
-    fig.update_yaxes(title_text=f"trained from scratch: {metric} on val [%]")
-    return fig
-
-
-def _kind(row: CandidateRow) -> str:
-    return "chosen" if row.chosen else "derived by Algorithm 1" if row.algorithm1 else "candidate"
-
-
-def _mark(row: CandidateRow) -> str:
-    marks = (["chosen"] if row.chosen else []) + (["Algorithm 1"] if row.algorithm1 else [])
-    return ", ".join(marks)
 
 
 def _score_row(evaluation: Evaluation, highlight: bool, aside: str) -> ScoreRow:

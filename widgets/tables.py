@@ -9,12 +9,12 @@ import pandas as pd
 from bmnas.ablation import AblationRow
 from bmnas.architecture import Architecture
 from bmnas.config import SWITCHES, EvalConfig, SearchConfig
-from bmnas.evaluation import Evaluation
 from bmnas.features import FeatureSet
 from bmnas.genotype import Genotype, step_name
 from bmnas.parts import count_parameters
 from bmnas.published import PUBLISHED
 from bmnas.registry import PRIMITIVES
+from bmnas.results import Evaluation
 from bmnas.sizes import table_8
 from bmnas.trace import Trace
 
@@ -101,7 +101,7 @@ def published_table() -> pd.DataFrame:
         if row["own"]:
             shape = {name: row[name] for name in ("C", "L", "N", "M", "r")}
             agrees = "yes" if row["agrees"] else f"no: {row['note']}"
-            counted = {"parameters": f"{row['total']:,}", "Table 8": f"{row['printed']:.2f} M", "agrees": agrees}
+            counted = {"parameters": row["total"], "Table 8": f"{row['printed']:.2f} M", "agrees": agrees}
             figure = PUBLISHED[row["genotype"]].figure
             rows.append({"genotype": row["genotype"], "figure": figure, **shape, **counted})
     return pd.DataFrame(rows)

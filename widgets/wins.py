@@ -82,7 +82,7 @@ def wins_frame(found: Wins, most: int = 10) -> pd.DataFrame:
     lines = []
     for win in found.samples[:most]:
         alone = {f"{name} alone": answer for name, answer in win.alone.items()}
-        lines.append({"sample": win.row, "true": win.true, **alone, "fusion": win.fusion})
+        lines.append({"sample": str(win.row), "true": win.true, **alone, "fusion": win.fusion})
     columns = ["sample", "true", *(f"{name} alone" for name in found.modalities), "fusion"]
     return pd.DataFrame(lines, columns=columns)
 

@@ -1,0 +1,45 @@
+"""How every table looks."""
+
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+NUMBER = re.compile(r"-?\d.*|-|nan|None", re.DOTALL)  # "0.98 M" and "90.48 ± 0.24" too; "-" for what is not known
+SHORT = 26  # letters that are kept in one line
+
+
+def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Styler:
+    """A data frame without its index, numbers rounded and in line, the best value of a column in bold.
+
+    Args:
+        frame: what to show; text is escaped.
+        caption: a line above.
+        best: the column whose largest value is bold.
+        digits: after the decimal point.
+    """
+    styler = frame.style.hide(axis="index")
+    styler.format(precision=digits, na_rep="-", escape="html", thousands=",")
+    looks: list[Any] = [
+        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold; white-space: nowrap"},
+        {"selector": "th, td", "props": "text-align: left; padding: 3px 12px 3px 4px"},
+    ]
+    for i, name in enumerate(frame.columns):
+        looks.append({"selector": f".col{i}", "props": _look([*map(str, frame[name]), str(name)])})
+    styler = styler.set_table_styles(looks)
+    if caption:
+        styler = styler.set_caption(escape(caption))
+    if best is not None:
+        styler = styler.highlight_max(subset=[best], props="font-weight: bold")
+    return styler
+
+
+def _look(texts: Sequence[str]) -> str:
+    """Of a column, by the text of its cells and, last, of its heading: numbers end at the same place."""
+    wrap = "nowrap" if max(map(len, texts)) <= SHORT else "normal"
+    if len(texts) > 1 and all(NUMBER.fullmatch(text) for text in texts[:-1]):
+        return f"text-align: right; font-variant-numeric: tabular-nums; white-space: {wrap}"
+    return f"white-space: {wrap}"
