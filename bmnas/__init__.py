@@ -24,7 +24,8 @@ from bmnas.space import Space
 
 # 3.4 search and evaluation
 from bmnas.config import PAPER_CONFIGS, EvalConfig, SearchConfig
-from bmnas.evaluation import Evaluation, evaluate, verdict
+from bmnas.evaluation import evaluate
+from bmnas.results import Evaluation, verdict
 from bmnas.schedule import WarmRestarts
 from bmnas.joint import JointNetwork, joint_network
 from bmnas.joint_training import train_and_test_joint

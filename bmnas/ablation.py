@@ -12,9 +12,10 @@ from typing import Any
 import pandas as pd
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation import Evaluation, evaluate
+from bmnas.evaluation import evaluate
 from bmnas.features import FeatureSet
 from bmnas.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.results import Evaluation
 from bmnas.runs import Run
 from bmnas.space import Space
 from bmnas.training import combine

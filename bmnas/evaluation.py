@@ -5,13 +5,9 @@ a test score: the last epoch counts, or the one chosen on validation.
 """
 
 import copy
-import hashlib
-import json
 import math
-import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -19,73 +15,21 @@ from torch import Tensor, nn
 
 from bmnas import metrics
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import RunError, SearchDiverged
+from bmnas.device import use_threads
+from bmnas.errors import SearchDiverged
 from bmnas.features import FeatureSet, FeatureTensors
 from bmnas.genotype import Genotype
 from bmnas.network import FusionNetwork
 from bmnas.parts import count_parameters
+from bmnas.results import Evaluation, combine_seeds, once
 from bmnas.runs import Run
 from bmnas.schedule import schedule
 from bmnas.search import check_length
-from bmnas.storage.lock import hold
-from bmnas.trace import TYPED
 from bmnas.training import batches, finite, predict, seeded, train_epoch
 
 INITIAL, BATCHES = 10, 11  # what a random stream is for; the search has others
 
-KEPT = ("scores", "per_class", "parameters")  # of a result: what is the same whenever it is computed
-
 Build = Callable[[int], nn.Module]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The test scores of one method over its seeds.
-
-    Args:
-        name: of the method.
-        metric: what the scores are, between 0 and 1.
-        scores: one test score a seed.
-        all_scores: every other score of the kind by name (macro F1 ...), the mean over the seeds.
-        per_class: class -> mean score over the seeds.
-        parameters: trainable scalars.
-        seconds: training, summed over the seeds.
-    """
-
-    name: str
-    metric: str
-    scores: tuple[float, ...]
-    all_scores: dict[str, float] = field(default_factory=dict)
-    per_class: dict[str, float] = field(default_factory=dict)
-    parameters: int = 0
-    seconds: float = 0.0
-
-    @property
-    def mean(self) -> float:
-        """The mean over the seeds."""
-        return statistics.fmean(self.scores)
-
-    @property
-    def std(self) -> float:
-        """The sample standard deviation over the seeds; 0 for a single score."""
-        return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
-
-    def row(self) -> dict[str, Any]:
-        """One line of a table."""
-        return {
-            "method": self.name,
-            "mean": self.mean,
-            "std": self.std,
-            "seeds": len(self.scores),
-            "metric": self.metric,
-            "parameters": self.parameters,
-            "seconds": self.seconds,
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """What is the same in every equal evaluation (not the seconds), for JSON."""
-        plain = {name: value for name, value in asdict(self).items() if name != "seconds"}
-        return {**plain, "scores": list(self.scores), "mean": self.mean, "std": self.std}
 
 
 def build_network(genotype: Genotype, features: FeatureSet, config: SearchConfig, seed: int) -> FusionNetwork:
@@ -151,6 +95,14 @@ def train_and_test(
     Returns:
         Logits and targets of the test split.
     """
+    tensors = train(network, features, batch_size, budget, seed, device)
+    return predict(network, tensors, tensors.rows("test"))
+
+
+def train(
+    network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
+) -> FeatureTensors:
+    """Trains as `budget.select` says; the features on the device, where the network is too."""
     tensors = features.tensors(device)
     network.to(tensors.device)
     train, val = tensors.rows("train"), tensors.rows("val")
@@ -160,7 +112,7 @@ def train_and_test(
         best = _BestOnValidation(network, tensors, features.kind)
         fit(network, tensors, features.kind, train, batch_size, budget, seed, after_epoch=best)
         network.load_state_dict(best.state)
-    return predict(network, tensors, tensors.rows("test"))
+    return tensors
 
 
 class _BestOnValidation:
@@ -206,8 +158,7 @@ def evaluate(
         def build(seed: int, chosen: Genotype = chosen) -> nn.Module:
             return build_network(chosen, features, config, seed)
 
-        identity = {"genotype": chosen.to_dict(), "search": config.identity()}
-        results.append(evaluate_seed(build, identity, features, config, budget, seed, run))
+        results.append(evaluate_seed(build, identity_of_genotype(chosen, config), features, config, budget, seed, run))
     if progress is not None:
         progress(name, budget.seeds, budget.seeds)
     return combine_seeds(name, results, features)
@@ -228,25 +179,25 @@ def evaluate_seed(
         build: seed -> network.
         identity: what the network is, in JSON values; with budget, features and seed it names the result.
     """
-    about = {**identity, "budget": {**budget.to_dict(), "seeds": None}, "features": features.fingerprint, "seed": seed}
-    if run is None:
-        return _trained_and_tested(build, features, config, budget, seed)
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-    kept, timing = f"scores/{digest}.json", f"timing/{digest}.json"
-    with hold(run.path(f"scores/{digest}.lock"), wait=True):  # two notebooks may want the same result: one trains it
-        if run.path(kept).exists():
-            return _checked(run, kept, features) | {"seconds": _seconds(run, timing)}
-        result = _trained_and_tested(build, features, config, budget, seed)
-        run.path("timing").mkdir(exist_ok=True)
-        run.save_json(timing, {"seconds": result["seconds"]})
-        run.save_json(kept, {**{name: result[name] for name in KEPT}, "about": about})
-    return result
+    about = identity_of_seed(identity, features, budget, seed)
+    return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
+
+
+def identity_of_seed(identity: dict[str, Any], features: FeatureSet, budget: EvalConfig, seed: int) -> dict[str, Any]:
+    """All that a result of one seed depends on, in JSON values."""
+    return {**identity, "budget": {**budget.to_dict(), "seeds": None}, "features": features.fingerprint, "seed": seed}
+
+
+def identity_of_genotype(genotype: Genotype, config: SearchConfig) -> dict[str, Any]:
+    """What the network of a genotype is, for `evaluate_seed`."""
+    return {"genotype": genotype.to_dict(), "search": config.identity()}
 
 
 def _trained_and_tested(
     build: Build, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int
 ) -> dict[str, Any]:
     started = time.perf_counter()
+    use_threads(config.threads)
     network = build(seed)
     logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device)
     return {
@@ -255,71 +206,3 @@ def _trained_and_tested(
         "parameters": count_parameters(network),
         "seconds": time.perf_counter() - started,
     }
-
-
-def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
-    """A kept result whose fields are what `evaluate_seed` writes."""
-    result, metric, number = run.load_json(kept), metrics.METRICS[features.kind], TYPED[float]
-
-    def recall(value: Any) -> bool:  # NaN where a class has no test sample
-        return number(value) or (features.kind == "multiclass" and isinstance(value, float) and value != value)
-
-    tests = {
-        "scores": lambda v: isinstance(v, dict) and metric in v and all(map(number, v.values())),
-        "per_class": lambda v: isinstance(v, list) and len(v) == len(features.classes) and all(map(recall, v)),
-        "parameters": TYPED[int],
-    }
-    for name, test in tests.items():
-        if name not in result or not test(result[name]):
-            raise RunError(
-                f"{run.path(kept)}: the field {name!r} is missing or damaged; delete the file to compute it again"
-            )
-    return {name: result[name] for name in KEPT}
-
-
-def _seconds(run: Run, timing: str) -> float:
-    """How long a kept result took; 0 where nobody knows."""
-    if not run.path(timing).exists():
-        return 0.0
-    seconds = run.load_json(timing).get("seconds")
-    if not TYPED[float](seconds):
-        raise RunError(f"{run.path(timing)}: seconds is {seconds!r}; delete the file, the scores stay")
-    return float(seconds)  # pyright: ignore[reportArgumentType]
-
-
-def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet) -> Evaluation:
-    """One `Evaluation` of the results of several seeds."""
-    metric = metrics.METRICS[features.kind]
-    per_class = {
-        label: statistics.fmean(result["per_class"][k] for result in results)
-        for k, label in enumerate(features.classes)
-    }
-    means = {key: statistics.fmean(result["scores"][key] for result in results) for key in results[0]["scores"]}
-    return Evaluation(
-        name,
-        metric,
-        tuple(result["scores"][metric] for result in results),
-        means,
-        per_class,
-        results[0]["parameters"],
-        sum(result["seconds"] for result in results),
-    )
-
-
-def verdict(results: list[Evaluation], name: str) -> str:
-    """A line a rival: by how much the method `name` is better or worse, in points, and whether the seeds can tell.
-
-    A difference counts as clear when it exceeds twice its standard error, from the seeds of both; a rival without
-    training has no spread of its own.
-    """
-    mine = next(result for result in results if result.name == name)
-    lines = []
-    for rival in results:
-        if rival is mine:
-            continue
-        difference = 100 * (mine.mean - rival.mean)
-        error = 100 * math.sqrt(mine.std**2 / len(mine.scores) + rival.std**2 / len(rival.scores))
-        clear = "" if abs(difference) > 2 * error else f" (within the spread of {len(mine.scores)} seeds)"
-        word = "better" if difference >= 0 else "worse"
-        lines.append(f"{name}: {abs(difference):.2f} points {word} than {rival.name}{clear}")
-    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +10,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.device import resolve_device
+from bmnas.device import resolve_device, use_threads
 from bmnas.errors import FeatureError, RunError
-from bmnas.evaluation import build_network, train_and_test
+from bmnas.evaluation import build_network, evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.features import FeatureSet
 from bmnas.genotype import Genotype
 from bmnas.metrics import THRESHOLD
@@ -98,9 +99,44 @@ class TrainedNetwork:
 def train_and_save(
     run: Run, genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int = 0
 ) -> TrainedNetwork:
-    """Trains the genotype's network with one seed, as `evaluate` does, and keeps it in the run folder."""
-    network = build_network(genotype, features, config, seed)
-    train_and_test(network, features, config.batch_size, budget, seed, config.device)
+    """Trains the genotype's network with one seed, as `evaluate` does, and keeps it in the run folder.
+
+    Its test score is kept too, so that an `evaluate` that follows with the same settings does not train this seed
+    again. A network that lies in the folder already and is the same is not trained again.
+    """
+    made: list[FusionNetwork] = []
+
+    def build(seed: int) -> FusionNetwork:
+        made.append(build_network(genotype, features, config, seed))
+        return made[-1]
+
+    identity = identity_of_genotype(genotype, config)
+    about = identity_of_seed(identity, features, budget, seed)
+    if _kept_about(run) != about:
+        evaluate_seed(build, identity, features, config, budget, seed, run)
+        if not made:  # its score is known, its weights are not
+            use_threads(config.threads)
+            train(build(seed), features, config.batch_size, budget, seed, config.device)
+        _save(run, made[-1], genotype, features, config, about)
+    return load(run)
+
+
+def _kept_about(run: Run) -> dict[str, Any] | None:
+    """What the network in the run folder was trained with; None where there is none, or one of an older version."""
+    try:
+        return load_tensors(run.path(FILE))[1].get("trained")
+    except RunError:  # missing or damaged: it is made anew
+        return None
+
+
+def _save(
+    run: Run,
+    network: FusionNetwork,
+    genotype: Genotype,
+    features: FeatureSet,
+    config: SearchConfig,
+    trained: dict[str, Any],
+) -> None:
     shapes = {name: features.arrays[name].shape[1:] for name in network.reshape}
     about = {
         "genotype": genotype.to_dict(),
@@ -111,9 +147,9 @@ def train_and_save(
         "vectors": sorted(features.vectors & set(shapes)),
         "task": features.task,
         "source": features.source,
+        "trained": trained,
     }
     save_tensors(run.path(FILE), network.state_dict(), about)
-    return load(run)
 
 
 def load(run: Run | str | Path) -> TrainedNetwork:

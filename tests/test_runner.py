@@ -15,7 +15,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from bmnas.errors import UnknownNameError
-from bmnas.evaluation import Evaluation
+from bmnas.results import Evaluation
 from bmnas.runs import Run
 from notebooks import progress, record, runner, summary
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 import bmnas
+from bmnas import evaluation
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation import build_network, train_and_test
 from bmnas.runs import Run
@@ -171,3 +172,64 @@ def test_weights_that_do_not_fit(run, tmp_path):
     save_tensors(broken.path(FILE), {key: value for key, value in state.items() if "conv" not in key}, about)
     with pytest.raises(RunError, match="not a network of this version of bmnas"):
         load(broken)
+
+
+# what is trained once
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """How often a network is trained, and how often the test split is looked at."""
+    counts = {"fit": 0, "predict": 0}
+    for name in counts:
+        original = getattr(evaluation, name)
+
+        def counted(*args, name=name, original=original, **more):
+            counts[name] += 1
+            return original(*args, **more)
+
+        monkeypatch.setattr(evaluation, name, counted)
+    return counts
+
+
+def saved(run):
+    return run.path(FILE).read_bytes()
+
+
+def empty(folder):
+    folder.mkdir()
+    return Run(folder)
+
+
+def test_the_first_seed_is_trained_and_tested_once(features, fits, run, tmp_path):
+    genotype, two = planted_genotype(features), BUDGET.change(seeds=2)
+    alone = bmnas.evaluate("x", genotype, features, CONFIG, two, empty(tmp_path / "alone"))
+    assert fits == {"fit": 2, "predict": 2}
+    mine = empty(tmp_path / "run")
+    train_and_save(mine, genotype, features, CONFIG, two)
+    assert fits == {"fit": 3, "predict": 3} and saved(mine) == saved(run)
+    found = bmnas.evaluate("x", genotype, features, CONFIG, two, mine)
+    assert fits == {"fit": 4, "predict": 4}  # the second seed
+    assert found.to_dict() == alone.to_dict()
+    train_and_save(mine, genotype, features, CONFIG, two)
+    assert fits == {"fit": 4, "predict": 4}
+
+
+def test_a_network_whose_score_is_known_is_trained_but_not_tested_again(features, fits, run, tmp_path):
+    genotype, mine = planted_genotype(features), empty(tmp_path / "run")
+    bmnas.evaluate("x", genotype, features, CONFIG, BUDGET, mine)
+    before = dict(fits)
+    train_and_save(mine, genotype, features, CONFIG, BUDGET)
+    assert fits == {"fit": before["fit"] + 1, "predict": before["predict"]} and saved(mine) == saved(run)
+    mine.path(FILE).write_bytes(saved(mine)[:100])
+    train_and_save(mine, genotype, features, CONFIG, BUDGET)
+    assert fits["fit"] == before["fit"] + 2 and saved(mine) == saved(run)
+
+
+def test_another_network_takes_its_place(features, fits, tmp_path):
+    genotype, mine, kept = planted_genotype(features), empty(tmp_path / "run"), set()
+    longer, other = BUDGET.change(epochs=BUDGET.epochs + 1), CONFIG.change(dropout=0.3)
+    for config, budget in ((CONFIG, BUDGET), (CONFIG, longer), (other, longer), (CONFIG, BUDGET)):
+        train_and_save(mine, genotype, features, config, budget)
+        kept.add(saved(mine))
+    assert len(kept) == 3 and fits == {"fit": 4, "predict": 3}

@@ -17,8 +17,9 @@ from torch.nn.functional import logsigmoid
 
 from bmnas import metrics
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation import INITIAL, Evaluation, combine_seeds, evaluate_seed
+from bmnas.evaluation import INITIAL, evaluate_seed
 from bmnas.features import FeatureSet
+from bmnas.results import Evaluation, combine_seeds
 from bmnas.runs import Run
 from bmnas.training import seeded
 
