@@ -16,8 +16,11 @@ from bmnas.runs import Run
 from bmnas.search import search
 from bmnas.selection import read_out
 from tests.tiny import BUDGET, CONFIG, tiny_features
-from widgets.browser import NAN, BrowserInfo, ResultsBrowser, RunRow, browser_info, pareto, sort_rows, table_html
+from widgets.browser import ResultsBrowser
+from widgets.run_rows import NAN, TEST, VAL, BrowserInfo, RunRow, browser_info, sort_rows
+from widgets.run_table import table_html
 from widgets.sheet import page
+from widgets.tradeoff import pareto
 
 FEATURES = tiny_features()
 NUMBERS = st.one_of(st.integers(1, 6).map(float), st.just(NAN))
@@ -68,9 +71,9 @@ def test_numbers_are_those_of_the_files(root: Path) -> None:
     assert row.test == pytest.approx(100 * sum(method["scores"]) / len(method["scores"]))
     assert row.seconds == pytest.approx(sum(line["seconds"] for line in timing))
     assert row.val == pytest.approx(100 * max(line["val_score"] for line in trace)) and row.epochs == 4
-    assert row.score == row.test
+    assert (row.score(TEST), row.score(VAL)) == (row.test, row.val)
     other = browser_info(root).get("searched")
-    assert math.isnan(other.test) and other.score == other.val
+    assert math.isnan(other.test) and math.isnan(other.score(TEST)) and other.score(VAL) == other.val
     assert other.genotype is not None
     network = build_network(other.genotype, FEATURES, CONFIG, 0)
     assert other.parameters == sum(p.numel() for p in network.parameters())
@@ -118,6 +121,17 @@ def test_clicks_sort_and_choose(root: Path) -> None:
     assert view.run.value == "searched" and "searched, " in view.network.content
     view.table.click("bad-json")
     assert "config.json" in view.network.content and "{<b>" not in view.network.content
+
+
+def test_test_and_validation_scores_are_never_in_one_chart(root: Path) -> None:
+    view = ResultsBrowser(browser_info(root))
+    view.box()
+    assert (view.kind, view.chosen) == (TEST, "done")
+    assert 'data-name="done"' in view.picture.content and 'data-name="searched"' not in view.picture.content
+    assert "1 of 3 runs have a test score" in view.picture.content
+    view.kinds.value = VAL
+    assert all(f'data-name="{name}"' in view.picture.content for name in ("done", "searched", "stopped"))
+    assert "val score of the search [%]" in view.picture.content and "test score" not in view.picture.content
 
 
 def test_other_data_sets_have_charts_of_their_own() -> None:

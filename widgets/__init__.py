@@ -52,7 +52,8 @@ from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_
 from widgets.building import builder_info
 from widgets.builder import GenotypeBuilder
 from widgets.by_hand import by_hand_rows, save_genotype
-from widgets.browser import ResultsBrowser, browser_info
+from widgets.run_rows import browser_info
+from widgets.browser import ResultsBrowser
 from widgets.lab import PrimitiveLab
 from widgets.gap import Gap, GapSlider
 from widgets.wins import win_labels, win_pictures, wins, wins_frame
