@@ -14,18 +14,14 @@ class Dropout(nn.Dropout):
     """`nn.Dropout`, its mask drawn element by element in the order of the tensor on every device.
 
     On the CPU these are torch's own numbers. On a GPU torch has a kernel that draws in an order of its own, which no
-    other draw can repeat; `bmnas.stacked` repeats the masks of separate runs.
+    other draw can repeat; `bmnas.seeds` repeats the masks of separate runs.
     """
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return input
-        return input * mask(torch.empty(input.shape, dtype=input.dtype, device=input.device), self.p)
-
-
-def mask(empty: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
-    """Fills a tensor with 0 (probability p) and 1 / (1 - p)."""
-    return empty.bernoulli_(1 - p, generator=generator).div_(1 - p)
+        keep = 1 - self.p
+        return input * torch.empty(input.shape, dtype=input.dtype, device=input.device).bernoulli_(keep).div_(keep)
 
 
 class CellOutput(nn.Module):

@@ -5,13 +5,15 @@ DARTS), derives the genotype, and keeps the one of the best validation score. Th
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
+from torch import nn
 
 from bmnas import metrics
+from bmnas.acceleration import accelerated
 from bmnas.config import SearchConfig
 from bmnas.derivation import derive
 from bmnas.device import resolve_device, use_threads
@@ -22,7 +24,7 @@ from bmnas.memory import peak_memory_mb
 from bmnas.runs import Run
 from bmnas.schedule import schedule
 from bmnas.trace import EpochEvent
-from bmnas.training import batches, finite, gradient_step, predict, seeded, train_epoch
+from bmnas.training import batch_step, batches, finite, predict, seeded, train_epoch
 
 ARCH_BETAS = (0.5, 0.999)  # Adam of alpha, beta, gamma, as in DARTS and the release
 INITIAL, WEIGHTS, ARCHITECTURE = 0, 1, 2  # what a random stream is for
@@ -64,6 +66,20 @@ def check_length(features: FeatureSet, config: SearchConfig) -> None:
         )
 
 
+def optimizers(
+    config: SearchConfig, weights: Sequence[nn.Parameter], choices: Sequence[nn.Parameter]
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    """Adam of the weights, and Adam of alpha, beta, gamma."""
+    return (
+        torch.optim.Adam(  # fused: all of Adam in one pass over a parameter
+            weights, config.max_lr, weight_decay=config.weight_decay, fused=config.fast
+        ),
+        torch.optim.Adam(
+            choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=config.fast
+        ),
+    )
+
+
 class Search:
     """The state of a search between two epochs: hypernet, optimizers, schedule, best epoch so far."""
 
@@ -73,14 +89,10 @@ class Search:
         self.tensors = features.tensors(self.device)
         self.train_rows, self.val_rows = self.tensors.rows("train"), self.tensors.rows("val")
         self.hypernet = build_hypernet(features, config).to(self.device)
+        self.network = accelerated(self.hypernet, config, self.device)
         self.weights = self.hypernet.weight_parameters(config.train_reshape)
         self.choices = self.hypernet.architecture_parameters()
-        self.weight_optimizer = torch.optim.Adam(  # fused: all of Adam in one pass over a parameter
-            self.weights, config.max_lr, weight_decay=config.weight_decay, fused=config.fast
-        )
-        self.arch_optimizer = torch.optim.Adam(
-            self.choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=config.fast
-        )
+        self.weight_optimizer, self.arch_optimizer = optimizers(config, self.weights, self.choices)
         self.schedule = schedule(
             config.switch("schedule"),
             config.max_lr,
@@ -103,6 +115,17 @@ class Search:
         train_loss, train_score = self.update_weights(epoch)
         train_mode_score = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None
         val_loss, val_score = self.validate() if train_mode_score is None else train_mode_score
+        return self.end_epoch(train_loss, train_score, val_loss, val_score, time.perf_counter() - started)
+
+    def end_epoch(
+        self, train_loss: float, train_score: float, val_loss: float, val_score: float, seconds: float
+    ) -> EpochEvent:
+        """Counts the epoch, keeps it if it is the best, and derives its genotype.
+
+        Raises:
+            SearchDiverged: see `run_epoch`.
+        """
+        epoch = self.epoch + 1
         if not finite(train_loss, val_loss):
             raise SearchDiverged(
                 f"epoch {epoch} of {self.config.epochs}: the training loss is {train_loss}, the validation loss "
@@ -112,7 +135,7 @@ class Search:
         is_best = self.is_better(val_score)
         if is_best:
             self.best_epoch, self.best_score = epoch, val_score
-        return self.event(is_best, train_loss, train_score, val_loss, val_score, time.perf_counter() - started)
+        return self.event(is_best, train_loss, train_score, val_loss, val_score, seconds)
 
     def update_weights(self, epoch: int) -> tuple[float, float]:
         """The upper half of Algorithm 1's loop: one pass of weight steps over the training split."""
@@ -120,7 +143,14 @@ class Search:
         rates = iter(self.schedule.next, None)
         with seeded((self.config.seed, WEIGHTS, epoch), self.device):
             return train_epoch(
-                self.hypernet, self.tensors, self.kind, order, self.weight_optimizer, self.weights, rates
+                self.network,
+                self.tensors,
+                self.kind,
+                order,
+                self.weight_optimizer,
+                self.weights,
+                rates,
+                self.config.accumulate,
             )
 
     def update_architecture(self, epoch: int) -> tuple[float, float] | None:
@@ -132,17 +162,17 @@ class Search:
         """
         release = self.config.switch("score_mode") == "train"
         losses, logits, targets = [], [], []
-        self.hypernet.train()
+        self.network.train()
         with seeded((self.config.seed, ARCHITECTURE, epoch), self.device):
             for passed in range(self.config.arch_passes):
                 seed = (self.config.seed, ARCHITECTURE, epoch, passed)
                 for rows in batches(self.val_rows, self.config.batch_size, seed):
                     batch, target = self.tensors.batch(rows)
-                    loss = metrics.loss(self.kind, self.hypernet(batch), target)
-                    gradient_step(self.arch_optimizer, self.choices, loss)
+                    step = (self.network, self.kind, batch, target, self.arch_optimizer, self.choices)
+                    batch_step(*step, parts=self.config.accumulate)
                     if release and passed == self.config.arch_passes - 1:
                         with torch.no_grad():
-                            logits.append(self.hypernet(batch))  # (B, classes)
+                            logits.append(self.network(batch))  # (B, classes)
                         losses.append(metrics.loss(self.kind, logits[-1], target).item() * len(rows))
                         targets.append(target)
         if not release:
@@ -151,7 +181,7 @@ class Search:
 
     def validate(self) -> tuple[float, float]:
         """Loss and score of the validation split in eval mode."""
-        logits, targets = predict(self.hypernet, self.tensors, self.val_rows)
+        logits, targets = predict(self.network, self.tensors, self.val_rows)
         return metrics.loss(self.kind, logits, targets).item(), metrics.score(self.kind, logits, targets)
 
     def is_better(self, score: float) -> bool:
@@ -213,7 +243,7 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
     sees the whole search. On the CPU the result is bit-identical to an uninterrupted search.
 
     Raises:
-        ConfigError: features and configuration do not fit.
+        ConfigError: features and configuration do not fit, or a setting cannot work on this machine.
         RunError: the run folder belongs to another configuration or other features, is damaged or cannot be written, or
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.

@@ -1,0 +1,1 @@
+"""Several seeds searched at once."""
