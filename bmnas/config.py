@@ -41,15 +41,27 @@ CHOICES = {
     "score_mode": ("eval", "train"),
     "schedule": ("restarts", "release"),
     "ties": ("earlier", "later"),
+    "compile": ("default", "reduce-overhead"),
     "select": ("last", "validation"),
 }
 NOT_IDENTITY = ("device", "threads")  # settings that do not make it another experiment
+ADDED: dict[str, Any] = {"compile": None, "bf16": False, "accumulate": 1}
+"""Settings that came later: with these values an experiment is the one that it was before they came."""
 
 
 def _settings(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
         raise ConfigError(f"the settings are {data!r}; expected names with values")
     return data
+
+
+def identity(settings: dict[str, Any]) -> dict[str, Any]:
+    """Of plain settings, those that make two experiments the same."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in NOT_IDENTITY and not (name in ADDED and value == ADDED[name])
+    }
 
 
 class _Config:
@@ -87,7 +99,7 @@ class _Config:
 
     def identity(self) -> dict[str, Any]:
         """What makes two experiments the same: everything but the device and the threads."""
-        return {name: value for name, value in self.to_dict().items() if name not in NOT_IDENTITY}
+        return identity(self.to_dict())
 
     def digest(self) -> str:
         """Eight hexadecimal digits of the identity."""
@@ -171,6 +183,12 @@ class SearchConfig(_Config):
     """How a vector feature becomes L tokens: "copy" (the release) or "learned"."""
     fast: bool = False
     """Whether the hypernet takes the shortcuts of `bmnas.fast`: equal values and gradients, other dropout masks."""
+    compile: str | None = None
+    """torch.compile of the hypernet: "default", or "reduce-overhead", which is CUDA graphs; None: none."""
+    bf16: bool = False
+    """Whether the hypernet's matrix products are in bfloat16 (autocast): less memory, on GPUs less time."""
+    accumulate: int = 1
+    """Micro-batches that a batch of a search goes in, for less memory; BatchNorm sees each by itself."""
     selection: str = "shortlist"
     """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.selection`)."""
     shortlist_size: int = 5
@@ -191,15 +209,30 @@ class SearchConfig(_Config):
         if isinstance(self.primitives, list):
             object.__setattr__(self, "primitives", tuple(self.primitives))
         least: dict[str, float] = dict.fromkeys(("C", "L", "N", "M", "r", "epochs", "batch_size", "Ti", "Tm"), 1)
-        least |= {"arch_passes": 1, "warmup_epochs": 0, "shortlist_size": 1, "shortlist_epochs": 1, "seed": 0}
+        least |= {
+            "accumulate": 1,
+            "arch_passes": 1,
+            "warmup_epochs": 0,
+            "shortlist_size": 1,
+            "shortlist_epochs": 1,
+            "seed": 0,
+        }
         least |= {"dropout": 0.0, "arch_lr": 0.0, "arch_weight_decay": 0.0, "max_lr": 0.0, "min_lr": 0.0}
-        self._check({**least, "weight_decay": 0.0, "threads": 1})
+        self._check({**least, "weight_decay": 0.0, "threads": 1, "accumulate": 1})
         if self.dropout >= 1:
             raise ConfigError(f"dropout is {self.dropout}; expected a probability below 1")
         if self.min_lr > self.max_lr:
             raise ConfigError(f"min_lr is {self.min_lr}, above max_lr {self.max_lr}; swap them")
         if self.r is not None and self.r > self.M + 2:
             raise ConfigError(f"r is {self.r}; a Cell with M = {self.M} has {self.M + 2} states [x, y, Steps]")
+        most = max(1, self.batch_size // 2)
+        if self.accumulate > most:
+            raise ConfigError(
+                f"accumulate is {self.accumulate} with batch_size = {self.batch_size}; expected {most} at most, as a "
+                "micro-batch needs 2 samples for BatchNorm"
+            )
+        if self.fast and (self.compile or self.bf16):
+            raise ConfigError("fast is True beside compile or bf16, which its shortcuts do not know; set fast = False")
         for name in [field.name for field in fields(self) if field.type in (bool, bool | None)]:
             if getattr(self, name) is not None and type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected True or False")

@@ -10,6 +10,7 @@
         genotype.json          the chosen one
         network.safetensors    the trained network, see `bmnas.load`
         evaluation.json, ablation.csv, figures/
+        joint.json             of backbones and network trained together, where 04 was asked for it
         lock                   only while a search is at work: its process
         scores/, timing/       the results of each seed that was trained, and how long it took
         features/              only for features that are not stored elsewhere
@@ -26,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bmnas.config import NOT_IDENTITY, SearchConfig
+from bmnas.config import SearchConfig, identity
 from bmnas.environment import environment
 from bmnas.errors import BmnasError, RunError
 from bmnas.features import FeatureSet
@@ -319,8 +320,7 @@ def list_runs() -> list[Run]:
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
     """What must agree: all but the device and the threads of the search."""
     search = about.get("search")
-    kept = {k: v for k, v in search.items() if k not in NOT_IDENTITY} if isinstance(search, dict) else search
-    return {**about, "search": kept}
+    return {**about, "search": identity(search) if isinstance(search, dict) else search}
 
 
 def _differences(theirs: dict[str, Any], mine: dict[str, Any], where: str = "") -> Iterable[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -55,14 +56,60 @@ def gradient_step(
     optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, lr: float | None = None
 ) -> None:
     """One optimizer step on these parameters alone; a parameter that the loss does not reach stays still."""
+    apply_gradients(optimizer, parameters, torch.autograd.grad(loss, parameters, allow_unused=True), lr)
+
+
+def apply_gradients(
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    gradients: Sequence[Tensor | None],
+    lr: float | None = None,
+) -> None:
+    """One optimizer step with these gradients."""
     if lr is not None:
         for group in optimizer.param_groups:
             group["lr"] = lr
-    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.grad = gradient
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+
+
+def batch_step(
+    network: nn.Module,
+    kind: str,
+    batch: dict[str, Tensor],
+    target: Tensor,
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[nn.Parameter],
+    lr: float | None = None,
+    parts: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """One optimizer step on a batch, whose gradient may be the sum over micro-batches, for less memory.
+
+    A micro-batch of b of the B rows weighs b / B, so without BatchNorm the gradient is that of the whole batch.
+    BatchNorm normalises each micro-batch by itself (2 rows at least) and moves its running statistics once for each.
+
+    Returns:
+        The mean loss, and the logits (B, classes) as they were before the step.
+    """
+    B, parts = len(target), max(1, min(parts, len(target) // 2))
+    edges = [B * i // parts for i in range(parts + 1)]
+    loss, gradients, logits = torch.zeros((), device=target.device), [], []
+    for start, stop in pairwise(edges):
+        out = network({name: feature[start:stop] for name, feature in batch.items()})  # (b, classes)
+        part = metrics.loss(kind, out, target[start:stop]) * ((stop - start) / B)
+        new = torch.autograd.grad(part, parameters, allow_unused=True)
+        gradients = new if parts == 1 else _sum(gradients or [None] * len(new), new)
+        loss = loss + part.detach()
+        logits.append(out.detach())
+    apply_gradients(optimizer, parameters, gradients, lr)
+    return loss, torch.cat(logits)
+
+
+def _sum(before: Sequence[Tensor | None], new: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Gradient by gradient, in memory of their own; None is 0."""
+    return [a if b is None else b.clone() if a is None else a + b for a, b in zip(before, new, strict=True)]
 
 
 def train_epoch(
@@ -73,8 +120,12 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     parameters: Sequence[nn.Parameter],
     rates: Iterator[float],
+    parts: int = 1,
 ) -> tuple[float, float]:
     """One pass of weight steps in train mode.
+
+    Args:
+        parts: micro-batches of a batch, see `batch_step`.
 
     Returns:
         The mean loss over the samples, and the score of the logits as they were before each step.
@@ -83,11 +134,9 @@ def train_epoch(
     total, seen, logits, targets = 0.0, 0, [], []
     for rows in order:
         batch, target = tensors.batch(rows)
-        out = network(batch)  # (B, classes)
-        loss = metrics.loss(kind, out, target)
-        gradient_step(optimizer, parameters, loss, next(rates))
+        loss, out = batch_step(network, kind, batch, target, optimizer, parameters, next(rates), parts)
         total, seen = total + loss.item() * len(rows), seen + len(rows)
-        logits.append(out.detach())
+        logits.append(out)
         targets.append(target)
     return total / seen, metrics.score(kind, torch.cat(logits), torch.cat(targets))
 

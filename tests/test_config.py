@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bmnas.config import CHOICES, PAPER_CONFIGS, SWITCHES, EvalConfig, SearchConfig
+from bmnas.config import ADDED, CHOICES, PAPER_CONFIGS, SWITCHES, EvalConfig, SearchConfig
 from bmnas.errors import ConfigError, UnknownNameError
 
 TABLE_8 = """
@@ -35,6 +35,7 @@ def test_table_8(name):
     assert (config.Ti, config.Tm) == (5 if name.startswith("ego") else 1, 2)
 
 
+LATER = {"compile": "default", "bf16": True, "accumulate": 2}
 BAD = [
     ({"C": 0}, "C is 0; expected a whole number of at least 1"),
     ({"C": 1.5}, "C is 1.5; expected a whole number"),
@@ -54,6 +55,13 @@ BAD = [
     ({"selection": "best"}, "selection is 'best'; expected one of 'algorithm1', 'shortlist'"),
     ({"tokeniser": "sum"}, "tokeniser is 'sum'"),
     ({"pair_rule": "any"}, "pair_rule is 'any'"),
+    ({"compile": "fastest"}, "compile is 'fastest'; expected one of 'default', 'reduce-overhead'"),
+    ({"compile": True}, "compile is True; expected one of 'default', 'reduce-overhead'"),
+    ({"bf16": 1}, "bf16 is 1; expected True or False"),
+    ({"accumulate": 0}, "accumulate is 0; expected a whole number of at least 1"),
+    ({"accumulate": 5, "batch_size": 8}, "accumulate is 5 with batch_size = 8; expected 4 at most"),
+    ({"fast": True, "compile": "default"}, "fast is True beside compile or bf16"),
+    ({"fast": True, "bf16": True}, "set fast = False"),
 ]
 
 
@@ -141,6 +149,13 @@ def test_the_digest_is_of_the_experiment_not_of_the_machine():
     digests = {config.change(**change).digest() for change in ({"seed": 1}, {"C": 8}, {"ties": "later"}, {"r": 2}, {})}
     assert len(digests) == 5
     assert len(config.digest()) == 8 and int(config.digest(), 16) >= 0
+
+
+def test_settings_that_came_later_leave_the_name_of_an_experiment_as_it_was():
+    assert (SearchConfig().digest(), PAPER_CONFIGS["ntu-1"].digest()) == ("3186b945", "af34a866")  # before they came
+    assert not set(ADDED) & set(SearchConfig().identity())
+    digests = {SearchConfig().change(**{name: value}).digest() for name, value in LATER.items()}
+    assert len(digests | {SearchConfig().digest()}) == len(ADDED) + 1
 
 
 @pytest.mark.parametrize("text", ['["Sum", "Attention"]', "Sum,Attention", "['Sum','Attention']", "Sum, Attention"])
