@@ -1,6 +1,7 @@
 """The explorer of epochs: what it says against the record, what its controls do, and how little it leaves."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.tiny import TWO_CELLS, tiny_features
 from widgets import twin
 from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
 from widgets.clickable import Clickable
-from widgets.epoch_sheets import DERIVED, epoch_dag
+from widgets.epoch_sheets import DERIVED, epoch_dag, score_sheet
 from widgets.epochs import ExplorerInfo, comparable_runs, explorer_info, headline
 from widgets.explorer import GenotypeExplorer
 from widgets.facts import Shapes, genotype_facts
@@ -141,6 +142,8 @@ def test_two_runs_stand_side_by_side_with_their_differences_marked() -> None:
     assert texts(svg).count("≠") == marks > 0
     assert "run <0>, finished" in texts(svg) and headline(two, 4) in texts(svg)  # the shorter one stays at its last
     assert "≠" not in page(GenotypeExplorer(one, one).sheet(3))
+    axes = [re.findall(r'text-anchor="end">([^<]*)<', score_sheet(info, 3, (one, two)).marks) for info in (one, two)]
+    assert axes[0] == axes[1] and len(axes[0]) > 2  # their scores can be compared
 
 
 def test_two_runs_are_chosen_from_menus(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

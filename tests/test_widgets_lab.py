@@ -136,7 +136,7 @@ def test_the_way_begins_with_the_searchs_own_score_and_ends_with_the_one_hot_hyp
     last = run.trace().events[-1]
     assert info.running[0] == last.val_score and info.epoch == last.epoch
     assert info.running[-1] == one_hot_score(run)
-    assert (len(info.shares), info.shares[0], info.shares[-1]) == (11, 0, 1)
+    assert (len(info.shares), info.shares[0], info.shares[-1]) == (21, 0, 1)
 
 
 def one_hot_score(run: Run) -> float:
@@ -217,6 +217,13 @@ def test_the_slider_moves_score_and_graph(run: Run) -> None:
     assert f"{100 * view.info.running[-1]:.1f} % with the search" in view.picture.content
     assert "From soft to one-hot" in page(gap_sheet(view.info)) and "one-hot" in view.text()
     assert len(page(view.twin())) < 200_000
+    for stop in (0.05, 0.65, 0.95):  # where the slider stops the curve has a point, not a chord
+        view.slider.value = stop
+        assert view.gap.scores(stop) == (view.info.running[round(20 * stop)], view.info.batch[round(20 * stop)])
+    view.picture.click("Cell_2")
+    assert 'data-name="Cell_2.Step_1"' in view.picture.content
+    view.picture.click("classifier")
+    assert 'data-name="Cell_2.Step_1"' in view.picture.content
 
 
 def test_a_run_without_a_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -1,21 +1,15 @@
-"""Small charts as sheets: lines and points on two axes, bars, and grids of numbers."""
+"""Small charts as sheets: lines and points on two axes, and bars."""
 
 import math
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-import numpy as np
-from plotly.colors import sample_colorscale
-
 from widgets import style
-from widgets.sheet import CHARACTER, Sheet
+from widgets.sheet import BOLD, CHARACTER, Sheet
 
 LEFT, BOTTOM, TOP, RIGHT = 62.0, 50.0, 30.0, 16.0
 BAR = 18.0  # pixels a bar
-TILE = (46.0, 24.0)  # pixels a number of a grid
-SMALL = 11
-BOLD = 1.15  # how much wider bold letters are
 
 
 class Line(NamedTuple):
@@ -81,6 +75,7 @@ def chart(
     size: tuple[float, float] = (400, 280),
     log_x: bool = False,
     at: float | None = None,
+    holds: Sequence[float] = (),
 ) -> Sheet:
     """Lines and points on two axes.
 
@@ -91,11 +86,12 @@ def chart(
         size: width and height in pixels.
         log_x: whether the x axis is logarithmic.
         at: an x that is marked by an upright line.
+        holds: values that the y axis reaches too, so that two charts can be compared.
     """
     legend = _legend(lines, size[0])
     top = TOP + (20.0 * (legend.count("<line")) if legend else 0)
     xs = [v for line in lines for v in line.x] + [p.x for p in points] + ([] if at is None else [at])
-    ys = [v for line in lines for v in line.y] + [p.y for p in points]
+    ys = [v for line in lines for v in line.y] + [p.y for p in points] + list(holds)
     x = Scale(*_padded(xs, log_x), LEFT, size[0] - RIGHT, log_x)
     y = Scale(*_padded(ys, False), size[1] - BOTTOM, top + 8)
     marks = [_axes(x, y, x_title, y_title), f'<text x="4" y="16" font-weight="bold">{escape(title)}</text>', legend]
@@ -128,44 +124,6 @@ def bars(
         marks.append(f'<text x="{room + length + 6:.1f}" y="{y + 10:.1f}">{escape(form.format(value))}</text>')
     width = max(room + length + 50, BOLD * CHARACTER * len(title) + 8)
     return Sheet("".join(marks), width, TOP + BAR * len(names) + 4)
-
-
-def grid(
-    values: np.ndarray, title: str, formula: str, down: str, across: str, limit: float | None = None, note: str = ""
-) -> Sheet:
-    """A matrix as coloured tiles with its numbers, the same colour scale (blue below 0, orange above) up to `limit`.
-
-    Args:
-        values: (rows, columns).
-        title, formula, note: lines above; plain text.
-        down, across: what the rows and columns are.
-        limit: the absolute value of the full colour; the largest there is when None.
-    """
-    rows, columns = values.shape
-    limit = (float(np.abs(values).max()) if limit is None else limit) or 1.0
-    left, top = 22.0, 62.0 + (16 if note else 0)
-    head = [(16, title, ' font-weight="bold"'), (33, formula, ""), (49, note, f' fill="{style.INK}"')]
-    marks = [f'<text x="4" y="{y}"{look}>{escape(line)}</text>' for y, line, look in head if line]
-    middle = left + TILE[0] * columns / 2
-    marks.append(f'<text x="{middle:.1f}" y="{top - 6:.1f}" font-size="{SMALL}" text-anchor="middle">{across} →</text>')
-    marks.append(f'<text transform="translate(14,{top + TILE[1] * rows / 2:.1f}) rotate(-90)" font-size="{SMALL}" '
-                 f'text-anchor="middle">{down}</text>')  # fmt: skip
-    for (r, c), value in np.ndenumerate(values):
-        x, y = left + TILE[0] * c, top + TILE[1] * r
-        fill, ink = _tile_colour(float(value) / limit)
-        marks.append(
-            f'<rect x="{x:.0f}" y="{y:.0f}" width="{TILE[0] - 1:g}" height="{TILE[1] - 1:g}" fill="{fill}"/>'
-            f'<text x="{x + TILE[0] / 2:.0f}" y="{y + 16:.0f}" text-anchor="middle" font-size="12" fill="{ink}">'
-            f"{value:.2f}</text>"
-        )
-    longest = max(len(title) * BOLD, len(formula), len(note))
-    return Sheet("".join(marks), max(left + TILE[0] * columns, CHARACTER * longest + 8), top + TILE[1] * rows + 4)
-
-
-def _tile_colour(share: float) -> tuple[str, str]:
-    """Fill and ink of a value from -1 to 1: blue, white, orange, told apart by all."""
-    found = sample_colorscale([[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#E69F00"]], [min(max((share + 1) / 2, 0), 1)])
-    return str(found[0]).replace(" ", ""), "#FFFFFF" if share < -0.6 else style.INK
 
 
 def _padded(values: Sequence[float], log: bool) -> tuple[float, float]:

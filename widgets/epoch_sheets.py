@@ -37,8 +37,8 @@ def epoch_dags(
     return dag_sheets(graph, cells, facts.nodes if facts else None, different)
 
 
-def score_sheet(info: ExplorerInfo, epoch: int, width: float = 400) -> Sheet:
-    """The scores of all epochs, and where the epoch is."""
+def score_sheet(info: ExplorerInfo, epoch: int, others: Iterable[ExplorerInfo] = ()) -> Sheet:
+    """The scores of all epochs, and where the epoch is, on an axis that would hold the scores of the others too."""
     event, epochs = info.event(epoch), [e.epoch for e in info.events]
     lines = [
         Line("train", epochs, [100 * e.train_score for e in info.events], style.PALETTE[0]),
@@ -55,7 +55,9 @@ def score_sheet(info: ExplorerInfo, epoch: int, width: float = 400) -> Sheet:
         Point(best.epoch, 100 * best.val_score, style.PALETTE[5], hover="best epoch", shape="diamond"),
         Point(event.epoch, 100 * event.val_score, style.INK, hover=headline(info, epoch)),
     ]
-    return chart(lines, points, "Score", "epoch", f"{event.metric} [%]", (width, 280), at=event.epoch)
+    holds = [100 * score for one in others for e in one.events for score in (e.train_score, e.val_score)]
+    y_title = f"{event.metric} [%]"
+    return chart(lines, points, "Score", "epoch", y_title, (400, 280), at=event.epoch, holds=holds)
 
 
 def weight_sheets(info: ExplorerInfo, epoch: int, opened: str) -> list[Sheet]:

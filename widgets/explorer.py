@@ -69,7 +69,9 @@ class GenotypeExplorer:
                 head = words([headline(info, epoch)], True)
                 parts += [head, epoch_dag(info, epoch, "all", SOFT, self.different(i, epoch))]
             weights = [rows(weight_sheets(info, best, cell)) for cell in info.events[0].architecture.alpha]
-            columns.append(above(*parts, words([f"weights of epoch {best}"], True), *weights, score_sheet(info, best)))
+            columns.append(
+                above(*parts, words([f"weights of epoch {best}"], True), *weights, score_sheet(info, best, self.infos))
+            )
         return beside(*columns, gap=30)
 
     def text(self) -> str:
@@ -106,7 +108,7 @@ class GenotypeExplorer:
             lines.append("a dashed frame: the other run has it otherwise")
         upper, *inside = epoch_dags(info, epoch, self.opened, self.mode, self.different(i, epoch))
         width = style.WIDTH if len(self.infos) == 1 else max(ASIDE, upper.width)
-        below = [*inside, score_sheet(info, epoch), *weight_sheets(info, epoch, self.opened)]
+        below = [*inside, score_sheet(info, epoch, self.infos), *weight_sheets(info, epoch, self.opened)]
         return above(words(lines, True), upper, rows(below, width))
 
     def _build(self) -> ipw.VBox:

@@ -31,7 +31,7 @@ from widgets.clickable import Clickable
 from widgets.levels import dag_sheet
 from widgets.sheet import Sheet, above, page, words
 
-POINTS = 11
+POINTS = 21  # of the curve; the slider stops at each of them, so that its marks lie on the lines
 
 
 class GapInfo(NamedTuple):
@@ -170,7 +170,7 @@ class GapSlider:
     """
 
     def __init__(self, gap: Gap) -> None:
-        self.gap, self.info, self.share = gap, gap.info(), 0.0
+        self.gap, self.info, self.share, self.opened = gap, gap.info(), 0.0, "Cell_1"
         self._box: ipw.VBox | None = None
 
     def sheet(self, share: float) -> Sheet:
@@ -195,9 +195,9 @@ class GapSlider:
     def box(self) -> ipw.VBox:
         """The live controls, made once."""
         if self._box is None:
-            self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=0.05, description="one-hot",
-                                          layout=ipw.Layout(width="420px"))  # fmt: skip
-            self.picture = Clickable(page(self.sheet(0.0)))
+            step, wide = 1 / (POINTS - 1), ipw.Layout(width="420px")
+            self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
+            self.picture = Clickable(page(self.sheet(0.0)), self._clicked)
             self.slider.observe(self._changed, "value")
             self._box = ipw.VBox([self.slider, self.picture])
         return self._box
@@ -206,8 +206,15 @@ class GapSlider:
         self.share = float(self.slider.value)
         self.picture.content = page(self.sheet(self.share))
 
+    def _clicked(self, node: str) -> None:
+        """A Cell opens."""
+        if node in self.gap.soft.alpha:
+            self.opened = node
+            self.picture.content = page(self.sheet(self.share))
+
     def _dag(self, share: float) -> Sheet:
-        return dag_sheet(hypernet_graph(self.gap.weights(share), self.gap.genotype, self.gap.modalities), ["Cell_1"])
+        graph = hypernet_graph(self.gap.weights(share), self.gap.genotype, self.gap.modalities)
+        return dag_sheet(graph, [self.opened])
 
 
 def _edge_logits(weights: dict[str, float]) -> Tensor:

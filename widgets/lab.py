@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from bmnas.primitives import PAPER_PRIMITIVES, Attention, ConcatFC, LinearGLU
 from bmnas.registry import PRIMITIVES
 from bmnas.training import seeded
-from widgets.chart import grid
 from widgets.clickable import Clickable
 from widgets.sheet import Sheet, above, page, rows, words
+from widgets.tiles import grid
 
 C, L = 3, 4  # of the small tensor
 WEIGHTS, INPUTS = 20, 21  # what a random stream is for

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from widgets.chart import BOLD
 from widgets.run_rows import RunRow
-from widgets.sheet import CHARACTER, Sheet
+from widgets.sheet import BOLD, CHARACTER, Sheet
 
 WHY = "padding:3px 10px 3px 24px; text-align:left; border-bottom:1px solid rgba(128,128,128,0.35)"
 CELL = "padding:3px 10px 3px 4px; border-bottom:1px solid rgba(128,128,128,0.35); white-space:nowrap"

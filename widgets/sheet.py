@@ -11,6 +11,7 @@ from widgets import style
 from widgets.drawing import MARGIN, Drawing, dag_svg
 
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
+BOLD = 1.15  # how much wider bold letters are
 GAP = 18.0
 
 
@@ -42,7 +43,7 @@ def words(lines: Sequence[str], bold: bool = False, size: float = style.FONT_SIZ
         f'<text x="4" y="{pitch * (i + 0.75):.1f}" font-size="{size:g}" fill="{colour}"{weight}>{escape(line)}</text>'
         for i, line in enumerate(lines)
     )
-    longest = max(map(len, lines), default=0)
+    longest = max(map(len, lines), default=0) * (BOLD if bold else 1)
     return Sheet(marks, CHARACTER * size / style.FONT_SIZE * longest + 8, pitch * len(lines) + 4)
 
 
