@@ -49,9 +49,9 @@ def work(folder: Path) -> None:
     genotype = bmnas.read_out(run, features).chosen
     moments.append(time.perf_counter() - start)
     found = [*baselines(features, CONFIG, BUDGET, run)]
+    bmnas.train_and_save(run, genotype, features, CONFIG, BUDGET)
     found.append(bmnas.evaluate(bmnas.SEARCHED, genotype, features, CONFIG, BUDGET, run))
     run.save_json("evaluation.json", [one.to_dict() for one in found])
-    bmnas.train_and_save(run, genotype, features, CONFIG, BUDGET)
     moments.append(time.perf_counter() - start)
     tables = {name: bmnas.ablate(rows, genotype, features, CONFIG, BUDGET, run) for name, rows in TABLES.items()}
     run.save_text("ablation.csv", ablation_table(tables).to_csv(index=False))
@@ -82,7 +82,7 @@ def stage(folder: Path) -> str:
         return "search"
     if not (run / "selection.json").exists():
         return "read-out"
-    return "ablation" if (run / "network.safetensors").exists() else "evaluation"
+    return "ablation" if (run / "evaluation.json").exists() else "evaluation"
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -24,10 +24,12 @@ from bmnas.space import Space
 
 # 3.4 search and evaluation
 from bmnas.config import PAPER_CONFIGS, EvalConfig, SearchConfig
+from bmnas.estimate import Estimate, estimate
 from bmnas.evaluation import evaluate
 from bmnas.results import Evaluation, verdict
 from bmnas.schedule import WarmRestarts
 from bmnas.joint import JointNetwork, joint_network
+from bmnas.joint_evaluation import evaluate_joint
 from bmnas.joint_training import train_and_test_joint
 from bmnas.search import Search, search
 from bmnas.selection import Selection, load_selection, read_out, select

@@ -79,7 +79,7 @@ def once(
     """
     if run is None:
         return compute()
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    digest = digest_of(about)
     kept, timing = f"scores/{digest}.json", f"timing/{digest}.json"
     with hold(run.path(f"scores/{digest}.lock"), wait=True):  # two notebooks may want the same result: one trains it
         if run.path(kept).exists():
@@ -89,6 +89,11 @@ def once(
         run.save_json(timing, {"seconds": result["seconds"]})
         run.save_json(kept, {**{name: result[name] for name in KEPT}, "about": about})
     return result
+
+
+def digest_of(about: dict[str, Any]) -> str:
+    """Sixteen hexadecimal digits that name a result."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
