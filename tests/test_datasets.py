@@ -165,3 +165,20 @@ def test_fingerprints_tell_data_apart(ego):
 def test_a_subclass_must_say_how_it_reads():
     with pytest.raises(TypeError, match="does not say how"):
         Samples(["a"], ["b"], "multiclass", {}, {})[0]
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "shapes"),
+    [
+        (raw_files.write_hdf5, MmimdbSamples, {"Image": (64, 40), "Text": (15, 20)}),
+        (raw_files.write_ntu, NtuSamples, {"Video": (64, 64), "Skeleton": (25, 32)}),
+        (raw_files.write_ego, EgoSamples, {"RGB": (56, 56), "Depth": (56, 56)}),
+    ],
+)
+def test_a_sample_for_people(tmp_path, write, kind, shapes):
+    write(tmp_path)
+    samples = kind(tmp_path)
+    pictures, (inputs, _) = samples.pictures(1), samples.read(1)
+    assert {name: picture.shape for name, picture in pictures.items()} == shapes
+    for name, picture in pictures.items():
+        assert inputs[name].min() - 1e-3 <= picture.min() <= picture.max() <= inputs[name].max() + 1e-3

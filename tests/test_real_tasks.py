@@ -20,6 +20,7 @@ from bmnas.registry import TASKS
 from bmnas.search import search
 from bmnas.tasks import egogesture, mmimdb, ntu
 from bmnas.tasks.base import Modality
+from bmnas.tasks.pictures import real_pictures
 from tests import raw_files
 
 WRITERS = {"ntu": raw_files.write_ntu, "egogesture": raw_files.write_ego, "mmimdb": raw_files.write_hdf5}
@@ -269,3 +270,21 @@ def test_a_damaged_manifest_is_no_feature_set(tmp_path):
         (tmp_path / f"ntu-{i}").mkdir()
         (tmp_path / f"ntu-{i}" / "manifest.json").write_text(text)
     assert prepare("ntu", root=tmp_path / "none", cache=tmp_path, samples=60).source == "stand-in"
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_samples_behind_real_features_are_shown(name, root, toys, tmp_path):
+    features = prepare(name, root=root, cache=tmp_path, backbone_epochs=1, samples=4, **CHEAP)
+    pictures, labels = real_pictures(TASKS[name], features, root, count=3)
+    assert set(pictures) == set(features.modalities) and len(labels) == 3
+    samples = TASKS[name].real.open(root / name, TASKS[name].options)
+    kept = (features.folder / "names.txt").read_text().splitlines()
+    for i, row in enumerate(features.rows("train")[:3]):
+        where = samples.names.index(kept[row])
+        assert all(np.array_equal(pictures[m][i], array) for m, array in samples.pictures(where).items())
+        truth = samples.read(where)[1]
+        first = truth if features.kind == "multiclass" else np.flatnonzero(truth)[0]
+        assert labels[i].split(" +")[0] == samples.classes[first]
+    assert real_pictures(TASKS[name], features, tmp_path / "nowhere") == ({}, [])
+    stand_in = prepare(name, source="stand-in", samples=120, root=root, cache=tmp_path)
+    assert real_pictures(TASKS[name], stand_in, root) == ({}, [])

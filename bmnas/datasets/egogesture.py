@@ -62,6 +62,11 @@ class EgoSamples(Samples):
             inputs["Depth"] = read_clip(self.root / clip.depth, numbers, 1) - MEAN[0]
         return inputs, clip.label
 
+    def pictures(self, row: int) -> dict[str, np.ndarray]:
+        """See `Samples.pictures`; the middle frames."""
+        inputs, _ = self.read(row)
+        return {name: clip[:, clip.shape[1] // 2].mean(0)[::2, ::2] for name, clip in inputs.items()}
+
 
 def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
     """Class names and clips, from the JSON where it is there, else from the three lists.

@@ -47,6 +47,11 @@ class MmimdbSamples(Samples):
         image, text, target = {"hdf5": self._hdf5, "npy": self._npy, "raw": self._raw}[self.form](row)
         return {"Image": image.astype(np.float32), "Text": text}, target
 
+    def pictures(self, row: int) -> dict[str, np.ndarray]:
+        """See `Samples.pictures`; the 300 numbers of the text are a block of 15 x 20."""
+        inputs, _ = self.read(row)
+        return {"Image": inputs["Image"].mean(0)[::4, ::4], "Text": inputs["Text"].reshape(15, 20)}
+
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_file": None}  # an open file stays in its process
 

@@ -87,6 +87,12 @@ class NtuSamples(Samples):
             inputs["Skeleton"] = skeleton_array(read_skeleton(self.files.skeletons[row]))
         return inputs, self.files.names[row].label
 
+    def pictures(self, row: int) -> dict[str, np.ndarray]:
+        """See `Samples.pictures`; the middle frame, and the height of the first person's joints (25, frames)."""
+        inputs, _ = self.read(row)
+        video, skeleton = inputs["Video"], inputs["Skeleton"]
+        return {"Video": video[len(video) // 2].mean(-1)[::4, ::4], "Skeleton": skeleton[1, :, :, 0].T}
+
 
 def standardised(frames: np.ndarray, bgr: bool = False) -> np.ndarray:
     """float32 (T, H, W, 3): (pixels / 255 - mean) / std."""

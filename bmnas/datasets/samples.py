@@ -44,6 +44,14 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         """
         raise TypeError(f"{type(self).__name__} does not say how a sample is read")
 
+    def pictures(self, row: int) -> dict[str, np.ndarray]:
+        """A sample for people: modality -> float32 (height, width), grey and small.
+
+        Raises:
+            DataError: see `read`.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how a sample is shown")
+
     def __len__(self) -> int:
         return len(self.names)
 
