@@ -33,6 +33,7 @@ from widgets.source import show_source
 from widgets.notebook import banner, check_parameters, progress_bar
 
 # data frames for tables
+from widgets.sizes import compared_sizes, size_tables
 from widgets.tables import (
     ablation_view,
     config_table,
