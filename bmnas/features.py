@@ -199,6 +199,10 @@ class FeatureSet:
         checks.check_choice("split", split, checks.SPLITS)
         return self.splits[split]
 
+    def loaded(self, device: str | torch.device = "auto") -> bool:
+        """Whether `tensors` has put them on a device already."""
+        return resolve_device(device) in self._on
+
     def tensors(self, device: str | torch.device = "auto") -> "FeatureTensors":
         """All features on a device, in memory, to be indexed by rows; put there once."""
         place = resolve_device(device)

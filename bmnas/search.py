@@ -19,6 +19,7 @@ from bmnas.derivation import derive
 from bmnas.device import resolve_device, use_threads
 from bmnas.errors import ConfigError, RunError, SearchDiverged
 from bmnas.features import FeatureSet
+from bmnas.footprint import Footprint, check_memory, footprint
 from bmnas.hypernet import Hypernet
 from bmnas.memory import peak_memory_mb
 from bmnas.runs import Run
@@ -53,6 +54,12 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
             config.tokeniser,
             config.fast,
         )
+
+
+def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
+    """The memory that a search takes, from the shapes of its hypernet."""
+    with torch.device("meta"):
+        return footprint(build_hypernet(features, config), features, config)
 
 
 def check_length(features: FeatureSet, config: SearchConfig) -> None:
@@ -243,12 +250,14 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
     sees the whole search. On the CPU the result is bit-identical to an uninterrupted search.
 
     Raises:
-        ConfigError: features and configuration do not fit, or a setting cannot work on this machine.
+        ConfigError: features and configuration do not fit, a setting cannot work on this machine, or the memory is not
+            enough.
         RunError: the run folder belongs to another configuration or other features, is damaged or cannot be written, or
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
     use_threads(config.threads)
+    check_memory(sketched(features, config), config)
     state = Search(features, config)
     with run.working() if run is not None else nullcontext():
         if run is not None:

@@ -1,0 +1,104 @@
+"""What a search will take, said before it starts: `print(bmnas.estimate(features, config))`.
+
+Memory comes from shapes (`bmnas.footprint`), time from steps on a copy of the hypernet; the search itself then gives
+the same bits as without an estimate.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from bmnas.config import SearchConfig
+from bmnas.device import use_threads
+from bmnas.features import FeatureSet
+from bmnas.footprint import Footprint, check_memory, size
+from bmnas.search import Search, sketched
+from bmnas.training import SCORE_BATCH, batch_step, predict, seeded
+
+WARM_UP, TIMED = 1, 2  # steps
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a search will take.
+
+    Attributes:
+        epoch_seconds: one epoch of Algorithm 1, measured step by step; torch.compile not counted.
+        epochs: how many.
+        memory: bytes by what they are for.
+        free: bytes that were free before.
+    """
+
+    epoch_seconds: float
+    epochs: int
+    memory: Footprint
+    free: int
+
+    @property
+    def seconds(self) -> float:
+        """The whole search, without the read-out."""
+        return self.epochs * self.epoch_seconds
+
+    def __str__(self) -> str:
+        return (
+            f"about {self.seconds:.0f} s ({self.epochs} epochs of {self.epoch_seconds:.2f} s) and "
+            f"{size(self.memory.total)} ({self.memory}); {size(self.free)} are free"
+        )
+
+
+def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
+    """Time and memory of a search, before it starts.
+
+    Raises:
+        ConfigError: the memory is not enough, see `check_memory`; or features and configuration do not fit.
+    """
+    memory = sketched(features, config)
+    free = check_memory(memory, config)
+    use_threads(config.threads)
+    return Estimate(_epoch_seconds(features, replace(config, compile=None)), config.epochs, memory, free)
+
+
+def _epoch_seconds(features: FeatureSet, config: SearchConfig) -> float:
+    """Both steps and a score, each times the number of times that an epoch takes it."""
+    state = Search(features, config)
+    train, val = (rows[: config.batch_size] for rows in (state.train_rows, state.val_rows))
+    scored = state.val_rows[:SCORE_BATCH]
+    steps = [  # how often in an epoch, and what
+        (len(state.train_rows) / len(train), _step(state, train, state.weight_optimizer, state.weights)),
+        (config.arch_passes * len(state.val_rows) / len(val), _step(state, val, state.arch_optimizer, state.choices)),
+        (len(state.val_rows) / len(scored), lambda: predict(state.network, state.tensors, scored)),
+    ]
+    with seeded((config.seed,), state.device):
+        return sum(times * _seconds(step, state.device) for times, step in steps)
+
+
+def _step(
+    state: Search, rows: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
+) -> Callable[[], object]:
+    """A step on these rows."""
+
+    def step() -> None:
+        batch, target = state.tensors.batch(rows)
+        state.network.train()
+        batch_step(state.network, state.kind, batch, target, optimizer, parameters, parts=state.config.accumulate)
+
+    return step
+
+
+def _seconds(step: Callable[[], object], device: torch.device) -> float:
+    """The mean of a few calls after the first."""
+    for _ in range(WARM_UP):
+        step()
+    _wait(device)
+    started = time.perf_counter()
+    for _ in range(TIMED):
+        step()
+    _wait(device)
+    return (time.perf_counter() - started) / TIMED
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
