@@ -113,7 +113,7 @@ def test_every_direct_dependency_has_a_range_and_a_pin_within_it():
     ],
 )
 def test_every_import_is_declared(folder, extras):
-    ours = {"bmnas", "widgets", "notebooks", "tests", "run"} | sys.stdlib_module_names
+    ours = {"bmnas", "widgets", "notebooks", "tests", "benchmarks", "run"} | sys.stdlib_module_names
     used = {name for path in modules(folder) for name in imports(path)} - ours
     assert {DISTRIBUTION.get(name, name) for name in used} <= set(declared(*extras))
 
