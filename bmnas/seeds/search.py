@@ -19,6 +19,8 @@ from bmnas.seeds.together import SeedSearches
 from bmnas.trace import EpochEvent
 
 Runs = Mapping[int, Run | None]
+ALONE = {"fast": False, "compile": None, "bf16": False, "accumulate": 1}
+"""Settings that only a search of one seed may change, as they change how the hypernet is computed."""
 
 
 def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iterator[tuple[int, EpochEvent]]:
@@ -34,7 +36,7 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
         runs: seed -> its run folder, or None for no folder.
 
     Raises:
-        ConfigError: no seed; features and configuration do not fit; `fast`, whose dropout masks no stack can repeat.
+        ConfigError: no seed; features and configuration do not fit; a setting of `ALONE` is another.
         RunError: see `bmnas.search`.
         SearchDiverged: of the last seed, where no seed could be searched to the end.
     """
@@ -62,10 +64,12 @@ def check(config: SearchConfig, runs: Runs) -> None:
     """
     if not runs:
         raise ConfigError("runs names no seed; expected seed -> run folder (or None), like {0: None, 1: None}")
-    if config.fast:
+    given = [f"{name} = {getattr(config, name)!r}" for name, plain in ALONE.items() if getattr(config, name) != plain]
+    if given:
         raise ConfigError(
-            "fast is True, and several seeds are searched at once: its shortcuts draw dropout masks that only a search "
-            "of one seed can draw. Set fast = False (S seeds at once compute the formula), or search one seed at a time"
+            f"{', '.join(given)} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and in "
+            f"whole batches. Set {', '.join(f'{name} = {plain!r}' for name, plain in ALONE.items())}, or search one "
+            "seed at a time"
         )
 
 
