@@ -26,15 +26,14 @@ def _sizes(rows: pd.DataFrame) -> pd.DataFrame:
         shape = {"N, M, r": f"{own['N']}, {own['M']}, {own['r']}"}
         printed = {"printed N, M": f"{own['N printed']}, {own['M printed']}"}
         sizes = {_heading(one["configuration"]): _size(one) for one in group.to_dict("records")}
-        given = "yes" if own["agrees"] else f"no: {own['note']}"
-        last = {"Table 8 [M]": f"{own['printed']:.2f}", "given by the genotype": given}
+        last = {"Table 8": f"{own['printed']:.2f}", "agrees": "yes" if own["agrees"] else "no"}
         lines.append({"genotype": genotype, **shape, **printed, **sizes, **last})
     return pd.DataFrame(lines)
 
 
 def _heading(configuration: str) -> str:
     config, number = PAPER_CONFIGS[configuration], configuration.split("-")[1]
-    return f"config {number}: {config.C} × {config.L} [M]"
+    return f"config {number}: {config.C} × {config.L}"
 
 
 def _size(row: dict) -> str:
