@@ -32,19 +32,23 @@ class FeatureRow(NamedTuple):
     length: int  # 1 for a vector
 
 
-def sample_rows(pictures: Mapping[str, np.ndarray], spectrograms: Sequence[str] = ()) -> tuple[SampleRow, ...]:
+def sample_rows(
+    pictures: Mapping[str, np.ndarray], spectrograms: Sequence[str] = (), photographs: bool = False
+) -> tuple[SampleRow, ...]:
     """Pictures (n, height, width) by modality; those named in `spectrograms` have their low frequencies below.
+
+    Large numbers are dark, as ink is, or light in photographs.
 
     Raises:
         ValueError: an array is not (n, height, width), or the numbers of samples differ.
     """
-    rows = []
+    rows, grey = [], "gray" if photographs else "Greys"
     for name, array in pictures.items():
         if array.ndim != 3:
             raise ValueError(f"{name}: shape {array.shape}; expected (samples, height, width)")
         is_sound = name in spectrograms
         rows.append(
-            SampleRow(name, _to_bytes(array), style.HEAT if is_sound else "Greys", "lower" if is_sound else "upper")
+            SampleRow(name, _to_bytes(array), style.HEAT if is_sound else grey, "lower" if is_sound else "upper")
         )
     if len({len(row.pictures) for row in rows}) > 1:
         raise ValueError(f"numbers of samples differ: { ({row.name: len(row.pictures) for row in rows}) }")
