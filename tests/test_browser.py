@@ -144,7 +144,7 @@ def write_notebook(path: Path, cells: list[str]) -> None:
     nbformat.write(notebook, path)
 
 
-def start_jupyterlab(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def start_jupyterlab(folder: Path, runs: Path | None = None) -> tuple[subprocess.Popen[bytes], int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -156,7 +156,7 @@ def start_jupyterlab(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(own),
         "JUPYTER_DATA_DIR": str(own / "data"), "JUPYTER_RUNTIME_DIR": str(own / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(own / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(own / "workspaces"),
-        "IPYTHONDIR": str(own / "ipython"), "BMNAS_RUNS": str(folder / "runs"),
+        "IPYTHONDIR": str(own / "ipython"), "BMNAS_RUNS": str(runs or folder / "runs"),
     }  # fmt: skip
     command = [
         sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--port={port}", "--allow-root",
@@ -176,10 +176,10 @@ def start_jupyterlab(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     raise RuntimeError((folder / "lab.log").read_text()[-2000:])
 
 
-def open_notebook(folder: Path, notebook: Path) -> Iterator[Lab]:
-    """A notebook in JupyterLab in Chromium, its kernel ready."""
+def open_notebook(folder: Path, notebook: Path, runs: Path | None = None) -> Iterator[Lab]:
+    """A notebook in JupyterLab in Chromium, its kernel ready; its runs are in `folder`, or where they are wanted."""
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    server, port = start_jupyterlab(folder)
+    server, port = start_jupyterlab(folder, runs)
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -11,11 +11,13 @@ from bmnas.trace import Trace
 from tests.synthetic import FEATURES, NTU, architecture, events
 from widgets.changes import HALO, changes, changes_html, mark
 from widgets.dag import dag_drawing
-from widgets.dashboard import BOTTOM, HEIGHT, TOP, search_figure, search_traces
+from widgets.dashboard import search_figure, search_traces
 from widgets.drawing import dag_svg
 from widgets.history import History
-from widgets.panels import PANELS, Choice, heat_labels
+from widgets.panels import Choice, heat_labels
+from widgets.places import BOTTOM, HEIGHT, PANELS, top
 from widgets.scores import scores_info
+from widgets.style import UNDECIDED
 from widgets.weights import weights_info
 
 
@@ -65,12 +67,51 @@ def test_names_of_heat_maps_do_not_overlap(features: tuple[str, ...], N: int, M:
     for kind, number in (("alpha", ""), ("beta", "2"), ("gamma", "3")):
         info, axis = history.weights(kind, cell), layout[f"yaxis{number}"]
         low, high = PANELS[kind][1]
-        room = (HEIGHT - TOP - BOTTOM) * (high - low)
+        room = (HEIGHT - top(True) - BOTTOM) * (high - low)
         labels = [row.label for row in info.rows]
         places = [labels.index(label) * room / len(labels) for label in axis["tickvals"]]
         assert all(b - a >= axis["tickfont"]["size"] for a, b in zip(places, places[1:], strict=False))
         named = heat_labels(info, room)[1]
         assert axis["ticktext"] == named and len(set(named)) == len(named)
+
+
+@pytest.mark.parametrize("cell", ["", "Cell_2"])
+def test_every_line_of_a_step_can_be_told_apart(cell: str) -> None:
+    """Colour, dash and mark of beta and gamma are those of one weight only, and the figure says what they mean."""
+    fig = search_figure(events(NTU, 4, 4, epochs=5), "Search", choice=Choice(cell)).to_dict()
+    for axis in ("y2", "y3"):
+        lines = [one for one in fig["data"] if one["yaxis"] == axis]
+        looks = {
+            (one["line"]["color"], one["line"]["dash"], one["marker"].get("symbol") if "markers" in one["mode"] else "")
+            for one in lines
+        }
+        assert len(looks) == len(lines) == (4 if cell == "" else 1) * (20 if axis == "y3" else 14)
+    aid = next(note["text"] for note in fig["layout"]["annotations"] if "star: best" in note["text"])
+    assert ("Step_3 dot" if cell else "mark: Step_1 none, Step_2 circle, Step_3 square, Step_4 diamond") in aid
+
+
+def test_axes_wait_for_planned_epochs_and_end_with_the_last_one() -> None:
+    record = list(events(epochs=100))[:7]
+    for ended, last in ((False, 100.5), (True, 7.5)):
+        layout = search_figure(record, "Search", ended=ended).to_dict()["layout"]
+        assert {layout[f"xaxis{i}"]["range"][1] for i in ("", 2, 3, 4, 5, 6)} == {last}
+
+
+def test_colours_tell_decisions_and_are_pale_where_nothing_is_decided() -> None:
+    layout = search_figure(events(epochs=2), "Search", choice=Choice("", "heat map")).to_dict()["layout"]
+    for axis, undecided in (("coloraxis", 1 / 2), ("coloraxis2", 1 / 5)):
+        colours = layout[axis]
+        assert (colours["cmin"], colours["cmax"]) == (0, 1)
+        assert colours["colorscale"][1] == [undecided, UNDECIDED]
+        assert undecided in colours["colorbar"]["tickvals"]
+    traces = {trace["yaxis"]: trace for trace in search_traces(History(events(epochs=2)), Choice("", "heat map"))}
+    assert [traces[axis]["coloraxis"] for axis in ("y", "y2", "y3")] == ["coloraxis", "coloraxis", "coloraxis2"]
+
+
+def test_axes_of_lines_are_not_narrower_than_a_tenth() -> None:
+    layout = search_figure(events(epochs=2), "Search").to_dict()["layout"]
+    for axis, low, high in (("", 0.45, 0.55), ("2", 0.45, 0.55), ("3", 0.15, 0.25)):
+        assert layout[f"yaxis{axis}"]["autorangeoptions"]["include"] == pytest.approx((low, high))
 
 
 def test_a_figure_without_events_says_that_it_waits() -> None:

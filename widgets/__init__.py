@@ -1,7 +1,8 @@
 """The views of bmnas: record -> Info -> figure. Nothing imports them but notebooks and tests."""
 
 # while a search runs
-from widgets.live import SearchDashboard, is_live, live, stop_requested
+from widgets.live import is_live, live, stop_requested
+from widgets.watching import SearchDashboard
 
 # for demos, without code
 from widgets.app import SearchApp
@@ -50,6 +51,7 @@ from widgets.twin import picture, view
 from widgets.epochs import comparable_runs, explorer_info
 from widgets.explorer import GenotypeExplorer
 from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
+from widgets.seeds import seeds_table
 from widgets.building import builder_info
 from widgets.builder import GenotypeBuilder
 from widgets.by_hand import by_hand_rows, save_genotype

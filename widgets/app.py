@@ -24,8 +24,10 @@ from bmnas.runs import Run
 from widgets.controls import close_all
 from widgets.dag import dag_drawing
 from widgets.drawing import dag_svg
-from widgets.live import SearchDashboard, live, summary_text
+from widgets.live import live
 from widgets.screen import Screen
+from widgets.standing import summary_text
+from widgets.watching import SearchDashboard
 
 T = TypeVar("T")
 NEW = "choose a run"
@@ -134,6 +136,7 @@ def _pictures(run: Run) -> list[ipw.Widget]:
     for event in trace:
         screen.append(event)
     screen.draw()
+    screen.end()
     words = ipw.HTML(escape(summary_text(trace.events[-1])))
     return [words, screen.box, screen.graph, *_answer(run, features)]
 

@@ -5,21 +5,22 @@ from html import escape
 from itertools import count
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from bmnas.trace import EpochEvent
 from widgets import style
 from widgets.history import History
-from widgets.panels import ALL, HEADINGS, HEAT, PANELS, SYMBOLS, Choice, axis_number, heat_labels, panel_traces
+from widgets.panels import ALL, HEADINGS, HEAT, SYMBOLS, Choice, heat_axis, heat_labels, looks_text, panel_traces
+from widgets.places import BOTTOM, HEIGHT, PANELS, Places, axis_number, places, room, top
 
-HEIGHT = 960
-NOTE = "font-size:13px;color:#A23B00"
-TOP, BOTTOM = 104, 78  # margins, in pixels
-TICKS = 10  # names on the axis of epochs at most
-COLOURBAR = {"x": 0.925, "y": 1, "yanchor": "top", "len": 0.30, "thickness": 14, "title": {"text": "weight"}}
+TICK = 28  # pixels between two numbers on the axis of epochs at least
+ENTROPY = [0.9, 1.005]  # what the axis of entropy shows at least
 
 
-def search_figure(events: Iterable[EpochEvent], title: str, note: str = "", choice: Choice = ALL) -> go.Figure:
+def search_figure(
+    events: Iterable[EpochEvent], title: str, note: str = "", choice: Choice = ALL, ended: bool = False
+) -> go.Figure:
     """The figure of a search so far; without an event, its empty panels.
 
     Args:
@@ -27,9 +28,10 @@ def search_figure(events: Iterable[EpochEvent], title: str, note: str = "", choi
         title: of the figure.
         note: one line under the title.
         choice: which Cell, and lines or heat maps; by default all Cells as lines.
+        ended: whether no further epoch comes, so that the axes need no room for those that were planned.
     """
     history = History(events)
-    return go.Figure(search_traces(history, choice), layout=search_layout(history, title, note, choice))
+    return go.Figure(search_traces(history, choice), layout=search_layout(history, title, note, choice, ended))
 
 
 def search_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any]]:
@@ -37,60 +39,100 @@ def search_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any]
     return [trace for panel in PANELS for trace in panel_traces(history, panel, choice)] if history.events else []
 
 
-def move_on(figure: go.FigureWidget, history: History, choice: Choice = ALL) -> None:
-    """Brings the traces of a figure, drawn for the same choice, to the last event."""
-    drawn: Any = figure.data
-    with figure.batch_update():
-        for old, new in zip(drawn, search_traces(history, choice), strict=True):
-            old.x = new["x"]
-            if new["type"] == "heatmap":
-                old.z = new["z"]
-                continue
-            old.y = new["y"]
-            if (old.mode, old.name) != (new["mode"], new["name"]):
-                old.mode, old.name = new["mode"], new["name"]
+def move_on(figure: go.FigureWidget, before: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
+    """Brings the traces of a figure from what they were drawn with to what they are now.
+
+    Only what is new is set, one property of all traces at once, and numbers as arrays: setting them trace by trace
+    takes four times as long.
+    """
+    for name in ("x", "y", "z", "mode", "name"):
+        changed = [i for i, (old, new) in enumerate(zip(before, now, strict=True)) if old.get(name) != new.get(name)]
+        values = [now[i][name] for i in changed]
+        if changed:
+            figure.plotly_restyle({name: values if name in ("mode", "name") else list(map(np.array, values))}, changed)
 
 
-def search_layout(history: History, title: str, note: str = "", choice: Choice = ALL) -> go.Layout:
-    """Six panels, each with its axes, heading and legend."""
-    fig = go.Figure()
-    metric = escape(history.events[-1].metric) if history.events else "score"
-    for panel, (across, up) in PANELS.items():
-        fig.update_layout(_panel_layout(panel, across, up, history))
-        heading = HEADINGS[panel].format(metric=metric)
-        fig.add_annotation(
-            text=f"<b>{heading}</b>", x=across[0], y=up[1], xref="paper", yref="paper", xanchor="left",
-            yanchor="bottom", showarrow=False,
-        )  # fmt: skip
-    fig.add_annotation(
-        text=_reading_aid(history, choice), x=0, y=0, yshift=-46, xref="paper", yref="paper", xanchor="left",
-        yanchor="top", showarrow=False,
-    )  # fmt: skip
-    fig.update_layout(margin={"l": 64, "r": 10, "t": TOP if note else TOP - 20, "b": BOTTOM})
-    style.finish(fig, title, height=HEIGHT)
-    if note:  # as a second line: a subtitle is misplaced where the figure is drawn before its page shows it
-        fig.update_layout(title_text=f"{escape(title)}<br><span style='{NOTE}'>{escape(note)}</span>")
-    fig.update_layout({f"xaxis{axis_number(panel)}": {"title": {"text": "epoch"}} for panel in ("score", "loss")})
+def planned_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any]]:
+    """The traces, those of lines with an x for all epochs to come: what moves them on is their y alone."""
+    traces, last = search_traces(history, choice), history.events[-1]
+    epochs = (*history.epochs, *range(last.epoch + 1, last.epochs + 1))
+    return [trace | {"x": epochs} if "y" in trace and trace["x"] == history.epochs else trace for trace in traces]
+
+
+def search_layout(
+    history: History, title: str, note: str = "", choice: Choice = ALL, ended: bool = False
+) -> dict[str, Any]:
+    """Six panels, each with its axes, heading and legend; a plain dictionary, as are the traces."""
+    where = _places(history, choice, bool(note))
+    layout = style.base(title, height=HEIGHT)
+    for panel in PANELS:
+        layout |= _panel_layout(panel, where, history, ended)
     if choice.picture == HEAT and history.events:
-        _name_rows(fig, history, choice)
-    return go.Layout(fig.to_dict()["layout"])
+        _name_rows(layout, history, choice, where, bool(note))
+    margin = {"l": where.left, "r": where.right, "t": top(bool(note)), "b": BOTTOM}
+    return layout | {"margin": margin, "annotations": _words(history, choice, where, note)}
 
 
-def _panel_layout(panel: str, across: tuple[float, float], up: tuple[float, float], history: History) -> dict[str, Any]:
-    """Axes from the first epoch to the last that is planned, so that nothing jumps while the lines grow."""
-    shown = bool(history.events)
-    epochs = history.events[-1].epochs if shown else 1
-    step = next(step for step in _steps() if epochs <= TICKS * step)
-    number = axis_number(panel)
-    unit = {"entropy": "mean entropy", "score": "", "loss": ""}.get(panel, "softmax weight")
-    xaxis = {"domain": across, "anchor": f"y{number}", "range": [0.5, epochs + 0.5],
-             "tick0": 0 if step > 1 else 1, "dtick": step, "visible": shown}  # fmt: skip
-    yaxis = {"domain": up, "anchor": f"x{number}", "title": {"text": unit}, "visible": shown}
+def _words(history: History, choice: Choice, where: Places, note: str) -> list[dict[str, Any]]:
+    """Headings of the panels, the note and a reading aid."""
+    metric = escape(history.events[-1].metric) if history.events else "score"
+    headings = [
+        _word(f"<b>{HEADINGS[panel].format(metric=metric)}</b>", where.columns[column][0], up[1], yanchor="bottom")
+        for panel, (column, up) in PANELS.items()
+    ]
+    edge = 6 - where.left
+    aid = _word(_reading_aid(history, choice), 0, 0, xshift=edge, yshift=-46, yanchor="top")
+    if not note:
+        return [*headings, aid]
+    # no subtitle: that is misplaced where the figure is drawn before its page shows it
+    font = {"size": style.FONT_SIZE, "color": style.NOTE_COLOUR}
+    return [*headings, aid, _word(escape(note), 0, 1, xshift=edge, yshift=26, yanchor="bottom", font=font)]
+
+
+def _word(text: str, x: float, y: float, **where: Any) -> dict[str, Any]:
+    place = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "left", "align": "left"}
+    return {"text": text, "showarrow": False, "font": {"size": style.FONT_SIZE}} | place | where
+
+
+def _places(history: History, choice: Choice, noted: bool) -> Places:
+    """The panels, with room for the names there are."""
+    if not history.events:
+        return places()
+    weights = {kind: history.weights(kind, choice.cell) for kind in SYMBOLS}
+    if choice.picture != HEAT:
+        return places(keys=[name for info in weights.values() for name in info.names])
+    names = {kind: heat_labels(info, room(kind, noted))[1] for kind, info in weights.items()}
+    return places([*names["alpha"], *names["gamma"]], names["beta"])
+
+
+def _panel_layout(panel: str, where: Places, history: History, ended: bool) -> dict[str, Any]:
+    """Axes to the last epoch that is planned, so that nothing jumps while lines grow; once ended, to the last one."""
+    column, up = PANELS[panel]
+    across, number, shown = where.columns[column], axis_number(panel), bool(history.events)
+    last = history.events[-1] if shown else None
+    epochs = 1 if last is None else last.epoch if ended else last.epochs
+    step = next(step for step in _steps() if epochs * TICK * where.share(1) <= step * (across[1] - across[0]))
+    xaxis = style.AXIS | {
+        "domain": across, "anchor": f"y{number}", "range": [0.5, epochs + 0.5], "tick0": 0 if step > 1 else 1,
+        "dtick": step, "tickangle": 0, "visible": shown,
+    }  # fmt: skip
+    if panel in ("score", "loss"):
+        xaxis["title_text"] = "epoch"
+    yaxis = style.AXIS | {"domain": up, "anchor": f"x{number}", "visible": shown, "automargin": False}
+    if shown and (reach := _reach(panel, history)):  # a difference of 0.001 is not to look like a decision
+        yaxis["autorangeoptions"] = {"include": reach}
     legend = {
-        "x": across[1] + 0.005, "y": up[1], "yanchor": "top", "font": {"size": 12}, "tracegroupgap": 0,
+        "x": across[1] + where.share(4), "y": up[1], "yanchor": "top", "font": {"size": 12}, "tracegroupgap": 0,
         "bgcolor": "rgba(0,0,0,0)",
     }  # fmt: skip
     return {f"xaxis{number}": xaxis, f"yaxis{number}": yaxis, f"legend{number}": legend}
+
+
+def _reach(panel: str, history: History) -> list[float]:
+    """What a panel's axis always shows."""
+    if panel == "entropy":
+        return ENTROPY
+    return history.weights(panel).reach if panel in SYMBOLS else []
 
 
 def _steps() -> Iterator[int]:
@@ -98,26 +140,37 @@ def _steps() -> Iterator[int]:
     return (step * 10**power for power in count() for step in (1, 2, 5))
 
 
-def _name_rows(fig: go.Figure, history: History, choice: Choice) -> None:
-    """Heat maps: one colour scale from 0 to 1; a name at every row, or at every place of choice where it is tight."""
-    fig.update_layout(coloraxis={"colorscale": style.HEAT, "cmin": 0, "cmax": 1, "colorbar": COLOURBAR})
-    room = HEIGHT - TOP - BOTTOM
+def _name_rows(layout: dict[str, Any], history: History, choice: Choice, where: Places, noted: bool) -> None:
+    """Heat maps: colours always from 0 to 1; a name at every row, or at every place of choice where it is tight."""
     for kind in SYMBOLS:
-        up = PANELS[kind][1]
-        values, texts, pitch = heat_labels(history.weights(kind, choice.cell), room * (up[1] - up[0]))
+        info = history.weights(kind, choice.cell)
+        values, texts, pitch = heat_labels(info, room(kind, noted))
         axis = {
             "type": "category", "autorange": "reversed", "showgrid": False, "tickmode": "array", "tickvals": values,
-            "ticktext": texts, "tickfont": {"size": max(8, min(12, round(pitch) - 1))}, "title": {"text": ""},
+            "ticktext": texts, "tickfont": {"size": max(8, min(12, round(pitch) - 1))},
         }  # fmt: skip
-        fig.update_layout({f"yaxis{axis_number(kind)}": axis, f"xaxis{axis_number(kind)}": {"showgrid": False}})
+        layout[f"yaxis{axis_number(kind)}"] |= axis | {"autorangeoptions": {}}
+        layout[f"xaxis{axis_number(kind)}"]["showgrid"] = False
+        if kind != "beta":  # alpha's bar stands at beta, whose colours it shares
+            panel = "beta" if kind == "alpha" else kind
+            layout[heat_axis(kind)] = _colours(info.undecided, panel, where)
+
+
+def _colours(undecided: float, panel: str, where: Places) -> dict[str, Any]:
+    """The colours of weights, and their bar beside a panel."""
+    column, (low, high) = PANELS[panel]
+    colours = style.weight_colours(undecided)
+    at = {"x": where.columns[column][1] + where.share(6), "xanchor": "left", "y": high - 0.01, "yanchor": "top"}
+    return colours | {"colorbar": colours["colorbar"] | at | {"len": high - low - 0.01}}
 
 
 def _reading_aid(history: History, choice: Choice) -> str:
+    """What the marks mean, in two lines."""
     if not history.events:
         return "waiting for the first epoch"
     shown = f"{choice.cell} alone; " if choice.cell else ""
     if choice.picture == HEAT:
-        return f"{shown}one row a weight; entropy: 1 is undecided, 0 is decided; star: best epoch"
-    looks = [f"{cell} {style.DASHES[i % len(style.DASHES)]}" for i, cell in enumerate(history.cells)]
-    lines = "" if choice.cell else "line style: " + ", ".join(looks) + "; "
-    return f"{shown}{lines}entropy: 1 is undecided, 0 is decided; star: best epoch"
+        shown += "one row a weight; colours from 0 to 1 whatever the weights: pale is undecided, orange more, blue less"
+    else:
+        shown += looks_text(history.weights("beta"), choice.cell)
+    return f"{shown.removesuffix('; ')}<br>entropy: 1 is undecided, 0 is decided; star: best epoch"

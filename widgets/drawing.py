@@ -85,10 +85,10 @@ def dag_figure(drawing: Drawing, title: str, note: str = "") -> go.Figure:
 def dag_svg(drawing: Drawing) -> str:
     """The drawing as an SVG element that shrinks with its container."""
     width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
+    look = f"display:block;width:100%;max-width:{width:.0f}px;height:auto;background:white;border-radius:4px"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-MARGIN:g} {-MARGIN:g} {width:.0f} {height:.0f}" '
-        f'style="width:100%;max-width:{width:.0f}px;height:auto;background:white" font-family="{escape(style.FONT)}" '
-        f'font-size="{style.FONT_SIZE}" fill="{style.INK}">'
+        f'style="{look}" font-family="{escape(style.FONT)}" font-size="{style.FONT_SIZE}" fill="{style.INK}">'
         + "".join([*map(_svg_line, drawing.lines), *map(_svg_box, drawing.boxes), *map(_svg_text, drawing.texts)])
         + "</svg>"
     )

@@ -4,37 +4,55 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-EARLY, EARLY_DRAWS = 0.25, 8  # seconds between the first drawings, so that a search of a few seconds is seen to move
+EARLY, EARLY_DRAWS = 0.25, 5  # seconds between the first drawings, so that a search of a few seconds is seen to move
 REDRAW = 1.0  # seconds between later ones, at least
 SHORT = 2.0  # seconds; of less than that no share is told
 SHARE = 0.05  # of the wall time may be spent on drawing, once the first drawings are done
 
 
 class Pace:
-    """The clock of a view. Time that a search was paused is left out."""
+    """The clock of a view. Time that a search was paused is left out.
+
+    Attributes:
+        draws: how often the view was drawn.
+        spent: seconds of all work for the view while the search ran, in the kernel.
+        opening: seconds before its first epoch was taken note of, among them the wait for the page.
+    """
 
     def __init__(self) -> None:
-        self.draws, self.spent = 0, 0.0
+        self.draws, self.spent, self.opening = 0, 0.0, 0.0
         self._begun = self._last = self._ended = time.monotonic()
-        self._out = 0.0
+        self._out = self._cost = 0.0
 
-    def start(self) -> None:
-        """Now is the begin; what drawing cost before does not count."""
+    def start(self, waited: float = 0.0) -> None:
+        """Now is the begin; what was done before, and waited for, is told beside the cost of drawing."""
+        self.opening += waited
         self._begun, self._last = time.monotonic(), float("-inf")
 
     def due(self) -> bool:
-        """Whether it is time to draw: not too soon after the last drawing, and within the share of the wall time."""
-        waited = time.monotonic() - self._last
+        """Whether it is time to draw: not too soon after the last drawing, and within the share of the wall time.
+
+        The next drawing is taken to cost what the last one did.
+        """
+        now = time.monotonic()
         if self.draws < EARLY_DRAWS:
-            return waited >= EARLY
-        return waited >= REDRAW and self.spent <= SHARE * self._wall(time.monotonic())
+            return now - self._last >= EARLY
+        return now - self._last >= REDRAW and self.spent + self._cost <= SHARE * self._wall(now)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Around a drawing: counts it and its time."""
-        self._last = begun = time.monotonic()
-        yield
+        self._last = time.monotonic()
+        with self.working():
+            yield
         self.draws += 1
+        self._cost = time.monotonic() - self._last
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around other work for the view: counts its time."""
+        begun = time.monotonic()
+        yield
         self.add(time.monotonic() - begun)
 
     def add(self, seconds: float) -> None:
@@ -46,7 +64,7 @@ class Pace:
         self._out += seconds
 
     def end(self) -> None:
-        """The search is over; figures made from now on are no part of the cost."""
+        """The search is over; figures made from now on are told beside the cost of drawing."""
         self._ended = time.monotonic()
 
     def text(self, epochs: int) -> str:
@@ -55,6 +73,14 @@ class Pace:
         share = f" ({100 * self.spent / wall:.1f} %)" if wall >= SHORT else ""  # a replay is all drawing
         drawn = min(self.draws, epochs)  # a pause draws the epoch that it stops at once more
         return f"{drawn} of {epochs} epochs were drawn, in {self.spent:.2f} s of {wall:.1f} s{share}"
+
+    def besides_text(self, figures: float) -> str:
+        """`; besides, 1.2 s to open the view and 2.3 s for the figures that stay`.
+
+        Args:
+            figures: seconds that the figures took after the end.
+        """
+        return f"; besides, {self.opening:.1f} s to open the view and {figures:.1f} s for the figures that stay"
 
     def _wall(self, now: float) -> float:
         return now - self._begun - self._out

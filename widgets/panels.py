@@ -4,33 +4,23 @@ from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import plotly.graph_objects as go
-
 from widgets import style
 from widgets.history import EntropyInfo, History
-from widgets.scores import VAL, loss_traces, score_traces
-from widgets.weights import SYMBOLS, WeightsInfo, line_looks
+from widgets.places import axis_number, short
+from widgets.scores import loss_traces, score_traces, star
+from widgets.weights import SYMBOLS, WeightRow, WeightsInfo, line_looks
 
 LINES, HEAT = "lines", "heat map"
-LEFT, RIGHT = (0.0, 0.35), (0.585, 0.90)  # the panels' shares of the width; the legends stand beside them
-UPPER, MIDDLE, LOWER = (0.69, 1.0), (0.345, 0.61), (0.03, 0.265)
-PANELS = {
-    "alpha": (LEFT, UPPER),
-    "beta": (RIGHT, UPPER),
-    "gamma": (LEFT, MIDDLE),
-    "entropy": (RIGHT, MIDDLE),
-    "score": (LEFT, LOWER),
-    "loss": (RIGHT, LOWER),
-}
 HEADINGS = {
-    "alpha": "α: Identity on node → Cell",
-    "beta": "β: Identity on node → Step",
-    "gamma": "γ: primitive of each Step",
-    "entropy": "entropy: how undecided",
+    "alpha": "α: weight of node → Cell",
+    "beta": "β: weight of node → Step",
+    "gamma": "γ: weight of primitive in Step",
+    "entropy": "mean entropy: how undecided",
     "score": "{metric} [%]",
     "loss": "loss",
 }
 MARKED = 24  # epochs with a mark of their own
+SPARSE = 5  # marks on a line that tell its Step
 APART = 24  # rows of a heat map with white lines between them
 ROW = 10.0  # pixels that a row of a heat map needs to have a name of its own
 
@@ -43,12 +33,6 @@ class Choice(NamedTuple):
 
 
 ALL = Choice()
-
-
-def axis_number(panel: str) -> str:
-    """The number of a panel's axes and legend, as plotly counts: "", "2", "3", ..."""
-    place = list(PANELS).index(panel) + 1
-    return "" if place == 1 else str(place)
 
 
 def panel_traces(history: History, panel: str, choice: Choice) -> list[dict[str, Any]]:
@@ -69,21 +53,45 @@ def panel_traces(history: History, panel: str, choice: Choice) -> list[dict[str,
 
 
 def _weight_lines(info: WeightsInfo, cell: str) -> list[dict[str, Any]]:
-    """Colour tells the node or primitive, dash the Cell; each name once in the legend. A name looks the same always."""
-    looks, cells, shown, lines = line_looks(info), info.cells, set[str](), []
+    """Colour tells the node or primitive, dash the Cell and marks the Step; of one Cell alone, dash tells the Step.
+
+    Each name stands once in the legend, and looks the same always.
+    """
+    looks, shown, lines = line_looks(info), set[str](), []
     for row in info.rows:
         if cell not in ("", row.cell):
             continue
-        dash = style.DASHES[cells.index(row.cell) % len(style.DASHES)] if not cell else "solid"
+        dash, mark = place_look(info, row, cell)
         line = _line(info.epochs, row.values, row.name, looks[row.name][0], dash, row.label)
+        if mark:
+            line |= {"mode": "lines+markers", "marker": {"size": 6, "symbol": mark, "maxdisplayed": SPARSE}}
         lines.append(line | {"legendgroup": row.name, "showlegend": row.name not in shown})
         shown.add(row.name)
     return lines
 
 
+def place_look(info: WeightsInfo, row: WeightRow, cell: str) -> tuple[str, str]:
+    """The dash and the mark of a row's line, "" for no mark."""
+    step = info.steps.index(row.step)
+    if cell or len(info.cells) == 1:
+        return style.DASHES[step % len(style.DASHES)], ""
+    return style.DASHES[info.cells.index(row.cell) % len(style.DASHES)], style.MARKS[step % len(style.MARKS)]
+
+
+def looks_text(info: WeightsInfo, cell: str) -> str:
+    """What dashes and marks mean, of weights of Steps: `line: Cell_1 solid, Cell_2 dash; mark: Step_2 circle`."""
+    if cell or len(info.cells) == 1:
+        named = [f"{step} {dash}" for step, dash in zip(info.steps, style.DASHES, strict=False)]
+        return f"line: {', '.join(named)}; " if len(named) > 1 else ""
+    named = [f"{one} {style.DASHES[i % len(style.DASHES)]}" for i, one in enumerate(info.cells)]
+    marks = [f"{step} {style.MARKS[i % len(style.MARKS)] or 'none'}" for i, step in enumerate(info.steps)]
+    return f"line: {', '.join(named)}; " + (f"mark: {', '.join(marks)}; " if len(marks) > 1 else "")
+
+
 def _line(x: tuple[int, ...], y: tuple[float, ...], name: str, colour: str, dash: str, label: str) -> dict[str, Any]:
     return {
-        "type": "scatter", "x": x, "y": y, "name": escape(name), "mode": "lines+markers" if len(x) == 1 else "lines",
+        "type": "scatter", "x": x, "y": y, "name": escape(short(name)),
+        "mode": "lines+markers" if len(x) == 1 else "lines",
         "line": {"color": colour, "dash": dash, "width": 2}, "marker": {"size": 5},
         "hovertemplate": f"{escape(label)}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
     }  # fmt: skip
@@ -95,9 +103,14 @@ def _heat(info: WeightsInfo, epochs: int) -> dict[str, Any]:
     return {
         "type": "heatmap", "x": info.epochs, "y": labels, "z": [row.values for row in info.rows],
         "ygap": 1 if len(labels) <= APART else 0,
-        "customdata": [[label] * epochs for label in labels], "coloraxis": "coloraxis",
+        "customdata": [[label] * epochs for label in labels], "coloraxis": heat_axis(info.kind),
         "hovertemplate": "%{customdata}<br>epoch %{x}: %{z:.3f}<extra></extra>",
     }  # fmt: skip
+
+
+def heat_axis(kind: str) -> str:
+    """Edges share a colour scale; that of primitives is undecided elsewhere."""
+    return "coloraxis2" if kind == "gamma" else "coloraxis"
 
 
 def heat_labels(info: WeightsInfo, room: float) -> tuple[list[str], list[str], float]:
@@ -132,27 +145,19 @@ def _entropy_lines(info: EntropyInfo) -> list[dict[str, Any]]:
 def _score_lines(history: History) -> list[dict[str, Any]]:
     """As in the curves of scores; the star's entry in the legend in two lines, because the panels stand close."""
     info = history.scores()
-    *lines, star = score_traces(info)
-    return [
-        *(_curve(line) for line in lines),
-        star.to_plotly_json() | {"name": f"best: epoch {info.best_epoch}<br>{100 * info.best_score:.1f} %"},
-    ]
+    *lines, best = score_traces(info)
+    name = f"best: epoch {info.best_epoch}<br>{100 * info.best_score:.1f} %"
+    return [*map(_curve, lines), best | {"name": name}]
 
 
 def _loss_lines(history: History) -> list[dict[str, Any]]:
     """Training and validation, and the same star as in the scores."""
     info = history.scores()
     loss = info.val_loss[info.epochs.index(info.best_epoch)]
-    star = {
-        "type": "scatter", "x": (info.best_epoch,), "y": (loss,), "mode": "markers", "name": "best epoch",
-        "marker": {"symbol": "star", "size": 15, "color": VAL, "line": {"color": style.INK, "width": 1}},
-        "hovertemplate": "best epoch %{x}: %{y:.4f}<extra></extra>",
-    }  # fmt: skip
-    return [*(_curve(line) for line in loss_traces(info)), star]
+    return [*map(_curve, loss_traces(info)), star(info.best_epoch, loss, "best epoch", "%{y:.4f}")]
 
 
-def _curve(line: go.Scatter) -> dict[str, Any]:
+def _curve(line: dict[str, Any]) -> dict[str, Any]:
     """With a mark at every epoch only where there are few: hundreds of marks would weigh more than all lines."""
-    found = line.to_plotly_json()
-    mode = "lines+markers" if len(found["x"]) <= MARKED else "lines"
-    return found | {"showlegend": True, "mode": mode, "y": [round(value, 4) for value in found["y"]]}
+    mode = "lines+markers" if len(line["x"]) <= MARKED else "lines"
+    return line | {"showlegend": True, "mode": mode, "y": [round(value, 4) for value in line["y"]]}

@@ -3,19 +3,22 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import ipywidgets as ipw
 import plotly.graph_objects as go
 
 from bmnas.graph import Modalities, hypernet_graph
 from bmnas.trace import EpochEvent
+from widgets import style
 from widgets.changes import changes, changes_html, mark
 from widgets.controls import ButtonRow, close_all
 from widgets.dag import dag_drawing
-from widgets.dashboard import HEIGHT, move_on, search_layout, search_traces
+from widgets.dashboard import move_on, planned_traces, search_layout
 from widgets.drawing import dag_svg
 from widgets.history import History
 from widgets.panels import HEAT, LINES, Choice
+from widgets.places import HEIGHT
 
 CAPTION = 640.0  # pixels that the words above a graph take
 TICK = 0.05  # seconds between two looks at the browser
@@ -46,7 +49,9 @@ class Screen:
         self.history, self.choice = History(), Choice()
         self._failed, self._spent, self._lock = failed, spent, threading.RLock()
         self._seen: list[EpochEvent] = []  # the last two that were drawn
-        self.figure = go.FigureWidget(layout=search_layout(self.history, title, note))
+        self._drawn: list[dict[str, Any]] = []  # the traces as they were drawn
+        self._ended = False
+        self.figure = self._new_figure()
         self.cell = ButtonRow("Cell", {"all Cells": ""}, self._choose)
         self.picture = ButtonRow("Weights as", {LINES: LINES, HEAT: HEAT}, self._choose)
         self.frame = ipw.Box([self.figure], layout=ipw.Layout(min_height=f"{HEIGHT}px", overflow="visible"))
@@ -77,13 +82,37 @@ class Screen:
             self._seen = [*self._seen[-1:], event] if self._seen[-1:] != [event] else self._seen
             if len(self.cell.buttons) == 1:
                 self.cell.offer({"all Cells": ""} | {cell: cell for cell in self.history.cells})
-            if self.figure.data:
-                move_on(self.figure, self.history, self.choice)
+            traces = planned_traces(self.history, self.choice)
+            if self._drawn:
+                move_on(self.figure, self._drawn, traces)
             else:
                 with self.figure.batch_update():
-                    self.figure.add_traces(search_traces(self.history, self.choice))
-                    self.figure.update_layout(search_layout(self.history, self.title, self.note, self.choice))
+                    self.figure.add_traces(traces)
+                    self._lay_out()
+            self._drawn = traces
             self._draw_graph(event)
+
+    def end(self) -> None:
+        """No further epoch comes: the axes end with the last one."""
+        with self._lock:
+            self._ended = True
+            self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Brings the layout to the history; only what is new is set, which is a third of it."""
+        before, self._layout = self._layout, self._new_layout()
+        self.figure.update_layout(difference(before, self._layout))
+
+    def _new_layout(self) -> dict[str, Any]:
+        return search_layout(self.history, self.title, self.note, self.choice, self._ended)
+
+    def _new_figure(self) -> go.FigureWidget:
+        """The figure of the choice as it stands."""
+        self._drawn = planned_traces(self.history, self.choice) if self.history.events else []
+        self._layout = self._new_layout()
+        figure = go.FigureWidget(self._drawn, layout=self._layout)
+        figure._config = figure._config | style.CONFIG
+        return figure
 
     def _draw_graph(self, event: EpochEvent) -> None:
         before = self._seen[0] if len(self._seen) == 2 else None
@@ -100,11 +129,7 @@ class Screen:
         try:
             with self._lock:
                 self.choice = Choice(self.cell.value, self.picture.value)
-                old = self.figure
-                self.figure = go.FigureWidget(
-                    search_traces(self.history, self.choice),
-                    layout=search_layout(self.history, self.title, self.note, self.choice),
-                )
+                old, self.figure = self.figure, self._new_figure()
                 self.frame.children = [self.figure]
                 old.close()
         except Exception as error:  # a drawing must not end a search, nor be lost
@@ -117,3 +142,12 @@ class Screen:
     def close(self) -> None:
         """Ends the widgets, so that no state of theirs is left to save."""
         close_all(self.box, self.graph)
+
+
+def difference(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What of a nested dictionary is new."""
+    return {
+        key: difference(before[key], value) if isinstance(value, dict) and isinstance(before.get(key), dict) else value
+        for key, value in now.items()
+        if key not in before or before[key] != value
+    }

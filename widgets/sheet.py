@@ -78,7 +78,7 @@ def rows(sheets: Sequence[Sheet], width: float = style.WIDTH) -> Sheet:
 def page(sheet: Sheet) -> str:
     """The SVG file of a sheet; it shrinks with its container, to three quarters of its size."""
     width, height = max(sheet.width, 1), max(sheet.height, 1)
-    look = f"max-width:100%;min-width:{0.75 * width:.0f}px;height:auto;background:white"
+    look = f"max-width:100%;min-width:{0.75 * width:.0f}px;height:auto;background:white;border-radius:4px"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" style="{look}" '

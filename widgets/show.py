@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import plotly.graph_objects as go
 from IPython.display import display
 
+from widgets import style
+
 START_SECONDS = 60.0
 IMAGE_SECONDS = 60.0
 PNG_SCALE = 2
@@ -103,7 +105,8 @@ def prepare_images() -> None:
 
 def bundle(fig: go.Figure, text: str = "[figure]") -> dict[str, Any]:
     """The figure for the saved file: plotly JSON, SVG where there is a browser, and a line of text."""
-    data: dict[str, Any] = {"application/vnd.plotly.v1+json": json.loads(str(fig.to_json())), "text/plain": text}
+    content = json.loads(str(fig.to_json())) | {"config": style.CONFIG}
+    data: dict[str, Any] = {"application/vnd.plotly.v1+json": content, "text/plain": text}
     svg = IMAGES.render(fig, "svg")
     if svg is not None:  # no image/png: JupyterLab's plotly renderer would show it instead of the figure
         data["image/svg+xml"] = svg.decode()

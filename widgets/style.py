@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 from textwrap import wrap
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -14,6 +15,8 @@ PALETTE = (
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 HEAT = "Viridis"
+LESS, UNDECIDED, MORE = "#0072B2", "#F3F0E9", "#D55E00"  # the colours of a weight below, at and above undecided
+MARKS = ("", "circle", "square", "diamond", "triangle-up")
 INK = "#222222"
 GREY = "#8A8A8A"
 GRID = "#E5E5E5"
@@ -21,8 +24,17 @@ CELL_COLOUR = "#009E73"
 MODALITY_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00")
 FONT = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 FONT_SIZE = 13
+AXIS = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin": True, "title_standoff": 8}
+NOTE_COLOUR = "#A23B00"
 WIDTH = 860  # what JupyterLab leaves of a laptop screen beside its file list
-NOTE_CHARACTER = 6.2  # pixels of a character of the note, on average
+NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 8.6  # pixels of a character of the note and of the title, on average
+TITLE_SIZE, LEAST_TITLE = 17, 12
+TOOLS = 120  # pixels in the upper right corner for plotly's tools, where no title may reach
+MODEBAR = {
+    "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to
+    "bgcolor": "rgba(255,255,255,0.8)", "color": GREY, "activecolor": INK,
+}  # fmt: skip
+CONFIG = {"displaylogo": False}  # of plotly, wherever a figure is shown
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
@@ -50,6 +62,19 @@ def primitive_colours(primitives: Iterable[str]) -> dict[str, str]:
     return {"Zero": GREY} | colours(name for name in primitives if name != "Zero")
 
 
+def weight_colours(undecided: float) -> dict[str, Any]:
+    """A colour axis for weights, always from 0 to 1: pale where they are undecided, blue below, orange above.
+
+    So a difference of 0.001 between weights that are nearly undecided does not look like a decision.
+    """
+    bar = {
+        "thickness": 12, "outlinewidth": 0, "xpad": 0, "ypad": 0, "tickfont": {"size": 11},
+        "tickvals": [0, undecided, 1], "ticktext": ["0", f"{undecided:.2g} undecided", "1"],
+    }  # fmt: skip
+    scale = [[0, LESS], [undecided, UNDECIDED], [1, MORE]]
+    return {"colorscale": scale, "cmin": 0, "cmax": 1, "colorbar": bar}
+
+
 def tint(colour: str, share: float = 0.16) -> str:
     """A light version of `#rrggbb`: `share` of it, the rest white."""
     channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
@@ -66,20 +91,31 @@ def finish(fig: go.Figure, title: str, note: str = "", *, height: int, width: in
         height: in pixels.
         width: in pixels.
     """
+    fig.update_layout(base(title, note, height=height, width=width))
+    fig.update_xaxes(**AXIS)
+    fig.update_yaxes(**AXIS)
+    fig.update_annotations(font={"size": FONT_SIZE})
+    return fig
+
+
+def base(title: str, note: str = "", *, height: int, width: int = WIDTH) -> dict[str, Any]:
+    """What the layout of every figure says; the arguments are those of `finish`."""
     heading: dict[str, object] = {
-        "text": escape(title), "font": {"size": 17}, "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top",
-        "pad": {"t": 14},
+        "text": escape(title), "font": {"size": _title_size(title, width)}, "x": 0.01, "xanchor": "left", "y": 1,
+        "yanchor": "top", "pad": {"t": 14},
     }  # fmt: skip
     if note:
         lines = wrap(note, int(width / NOTE_CHARACTER))
         subtitle = "<br>".join(escape(line) for line in lines)
-        heading["subtitle"] = {"text": subtitle, "font": {"size": 13 if len(lines) == 1 else 12, "color": "#A23B00"}}
-    fig.update_layout(
-        template="none", title=heading, width=width, height=height, paper_bgcolor="white", plot_bgcolor="white",
-        font={"family": FONT, "size": FONT_SIZE, "color": INK}, hoverlabel={"font": {"size": 13}},
-    )  # fmt: skip
-    axis = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin": True, "title_standoff": 8}
-    fig.update_xaxes(**axis)
-    fig.update_yaxes(**axis)
-    fig.update_annotations(font={"size": FONT_SIZE})
-    return fig
+        heading["subtitle"] = {"text": subtitle, "font": {"size": 13 if len(lines) == 1 else 12, "color": NOTE_COLOUR}}
+    return {
+        "template": "none", "title": heading, "width": width, "height": height, "paper_bgcolor": "white",
+        "plot_bgcolor": "white", "font": {"family": FONT, "size": FONT_SIZE, "color": INK},
+        "hoverlabel": {"font": {"size": 13}}, "modebar": MODEBAR,
+    }  # fmt: skip
+
+
+def _title_size(title: str, width: int) -> int:
+    """The size at which a title leaves room for plotly's tools."""
+    fitting = TITLE_SIZE * (width - TOOLS) / (TITLE_CHARACTER * max(1, len(title)))
+    return max(LEAST_TITLE, min(TITLE_SIZE, int(fitting)))

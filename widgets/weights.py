@@ -21,6 +21,7 @@ MEANINGS = {
 COLUMNS = ("epoch", "cell", "step", "name", "weight")
 ROW = 19  # pixels a row of a heat map
 CHARACTER = 6.8  # pixels, a generous mean of the labels' font
+REACH = 0.05  # an axis of weights reaches at least as far to both sides of undecided
 PLOT = 640  # pixels that the panels of a heat map share
 
 
@@ -66,6 +67,21 @@ class WeightsInfo(NamedTuple):
         return list(dict.fromkeys(row.place for row in self.rows))
 
     @property
+    def steps(self) -> list[str]:
+        """The Steps in order; one without a name where Cells choose."""
+        return list(dict.fromkeys(row.step for row in self.rows))
+
+    @property
+    def undecided(self) -> float:
+        """The weight of a choice that has learnt nothing: 1/2 of an edge, one part of the pool of a primitive."""
+        return 1 / len(self.names) if self.kind == "gamma" else 0.5
+
+    @property
+    def reach(self) -> list[float]:
+        """What an axis of weights shows at least, so that a difference of 0.001 does not look like a decision."""
+        return [self.undecided - REACH, self.undecided + REACH]
+
+    @property
     def names(self) -> list[str]:
         """What is weighed: nodes, or primitives."""
         return list(dict.fromkeys(row.name for row in self.rows))
@@ -104,7 +120,7 @@ def weights_info(trace: HasWeights, kind: str, best_epoch: int | None = None) ->
 
 
 def weight_heatmap(info: WeightsInfo, title: str = "", note: str = "") -> go.Figure:
-    """A row a weight, a column an epoch, a panel a Cell, one colour scale for all."""
+    """A row a weight, a column an epoch, a panel a Cell, one colour scale from 0 to 1 for all."""
     cells, columns = info.cells, 1 if len(info.cells) == 1 else 2
     lines = -(-len(cells) // columns)
     most = max(sum(row.cell == cell for row in info.rows) for cell in cells)
@@ -127,7 +143,7 @@ def weight_heatmap(info: WeightsInfo, title: str = "", note: str = "") -> go.Fig
         fig.add_trace(heat, i // columns + 1, i % columns + 1)
         _mark_best(fig, info, i // columns + 1, i % columns + 1)
     fig.update_layout(
-        coloraxis={"colorscale": style.HEAT, "colorbar": {"title": {"text": "softmax weight", "side": "right"}}},
+        coloraxis=style.weight_colours(info.undecided),
         margin={"l": 20, "r": 20, "t": 96 if note else 76, "b": 50},
     )  # fmt: skip
     style.finish(fig, title or _title(info), note, height=height + 120)
@@ -163,6 +179,7 @@ def weight_lines(info: WeightsInfo, title: str = "", note: str = "") -> go.Figur
     style.finish(fig, title or _title(info), note, height=height + 120)
     fig.update_xaxes(tickformat="d", nticks=7)
     _name_epochs(fig, len(places), columns)
+    fig.update_yaxes(autorangeoptions={"include": info.reach})
     fig.update_yaxes(col=1, title_text="softmax weight")
     return fig
 

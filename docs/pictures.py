@@ -1,0 +1,223 @@
+"""Makes the pictures of this folder anew: every view in a real JupyterLab, in its light and in its dark theme.
+
+    .venv/bin/python docs/pictures.py                  all of them, into docs/pictures
+    .venv/bin/python docs/pictures.py search builder   some
+    .venv/bin/python docs/pictures.py --to /tmp/looks  elsewhere
+
+Three searches on `digits` are run for it, evaluated and trained, in BMNAS_RUNS (what lies there is taken as it is), so
+the first time takes some minutes. It needs a Chromium or Chrome, as `tests/test_browser.py` does.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bmnas.paths import runs_root  # noqa: E402
+from tests.test_browser import Lab, open_notebook, write_notebook  # noqa: E402
+
+LARGEST = 200_000  # bytes of a picture
+THEMES = {"": "JupyterLab Light", "_dark": "JupyterLab Dark"}
+SETTLED = 900  # milliseconds until a page has drawn
+SETUP = """\
+import tempfile, time
+from pathlib import Path
+
+import bmnas
+from bmnas.paths import runs_root
+from widgets import *
+import widgets
+
+task = bmnas.TASKS["digits"]
+budget = task.eval_config.change(seeds=1)
+
+def search(seed):
+    config = task.search_config.change(seed=seed)
+    run = bmnas.Run(runs_root() / bmnas.run_name("digits", config, features))
+    for _ in bmnas.search(features, config, run):
+        pass
+    answer = bmnas.read_out(run, features)
+    results = [*bmnas.baselines(features, config, budget, run),
+               bmnas.evaluate(bmnas.SEARCHED, answer.chosen, features, config, budget, run)]
+    run.save_json("evaluation.json", {"budget": budget.to_dict(), "methods": [one.to_dict() for one in results]})
+    return run, answer
+
+features = bmnas.prepare("digits", L=task.search_config.L)
+runs, answers = zip(*map(search, range(3)))
+run, answer, trace = runs[0], answers[0], runs[0].trace()
+trained = bmnas.train_and_save(run, answer.chosen, features, run.config(), budget)
+print("READY")
+"""
+LIVE = """\
+fresh = bmnas.Run(Path(tempfile.mkdtemp()) / "shown")
+with SearchDashboard("Search on digits", features.notes, fresh, features.modalities) as seen:
+    def loop():
+        for event in bmnas.search(features, task.search_config, fresh):
+            seen.update(event)
+            time.sleep(0.8)  # so that it can be paused where something is to be seen
+            if seen.stopped:
+                break
+    await live(loop)
+"""
+
+
+class Picture(NamedTuple):
+    """A cell of a notebook, and what is clicked before it is taken."""
+
+    cell: str
+    act: Callable[[Lab, Any], None] | None = None
+    busy: bool = False  # whether it is taken while the cell works
+
+
+def pause(lab: Lab, found: Any, picture: str = "lines") -> None:
+    """Pauses a search where something can be seen."""
+    lab.until(lambda state: state["points"] >= 10, "ten epochs", 200)
+    lab.click("Pause")
+    lab.until(lambda state: state["paused"], "the pause")
+    lab.click(picture)
+
+
+def heat_maps(lab: Lab, found: Any) -> None:
+    """The same as heat maps."""
+    pause(lab, found, "heat map")
+    lab.until(lambda state: state["kind"] == "heatmap", "the heat maps")
+
+
+def open_cell(lab: Lab, found: Any) -> None:
+    """A Cell of the explorer is opened, and a Step explained."""
+    part(found, "Cell_1").click()
+    part(found, "Cell_1.Step_1").click()
+
+
+def choose_primitive(lab: Lab, found: Any) -> None:
+    """Another primitive in the first Step."""
+    found.locator("select").nth(4).select_option(label="ConcatFC")
+
+
+def linear_glu(lab: Lab, found: Any) -> None:
+    """A primitive with a gate."""
+    found.locator("select").first.select_option(label="LinearGLU")
+
+
+def best_run(lab: Lab, found: Any) -> None:
+    """Sorted by score, one run opened."""
+    part(found, "sort:val").click()
+    found.locator("circle[data-name], path[data-name]").last.click()  # the one on top
+
+
+def halfway(lab: Lab, found: Any) -> None:
+    """The slider in the middle."""
+    handle = found.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    handle.press("End")
+
+
+def finished_run(lab: Lab, found: Any) -> None:
+    """A finished run is chosen in the app."""
+    found.locator("select").first.select_option(index=1)
+    found.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
+
+
+def part(found: Any, name: str) -> Any:
+    """What is clickable by its name."""
+    return found.locator(f'[data-name="{name}"]').first
+
+
+PICTURES = {
+    "search": Picture(LIVE, pause, busy=True),
+    "search_heat": Picture(LIVE, heat_maps, busy=True),
+    "weights": Picture('show(weight_heatmap(weights_info(trace, "alpha", trace.best.epoch)), "w")'),
+    "weight_lines": Picture('show(weight_lines(weights_info(trace, "gamma", trace.best.epoch)), "w")'),
+    "scores": Picture('show(score_curves(scores_info(trace, task.metric)), "s")'),
+    "hypernet": Picture(
+        "best = trace.best\n"
+        'show(hypernet_figure(best.architecture, best.genotype, f"Hypernet of epoch {best.epoch}", "", '
+        'features.modalities), "h")'
+    ),
+    "genotype": Picture('show(genotype_figure(answer.chosen, "The chosen genotype", "", features.modalities), "g")'),
+    "shortlist": Picture('show(candidate_figure(candidate_rows(answer), task.metric), "c")'),
+    "explorer": Picture('view(GenotypeExplorer(explorer_info(run)), "e")', open_cell),
+    "two_runs": Picture('view(GenotypeExplorer(explorer_info(runs[0]), explorer_info(runs[1])), "t")'),
+    "builder": Picture(
+        'view(GenotypeBuilder(builder_info(features, run.config(), run.genotype()), run), "b")', choose_primitive
+    ),
+    "browser": Picture('view(ResultsBrowser(browser_info()), "r")', best_run),
+    "primitives": Picture('view(PrimitiveLab(), "p")', linear_glu),
+    "gap": Picture('view(GapSlider(Gap.of(run, features)), "gap")', halfway),
+    "wins": Picture(
+        "found = wins(trained, features)\n"
+        'raw = task.open_raw(features.manifest["options"], bmnas.paths.data_root(), None)\n'
+        'show(sample_grid(win_pictures(found, raw, features), win_labels(found), "What only the fusion gets right", '
+        'features.notes), "wins")'
+    ),
+    "app": Picture("display(widgets.SearchApp().box)", finished_run),
+}
+
+
+def take(lab: Lab, number: int, name: str, folder: Path) -> None:
+    """Runs a cell and takes its picture in both themes."""
+    wanted = PICTURES[name]
+    found = lab.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    theme(lab, THEMES[""])
+    lab.run_cell(number)
+    if not wanted.busy:
+        lab.until(lambda state: not state["busy"], f"the end of the cell of {name}", 200)
+    found.locator(".jp-OutputArea-output svg:visible, .jp-OutputArea-output select").first.wait_for(timeout=60_000)
+    if wanted.act:
+        wanted.act(lab, found)
+    for ending, words in THEMES.items():
+        theme(lab, words)
+        path = folder / f"{name}{ending}.png"
+        with tall(lab, found):
+            found.locator(".jp-OutputArea").first.screenshot(path=path)
+        print(f"{path}  {path.stat().st_size:,} bytes", flush=True)
+        assert path.stat().st_size < LARGEST, f"{path} is larger than {LARGEST:,} bytes"
+    if wanted.busy:
+        lab.click("Stop")
+        lab.until(lambda state: not state["busy"], f"the end of the cell of {name}")
+    lab.command("notebook:clear-cell-output")
+
+
+def theme(lab: Lab, name: str) -> None:
+    """Light or dark."""
+    lab.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+    lab.page.wait_for_timeout(SETTLED)
+
+
+@contextmanager
+def tall(lab: Lab, found: Any) -> Any:
+    """The cell at the top of the page, the pointer where it points at nothing."""
+    found.scroll_into_view_if_needed()
+    lab.page.mouse.move(2, 2)
+    lab.page.wait_for_timeout(SETTLED)
+    yield
+
+
+def main(given: list[str] | None = None) -> None:
+    """Makes the pictures that are asked for."""
+    parser = argparse.ArgumentParser(description="Makes pictures of the views.")
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(PICTURES)}; none: all")
+    parser.add_argument("--to", type=Path, default=ROOT / "docs/pictures", help="the folder")
+    options = parser.parse_args(given)
+    names = options.names or list(PICTURES)
+    if unknown := set(names) - set(PICTURES):
+        parser.error(f"no picture is called {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")
+    options.to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place:
+        notebook = Path(place) / "pictures.ipynb"
+        write_notebook(notebook, [SETUP, *(PICTURES[name].cell for name in names)])
+        for lab in open_notebook(notebook.parent, notebook, runs_root()):
+            lab.run_cell(0)
+            lab.until(lambda state: "READY" in state["text"], "the searches", 1200)
+            for number, name in enumerate(names, start=1):
+                take(lab, number, name, options.to)
+
+
+if __name__ == "__main__":
+    main()
