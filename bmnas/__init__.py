@@ -32,7 +32,7 @@ from bmnas.joint import JointNetwork, joint_network
 from bmnas.joint_evaluation import evaluate_joint
 from bmnas.joint_training import train_and_test_joint
 from bmnas.search import Search, search
-from bmnas.seeds.search import drift, search_seeds
+from bmnas.seeds.search import drift, search_seeds, seed_runs
 from bmnas.selection import Selection, load_selection, read_out, select
 from bmnas.trace import EpochEvent, Trace
 from bmnas.trained import TrainedNetwork, load, train_and_save

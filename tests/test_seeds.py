@@ -15,16 +15,18 @@ from bmnas.features import FeatureTensors
 from bmnas.hypernet import Hypernet
 from bmnas.parts import Dropout
 from bmnas.registry import PRIMITIVES
-from bmnas.runs import Run, open_run
+from bmnas.runs import Run, open_run, run_name
 from bmnas.search import Search, search
-from bmnas.seeds.search import drift, search_seeds
+from bmnas.seeds.search import drift, search_seeds, seed_runs
 from bmnas.seeds.stacked import Pointwise
 from bmnas.seeds.together import SeedSearches
 from bmnas.selection import read_out
+from bmnas.space import network_key
 from bmnas.storage.checkpoint import save_state
 from bmnas.trace import Trace
 from tests.test_search import assert_same_run, child, records
 from tests.tiny import CONFIG, FIVE_EPOCHS, TWO_CELLS, multilabel_features, tiny_features
+from widgets.seeds import seeds_table
 
 SEARCH = import_module("bmnas.search")  # the package has a function of this name
 EQUAL = 1e-10  # of float64
@@ -242,6 +244,37 @@ def test_the_first_seed_is_the_newest_run(tmp_path, monkeypatch):
     assert open_run(None, "planted").name == "seed5"
 
 
+def test_folders_are_named_as_those_of_each_seed_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path))
+    features, config = tiny_features(), CONFIG.change(seed=4)
+    runs = seed_runs("planted", config, features, 2)
+    assert [run.name for run in runs.values()] == [
+        run_name("planted", config.change(seed=seed), features) for seed in (4, 5)
+    ]
+    named = seed_runs("planted", config, features, 3, "mine")
+    assert {seed: run.folder for seed, run in named.items()} == {
+        4: tmp_path / "mine", 5: tmp_path / "mine-s5", 6: tmp_path / "mine-s6",
+    }  # fmt: skip
+    for wrong in (0, -1, 2.0, True, None):
+        with pytest.raises(ConfigError, match="seeds is .*; expected a whole number of at least 1"):
+            seed_runs("planted", config, features, wrong)
+
+
+def test_the_table_has_a_row_a_seed(whole, tmp_path):
+    features, runs = tiny_features(), whole["paper"]
+    answers = {seed: read_out(runs[seed], features) for seed in (0, 1)}
+    rows = seeds_table({**runs, 2: Run(tmp_path / "empty")}, answers).to_dict("records")
+    assert [row["seed"] for row in rows] == [0, 1, 2] and rows[2]["epochs"] == "none"
+    for row in rows[:2]:
+        best, answer = runs[row["seed"]].trace().best, answers[row["seed"]]
+        assert (row["epochs"], row["best epoch"]) == ("2 of 2", str(best.epoch))
+        assert row["best accuracy on val [%]"] == f"{100 * best.val_score:.1f}"
+        assert row["run"] == f"seed{row['seed']}" and answer.chosen.cells[0].inputs[0] in row["chosen"]
+        assert row["Algorithm 1"] == ("another" if answer.differs else "the same")
+    same = network_key(answers[0].chosen) == network_key(answers[1].chosen)
+    assert (rows[0]["digest"] == rows[1]["digest"]) == same
+
+
 def assert_same_runs(runs, whole):
     for seed in SEEDS:
         assert_same_run(runs[seed], whole[seed])
@@ -360,6 +393,7 @@ def test_when_all_seeds_diverge(sick):
         ({"accumulate": 2, "bf16": True}, "bf16 = True, accumulate = 2 beside 3 seeds"),
         ({"compile": "default"}, "compile = 'default' beside 3 seeds"),
         ({"L": 8}, "L is 8, but the features"),
+        ({"C": 20_000}, "the search needs about .* are free"),
     ],
 )
 def test_settings_that_several_seeds_do_not_know(settings, words):

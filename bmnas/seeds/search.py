@@ -8,19 +8,46 @@ agree to 1e-10 after every step; in float32 sums are rounded in another order, a
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 
 from bmnas.config import SearchConfig
 from bmnas.device import use_threads
 from bmnas.errors import ConfigError
 from bmnas.features import FeatureSet
-from bmnas.runs import Run
-from bmnas.search import Search, resume, search
+from bmnas.footprint import Footprint, check_memory
+from bmnas.paths import runs_root
+from bmnas.runs import Run, run_name
+from bmnas.search import Search, resume, search, sketched
 from bmnas.seeds.together import SeedSearches
 from bmnas.trace import EpochEvent
 
 Runs = Mapping[int, Run | None]
 ALONE = {"fast": False, "compile": None, "bf16": False, "accumulate": 1}
 """Settings that only a search of one seed may change, as they change how the hypernet is computed."""
+
+
+def seed_runs(
+    dataset: str, config: SearchConfig, features: FeatureSet, seeds: int = 1, name: str | None = None
+) -> dict[int, Run]:
+    """Seed -> the folder that its search alone would get, of the seeds config.seed, config.seed + 1, ...
+
+    Args:
+        seeds: how many.
+        name: of the first seed's folder; the others' get `-s<seed>` behind it.
+
+    Raises:
+        ConfigError: `seeds` is no whole number of at least 1.
+    """
+    if type(seeds) is not int or seeds < 1:
+        raise ConfigError(f"seeds is {seeds!r}; expected a whole number of at least 1")
+    runs = {}
+    for seed in range(config.seed, config.seed + seeds):
+        if name is None:
+            folder = run_name(dataset, config.change(seed=seed), features)
+        else:
+            folder = name if seed == config.seed else f"{name}-s{seed}"
+        runs[seed] = Run(runs_root() / folder)
+    return runs
 
 
 def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iterator[tuple[int, EpochEvent]]:
@@ -36,7 +63,8 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
         runs: seed -> its run folder, or None for no folder.
 
     Raises:
-        ConfigError: no seed; features and configuration do not fit; a setting of `ALONE` is another.
+        ConfigError: no seed; features and configuration do not fit; a setting of `ALONE` is another; the memory is not
+            enough.
         RunError: see `bmnas.search`.
         SearchDiverged: of the last seed, where no seed could be searched to the end.
     """
@@ -46,6 +74,7 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
         return
     check(config, runs)
     use_threads(config.threads)
+    check_memory(memory(features, config, len(runs)), config)
     states = {seed: Search(features, config.change(seed=seed)) for seed in runs}
     folders = {seed: run for seed, run in runs.items() if run is not None}
     with ExitStack() as held:
@@ -67,10 +96,16 @@ def check(config: SearchConfig, runs: Runs) -> None:
     given = [f"{name} = {getattr(config, name)!r}" for name, plain in ALONE.items() if getattr(config, name) != plain]
     if given:
         raise ConfigError(
-            f"{', '.join(given)} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and in "
-            f"whole batches. Set {', '.join(f'{name} = {plain!r}' for name, plain in ALONE.items())}, or search one "
+            f"{', '.join(given)} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and "
+            f"in whole batches. Set {', '.join(f'{name} = {plain!r}' for name, plain in ALONE.items())}, or search one "
             "seed at a time"
         )
+
+
+def memory(features: FeatureSet, config: SearchConfig, seeds: int) -> Footprint:
+    """The features once, all else for each seed; weights twice, in the stack and in each seed's own search."""
+    one = sketched(features, config)
+    return replace(one, weights=2 * seeds * one.weights, step=seeds * one.step, scoring=seeds * one.scoring)
 
 
 def advance(states: dict[int, Search], folders: Mapping[int, Run]) -> Iterator[tuple[int, EpochEvent]]:
