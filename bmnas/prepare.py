@@ -17,6 +17,7 @@ import torch
 
 from bmnas.backbones.kept import keep_backbone, kept_file, load_backbone
 from bmnas.bulk.extract import work_folder
+from bmnas.bulk.pace import TIMING, Pace, note
 from bmnas.device import resolve_device, use_threads
 from bmnas.errors import DataError, FeatureError
 from bmnas.extract import Progress, extract
@@ -115,7 +116,7 @@ def _make(
     made = work / "features"
     if not made.exists():
         build(task, options, root, work, device, progress).save(made)
-    for kept in work.glob("backbone_*"):
+    for kept in (*work.glob("backbone_*"), *work.glob(TIMING)):
         os.replace(kept, made / kept.name)
     try:
         os.rename(made, folder)
@@ -144,11 +145,12 @@ def build(
     arrays, logits, reports = {}, {}, {}
     for i, modality in enumerate(task.modalities):
         model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
-        loader = Batches(raw.inputs[modality.name][kept])
-        told = _renamed(f"extract {modality.name}", progress)
+        pace, told = Pace(), _renamed(f"extract {modality.name}", progress)
+        loader = pace.batches(Batches(raw.inputs[modality.name][kept]), len)
         taken, logits[modality.name] = extract(
             model, modality.taps, loader, L=options["L"], device=device, progress=told
         )
+        note(work, f"extract {modality.name}", **pace.record())
         arrays |= taken
     return FeatureSet.from_arrays(
         arrays,
@@ -192,6 +194,7 @@ def backbone(
         **modality.training,
     )
     about = {name: value for name, value in asdict(report).items() if name != "seconds"}
+    note(work, f"train {modality.name} backbone", seconds=report.seconds)
     keep_backbone(model, kept, about)
     checkpoint.unlink()
     return model, about

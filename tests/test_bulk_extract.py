@@ -15,6 +15,7 @@ import torch
 
 from bmnas.bulk.extract import Backbone, bulk_extract, work_folder
 from bmnas.bulk.log import DoneLog
+from bmnas.bulk.pace import TIMING, Pace, note, noted
 from bmnas.errors import DataError, FeatureError
 from bmnas.extract import extract
 from bmnas.features import FeatureSet
@@ -29,7 +30,9 @@ def run(folder, samples=None, **changes):
 
 
 def bits(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    """All but the seconds."""
+    paths = [path for path in sorted(folder.iterdir()) if path.name != TIMING]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 class Stop(Exception):
@@ -287,3 +290,61 @@ def test_backbones_may_say_more(tmp_path):
     named = {name: Backbone(b.model, b.taps, {"epochs": 7}) for name, b in backbones().items()}
     report = bulk_extract(tmp_path / "f", SlowSamples(), named, **SETTINGS)
     assert report.features.manifest["backbones"]["A"]["epochs"] == 7
+
+
+# the pace
+
+
+def test_the_pace_is_noted_beside_the_manifest(tmp_path):
+    report = run(tmp_path / "f", workers=1)
+    (line,) = noted(tmp_path / "f")
+    assert (line["what"], line["samples"], line["workers"], line["batch_size"]) == ("extract", 60, 1, 8)
+    assert line == {"what": "extract", **report.pace.record(), "workers": 1, "batch_size": 8}
+    assert line["seconds"] == pytest.approx(line["waiting"] + line["backbones"] + line["writing"], abs=1e-3)
+    assert min(line["waiting"], line["backbones"], line["writing"]) > 0 and report.share == report.pace.share
+
+
+@pytest.mark.parametrize(
+    ("waiting", "backbones", "writing", "bound"),
+    [(3, 2, 1, "decoding"), (2, 3, 1, "the backbones"), (2, 1, 3, "writing")],
+)
+def test_what_takes_most_holds_it_back(waiting, backbones, writing, bound):
+    pace = Pace()
+    pace.waiting, pace.backbones, pace.writing = waiting, backbones, writing
+    assert pace.bound == bound
+
+
+def test_the_pace_by_a_clock_of_its_own(monkeypatch):
+    """Two batches of 10 and 5: they come after 1 s, take 2 and 4 s, and 3 s of writing each."""
+    clock = [0.0]
+    monkeypatch.setattr("bmnas.bulk.pace.time.perf_counter", lambda: clock[0])
+
+    def batches():
+        for size in (10, 5):
+            clock[0] += 1
+            yield [0] * size
+
+    pace = Pace()
+    for batch in pace.batches(batches(), len):
+        clock[0] += 2 if len(batch) == 10 else 4
+        with pace.writes():
+            clock[0] += 3
+    assert (pace.waiting, pace.backbones, pace.writing, pace.samples) == (2, 6, 6, 15)
+    assert (pace.seconds, pace.rate, pace.bare, pace.share) == (14, 15 / 14, 5, 15 / 14 / 5)
+
+
+def test_every_call_notes_its_own_seconds(tmp_path):
+    stopped(tmp_path)
+    run(tmp_path / "f")
+    (line,) = noted(tmp_path / "f")  # the call that was stopped had no time to say anything
+    assert line["what"] == "extract (after 16 samples)" and line["samples"] == 44
+    assert "seconds" not in json.dumps(FeatureSet.open(tmp_path / "f").manifest)
+
+
+def test_a_damaged_line_of_the_timing_is_named(tmp_path):
+    assert noted(tmp_path) == noted(None) == []
+    note(tmp_path, "extract", seconds=1.0)
+    with (tmp_path / TIMING).open("a") as file:
+        file.write('{"what": \n')
+    with pytest.raises(FeatureError, match=r"timing\.jsonl, line 2: .*the features stay"):
+        noted(tmp_path)

@@ -1,10 +1,13 @@
 """Data frames for tables: their content against the records they come from."""
 
+from dataclasses import replace
 from itertools import combinations
 
+import pandas as pd
 import pytest
 
 from bmnas.ablation import TABLE_6
+from bmnas.bulk.pace import note
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.results import Evaluation
 from bmnas.search import search
@@ -13,6 +16,7 @@ from tests.tiny import CONFIG, TWO_CELLS, tiny_features
 from widgets.tables import (
     ablation_view,
     config_table,
+    extraction_table,
     movement_table,
     pair_table,
     primitive_table,
@@ -54,6 +58,17 @@ def test_backbones_of_a_feature_set():
     features.manifest["backbones"] = {"A": about}
     (row,) = unimodal_table(features).to_dict("records")
     assert row["modality"] == "A" and (row["train"], row["val"], row["test"]) == (80, 75, 50)
+
+
+def test_the_pace_of_an_extraction(tmp_path):
+    assert extraction_table(tiny_features()).empty
+    features = replace(tiny_features(), folder=tmp_path)
+    note(tmp_path, "train A backbone", seconds=3.5)
+    pace = {"rate": 20.0, "bare": 80.0, "share": 0.25, "bound": "decoding"}
+    note(tmp_path, "extract", samples=60, seconds=3.0, waiting=2.0, backbones=0.75, writing=0.25, **pace)
+    train, extract = extraction_table(features).to_dict("records")
+    assert (train["stage"], train["seconds"]) == ("train A backbone", 3.5) and pd.isna(train["share [%]"])
+    assert list(extract.values()) == ["extract", 3.0, 60, 20.0, 80.0, 25.0, "decoding"]
 
 
 def test_how_far_the_weights_moved():

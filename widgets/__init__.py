@@ -38,6 +38,7 @@ from widgets.sizes import compared_sizes, size_tables
 from widgets.tables import (
     ablation_view,
     config_table,
+    extraction_table,
     movement_table,
     pair_table,
     primitive_table,

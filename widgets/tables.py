@@ -8,6 +8,7 @@ import pandas as pd
 
 from bmnas.ablation import AblationRow
 from bmnas.architecture import Architecture
+from bmnas.bulk.pace import noted
 from bmnas.config import SWITCHES, EvalConfig, SearchConfig
 from bmnas.features import FeatureSet
 from bmnas.genotype import Genotype, step_name
@@ -19,6 +20,7 @@ from bmnas.sizes import table_8
 from bmnas.trace import Trace
 
 BEST_PAIRS = 3  # a Cell
+EXTRACTION = ["stage", "seconds", "samples", "samples a second", "backbones alone", "share [%]", "bound by"]
 
 
 def config_table(config: SearchConfig | EvalConfig) -> pd.DataFrame:
@@ -41,6 +43,18 @@ def unimodal_table(features: FeatureSet) -> pd.DataFrame:
         facts = {"backbone": about["backbone"], "parameters": about["parameters"], "epochs": about["epochs"]}
         rows.append({"modality": modality, **facts, **scores})
     return pd.DataFrame(rows, columns=None if rows else ["modality", "backbone", "train", "val", "test"])
+
+
+def extraction_table(features: FeatureSet) -> pd.DataFrame:
+    """One row a stage that made the features: seconds, and how near an extraction came to its backbones' own pace."""
+    rows = []
+    for line in noted(features.folder):
+        row = {"stage": line["what"], "seconds": line["seconds"]}
+        if "share" in line:
+            row |= {"samples": line["samples"], "samples a second": line["rate"], "backbones alone": line["bare"]}
+            row |= {"share [%]": 100 * line["share"], "bound by": line["bound"]}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=EXTRACTION).astype({"samples": "Int64"})
 
 
 def primitive_table(names: Iterable[str]) -> pd.DataFrame:

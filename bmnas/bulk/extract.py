@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bmnas.bulk.arrays import BulkArrays
 from bmnas.bulk.log import DoneLog
+from bmnas.bulk.pace import Pace, note
 from bmnas.datasets.samples import Samples
 from bmnas.device import resolve_device
 from bmnas.errors import DataError, FeatureError
@@ -61,7 +62,7 @@ class BulkReport:
         extracted: samples that this call did.
         unreadable: name -> why.
         seconds: of this call.
-        model_seconds: of these, in the backbones, pooling and transfers included.
+        pace: where those of the extraction went.
     """
 
     features: FeatureSet
@@ -69,12 +70,12 @@ class BulkReport:
     extracted: int
     unreadable: dict[str, str]
     seconds: float
-    model_seconds: float
+    pace: Pace
 
     @property
     def share(self) -> float:
         """Samples a second, as a share of what the bare backbones do: 1 where decoding and writing cost nothing."""
-        return self.model_seconds / self.seconds if self.extracted else 1.0
+        return self.pace.share
 
 
 def bulk_extract(
@@ -129,7 +130,7 @@ def bulk_extract(
     with DoneLog(work / LOG, len(rows)) as log:
         _claim(work, job.plan(task, options or {}))
         resumed = len(log.done.rows) - len(log.done.unreadable)
-        model_seconds = 0.0 if (work / store.MANIFEST).exists() else job.run(log, progress)
+        pace = Pace() if (work / store.MANIFEST).exists() else job.run(log, progress)
         extracted = len(log.done.rows) - len(log.done.unreadable) - resumed
         bad = {samples.names[rows[row]]: why for row, why in sorted(log.done.unreadable.items())}
         job.finish(log.done.unreadable, bad, chosen, task, notes, options or {})
@@ -137,7 +138,7 @@ def bulk_extract(
         (work / name).unlink(missing_ok=True)
     os.rename(work, folder)
     features = FeatureSet.open(folder, verify=False)
-    return BulkReport(features, resumed, extracted, bad, time.perf_counter() - start, model_seconds)
+    return BulkReport(features, resumed, extracted, bad, time.perf_counter() - start, pace)
 
 
 def work_folder(folder: Path) -> Path:
@@ -179,26 +180,27 @@ class _Job:
         }
         return json.loads(json.dumps(plan))
 
-    def run(self, log: DoneLog, progress: Progress | None) -> float:
-        """All batches that are not done; the seconds in the backbones."""
-        batches, there = self._batches(log), len(log.done.rows)
-        total, done, seconds = sum(map(len, batches)), 0, 0.0
+    def run(self, log: DoneLog, progress: Progress | None) -> Pace:
+        """All batches that are not done; where the seconds went is noted in the folder too."""
+        batches, there, pace = self._batches(log), len(log.done.rows), Pace()
+        total, done = sum(map(len, batches)), 0
         what = f"extract (after {there:,} samples)" if there else "extract"
         if progress:
             progress(what, 0, total)
         with self._networks() as forward:
-            for batch in self._loader(batches):
-                if batch.rows:
-                    began = time.perf_counter()
-                    values = forward(batch.inputs)
-                    seconds += time.perf_counter() - began
-                    self.arrays.put(batch.rows, {**values, TARGETS: batch.labels})
-                log.append(sorted([*batch.rows, *batch.unreadable]), batch.unreadable)
+            for batch in pace.batches(self._loader(batches), lambda batch: len(batch.rows)):
+                values = forward(batch.inputs) if batch.rows else {}
+                with pace.writes():
+                    if batch.rows:
+                        self.arrays.put(batch.rows, {**values, TARGETS: batch.labels})
+                    log.append(sorted([*batch.rows, *batch.unreadable]), batch.unreadable)
                 self._stop_if_too_many(log)
                 done += len(batch.rows) + len(batch.unreadable)
                 if progress:
                     progress(what, done, total)
-        return seconds
+        if batches:
+            note(self.work, what, **pace.record(), workers=self.workers, batch_size=self.batch_size)
+        return pace
 
     def _batches(self, log: DoneLog) -> list[list[int]]:
         """What was unreadable is tried once more; then the rest, cut as in a first go."""

@@ -174,9 +174,8 @@ class RealRun:
             progress=progress,
         )
         if progress and report.extracted:
-            progress(
-                f"extracted at {report.share:.0%} of the bare backbones' speed", report.extracted, report.extracted
-            )
+            said = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
+            progress(said, report.extracted, report.extracted)
         return report
 
     @property

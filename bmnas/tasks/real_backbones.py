@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from bmnas.backbones.checkpoints import load_checkpoint
 from bmnas.backbones.kept import keep_backbone, kept_file, load_backbone
 from bmnas.bulk.extract import Backbone
+from bmnas.bulk.pace import note
 from bmnas.datasets.samples import Samples
 from bmnas.errors import DataError
 from bmnas.extract import Progress
@@ -88,6 +89,7 @@ class BackboneMaker:
             model, fit, {}, epochs=self.epochs, kind=self.samples.kind, seed=seed, device=self.device, progress=told,
             checkpoint=checkpoint, **settings,
         )  # fmt: skip
+        note(work, f"train {modality.name} backbone", seconds=report.seconds)
         start = {"imagenet": self.imagenet[modality.name].name} if modality.name in self.imagenet else {}
         about = {"epochs": report.epochs, "rows": report.rows, **start}
         keep_backbone(model, kept_file(work, modality.name), about)

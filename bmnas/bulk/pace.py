@@ -1,0 +1,117 @@
+"""Where the seconds of an extraction go: how near it comes to its backbones' own pace, and what holds it back.
+
+Seconds differ from run to run, so they lie in `timing.jsonl` beside the manifest, one line for each thing that was
+done, and in nothing that is compared or hashed.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from bmnas.errors import FeatureError
+from bmnas.storage.records import append_record
+
+Batch = TypeVar("Batch")
+TIMING = "timing.jsonl"
+BOUNDS = {"waiting": "decoding", "backbones": "the backbones", "writing": "writing"}
+
+
+class Pace:
+    """Seconds of an extraction by what they were spent on; batches in memory tell the bare pace of the backbones.
+
+    Attributes:
+        samples: that went through the backbones.
+        waiting, backbones, writing: seconds for batches to come, in the networks and their pooling, on the disk.
+        bare: samples a second of the fastest batch, from the moment it lay in memory: what the backbones alone can do.
+    """
+
+    def __init__(self) -> None:
+        self.samples, self.bare = 0, 0.0
+        self.waiting = self.backbones = self.writing = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """All of them."""
+        return self.waiting + self.backbones + self.writing
+
+    @property
+    def rate(self) -> float:
+        """Samples a second that were reached; 0 where there were none."""
+        return self.samples / self.seconds if self.samples else 0.0
+
+    @property
+    def share(self) -> float:
+        """The rate as a share of the bare pace: 1 where decoding and writing cost nothing."""
+        return self.rate / self.bare if self.samples else 1.0
+
+    @property
+    def bound(self) -> str:
+        """What most of the seconds went to."""
+        return BOUNDS[max(BOUNDS, key=lambda name: getattr(self, name))]
+
+    def batches(self, batches: Iterable[Batch], size: Callable[[Batch], int]) -> "Watched[Batch]":
+        """The batches; the time until the next one is asked for is the backbones', but for what `writes` covers."""
+        return Watched(self, batches, size)
+
+    @contextmanager
+    def writes(self) -> Iterator[None]:
+        """Within a batch: the time that is spent on the disk."""
+        began = time.perf_counter()
+        yield
+        self.writing += time.perf_counter() - began
+
+    def record(self) -> dict[str, Any]:
+        """All of it in JSON values."""
+        seconds = {name: round(getattr(self, name), 4) for name in ("seconds", "waiting", "backbones", "writing")}
+        paces = {"rate": round(self.rate, 3), "bare": round(self.bare, 3), "share": round(self.share, 4)}
+        return {"samples": self.samples, **seconds, **paces, "bound": self.bound}
+
+
+class Watched(Generic[Batch]):
+    """Batches of a known number or not, whose consumer is timed; see `Pace.batches`."""
+
+    def __init__(self, pace: Pace, batches: Iterable[Batch], size: Callable[[Batch], int]) -> None:
+        self.pace, self.source, self.size = pace, batches, size
+
+    def __len__(self) -> int:
+        return len(self.source) if isinstance(self.source, Sized) else 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        pace, before = self.pace, time.perf_counter()
+        for batch in self.source:
+            came, written, count = time.perf_counter(), pace.writing, self.size(batch)
+            pace.waiting += came - before
+            yield batch
+            before = time.perf_counter()
+            seconds = before - came - (pace.writing - written)
+            pace.backbones += seconds
+            pace.samples += count
+            pace.bare = max(pace.bare, count / max(seconds, 1e-9))
+
+
+def note(folder: Path, what: str, **record: Any) -> None:
+    """Adds a line to a folder's `timing.jsonl`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    append_record(folder / TIMING, {"what": what, **record})
+
+
+def noted(folder: Path | None) -> list[dict[str, Any]]:
+    """The lines of a feature set's `timing.jsonl`; none where there is none.
+
+    Raises:
+        FeatureError: a line is damaged; the features are not.
+    """
+    if folder is None or not (folder / TIMING).exists():
+        return []
+    lines = []
+    for number, line in enumerate((folder / TIMING).read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            lines.append({"what": "", **json.loads(line)})
+        except (ValueError, TypeError, RecursionError) as error:
+            raise FeatureError(
+                f"{folder / TIMING}, line {number}: {error}; delete the file, the features stay"
+            ) from error
+    return lines
