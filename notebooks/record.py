@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import papermill
 from papermill.exceptions import PapermillExecutionError
 
+from notebooks import engine
 from notebooks.progress import say, telling
 from notebooks.summary import Report
 
@@ -56,6 +57,7 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
         str(notebook),
         str(executed),
         parameters,
+        engine_name=engine.NAME,
         kernel_name="python3",
         progress_bar=False,
         log_output=True,
