@@ -8,6 +8,7 @@
     python3 run.py lab                              JupyterLab; further arguments go to it
     python3 run.py app                              finished runs and searches in the browser, without code (Voila)
     python3 run.py test                             style, types, all tests; with arguments: pytest alone, with them
+    python3 run.py bench                            times and memory; see docs/benchmarks.md, or bench --help
     python3 run.py setup                            only the environment
 
 Only the standard library is used, and only syntax that an old Python reads, so that it can say what it needs.
@@ -284,10 +285,15 @@ def run_app(arguments):
 
 
 def app_settings():
-    """Voila's options and variables: BMNAS_LIVE tells the views that somebody watches, our template loads no fonts."""
+    """Voila's options and variables: BMNAS_LIVE tells the views that somebody watches, our template loads no fonts.
+
+    A closed page ends its kernel; that of a page that was lost ends ten minutes after it has come to rest.
+    """
     app = ROOT / "notebooks" / "app"
     paths = [str(app), *filter(None, [os.environ.get("JUPYTER_PATH")])]
-    return [str(app / "app.ipynb"), "--template=bmnas"], {"BMNAS_LIVE": "1", "JUPYTER_PATH": os.pathsep.join(paths)}
+    lost = ["--MappingKernelManager.cull_idle_timeout=600", "--MappingKernelManager.cull_interval=60"]
+    variables = {"BMNAS_LIVE": "1", "JUPYTER_PATH": os.pathsep.join(paths)}
+    return [str(app / "app.ipynb"), "--template=bmnas", *lost], variables
 
 
 def run_tests(arguments):
@@ -309,12 +315,19 @@ def run_tests(arguments):
     return call("pytest", *arguments, cwd=ROOT, **threads) or int(bool(failed))
 
 
+def run_bench(arguments):
+    """All benchmarks, on one thread unless told otherwise."""
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    return foreground([str(venv_python()), str(ROOT / "benchmarks/bench.py"), *arguments], None, environment(**threads))
+
+
 COMMANDS = {
     "run": run_notebooks,
     "notebook": run_notebooks,
     "lab": run_lab,
     "app": run_app,
     "test": run_tests,
+    "bench": run_bench,
     "setup": lambda arguments: say(f"{VENV} is ready"),
 }
 

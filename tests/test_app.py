@@ -9,10 +9,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -87,9 +87,22 @@ def test_a_damaged_run_is_named(runs: Path) -> None:
     assert "trace.jsonl" in app.message.value and app.stage.children == ()
 
 
+class Served(NamedTuple):
+    """The app as `run.py app` serves it."""
+
+    address: str
+    server: "subprocess.Popen[bytes]"
+
+    def kernels(self) -> list[str]:
+        """The command lines of its kernels that are alive."""
+        listed = subprocess.run(["ps", "-axo", "ppid=,args="], capture_output=True, text=True, check=True).stdout
+        lines = [line.split(None, 1) for line in listed.splitlines()]
+        return [args for ppid, args in lines if int(ppid) == self.server.pid and "ipykernel" in args]
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
-    """The address of the app, served as `run.py app` serves it."""
+def served(tmp_path: Path) -> Iterator[Served]:
+    """The app, at work."""
     pytest.importorskip("voila")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -113,16 +126,17 @@ def served(tmp_path: Path) -> Iterator[str]:
             except OSError:
                 assert server.poll() is None and time.monotonic() < end, (tmp_path / "voila.log").read_text()[-2000:]
                 time.sleep(0.25)
-        yield address
+        yield Served(address, server)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
 @pytest.mark.timeout(300)
-def test_the_app_in_a_browser(served: str, tmp_path: Path) -> None:
+def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     problems: list[str] = []
     with sync_playwright() as playwright:
@@ -131,7 +145,7 @@ def test_the_app_in_a_browser(served: str, tmp_path: Path) -> None:
         page.on("pageerror", lambda error: problems.append(f"page error: {error}"))
         page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
         page.on("request", lambda asked: None if asked.url.startswith(LOCAL) else problems.append(asked.url))
-        page.goto(served)
+        page.goto(served.address)
         page.locator("button", has_text="Start search").wait_for(timeout=SECONDS * 1000)
         assert page.locator(".jp-InputArea-editor, .input_area").count() == 0  # no code
         page.locator("select").nth(1).select_option("planted")
@@ -153,3 +167,58 @@ def test_the_app_in_a_browser(served: str, tmp_path: Path) -> None:
         page.screenshot(path=tmp_path / "shown.png")
         browser.close()
     assert problems == []
+
+
+def start_planted(page: Any, runs: Path, epochs: int) -> Path:
+    """Starts a search in the app and waits for so many epochs -> the run's folder."""
+    page.locator("button", has_text="Start search").wait_for(timeout=SECONDS * 1000)
+    page.locator("select").nth(1).select_option("planted")
+    page.locator("button", has_text="Start search").click()
+    wait_until(lambda: any(len(lines(path)) >= epochs for path in runs.glob("planted-*/trace.jsonl")))
+    (folder,) = runs.glob("planted-*")
+    return folder
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def check_whole(folder: Path) -> int:
+    """The epochs of a run whose record and checkpoint agree."""
+    run = bmnas.Run(folder)
+    state = run.load_checkpoint()
+    assert state is not None and len(run.trace()) == state["epoch"]
+    assert list(folder.glob("*.partial")) == []
+    return state["epoch"]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
+@pytest.mark.timeout(300)
+def test_a_closed_page_and_a_stopped_server_leave_no_kernel_and_a_whole_run(served: Served, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opener = browser.new_page()
+        with opener.expect_popup() as opened:  # what closes as the tab of a person does
+            opener.evaluate("address => { window.other = window.open(address) }", served.address)
+        folder = start_planted(opened.value, tmp_path / "runs", 2)
+        assert len(served.kernels()) == 1
+        opener.evaluate("() => window.other.close()")
+        wait_until(lambda: served.kernels() == [])
+        epochs = check_whole(folder)
+        page = browser.new_page()
+        page.goto(served.address)
+        start_planted(page, tmp_path / "runs", epochs + 1)  # goes on where it ended
+        served.server.send_signal(signal.SIGINT)
+        assert served.server.wait(30) == 0
+        wait_until(lambda: served.kernels() == [])
+        assert check_whole(folder) > epochs
+        browser.close()
