@@ -68,9 +68,9 @@ def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> F
     stored = sum(array.nbytes for array in features.arrays.values()) + features.targets.nbytes
     loaded = features.loaded(config.device)
     weights = 4 * NUMBER * sum(weight.numel() for weight in sketch.parameters())
-    rows = -(-min(config.batch_size, len(features.rows("train"))) // config.accumulate)
+    batch = min(config.batch_size, len(features.rows("train")))
     inputs = NUMBER * sum(math.prod(array.shape[1:]) for array in features.arrays.values())
-    step = inputs * min(config.batch_size, len(features)) + kept_bytes(sketch, features, rows)
+    step = inputs * batch + kept_bytes(sketch, features, -(-batch // config.accumulate))
     return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs))
 
 

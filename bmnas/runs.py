@@ -7,6 +7,7 @@
         timing.jsonl           seconds, memory and dates: everything that may differ between equal runs
         checkpoint.safetensors the state after the last epoch
         selection.json         both answers of the search
+        reading.jsonl          only while the search is read out: scores so far
         genotype.json          the chosen one
         network.safetensors    the trained network, see `bmnas.load`
         evaluation.json, ablation.csv, figures/

@@ -12,6 +12,7 @@ for comparison, briefly on the training split and takes the best on validation.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bmnas import metrics
@@ -26,13 +27,15 @@ from bmnas.inherited import InheritedScore
 from bmnas.runs import Run
 from bmnas.search import build_hypernet
 from bmnas.space import Space, network_key
+from bmnas.storage.replay import Replay
 from bmnas.training import predict
 
 EXHAUSTIVE = 20_000  # spaces up to this size are ranked as a whole
 LOCAL_SEARCH = 3_000  # genotypes that a local search scores at most
-SELECTION = "selection.json"
+SELECTION, READING = "selection.json", "reading.jsonl"
 
 Progress = Callable[[str, int, int], None]
+Score = Callable[[Genotype], float]
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def select(
     features: FeatureSet,
     config: SearchConfig,
     progress: Progress | None = None,
+    kept: Replay | None = None,
 ) -> Selection:
     """Reads the answer out of a finished search, as `config.selection` says.
 
@@ -172,6 +176,7 @@ def select(
         derived: Algorithm 1's answer, `trace.best.genotype`.
         features: those of the search; only train and val are used.
         progress: called as progress(what, done, of) now and then.
+        kept: scores that an interrupted call left, and the place for new ones.
     """
     if config.selection == "algorithm1":
         return Selection("algorithm1", derived)
@@ -179,7 +184,10 @@ def select(
     report = progress or (lambda what, done, of: None)
     space = Space.of(features.names, config)
     device = next(hypernet.parameters()).device
-    score = InheritedScore(hypernet, features.tensors(device), features.kind)
+    score: Score = InheritedScore(hypernet, features.tensors(device), features.kind)
+    trained: Score = partial(brief_score, features=features, config=config)
+    if kept is not None:
+        score, trained = kept.of("ranking", score), kept.of("training", trained, seconds=0)
     exhaustive = space.size(EXHAUSTIVE) <= EXHAUSTIVE
     scores = _rank_all(space, score, report) if exhaustive else _local_search(space, derived, score, report)
     scores.setdefault(derived, score(derived))
@@ -187,8 +195,7 @@ def select(
     candidates = []
     for done, (rank, genotype) in enumerate(listed):
         report("training the shortlist", done, len(listed))
-        trained = brief_score(genotype, features, config)
-        candidates.append(Candidate(genotype, rank, scores[genotype], trained))
+        candidates.append(Candidate(genotype, rank, scores[genotype], trained(genotype)))
     report("training the shortlist", len(listed), len(listed))
     return Selection("shortlist", derived, tuple(candidates), len(scores), exhaustive)
 
@@ -196,7 +203,8 @@ def select(
 def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -> Selection:
     """The answer of a run's search, kept in `selection.json` and `genotype.json`.
 
-    It is read back where it was made after the same epoch; a search that went on is read out anew.
+    It is read back where it was made after the same epoch; a search that went on is read out anew. After a kill the
+    ranking and the brief trainings go on after the last score that was kept.
 
     Raises:
         RunError: the run has no finished epoch, is damaged, or another process is at work in it.
@@ -218,9 +226,12 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
         hypernet.load_state_dict(checkpoint["hypernet"])
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
         raise RunError(f"{run.folder}: checkpoint does not fit this configuration: {error}") from error
-    answer = select(hypernet.to(resolve_device(config.device)), run.trace().best.genotype, features, config, progress)
+    kept = Replay(run.path(READING), checkpoint["epoch"])
+    hypernet, derived = hypernet.to(resolve_device(config.device)), run.trace().best.genotype
+    answer = select(hypernet, derived, features, config, progress, kept)
     answer.chosen.save(run.path("genotype.json"))
     run.save_json(SELECTION, {**answer.to_dict(), "epoch": checkpoint["epoch"]})
+    kept.close()
     return answer
 
 
@@ -250,7 +261,7 @@ def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig) 
     return metrics.score(features.kind, logits, targets)
 
 
-def _rank_all(space: Space, score: InheritedScore, report: Progress) -> dict[Genotype, float]:
+def _rank_all(space: Space, score: Score, report: Progress) -> dict[Genotype, float]:
     size, scores = space.size(EXHAUSTIVE), {}
     for genotype in space.genotypes():
         if len(scores) % max(1, size // 50) == 0:
@@ -260,7 +271,7 @@ def _rank_all(space: Space, score: InheritedScore, report: Progress) -> dict[Gen
     return scores
 
 
-def _local_search(space: Space, start: Genotype, score: InheritedScore, report: Progress) -> dict[Genotype, float]:
+def _local_search(space: Space, start: Genotype, score: Score, report: Progress) -> dict[Genotype, float]:
     """Steepest ascent over neighbours from the derived genotype; all that was scored on the way."""
     scores = {start: score(start)}
     best = start
