@@ -17,6 +17,7 @@ from bmnas.formats.text import fail, read_json, read_lines, real, whole
 SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 FOLDER = re.compile(r"(Subject[0-9]{2}/Scene[0-9]+)/Color/rgb([0-9]+)")
 LENGTH = 32
+LAST = 999_999  # file names have six digits
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _entry(path: Path, key: str, entry: Any, numbers: Mapping[str, int]) -> EgoC
     if not isinstance(entry, dict) or not isinstance(entry.get("annotations"), dict):
         fail(path, None, where, entry, "an object with subset and annotations")
     about = entry["annotations"]
-    if entry.get("subset") not in SUBSETS:
+    if not isinstance(entry.get("subset"), str) or entry["subset"] not in SUBSETS:
         fail(path, None, f"{where}.subset", entry.get("subset"), f"one of {', '.join(SUBSETS)}")
     if not isinstance(about.get("label"), str) or about["label"] not in numbers:
         fail(path, None, f"{where}.annotations.label", about.get("label"), "one of the names in labels")
@@ -141,6 +142,8 @@ def _span(path: Path, line: int | None, where: str, start: object, end: object) 
         fail(path, line, f"{where}{names[0]}", start, "at least 1, the first frame")
     if last < first:
         fail(path, line, f"{where}{names[1]}", end, f"at least the start, {first}")
+    if last > LAST:
+        fail(path, line, f"{where}{names[1]}", end, f"at most {LAST}")
     return first, last
 
 

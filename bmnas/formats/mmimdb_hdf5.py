@@ -95,7 +95,7 @@ class MmimdbFile:
         raw = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
         try:
             names = json.loads(raw)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             names = None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             fail(self.path, None, "genres.attrs['target_names']", raw, "a JSON list of names")

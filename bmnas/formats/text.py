@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from bmnas.errors import DataError
 
-WHOLE = re.compile(r"[0-9]+")
+WHOLE = re.compile(r"[0-9]{1,30}")  # more digits are no number that a file may mean
 
 
 def fail(path: Path, line: int | None, field: str, found: object, expected: str) -> NoReturn:
@@ -49,6 +49,8 @@ def read_json(path: Path, kind: type) -> Any:
         data = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
+    except ValueError as error:  # a number of more digits than Python converts
+        raise DataError(f"{path}: not JSON that can be read: {error}") from error
     except RecursionError as error:
         raise DataError(f"{path}: not JSON that can be read: nested too deeply") from error
     if not isinstance(data, kind):

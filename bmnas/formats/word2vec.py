@@ -28,7 +28,7 @@ def read_vectors(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
     """word -> float32 (300,), for those of the wanted words that the file knows; read once, never held whole.
 
     Raises:
-        DataError: missing, cut short, or vectors of another length.
+        DataError: missing, cut short, vectors of another length or not finite.
     """
     try:
         with path.open("rb") as file:
@@ -38,6 +38,8 @@ def read_vectors(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
                 word, vector = _entry(path, file, i, 4 * length)
                 if word in wanted:
                     found[word] = np.frombuffer(vector, "<f4").astype(np.float32)
+                    if not np.isfinite(found[word]).all():
+                        fail(path, None, f"the vector of {word!r}", "NaN or infinite", f"{length} finite numbers")
             return found
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
