@@ -179,6 +179,83 @@ def test_an_error_of_ours_is_not_mistaken_for_the_disks(tmp_path):
     assert content(tmp_path) == {"file": b"good"}
 
 
+# a file system of its own, really full and really read-only
+
+PRIVATE = """
+import subprocess, sys
+from pathlib import Path
+from bmnas.errors import BmnasError
+from bmnas.features import FeatureSet
+from bmnas.runs import Run
+from bmnas.search import search
+from bmnas.selection import read_out
+from bmnas.evaluation import evaluate
+from tests.tiny import BUDGET, CONFIG, tiny_features
+
+place, whole = Path(sys.argv[1]), Path(sys.argv[2])
+config = CONFIG.change(epochs=3)
+
+def mount(options, *more):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, *more, "tmpfs", str(place)], check=True)
+
+def content(folder):
+    return {p.name: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and "timing" not in str(p)}
+
+def work(run, features):
+    list(search(features, config, run))
+    genotype = read_out(run, features).chosen
+    evaluate("it", genotype, features, config, BUDGET, run)
+
+features = FeatureSet.open(tiny_features().save(whole / "features"))
+work(Run(whole / "run"), features)
+expected = content(whole / "run")
+mount("size=4k")
+run, refused, kilobytes = Run(place / "run"), 0, 4
+while True:
+    try:
+        work(run, features)
+        break
+    except BmnasError as error:
+        assert "No space left on device" in str(error), error
+        assert not list(place.rglob("*.partial")), "a half-written file was left"
+        refused += 1
+    kilobytes += 4
+    mount(f"size={kilobytes}k", "-o", "remount")
+found = content(run.folder)
+differ = {name for name in expected if found.get(name) != expected[name]}
+assert differ <= {"environment.json", "features.json"}, differ  # the second names a folder by a relative path
+mount("ro", "-o", "remount")
+for again in (lambda: next(search(features, config, run)), lambda: work(Run(place / "other"), features)):
+    try:
+        again()
+        raise SystemExit("a read-only file system was written to")
+    except BmnasError as error:
+        assert "Read-only file system" in str(error), error
+assert content(run.folder) == found
+print(refused)
+"""
+
+
+def may_mount():
+    """Whether this process may mount a file system that nobody else sees."""
+    tried = "mount -t tmpfs -o size=4k tmpfs /mnt"
+    return (
+        sys.platform == "linux"
+        and not subprocess.run(["unshare", "-m", "sh", "-c", tried], capture_output=True).returncode
+    )
+
+
+@pytest.mark.skipif(not may_mount(), reason="no file system of its own may be mounted here (unshare -m, mount)")
+def test_a_disk_that_is_full_again_and_again_and_then_read_only(tmp_path):
+    for name in ("place", "whole"):
+        (tmp_path / name).mkdir()
+    command = ["unshare", "-m", sys.executable, "-c", PRIVATE, str(tmp_path / "place"), str(tmp_path / "whole")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(done.stdout) >= 5  # so often was there no room
+    assert list((tmp_path / "place").iterdir()) == []  # nobody else saw it
+
+
 # a second process
 
 HOLDER = """
