@@ -15,6 +15,7 @@ from bmnas.trace import Trace
 from tests.tiny import CONFIG, TWO_CELLS, tiny_features
 from widgets.tables import (
     ablation_view,
+    all_scores_table,
     config_table,
     extraction_table,
     movement_table,
@@ -68,7 +69,7 @@ def test_the_pace_of_an_extraction(tmp_path):
     note(tmp_path, "extract", samples=60, seconds=3.0, waiting=2.0, backbones=0.75, writing=0.25, **pace)
     train, extract = extraction_table(features).to_dict("records")
     assert (train["stage"], train["seconds"]) == ("train A backbone", 3.5) and pd.isna(train["share [%]"])
-    assert list(extract.values()) == ["extract", 3.0, 60, 20.0, 80.0, 25.0, "decoding"]
+    assert list(extract.values()) == ["extract", 3.0, "60", 20.0, 80.0, 25.0, "decoding"]
 
 
 def test_how_far_the_weights_moved():
@@ -108,3 +109,10 @@ def test_an_ablation_in_per_cent():
     (row,) = ablation_view([(TABLE_6[0], Evaluation("random", "accuracy", (0.5, 0.6, 0.7)))]).to_dict("records")
     assert row["accuracy on test [%]"] == pytest.approx(60) and row["std"] == pytest.approx(10)
     assert row["paper, NTU [%]"] == "86.35 ± 0.68"
+
+
+def test_every_score_of_a_method():
+    scores = {"weighted F1": 0.5, "macro F1": 0.25}
+    results = [Evaluation("a", "weighted F1", (0.5,), scores), Evaluation("b", "x", (0.1,))]
+    first, second = all_scores_table(results).to_dict("records")
+    assert first == {"method": "a", "weighted F1": 50.0, "macro F1": 25.0} and pd.isna(second["macro F1"])

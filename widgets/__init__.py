@@ -39,6 +39,7 @@ from widgets.tables import (
     ablation_view,
     config_table,
     extraction_table,
+    all_scores_table,
     movement_table,
     pair_table,
     primitive_table,

@@ -51,10 +51,10 @@ def extraction_table(features: FeatureSet) -> pd.DataFrame:
     for line in noted(features.folder):
         row = {"stage": line["what"], "seconds": line["seconds"]}
         if "share" in line:
-            row |= {"samples": line["samples"], "samples a second": line["rate"], "backbones alone": line["bare"]}
+            row |= {"samples": f"{line['samples']:,}", "samples a second": line["rate"], "backbones alone": line["bare"]}
             row |= {"share [%]": 100 * line["share"], "bound by": line["bound"]}
         rows.append(row)
-    return pd.DataFrame(rows, columns=EXTRACTION).astype({"samples": "Int64"})
+    return pd.DataFrame(rows, columns=EXTRACTION)
 
 
 def primitive_table(names: Iterable[str]) -> pd.DataFrame:
@@ -69,6 +69,14 @@ def primitive_table(names: Iterable[str]) -> pd.DataFrame:
             }
             for name in names
         ]
+    )
+
+
+def all_scores_table(results: Iterable[Evaluation]) -> pd.DataFrame:
+    """One row a method, one column a score of the kind (weighted, macro, micro and samples F1), in per cent."""
+    return pd.DataFrame(
+        {"method": result.name, **{name: 100 * value for name, value in result.all_scores.items()}}
+        for result in results
     )
 
 
