@@ -7,6 +7,7 @@
     python3 run.py -p name value -p name value ...  any parameters, as in: -p epochs 20 -p primitives Sum,Attention
     python3 run.py lab                              JupyterLab; further arguments go to it
     python3 run.py app                              finished runs and searches in the browser, without code (Voila)
+    python3 run.py app 03                           one of the notebooks in the same way; it is executed first
     python3 run.py test                             style, types, all tests; with arguments: pytest alone, with them
     python3 run.py bench                            times and memory; see docs/benchmarks.md, or bench --help
     python3 run.py setup                            only the environment
@@ -31,6 +32,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
+APP = ROOT / "notebooks" / "app"
 VENV = ROOT / ".venv"
 STAMP = VENV / "bmnas-setup.json"
 LOG = "bmnas-setup.log"
@@ -279,21 +281,31 @@ def run_lab(arguments):
 
 
 def run_app(arguments):
-    """The notebook of the app, served without its code."""
-    options, variables = app_settings()
-    return call("voila", *options, *arguments, cwd=ROOT, **variables)
+    """The notebook of the app, or one of the five by its number, served without its code."""
+    notebook, others = app_notebook(arguments)
+    options, variables = app_settings(notebook)
+    return call("voila", *options, *others, cwd=ROOT, **variables)
 
 
-def app_settings():
+def app_notebook(arguments):
+    """(what is served, the arguments that are left for Voila): the app, or the notebook whose number comes first."""
+    if not arguments or not arguments[0].isdigit():
+        return APP / "app.ipynb", arguments
+    found = sorted((ROOT / "notebooks").glob(arguments[0].zfill(2) + "_*.ipynb"))
+    if not found:
+        raise SetupError(f"there is no notebook {arguments[0]}; expected 01 to 05, or none for the app")
+    return found[0], arguments[1:]
+
+
+def app_settings(notebook=APP / "app.ipynb"):
     """Voila's options and variables: BMNAS_LIVE tells the views that somebody watches, our template loads no fonts.
 
     A closed page ends its kernel; that of a page that was lost ends ten minutes after it has come to rest.
     """
-    app = ROOT / "notebooks" / "app"
-    paths = [str(app), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    paths = [str(APP), *filter(None, [os.environ.get("JUPYTER_PATH")])]
     lost = ["--MappingKernelManager.cull_idle_timeout=600", "--MappingKernelManager.cull_interval=60"]
     variables = {"BMNAS_LIVE": "1", "JUPYTER_PATH": os.pathsep.join(paths)}
-    return [str(app / "app.ipynb"), "--template=bmnas", *lost], variables
+    return [str(notebook), "--template=bmnas", *lost], variables
 
 
 def run_tests(arguments):

@@ -87,6 +87,17 @@ def test_a_damaged_run_is_named(runs: Path) -> None:
     assert "trace.jsonl" in app.message.value and app.stage.children == ()
 
 
+def test_any_notebook_can_be_served_by_its_number() -> None:
+    assert run.app_notebook([]) == (ROOT / "notebooks/app/app.ipynb", [])
+    assert run.app_notebook(["--port=1"])[1] == ["--port=1"]
+    for number in ("3", "03"):
+        notebook, others = run.app_notebook([number, "--port=1"])
+        assert (notebook, others) == (ROOT / "notebooks/03_derivation.ipynb", ["--port=1"])
+        assert run.app_settings(notebook)[0][0] == str(notebook)
+    with pytest.raises(run.SetupError, match="no notebook 7"):
+        run.app_notebook(["7"])
+
+
 class Served(NamedTuple):
     """The app as `run.py app` serves it."""
 
