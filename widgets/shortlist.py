@@ -61,16 +61,21 @@ def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "S
 def candidate_figure(
     rows: Sequence[CandidateRow], metric: str, title: str = "The shortlist, ranked and trained", note: str = ""
 ) -> go.Figure:
-    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank beside it."""
+    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank beside it.
+
+    Candidates with both scores equal share a dot, which has all their ranks.
+    """
     edge = {"color": style.INK, "width": 1}
     kinds = (("chosen", "star", 5, 17), ("derived by Algorithm 1", "diamond", 1, 13), ("candidate", "circle", 0, 11))
-    fig = go.Figure()
+    fig, dots = go.Figure(), _dots(rows)
     for kind, symbol, colour, size in kinds:
-        mine = [row for row in rows if _kind(row) == kind]
+        mine = {place: found for place, found in dots.items() if _kind(found[0]) == kind}
+        genotypes = ["\n\n".join(f"{row.rank}:\n{row.genotype}" for row in found) for found in mine.values()]
         fig.add_scatter(
-            x=[row.inherited_score for row in mine], y=[row.trained_score for row in mine], mode="markers+text",
-            name=kind, text=[str(row.rank) for row in mine], textposition="top center", showlegend=bool(mine),
-            hovertext=[escape(row.genotype).replace("\n", "<br>") for row in mine], hoverinfo="text+x+y",
+            x=[x for x, _ in mine], y=[y for _, y in mine], mode="markers+text", name=kind,
+            text=[", ".join(str(row.rank) for row in found) for found in mine.values()],
+            textposition="top center", showlegend=bool(mine),
+            hovertext=[escape(text).replace("\n", "<br>") for text in genotypes], hoverinfo="text+x+y",
             marker={"size": size, "symbol": symbol, "color": style.PALETTE[colour], "line": edge},
         )  # fmt: skip
     fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
@@ -78,6 +83,14 @@ def candidate_figure(
     fig.update_xaxes(title_text=f"with the hypernet's weights: {metric} on val [%]")
     fig.update_yaxes(title_text=f"trained from scratch: {metric} on val [%]")
     return fig
+
+
+def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float], list[CandidateRow]]:
+    """The candidates at every place, the one that decides the mark first."""
+    found: dict[tuple[float, float], list[CandidateRow]] = {}
+    for row in sorted(rows, key=lambda row: (not row.chosen, not row.algorithm1, row.rank)):
+        found.setdefault((row.inherited_score, row.trained_score), []).append(row)
+    return found
 
 
 def _kind(row: CandidateRow) -> str:
