@@ -3,14 +3,14 @@
 `Hypernet.formula` itself is mapped over that dimension (`torch.func.vmap`), so a step of S hypernets is as many
 operations as a step of one, each S times as large. Two layers of the copy that is mapped differ from the original:
 
-* dropout takes each seed's mask from that seed's generator, as its separate run would;
+* dropout takes masks that were drawn before the pass, each seed's from that seed's generator, as its separate run
+  would draw them;
 * a convolution of width 1 is a matrix product, which a batch of weights turns into a batched product (as a grouped
   convolution it is slower).
 """
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +28,15 @@ class StackedHypernet:
 
     Attributes:
         parameters, buffers: name in the hypernet -> (S, ...).
-        generators: one a seed, what dropout draws from; see `draw_from`.
+        generators: one a seed; what dropout draws from in train mode, layer by layer as a single hypernet would.
     """
 
     def __init__(self, nets: Sequence[Hypernet]) -> None:
         parameters, self.buffers = stack_module_state(list(nets))  # type: ignore[arg-type]
         self.parameters = {name: nn.Parameter(tensor.detach()) for name, tensor in parameters.items()}
-        self.generators: list[torch.Generator] = []
+        self.generators: Sequence[torch.Generator] = ()
+        self.masks = Masks()
+        self.asked: dict[tuple[torch.Size, ...], list[tuple[torch.Size, float]]] = {}
         self.template = copy.deepcopy(nets[0]).to("meta")
         self.template.fast = False
         for part in list(self.template.modules()):
@@ -44,7 +46,7 @@ class StackedHypernet:
     def _mapped(self, layer: nn.Module) -> nn.Module:
         """What stands for a layer in the copy that is mapped."""
         if isinstance(layer, nn.Dropout):
-            return SeedDropout(layer.p, self.generators)
+            return SeedDropout(layer.p, self.masks)
         if type(layer) is nn.Conv1d and layer.kernel_size == layer.stride == (1,) and layer.padding == (0,):
             return Pointwise(layer)
         return layer
@@ -57,10 +59,6 @@ class StackedHypernet:
     def state(self, s: int) -> dict[str, Tensor]:
         """The `state_dict` of seed number s."""
         return {name: tensor[s].detach() for name, tensor in {**self.parameters, **self.buffers}.items()}
-
-    def draw_from(self, generators: Sequence[torch.Generator]) -> None:
-        """Dropout draws seed s's masks from generator s, layer by layer as a single hypernet would."""
-        self.generators[:] = generators
 
     def train(self, on: bool = True) -> None:
         """Train or eval mode."""
@@ -76,9 +74,11 @@ class StackedHypernet:
             ConfigError: a primitive cannot be mapped over seeds.
         """
         try:
-            return vmap(self._one, in_dims=(0, 0, None if shared else 0))(self.parameters, self.buffers, dict(batch))
+            masks = self._draw({} if shared else batch)
+            over = (0, 0, None if shared else 0, 0)
+            return vmap(self._one, in_dims=over)(self.parameters, self.buffers, dict(batch), masks)
         except RuntimeError as error:
-            if "vmap" not in str(error):
+            if not any(word in str(error) for word in ("vmap", "meta")):
                 raise
             raise ConfigError(
                 f"a primitive of {list(self._primitives())} cannot be computed for several seeds at once: {error}. "
@@ -87,9 +87,35 @@ class StackedHypernet:
             ) from error
 
     def _one(
-        self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+        self,
+        parameters: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        batch: dict[str, Tensor],
+        masks: list[Tensor],
     ) -> Tensor:
+        self.masks.ready = iter(masks)
         return functional_call(self.template, (dict(parameters), dict(buffers)), (batch,))  # (B, classes)
+
+    def _draw(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
+        """The masks (S, B, C, L) of a pass in train mode, in the order in which its layers ask for them."""
+        drawn = []
+        for shape, p in self._asked(batch) if self.template.training else ():
+            one = next(iter(batch.values()))
+            masks = torch.empty(len(self.generators), *shape, dtype=one.dtype, device=one.device)
+            for mask, generator in zip(masks.unbind(), self.generators, strict=True):
+                mask.bernoulli_(1 - p, generator=generator)
+            drawn.append(masks.div_(1 - p))
+        return drawn
+
+    def _asked(self, batch: Mapping[str, Tensor]) -> list[tuple[torch.Size, float]]:
+        """Shape and probability of every mask, from a pass without values; the same for batches of equal size."""
+        shapes = tuple(feature.shape[1:] for feature in batch.values())
+        if shapes not in self.asked:
+            self.masks.ready, self.masks.asked = None, []
+            with torch.no_grad():
+                self.template({name: torch.empty_like(x[0], device="meta") for name, x in batch.items()})
+            self.asked[shapes] = self.masks.asked
+        return self.asked[shapes]
 
     def _primitives(self) -> dict[str, None]:
         steps = [step for cell in self.template.named_cells().values() for step in cell.named_steps().values()]
@@ -104,45 +130,42 @@ class Pointwise(nn.Module):
         self.weight, self.bias, self.groups = conv.weight, conv.bias, conv.groups
 
     def forward(self, x: Tensor) -> Tensor:
-        columns = x.transpose(0, 1).flatten(1).unflatten(0, (self.groups, -1))  # (groups, C_in / groups, B L)
-        weight = self.weight.squeeze(2).unflatten(0, (self.groups, -1))  # (groups, C_out / groups, C_in / groups)
-        out = (weight @ columns).flatten(0, 1)  # (C_out, B L)
+        columns, weight = x.transpose(0, 1).flatten(1), self.weight.squeeze(2)  # (C_in, B L), (C_out, C_in / groups)
+        if self.groups > 1:
+            parts = (self.groups, -1)
+            columns, weight = columns.unflatten(0, parts), weight.unflatten(0, parts)
+        out = (weight @ columns).view(len(self.weight), -1)  # (C_out, B L)
         if self.bias is not None:
             out = out + self.bias.unsqueeze(1)
-        return out.unflatten(1, (x.shape[0], x.shape[2])).transpose(0, 1)  # (B, C_out, L)
+        return out.view(-1, x.shape[0], x.shape[2]).transpose(0, 1)  # (B, C_out, L)
+
+
+class Masks:
+    """The masks of a pass: drawn, or asked for by a pass on the meta device, where `ready` is None."""
+
+    def __init__(self) -> None:
+        self.ready: Iterator[Tensor] | None = None
+        self.asked: list[tuple[torch.Size, float]] = []
+
+    def apply(self, x: Tensor, p: float) -> Tensor:
+        """x times the next mask."""
+        if self.ready is None:
+            self.asked.append((x.shape, p))
+            return x
+        return x * next(self.ready)
 
 
 class SeedDropout(nn.Module):
-    """Dropout with one generator a seed.
+    """Dropout with a mask that is there.
 
     Args:
         p: probability.
-        generators: a list that is filled before a pass in train mode.
+        masks: where it is.
     """
 
-    def __init__(self, p: float, generators: list[torch.Generator]) -> None:
+    def __init__(self, p: float, masks: Masks) -> None:
         super().__init__()
-        self.p, self.generators = p, generators
+        self.p, self.masks = p, masks
 
     def forward(self, x: Tensor) -> Tensor:
-        return SeedMasks.apply(x, self) if self.training and self.p > 0 else x  # type: ignore[return-value]
-
-
-class SeedMasks(torch.autograd.Function):
-    """x * mask under `vmap`: S masks, then one product."""
-
-    @staticmethod
-    def forward(x: Tensor, layer: SeedDropout) -> Tensor:
-        raise TypeError("SeedMasks is for tensors that are mapped over seeds")
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, None], x: Tensor, layer: SeedDropout) -> tuple[Tensor, int]:
-        stacked, keep = x.movedim(cast(int, in_dims[0]), 0), 1 - layer.p
-        masks = torch.empty(stacked.shape, dtype=x.dtype, device=x.device)  # (S, B, C, L)
-        for empty, generator in zip(masks.unbind(), layer.generators, strict=True):
-            empty.bernoulli_(keep, generator=generator)
-        return stacked * masks.div_(keep), 0
+        return self.masks.apply(x, self.p) if self.training and self.p > 0 else x

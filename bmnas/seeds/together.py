@@ -110,7 +110,7 @@ class SeedSearches:
         """Train mode, with the random numbers that each seed's own search would draw."""
         self.stack.train()
         seeds = [combine((search.config.seed, purpose, epoch)) for search in self.places]
-        self.stack.draw_from([torch.Generator(self.tensors.device).manual_seed(seed) for seed in seeds])
+        self.stack.generators = [torch.Generator(self.tensors.device).manual_seed(seed) for seed in seeds]
 
     def order(self, rows: Tensor, *purpose: int) -> Iterator[Tensor]:
         """The batches of a pass, (S, B), each seed's in its own order."""
