@@ -55,10 +55,17 @@ def checkout(tmp_path_factory):
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "constraints.txt").write_text("# nothing is pinned\n")
     (root / "backend.py").write_text(BACKEND)
-    for folder in ("bmnas", "notebooks"):
+    for folder in ("bmnas", "notebooks", "benchmarks"):
         (root / folder).mkdir()
     (root / "bmnas/__init__.py").write_text("")
-    for stand_in in ("notebooks/runner.py", "ruff.py", "pyright.py", "pytest.py", "jupyterlab.py"):
+    for stand_in in (
+        "notebooks/runner.py",
+        "benchmarks/bench.py",
+        "ruff.py",
+        "pyright.py",
+        "pytest.py",
+        "jupyterlab.py",
+    ):
         (root / stand_in).write_text(TELL)
     return root
 
@@ -166,6 +173,11 @@ def test_test_command_passes_arguments_and_statuses_on(ready):
     untidy = start(ready, "test", FAIL_pyright="1")
     assert untidy.returncode == 1 and "not clean: pyright;" in untidy.stdout
     assert json.loads(untidy.stdout.splitlines()[-1].removeprefix("TOLD "))["who"] == "pytest"
+
+
+def test_bench_command_passes_arguments_on(ready):
+    (seen,) = told(start(ready, "bench", "--quick"))
+    assert (seen["who"], seen["arguments"], seen["OMP_NUM_THREADS"]) == ("bench", ["--quick"], "1")
 
 
 def test_a_folder_that_is_no_environment_is_left_alone(tmp_path):

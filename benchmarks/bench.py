@@ -1,0 +1,64 @@
+"""All benchmarks in a row, each in a process of its own: numbers as JSON, and pictures of them.
+
+    python3 run.py bench                        some minutes; writes to benchmarks/results/
+    python3 run.py bench --quick --out there    less than a minute: whether they work, not what they say
+    python3 run.py bench --only step scaling
+    python3 run.py bench --kill 100             instead: kills runs at random moments and compares the ends
+
+Ratios compare what took turns in one run; only ratios of one run mean something on a busy machine.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.plots import draw  # noqa: E402
+
+PARTS = ("step", "scaling", "seeds", "extraction", "memory")
+QUICK = {"step": ["--cases", "ego-1", "--rounds", "2"], "seeds": ["--epochs", "3"]}  # and --quick for the others
+
+
+def command(part: str, out: Path, quick: bool) -> list[str]:
+    """How a part is started."""
+    target = out / f"{part}.json" if part in QUICK else out
+    return [
+        sys.executable,
+        str(HERE / f"{part}.py"),
+        "--out",
+        str(target),
+        *(QUICK.get(part, ["--quick"]) if quick else []),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="run.py bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--quick", action="store_true", help="few sizes and rounds")
+    parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the JSON files")
+    parser.add_argument("--pictures", type=Path, help="folder of the pictures; that of the JSON files by default")
+    parser.add_argument("--kill", type=int, metavar="N", help="N kills instead of everything else")
+    options = parser.parse_args()
+    if options.kill:
+        return subprocess.run([sys.executable, str(HERE / "kill.py"), "--kills", str(options.kill)]).returncode
+    out = options.out.absolute()
+    for part in options.only:
+        started = time.monotonic()
+        print(f"\n== {part}", flush=True)
+        status = subprocess.run(command(part, out, options.quick)).returncode
+        if status:
+            print(f"{part} failed with status {status}", flush=True)
+            return 1
+        print(f"{part}: {time.monotonic() - started:.0f} s", flush=True)
+    draw(out, (options.pictures or out).absolute())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
