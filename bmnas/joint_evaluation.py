@@ -88,8 +88,8 @@ def evaluate_joint(
         seeds.append(once(run, about, features, compute))
         checkpoint.unlink(missing_ok=True)
     result = combine_seeds(JOINT, seeds, features)
-    about = {"note": NOTE, "budget": budget.to_dict(), "batch_size": size, "method": result.to_dict()}
-    run.save_json("joint.json", about)
+    about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
+    run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
     return result
 
 

@@ -118,7 +118,7 @@ def test_what_the_run_folder_keeps(whole):
     run, result = whole
     about = json.loads(run.path("joint.json").read_text())
     assert about["method"] == result.to_dict() and "the test split once" in about["note"]
-    assert about["budget"] == BUDGET.to_dict() and about["batch_size"] == 16
+    assert about["budget"] == BUDGET.to_dict() and about["batch_size"] == 16 and about["source"] == "synthetic"
     assert len(list(run.path("scores").glob("*.json"))) == 2
     assert [path for path in run.folder.rglob("*") if path.suffix in (".safetensors", ".lock", ".partial")] == []
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,14 @@ def test_a_notebook_alone_works_or_names_the_one_it_needs(notebook, tmp_path, mo
     except PapermillExecutionError as failed:
         assert notebook.stem[:2] in ("03", "04", "05")
         assert failed.ename == "RunError" and "notebook 02" in failed.evalue
+
+
+def test_04_trains_the_backbones_too_where_it_is_asked_to(story, tmp_path, monkeypatch):
+    notebook = next(path for path in NOTEBOOKS if path.stem == "04_evaluation")
+    shutil.copytree(story[0] / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("_notebooks"))
+    executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, joint=True, joint_epochs=1))
+    assert "searched, trained with its backbones" in text(executed) and "met the test split once" in text(executed)
+    assert len(list((tmp_path / "runs").glob("digits*/joint.json"))) == 1
 
 
 def test_ntu_without_data_searches_stand_ins_and_says_so(tmp_path, monkeypatch):
