@@ -147,6 +147,14 @@ class Run:
             raise RunError(f"{self.path('config.json')}: dataset is {name!r}; expected a name")
         return name
 
+    def source(self) -> str:
+        """ "real", "synthetic" or "stand-in", as its features are; "" where nobody wrote it down.
+
+        Raises:
+            RunError: the configuration is damaged.
+        """
+        return str(self.load_json("config.json").get("source", ""))
+
     def features(self) -> FeatureSet:
         """The features that the search used.
 

@@ -12,10 +12,13 @@ from bmnas.errors import ConfigError, DataError
 from bmnas.prepare import prepare
 from bmnas.published import PUBLISHED
 from bmnas.registry import TASKS
+from bmnas.runs import Run
 from bmnas.search import search
 from bmnas.tasks import egogesture, mmimdb, ntu
 from bmnas.tasks.planted import planted_genotype
 from bmnas.tasks.stand_in import label_table
+from widgets import browser_info, twin
+from widgets.sheet import words
 
 MADE = {"ntu": ntu.STAND_IN, "egogesture": egogesture.STAND_IN, "mmimdb": mmimdb.STAND_IN}
 ROWS = {"ntu": "ntu-1", "egogesture": "ego-1", "mmimdb": "mmimdb-1"}
@@ -132,3 +135,16 @@ def test_the_preset_learns_the_planted_answer(name):
     config = TASKS[name].search_config.change(selection="algorithm1", device="cpu", threads=1)
     best = [event for event in search(features, config) if event.is_best][-1]
     assert best.val_score > (0.4 if name == "egogesture" else 0.6)
+
+
+def test_pictures_of_views_and_the_browser_of_runs_tell_a_stand_in(tmp_path):
+    """Titles of figures carry the notes; views have no title, and a table of runs has many data sets."""
+    stand_in = MADE["mmimdb"].features(samples=40, L=16)
+    tiny = TASKS["mmimdb"].search_config.change(C=4, N=1, epochs=1, device="cpu", threads=1)
+    for name, features in (("a", stand_in), ("b", replace(stand_in, source="real", notes="MM-IMDB"))):
+        run = Run(tmp_path / name)
+        list(search(features, tiny, run))
+        twin.picture(words(["a view"]), "a view", "some", run)
+        told = "NOT real data" in (run.folder / "figures/some.svg").read_text()
+        assert (run.source() == "stand-in") is told is (name == "a")
+    assert browser_info(tmp_path).datasets == ["mmimdb (stand-in)", "mmimdb"]

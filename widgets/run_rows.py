@@ -94,7 +94,9 @@ def _read(run: Run) -> RunRow:
     """Raises whatever a damaged run makes it raise."""
     about = run.load_json("config.json")
     events = run.trace().events
-    config, dataset = run.config(), str(run.dataset())
+    config, dataset = run.config(), run.dataset()
+    if run.source() == "stand-in":  # never in one chart with real data
+        dataset = f"{dataset} (stand-in)"
     if not events:
         return RunRow(run.name, "stopped", dataset, config.seed)
     best, last = events[-1], events[-1].epoch

@@ -9,12 +9,16 @@ from typing import Any, Protocol
 import ipywidgets as ipw
 from IPython.display import display
 
+from bmnas.errors import RunError
+from bmnas.runs import Run
 from widgets.live import is_live
-from widgets.sheet import Sheet, page
+from widgets.sheet import Sheet, above, page, words
 from widgets.show import HasFolder
+from widgets.style import NOTE_COLOUR
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 LIVE, RECORD = "bmnas-live", "bmnas-record"  # classes: of a widget at work; of the output that two others follow
+STAND_IN = "The run is on stand-in features, NOT real data"
 OUTPUT = f".jp-OutputArea-child:has(.{RECORD})"
 # The output after this one is a widget, the next its twin: either is seen, and no browser shows "Loading widget...".
 EITHER = f"""<style>{OUTPUT}, {OUTPUT} + .jp-OutputArea-child:not(:has(.{LIVE})),
@@ -59,7 +63,16 @@ def picture(sheet: Sheet, text: str, name: str, run: HasFolder | None = None) ->
     display(_bundle(sheet, text, name, run), raw=True)
 
 
+def _is_stand_in(run: HasFolder | None) -> bool:
+    try:
+        return isinstance(run, Run) and run.source() == "stand-in"
+    except RunError:  # whoever reads it says so
+        return False
+
+
 def _bundle(sheet: Sheet, text: str, name: str, run: HasFolder | None) -> dict[str, Any]:
+    if _is_stand_in(run):
+        sheet = above(words([STAND_IN], bold=True, colour=NOTE_COLOUR), sheet)
     svg = page(sheet)
     if run is not None:
         folder = run.folder / "figures"
