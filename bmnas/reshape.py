@@ -14,7 +14,8 @@ class Reshape(nn.Module):
 
     A vector feature (B, C_in, 1), without extent in space or time, is copied to all L positions, which is what the
     release's pooling does. `tokeniser="learned"` replaces the copying by Linear(C_in -> C * L), which gives every
-    position its own view of the vector: where all positions are alike, Attention(x, y) = y.
+    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.fast` stores other
+    features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied here too.
 
     Args:
         C_in: channels of the stored feature.
@@ -38,5 +39,7 @@ class Reshape(nn.Module):
         if self.learned:
             tokens = self.conv(feature).view(-1, self.C, self.L)  # (B, C, L)
         else:
-            tokens = self.conv(feature.expand(-1, -1, self.L))  # (B, C, L)
+            copies = self.L // feature.shape[2]
+            spread = feature.unsqueeze(3).expand(-1, -1, -1, copies).flatten(2)  # (B, C_in, L)
+            tokens = self.conv(spread)  # (B, C, L)
         return self.dropout(self.norm(tokens).relu())  # (B, C, L)

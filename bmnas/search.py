@@ -6,7 +6,7 @@ DARTS), derives the genotype, and keeps the one of the best validation score. Th
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from bmnas.config import SearchConfig
 from bmnas.derivation import derive
 from bmnas.device import resolve_device, use_threads
 from bmnas.errors import ConfigError, RunError, SearchDiverged
-from bmnas.features import FeatureSet
+from bmnas.fast import TokenTensors, keep_pages, only
+from bmnas.features import FeatureSet, FeatureTensors
 from bmnas.footprint import Footprint, check_memory, footprint
 from bmnas.hypernet import Hypernet
 from bmnas.memory import peak_memory_mb
@@ -93,7 +94,7 @@ class Search:
     def __init__(self, features: FeatureSet, config: SearchConfig) -> None:
         self.config, self.kind = config, features.kind
         self.device = resolve_device(config.device)
-        self.tensors = features.tensors(self.device)
+        self.tensors = self.load(features)
         self.train_rows, self.val_rows = self.tensors.rows("train"), self.tensors.rows("val")
         self.hypernet = build_hypernet(features, config).to(self.device)
         self.network = accelerated(self.hypernet, config, self.device)
@@ -110,6 +111,17 @@ class Search:
             config.batch_size,
         )
         self.epoch, self.best_epoch, self.best_score = 0, 0, float("-inf")
+
+    def load(self, features: FeatureSet) -> FeatureTensors:
+        """The features in memory, as the shortcuts read them where they are taken."""
+        if not self.config.fast or self.device.type != "cpu":
+            return features.tensors(self.device)
+        keep_pages()
+        return TokenTensors(features)
+
+    def moving(self, parameters: Sequence[nn.Parameter]) -> AbstractContextManager[None]:
+        """Inside, steps move these parameters alone; the shortcuts then compute no other gradient."""
+        return only(self.hypernet, parameters) if self.config.fast else nullcontext()
 
     def run_epoch(self) -> EpochEvent:
         """One epoch of Algorithm 1.
@@ -148,7 +160,7 @@ class Search:
         """The upper half of Algorithm 1's loop: one pass of weight steps over the training split."""
         order = batches(self.train_rows, self.config.batch_size, (self.config.seed, WEIGHTS, epoch))
         rates = iter(self.schedule.next, None)
-        with seeded((self.config.seed, WEIGHTS, epoch), self.device):
+        with seeded((self.config.seed, WEIGHTS, epoch), self.device), self.moving(self.weights):
             return train_epoch(
                 self.network,
                 self.tensors,
@@ -170,7 +182,7 @@ class Search:
         release = self.config.switch("score_mode") == "train"
         losses, logits, targets = [], [], []
         self.network.train()
-        with seeded((self.config.seed, ARCHITECTURE, epoch), self.device):
+        with seeded((self.config.seed, ARCHITECTURE, epoch), self.device), self.moving(self.choices):
             for passed in range(self.config.arch_passes):
                 seed = (self.config.seed, ARCHITECTURE, epoch, passed)
                 for rows in batches(self.val_rows, self.config.batch_size, seed):

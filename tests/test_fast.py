@@ -1,6 +1,7 @@
 """The shortcuts against the formulas: outputs, every gradient, every statistic, in float64."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -10,12 +11,19 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bmnas import fast
+from bmnas.fast.dropout import LEVELS, Masks, scale
+from bmnas.fast.products import product
+from bmnas.fast.stored import TokenTensors, distinct_positions
+from bmnas.features import FeatureSet
 from bmnas.hypernet import Hypernet
 from bmnas.inherited import batch_statistics
 from bmnas.primitives import Sum
 from bmnas.registry import PRIMITIVES
+from bmnas.runs import Run
+from bmnas.search import search
 from bmnas.training import gradient_step
 from tests.golden_release import no_dropout
+from tests.tiny import CONFIG, tiny_features
 from tests.transcription import Transcription
 
 CHANNELS = {"a": 3, "b": 5, "c": 4, "d": 6}
@@ -155,22 +163,19 @@ def test_one_sample():
     assert_equal_networks(net, plain, batch(n=1))
 
 
-def test_rows_that_go_to_the_convolution():
-    """float32, in shapes where `product` takes the convolution; both within rounding of float64."""
+@pytest.mark.parametrize("T, I, O", [(768, 128, 256), (1536, 64, 192), (5, 7, 3)])
+def test_products_of_either_library(T, I, O):
+    """float32, in shapes beyond and below the border between the libraries, and of transposed matrices."""
     torch.manual_seed(0)
-    for rows, C_in, C_out in ((256, 20, 24), (264, 7, 16), (4, 5, 6)):
-        conv, x = nn.Conv1d(C_in, C_out, 1), torch.randn(rows // 4, 4, C_in, requires_grad=True)
-        assert conv.bias is not None
-        out = fast.product(x, conv)
-        expected = x.double() @ conv.weight.squeeze(2).double().t() + conv.bias.double()
-        torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-5)
-        weights = torch.randn_like(out)
-        for a, b in zip(
-            torch.autograd.grad((out * weights).sum(), [x, conv.weight, conv.bias]),
-            torch.autograd.grad((expected * weights).sum(), [x, conv.weight, conv.bias]),
-            strict=True,
-        ):
-            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    x, weight, bias = torch.randn(T, I), torch.randn(O, I), torch.randn(O)
+    expected = x.double() @ weight.double().t()
+    torch.testing.assert_close(product(x, weight, bias).double(), expected + bias, rtol=1e-4, atol=1e-4)
+    back = torch.randn(T, O)
+    for ours, theirs in (
+        (product(back, weight.t()), back.double() @ weight.double()),
+        (product(back.t(), x.t()), back.double().t() @ x.double()),
+    ):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["paper", "reference"])
@@ -181,7 +186,7 @@ def test_float32_steps_stay_near_the_formulas(mode):
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_a_feature_that_asks_for_its_gradient_gets_that_of_every_copy():
+def test_a_feature_that_asks_for_its_gradient_gets_it_by_the_formula(calls):
     net, plain = pair()
     found = []
     for part in (net, plain):
@@ -189,6 +194,50 @@ def test_a_feature_that_asks_for_its_gradient_gets_that_of_every_copy():
         found.append(torch.autograd.grad(part(features).square().sum(), list(features.values())))
     for ours, theirs in zip(*found, strict=True):
         torch.testing.assert_close(ours, theirs, **CLOSE)
+    assert calls == []
+
+
+@pytest.mark.parametrize("asked", ["weights", "architecture"])
+@pytest.mark.parametrize("mode", ["paper", "reference"])
+def test_only_the_gradients_that_a_step_asks_for(mode, asked):
+    net, plain = pair(mode=mode)
+    wanted = net.weight_parameters() if asked == "weights" else net.architecture_parameters()
+    names = {id(p): name for name, p in net.named_parameters()}
+    expected = results(plain, batch())[1]
+    with fast.only(net, wanted):
+        assert {id(p) for p in net.parameters() if p.requires_grad} == {id(p) for p in wanted}
+        out = net(batch())
+        weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
+        gradients = torch.autograd.grad((out * weights).sum(), wanted, allow_unused=True)
+    for parameter, gradient in zip(wanted, gradients, strict=True):
+        torch.testing.assert_close(gradient, expected[names[id(parameter)]], **CLOSE)
+    assert all(p.requires_grad for p in net.parameters())
+
+
+def test_what_asks_for_no_gradient_asks_for_none_afterwards():
+    net, _ = pair()
+    net.classifier.linear.bias.requires_grad_(False)
+    with pytest.raises(KeyError), fast.only(net, net.architecture_parameters()):
+        raise KeyError
+    assert [name for name, p in net.named_parameters() if not p.requires_grad] == ["classifier.linear.bias"]
+
+
+def test_a_parameter_that_changed_before_the_way_back_is_noticed():
+    net, _ = pair()
+    for name in ("reshape.a.conv.weight", "classifier.linear.weight", "cells.Cell_1.output.conv.weight"):
+        loss = net(batch()).sum()
+        with torch.no_grad():
+            net.get_parameter(name).add_(1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
+def test_one_position_in_all_cannot_be_normalised():
+    net, plain = pair(L=1)
+    features = {name: x[..., :1] for name, x in batch(n=1).items()}
+    for part in (plain, net):
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            part(features)
 
 
 def test_a_hook_is_heard(calls):
@@ -236,23 +285,50 @@ def test_the_transcription_agrees():
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.9])
 def test_masks_drop_with_the_probability_and_keep_the_mean(p):
     torch.manual_seed(0)
-    n = 1_000_003  # not a multiple of four
-    mask = fast.dropout_mask(torch.Size([n]), p, torch.float64)
-    dropped = (mask == 0).double().mean().item()
-    assert abs(dropped - p) < 5 * math.sqrt(p * (1 - p) / n) + 1 / fast.LEVELS
-    kept = mask[mask != 0]
-    assert kept.min() == kept.max() == pytest.approx(1 / (1 - p), rel=2e-4)
-    centred = (mask == 0).double() - dropped
+    n, layer = 1_000_003, nn.Dropout(p)  # n: not a multiple of four
+    mask = Masks().draw(layer, [n], torch.float64)
+    assert mask is not None and set(mask.unique().tolist()) == {0.0, 1.0}
+    dropped = 1 - mask.mean().item()
+    assert abs(dropped - p) < 5 * math.sqrt(p * (1 - p) / n) + 1 / LEVELS
+    assert scale(layer) == pytest.approx(1 / (1 - p), rel=2e-4)
+    centred = 1 - mask - dropped
     for lag in (1, 2, 3, 4):  # the four elements of one draw know nothing of each other
         assert abs((centred[lag:] * centred[:-lag]).mean().item()) < 5 * p * (1 - p) / math.sqrt(n)
 
 
-def test_masks_follow_the_seed():
+def test_masks_follow_the_seed_and_differ_within_a_pass():
     def drawn(seed):
         torch.manual_seed(seed)
-        return fast.dropout_mask(torch.Size([40, 9]), 0.3, torch.float32)
+        masks, layer = Masks(), nn.Dropout(0.3)
+        return [masks.draw(layer, [40, 9], torch.float32) for _ in range(2)]
 
-    assert torch.equal(drawn(1), drawn(1)) and not torch.equal(drawn(1), drawn(2))
+    (a, b), (c, d), (e, _) = drawn(1), drawn(1), drawn(2)
+    assert torch.equal(a, c) and torch.equal(b, d) and not torch.equal(a, b) and not torch.equal(a, e)
+
+
+@pytest.mark.parametrize("mode", ["paper", "reference"])
+def test_gradients_with_dropout_are_those_of_the_masked_network(mode):
+    """The masks of a seed make the loss a smooth function of each parameter: central differences are its gradient."""
+    torch.manual_seed(0)
+    net = Hypernet(CHANNELS, CLASSES, 6, 8, 2, 2, dropout=0.3, vectors=VECTORS, mode=mode, fast=True).double()
+
+    def loss():
+        torch.manual_seed(5)
+        return net(batch()).square().mean()
+
+    for name, parameter in net.named_parameters():
+        if name.endswith(("alpha", "beta", "gamma", "weight")):
+            (gradient,) = torch.autograd.grad(loss(), [parameter])
+            with torch.no_grad():
+                direction, step = torch.randn_like(parameter), 1e-6
+                parameter.add_(direction, alpha=step)
+                above = loss().item()
+                parameter.sub_(direction, alpha=2 * step)
+                below = loss().item()
+                parameter.add_(direction, alpha=step)
+            assert (gradient * direction).sum().item() == pytest.approx(
+                (above - below) / (2 * step), rel=1e-3, abs=1e-6
+            ), name
 
 
 def test_no_dropout_in_eval_mode():
@@ -269,7 +345,7 @@ def test_no_dropout_in_eval_mode():
 @settings(max_examples=40, deadline=None)
 def test_distinct_positions_give_the_feature_back(copies, positions):
     x = torch.randn(3, 2, positions).repeat_interleave(copies, 2)
-    found = fast.distinct_positions(x)
+    found = distinct_positions(x)
     assert torch.equal(found.repeat_interleave(x.shape[2] // found.shape[2], 2), x)
     powers = all(copies % p for p in (5, 7, 11))
     assert not powers or found.shape[2] == positions
@@ -278,7 +354,7 @@ def test_distinct_positions_give_the_feature_back(copies, positions):
 def test_one_sample_that_differs_keeps_all_positions():
     x = torch.randn(4, 3, 4).repeat_interleave(2, 2)
     x[3, 2, 7] += 1
-    assert fast.distinct_positions(x).shape == (4, 3, 8)
+    assert distinct_positions(x).shape == (4, 3, 8)
 
 
 def test_without_running_statistics_the_formula_is_taken():
@@ -286,3 +362,50 @@ def test_without_running_statistics_the_formula_is_taken():
     for one in (net, plain):
         batch_statistics(one)
     torch.testing.assert_close(net(batch()), plain(batch()), rtol=0, atol=0)
+
+
+def test_features_are_stored_without_copies_and_stand_for_the_same():
+    x = batch(n=20)
+    arrays = {name: value.float().numpy() for name, value in x.items()}
+    splits = {"train": range(0, 12), "val": range(12, 16), "test": range(16, 20)}
+    features = FeatureSet.from_arrays(arrays, [n % CLASSES for n in range(20)], splits, modalities={"m": list(arrays)})
+    stored, rows = TokenTensors(features), torch.tensor([17, 3, 4, 11])
+    (ours, targets), (plain, expected) = stored.batch(rows), features.tensors("cpu").batch(rows)
+    assert {name: f.shape[2] for name, f in ours.items()} == {"a": 8, "b": 1, "c": 4, "d": 1}
+    assert torch.equal(targets, expected)
+    for name, feature in ours.items():
+        assert feature.transpose(1, 2).is_contiguous()
+        assert torch.equal(feature.repeat_interleave(plain[name].shape[2] // feature.shape[2], 2), plain[name])
+    net, formula = pair()
+    ours, plain = ({name: f.double() for name, f in one.items()} for one in (ours, plain))
+    torch.testing.assert_close(copy.deepcopy(formula)(ours), copy.deepcopy(formula)(plain), **CLOSE)
+    assert_equal_networks(net, formula, ours)
+
+
+# searches
+
+
+FAST = dataclasses.replace(CONFIG, fast=True, epochs=3)
+
+
+def test_a_search_goes_on_bit_by_bit(tmp_path, calls):
+    """Interrupted after each epoch: the same trace and the same checkpoint."""
+    whole, run = Run(tmp_path / "whole"), Run(tmp_path / "run")
+    list(search(tiny_features(), FAST, whole))
+    for epochs in range(1, FAST.epochs + 1):
+        events = search(tiny_features(), FAST, run)
+        for _ in range(epochs):
+            next(events)
+        events.close()
+    assert run.path("trace.jsonl").read_bytes() == whole.path("trace.jsonl").read_bytes()
+    assert run.path("checkpoint.safetensors").read_bytes() == whole.path("checkpoint.safetensors").read_bytes()
+    assert calls
+
+
+def test_a_search_without_dropout_is_that_of_the_formula(monkeypatch):
+    """Within rounding, with attention's own dropout switched off."""
+    monkeypatch.setattr("bmnas.primitives.ATTENTION_DROPOUT", 0.0)
+    configs = [dataclasses.replace(FAST, fast=fast, dropout=0.0) for fast in (True, False)]
+    events = [list(search(tiny_features(), config)) for config in configs]
+    for ours, theirs in zip(*events, strict=True):
+        assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-2)  # Adam makes much of rounding
