@@ -26,19 +26,23 @@ pytestmark = [
 CELLS = [
     "import bmnas\n"
     "from widgets import Gap, GapSlider, GenotypeBuilder, GenotypeExplorer, PrimitiveLab, ResultsBrowser\n"
-    "from widgets import browser_info, builder_info, explorer_info, view\n"
-    'one, two = (bmnas.open_run(name, "planted") for name in ("seed-0", "seed-1"))\n'
+    "from widgets import ablation_view, browser_info, builder_info, by_hand_rows\n"
+    "from widgets import comparable_runs, explorer_info, view\n"
+    'one = bmnas.open_run("seed-0", "planted")\n'
     "features, config = one.features(), one.config()\nprint('READY')",
-    'view(GenotypeExplorer(explorer_info(one)), "explorer", one)',
+    'view(GenotypeExplorer(explorer_info(one), runs=comparable_runs("planted")), "explorer", one)',
     'builder = GenotypeBuilder(builder_info(features, config, one.genotype()), one)\nview(builder, "by_hand", one)',
     'view(ResultsBrowser(browser_info()), "runs", one)',
     'view(PrimitiveLab(), "primitives", one)',
     'view(GapSlider(Gap.of(one)), "gap", one)',
-    'view(GenotypeExplorer(explorer_info(one), explorer_info(two)), "two", one)',
-    'print("BUILT", builder.genotype.cells[0].steps[0].primitive, "END")',
+    "budget = bmnas.EvalConfig(epochs=1, seeds=1)\n"
+    "rows = by_hand_rows(one, builder.genotype)\n"
+    "done = bmnas.ablate(rows, one.genotype(), features, config, budget, one)\n"
+    "print('EVALUATED', list(ablation_view(done)['row']), builder.genotype.cells[0].steps[0].primitive)",
 ]
+NO_SESSION = "Cannot read properties of null (reading 'kernel')"  # of ipywidgets, for any widget without a kernel
 SHEET = "svg[style*=background]"  # ours, not an icon of JupyterLab
-EXPLORER, BUILDER, BROWSER, PRIMITIVE, GAP, TWO, BUILT = range(1, 8)
+EXPLORER, BUILDER, BROWSER, PRIMITIVE, GAP, EVALUATED = range(1, 7)
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +128,13 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     wait_for(lab, explorer, "Step_2 of Cell_2")
     assert "parameters" in (part(explorer, "Cell_2.Step_1").locator("title").text_content() or "")
     picture(lab, explorer, "explorer")
+    explorer.locator("select").nth(1).select_option(label="seed-2")
+    wait_for(lab, explorer, "≠")
+    wait_for(lab, explorer, "seed-2, finished")
+    picture(lab, explorer, "two_runs")
 
     builder = show(lab, BUILDER)
-    builder.locator("select").nth(4).select_option(label="ConcatFC")
+    builder.locator("select").nth(5).select_option(label="ConcatFC")
     wait_for(lab, builder, '"primitive": "ConcatFC"')
     builder.locator("input[type=text]").first.fill("by-hand")
     builder.locator("button", has_text="Save").click()
@@ -156,17 +164,42 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     wait_for(lab, gap, "γ = 1.00")
     picture(lab, gap, "gap")
 
-    two = show(lab, TWO)
-    wait_for(lab, two, "≠")
-    picture(lab, two, "two_runs")
-    lab.run_cell(BUILT)
-    lab.until(lambda state: "BUILT ConcatFC END" in state["text"], "what was built")
+    part(gap, "Cell_2").click()
+    part(gap, "Cell_2.Step_1").wait_for(timeout=30_000)
+    lab.run_cell(EVALUATED)  # what was built and saved has a row of its own
+    lab.until(lambda state: "EVALUATED ['by hand: by-hand'] ConcatFC" in state["text"], "the evaluation by name")
 
     lab.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
     lab.page.wait_for_timeout(1500)
     picture(lab, browser, "browser_dark")
     picture(lab, builder, "builder_dark")
+    assert lab.page.locator(".jp-RenderedSVG:visible").count() == 0  # no picture beside its widget
     assert [o for c in lab.saved().cells for o in c.outputs if o.output_type == "error"] == []
     assert lab.notebook.stat().st_size < 2_000_000
     assert "widgets" not in lab.saved().metadata
     assert (lab.left, lab.problems) == ([], [])
+    reopen_without_kernel(lab)
+    for number in range(EXPLORER, EVALUATED):
+        output = cell(lab, number).locator(".jp-OutputArea").first
+        output.scroll_into_view_if_needed()
+        output.locator(".jp-RenderedSVG img").wait_for(timeout=30_000)
+        assert output.locator(".jp-RenderedSVG img").bounding_box()["height"] > 200
+        assert output.inner_text().strip() == ""  # no "Loading widget..."
+    assert lab.left == [] and [problem for problem in lab.problems if NO_SESSION not in problem] == []
+
+
+def reopen_without_kernel(lab: Lab) -> None:
+    """Closes the notebook, ends its kernel, and opens the saved file without one."""
+    lab.command("docmanager:save")
+    lab.page.evaluate(
+        """async path => {
+        const { commands, serviceManager, shell } = window.jupyterapp;
+        await commands.execute('application:close');
+        await serviceManager.sessions.shutdownAll();
+        const kernelPreference = { shouldStart: false, canStart: false, autoStartDefault: false };
+        const opened = await commands.execute('docmanager:open', { path, factory: 'Notebook', kernelPreference });
+        await opened.context.ready;
+        if (opened.sessionContext.session) throw new Error('there is a kernel');
+    }""",
+        lab.notebook.name,
+    )
