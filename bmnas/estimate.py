@@ -7,6 +7,7 @@ the same bits as without an estimate.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import torch
 
@@ -14,10 +15,14 @@ from bmnas.config import SearchConfig
 from bmnas.device import use_threads
 from bmnas.features import FeatureSet
 from bmnas.footprint import Footprint, check_memory, size
+from bmnas.inherited import InheritedScore
 from bmnas.search import Search, sketched
+from bmnas.selection import EXHAUSTIVE, LOCAL_SEARCH, brief_score
+from bmnas.space import Space
 from bmnas.training import SCORE_BATCH, batch_step, predict, seeded
 
 WARM_UP, TIMED = 1, 2  # steps
+SCORED = 20  # genotypes
 
 
 @dataclass(frozen=True)
@@ -27,25 +32,26 @@ class Estimate:
     Attributes:
         epoch_seconds: one epoch of Algorithm 1, measured step by step; torch.compile not counted.
         epochs: how many.
+        read_out_seconds: of the ranking and the brief trainings that follow; a local search may end earlier.
         memory: bytes by what they are for.
         free: bytes that were free before.
     """
 
     epoch_seconds: float
     epochs: int
+    read_out_seconds: float
     memory: Footprint
     free: int
 
     @property
     def seconds(self) -> float:
-        """The whole search, without the read-out."""
+        """All epochs."""
         return self.epochs * self.epoch_seconds
 
     def __str__(self) -> str:
-        return (
-            f"about {self.seconds:.0f} s ({self.epochs} epochs of {self.epoch_seconds:.2f} s) and "
-            f"{size(self.memory.total)} ({self.memory}); {size(self.free)} are free"
-        )
+        epochs = f"about {self.seconds:.0f} s ({self.epochs} epochs of {self.epoch_seconds:.2f} s)"
+        read_out = f"then {self.read_out_seconds:.0f} s to read the answer out"
+        return f"{epochs}, {read_out}, and {size(self.memory.total)} ({self.memory}); {size(self.free)} are free"
 
 
 def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
@@ -57,12 +63,15 @@ def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
     memory = sketched(features, config)
     free = check_memory(memory, config)
     use_threads(config.threads)
-    return Estimate(_epoch_seconds(features, replace(config, compile=None)), config.epochs, memory, free)
+    state = Search(features, replace(config, compile=None))
+    with seeded((config.seed,), state.device):
+        seconds = _epoch_seconds(state), config.epochs, _read_out_seconds(state, features)
+    return Estimate(*seconds, memory, free)
 
 
-def _epoch_seconds(features: FeatureSet, config: SearchConfig) -> float:
+def _epoch_seconds(state: Search) -> float:
     """Both steps and a score, each times the number of times that an epoch takes it."""
-    state = Search(features, config)
+    config = state.config
     train, val = (rows[: config.batch_size] for rows in (state.train_rows, state.val_rows))
     scored = state.val_rows[:SCORE_BATCH]
     steps = [  # how often in an epoch, and what
@@ -70,8 +79,23 @@ def _epoch_seconds(features: FeatureSet, config: SearchConfig) -> float:
         (config.arch_passes * len(state.val_rows) / len(val), _step(state, val, state.arch_optimizer, state.choices)),
         (len(state.val_rows) / len(scored), lambda: predict(state.network, state.tensors, scored)),
     ]
-    with seeded((config.seed,), state.device):
-        return sum(times * _seconds(step, state.device) for times, step in steps)
+    return sum(times * _seconds(step, state.device) for times, step in steps)
+
+
+def _read_out_seconds(state: Search, features: FeatureSet) -> float:
+    """A genotype's score and an epoch of a brief training, each as often as the shortlist takes it."""
+    config, device = state.config, state.device
+    if config.selection == "algorithm1":
+        return 0.0
+    space = Space.of(features.names, config)
+    genotypes, count = space.genotypes(), space.size(EXHAUSTIVE)
+    ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
+    score = InheritedScore(state.hypernet, state.tensors, state.kind)
+    first, epoch = next(genotypes), replace(config, shortlist_epochs=1)
+    score(first)
+    scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
+    training = _seconds(lambda: brief_score(first, features, epoch), device)
+    return ranked * scoring + (config.shortlist_size + 1) * config.shortlist_epochs * training
 
 
 def _step(

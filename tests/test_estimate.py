@@ -13,6 +13,7 @@ from bmnas.estimate import estimate
 from bmnas.footprint import LIBRARIES, Footprint, kept_bytes
 from bmnas.hypernet import Hypernet
 from bmnas.search import Search, search, sketched
+from bmnas.space import Space
 from bmnas.training import batch_step
 from tests.tiny import CONFIG, TWO_CELLS, multilabel_features, tiny_features
 
@@ -146,6 +147,11 @@ def test_every_step_of_an_epoch_is_counted_as_often_as_it_is_taken(monkeypatch):
     features = tiny_features()  # 64 rows for training, 32 for validation
     config = CONFIG.change(batch_size=16, arch_passes=3)
     monkeypatch.setattr(estimates, "_seconds", lambda step, device: 1.0)
+    assert estimate(features, config.change(selection="algorithm1")).read_out_seconds == 0
+    ranked = Space.of(features.names, config).size(20_000)
+    assert estimate(features, config).read_out_seconds == ranked / estimates.SCORED + (5 + 1) * 1
+    twice = estimate(features, config.change(N=2, M=2, shortlist_epochs=2, shortlist_size=3))
+    assert twice.read_out_seconds == 3_000 / estimates.SCORED + (3 + 1) * 2  # a local search
     assert estimate(features, config).epoch_seconds == 64 / 16 + 3 * 32 / 16 + 1
     assert estimate(features, config.change(batch_size=500)).epoch_seconds == 1 + 3 + 1
 
@@ -164,9 +170,10 @@ def test_the_steps_are_real_ones(monkeypatch):
 
 
 def test_the_line():
-    line = str(estimates.Estimate(4.0, 10, Footprint(300_000_000, 10**8, 10**8, 0), 20_100_000_000))
+    line = str(estimates.Estimate(4.0, 10, 7.2, Footprint(300_000_000, 10**8, 10**8, 0), 20_100_000_000))
     assert line == (
-        "about 40 s (10 epochs of 4.00 s) and 550 MB (features 300 MB, weights 100 MB, step 100 MB, scoring 0 MB); "
+        "about 40 s (10 epochs of 4.00 s), then 7 s to read the answer out, and 550 MB "
+        "(features 300 MB, weights 100 MB, step 100 MB, scoring 0 MB); "
         "20.1 GB are free"
     )
     assert re.match(r"about \d+ s \(4 epochs of ", str(estimate(tiny_features(), CONFIG)))
