@@ -12,7 +12,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from bmnas.paths import runs_root  # noqa: E402
 from tests.test_browser import Lab, open_notebook, write_notebook  # noqa: E402
 
 LARGEST = 200_000  # bytes of a picture
-THEMES = {"": "JupyterLab Light", "_dark": "JupyterLab Dark"}
+THEMES = {"": "Light", "_dark": "Dark"}
 SETTLED = 900  # milliseconds until a page has drawn
 SETUP = """\
 import tempfile, time
@@ -164,7 +163,7 @@ def take(lab: Lab, number: int, name: str, folder: Path) -> None:
     """Runs a cell and takes its picture in both themes."""
     wanted = PICTURES[name]
     found = lab.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
-    theme(lab, THEMES[""])
+    lab.theme(THEMES[""])
     lab.run_cell(number)
     if not wanted.busy:
         lab.until(lambda state: not state["busy"], f"the end of the cell of {name}", 200)
@@ -172,31 +171,18 @@ def take(lab: Lab, number: int, name: str, folder: Path) -> None:
     if wanted.act:
         wanted.act(lab, found)
     for ending, words in THEMES.items():
-        theme(lab, words)
+        lab.theme(words)
         path = folder / f"{name}{ending}.png"
-        with tall(lab, found):
-            found.locator(".jp-OutputArea").first.screenshot(path=path)
+        found.scroll_into_view_if_needed()
+        lab.page.mouse.move(2, 2)  # where it points at nothing
+        lab.page.wait_for_timeout(SETTLED)
+        found.locator(".jp-OutputArea").first.screenshot(path=path)
         print(f"{path}  {path.stat().st_size:,} bytes", flush=True)
         assert path.stat().st_size < LARGEST, f"{path} is larger than {LARGEST:,} bytes"
     if wanted.busy:
         lab.click("Stop")
         lab.until(lambda state: not state["busy"], f"the end of the cell of {name}")
     lab.command("notebook:clear-cell-output")
-
-
-def theme(lab: Lab, name: str) -> None:
-    """Light or dark."""
-    lab.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
-    lab.page.wait_for_timeout(SETTLED)
-
-
-@contextmanager
-def tall(lab: Lab, found: Any) -> Any:
-    """The cell at the top of the page, the pointer where it points at nothing."""
-    found.scroll_into_view_if_needed()
-    lab.page.mouse.move(2, 2)
-    lab.page.wait_for_timeout(SETTLED)
-    yield
 
 
 def main(given: list[str] | None = None) -> None:

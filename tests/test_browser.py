@@ -16,6 +16,16 @@ from typing import Any
 
 import nbformat
 import pytest
+from plotly.offline import get_plotlyjs
+
+from bmnas.graph import hypernet_graph
+from bmnas.trace import Trace
+from tests.synthetic import NTU, events
+from widgets.dag import dag_drawing, genotype_figure, hypernet_figure
+from widgets.dashboard import search_figure
+from widgets.drawing import dag_svg
+from widgets.panels import HEAT, LINES, Choice
+from widgets.weights import weight_heatmap, weight_lines, weights_info
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -65,12 +75,45 @@ STATE = """() => {
   return {
     busy: [...document.querySelectorAll('.jp-InputPrompt')].some(e => e.textContent.includes('*')),
     epoch: hit ? Number(hit[1]) : 0,
-    points: plot && plot.data && plot.data.length && plot.data[0].x ? plot.data[0].x.length : 0,
+    points: plot && plot.data && plot.data.length ? (plot.data[0].z ? plot.data[0].x : plot.data[0].y).length : 0,
     kind: plot && plot.data && plot.data.length ? plot.data[0].type : '',
     paused: document.body.innerText.includes('paused after epoch'),
     graph: [...document.querySelectorAll('.widget-html svg, .jupyter-widgets svg')].map(e => e.outerHTML.length).join(),
     text: [...document.querySelectorAll('.jp-OutputArea-output')].map(e => e.innerText).join('\\n'),
   } }"""
+
+# Whether so many figures of ours are seen; JupyterLab shows the PNG that its renderer saved until a pointer enters it.
+SHOWN = """wanted => [...document.querySelectorAll('.jp-RenderedPlotly')].filter(
+  e => [...e.querySelectorAll('.main-svg, img')].some(p => p.getBoundingClientRect().height > 100)).length === wanted"""
+# Words of our own on a page (buttons that wait are dimmed) whose colour is too near to that of their ground.
+PALE = """() => {
+  const numbers = colour => (colour.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = e => { for (; e; e = e.parentElement) {
+      if (e.tagName === 'svg' && e.style.background) return [255, 255, 255];
+      const found = numbers(getComputedStyle(e).backgroundColor);
+      if (found.length < 4 || found[3] > 0.5) return found; }
+    return [255, 255, 255]; };
+  return [...document.querySelectorAll('.jp-OutputArea-output *')].filter(e => e.childElementCount === 0)
+    .filter(e => e.textContent.trim() && e.getBoundingClientRect().width && !e.closest('[disabled], title, style'))
+    .map(e => { const own = getComputedStyle(e), svg = e.closest('svg');
+      const ink = light(numbers(svg ? own.fill : own.color)), back = light(ground(e));
+      return [(Math.max(ink, back) + 0.05) / (Math.min(ink, back) + 0.05), e.textContent.trim(), own.color]; })
+    .filter(([contrast]) => contrast < 3) }"""
+# Pairs of words in a picture that lie upon each other, and words that leave it.
+COLLISIONS = """() => {
+  const words = [...document.querySelectorAll('svg text')].filter(e => e.textContent.trim())
+    .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
+  const page = document.querySelector('#picture svg').getBoundingClientRect();
+  const found = words.filter(([, a]) => a.left < page.left - 1 || a.right > page.right + 1 ||
+    a.top < page.top - 1 || a.bottom > page.bottom + 1).map(([text]) => [text, 'leaves the picture']);
+  words.forEach(([one, a], i) => words.slice(i + 1).forEach(([other, b]) => {
+    const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (across > 1 && down > 4) found.push([one, other]); }));
+  return found }"""
 
 
 class Lab:
@@ -103,7 +146,8 @@ class Lab:
         self.page.route(lambda url: not url.startswith(LOCAL), self._refuse)
 
     def _console(self, message: Any) -> None:
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):  # named by the route
+        refused = message.location.get("url") in self.left  # which the route has named
+        if message.type == "error" and not refused:
             self.problems.append(f"console: {message.text} {message.location}")
 
     def _refuse(self, route: Any) -> None:
@@ -121,6 +165,12 @@ class Lab:
             " window.jupyterapp.commands.execute('notebook:run-cell') }",
             number,
         )
+
+    def theme(self, name: str) -> None:
+        """Light or Dark."""
+        theme = f"JupyterLab {name}"
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+        self.page.wait_for_timeout(900)  # until it has drawn
 
     def until(self, reached: Callable[[dict[str, Any]], bool], what: str, seconds: float = 90) -> dict[str, Any]:
         end = time.monotonic() + seconds
@@ -257,6 +307,10 @@ def test_a_watched_search_moves_pauses_stops_and_leaves_static_figures(lab: Lab)
     lab.page.wait_for_timeout(1500)
     state = lab.page.evaluate(STATE)
     assert (state["busy"], state["epoch"]) == (True, held["epoch"])
+    for theme in ("Dark", "Light"):
+        lab.theme(theme)
+        assert lab.page.evaluate(PALE) == [], theme
+        lab.page.screenshot(path=lab.notebook.with_name(f"paused-{theme}.png"))
     lab.click("lines")
     lab.until(lambda state: state["paused"] and state["kind"] == "scatter", "other pictures during the pause")
     lab.click("Resume")
@@ -283,9 +337,7 @@ def test_a_watched_search_moves_pauses_stops_and_leaves_static_figures(lab: Lab)
     assert "widgets" not in notebook.metadata
     lab.page.close()
     lab.open()
-    # JupyterLab shows the PNG that its renderer saved, until a pointer enters it
-    figure = ".jp-OutputArea-output .main-svg, .jp-OutputArea-output img"
-    lab.page.locator(figure).first.wait_for(timeout=60_000)
+    lab.page.wait_for_function(SHOWN, arg=4, timeout=60_000)
     lab.page.screenshot(path=lab.notebook.with_name("final.png"))
     assert lab.left == []
     assert lab.problems == []
@@ -321,6 +373,11 @@ def test_a_search_that_was_stopped_goes_on_even_where_nobody_watches(lab_search:
     while len(record.read_text(encoding="utf-8").splitlines()) < EPOCHS:
         assert time.monotonic() < end, "the search did not go on without a page"
         time.sleep(0.5)
+    end = time.monotonic() + 60
+    wanted = ("config.json", "checkpoint.pt", "features.json", "figures/search.svg", "figures/hypernet.png")
+    while missing := [name for name in wanted if not (record.parent / name).exists()]:
+        assert time.monotonic() < end, f"the run folder is not complete: {missing}"
+        time.sleep(0.5)
     lab.open()
     lab.until(lambda state: not state["busy"], "a free kernel")
     lab.run_cell(search)
@@ -332,6 +389,42 @@ def test_a_search_that_was_stopped_goes_on_even_where_nobody_watches(lab_search:
     check_static(done.cells[search].outputs)
     assert f"epoch {EPOCHS} of {EPOCHS}" in json.dumps(done.cells[search].outputs)
     assert (lab.left, lab.problems) == ([], [])
+
+
+@pytest.mark.timeout(200)
+def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    record = list(events(NTU, 4, 4, epochs=30))
+    last = record[-1]
+    pictures: dict[str, Any] = {
+        f"{choice.picture} {choice.cell}": search_figure(record, "Search", "stand-in features", choice)
+        for choice in (Choice(cell, picture) for cell in ("", "Cell_4") for picture in (LINES, HEAT))
+    }
+    for kind in ("alpha", "beta", "gamma"):
+        info = weights_info(Trace(record), kind, 7)
+        pictures |= {f"{kind} heat map": weight_heatmap(info), f"{kind} lines": weight_lines(info)}
+    pictures["hypernet"] = hypernet_figure(last.architecture, last.genotype)
+    pictures["genotype"] = genotype_figure(last.genotype)
+    pictures["live hypernet"] = dag_svg(dag_drawing(hypernet_graph(last.architecture, last.genotype)))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1400, "height": 1600})
+        page.set_content("<div id=picture style='display:inline-block'></div>")
+        page.add_script_tag(content=get_plotlyjs())
+        found = {}
+        for name, figure in pictures.items():
+            if isinstance(figure, str):
+                page.evaluate(
+                    "svg => document.querySelector('#picture').outerHTML = `<div id=picture>${svg}</div>`", figure
+                )
+            else:
+                page.evaluate(
+                    "figure => Plotly.react('picture', figure.data, figure.layout)", json.loads(figure.to_json())
+                )
+            page.screenshot(path=tmp_path / f"{name}.png")
+            found[name] = page.evaluate(COLLISIONS)
+        browser.close()
+    assert {name: pairs for name, pairs in found.items() if pairs} == {}
 
 
 def errors(notebook: Any) -> list[Any]:

@@ -354,6 +354,10 @@ def test_drawings_keep_to_their_share_of_the_time(cost: float, monkeypatch: pyte
     share = 100 * pace.spent / wall
     words = f"{len(drawn)} of 4000 epochs were drawn, in {pace.spent:.2f} s of {wall:.1f} s ({share:.1f} %)"
     assert pace.text(4000) == words
+    pace.add(wall)  # asked for by clicks: told, but no reason to wait
+    clock.now += pace_module.REDRAW + cost / pace_module.SHARE
+    assert pace.due() and pace.spent > wall
+    pace.add(-wall)
     pace.leave_out(wall / 2)
     assert f"({2 * share:.1f} %)" in pace.text(4000)
 
@@ -369,6 +373,7 @@ def test_a_figure_that_was_moved_on_is_the_figure_that_is_made_anew(picture: str
         moved.draw()
         fresh.append(event)
     fresh.draw()
+    assert {len(trace.x) for trace in moved.figure.data if trace.type == "heatmap"} <= {4}
     for ended in (False, True):
         one, other = (json.loads(str(screen.figure.to_json())) for screen in (moved, fresh))
         assert one["layout"] == other["layout"]

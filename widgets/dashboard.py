@@ -56,7 +56,8 @@ def planned_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any
     """The traces, those of lines with an x for all epochs to come: what moves them on is their y alone."""
     traces, last = search_traces(history, choice), history.events[-1]
     epochs = (*history.epochs, *range(last.epoch + 1, last.epochs + 1))
-    return [trace | {"x": epochs} if "y" in trace and trace["x"] == history.epochs else trace for trace in traces]
+    lines = [trace["type"] == "scatter" and trace["x"] == history.epochs for trace in traces]
+    return [trace | {"x": epochs} if line else trace for trace, line in zip(traces, lines, strict=True)]
 
 
 def search_layout(

@@ -22,7 +22,7 @@ class Pace:
     def __init__(self) -> None:
         self.draws, self.spent, self.opening = 0, 0.0, 0.0
         self._begun = self._last = self._ended = time.monotonic()
-        self._out = self._cost = 0.0
+        self._out = self._cost = self._asked = 0.0
 
     def start(self, waited: float = 0.0) -> None:
         """Now is the begin; what was done before, and waited for, is told beside the cost of drawing."""
@@ -32,12 +32,13 @@ class Pace:
     def due(self) -> bool:
         """Whether it is time to draw: not too soon after the last drawing, and within the share of the wall time.
 
-        The next drawing is taken to cost what the last one did.
+        The next drawing is taken to cost what the last one did. What a watcher asked for by a click is told in the
+        end, but does not make the view wait.
         """
         now = time.monotonic()
         if self.draws < EARLY_DRAWS:
             return now - self._last >= EARLY
-        return now - self._last >= REDRAW and self.spent + self._cost <= SHARE * self._wall(now)
+        return now - self._last >= REDRAW and self.spent - self._asked + self._cost <= SHARE * self._wall(now)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -53,11 +54,12 @@ class Pace:
         """Around other work for the view: counts its time."""
         begun = time.monotonic()
         yield
-        self.add(time.monotonic() - begun)
+        self.spent += time.monotonic() - begun
 
     def add(self, seconds: float) -> None:
-        """Time spent on drawing something on request."""
+        """Time spent on drawing what a watcher asked for."""
         self.spent += seconds
+        self._asked += seconds
 
     def leave_out(self, seconds: float) -> None:
         """A pause."""
