@@ -1,9 +1,5 @@
-"""Explorer, builder, results browser and labs in a real JupyterLab: slid, played, clicked; nothing leaves the machine.
+"""Explorer, builder, results browser and labs in a real JupyterLab: slid, played, clicked; all stays on the machine."""
 
-`BMNAS_PICTURES=folder pytest tests/test_browser_views.py` writes the pictures of `docs/pictures` into that folder.
-"""
-
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,18 +97,6 @@ def part(found: Any, name: str) -> Any:
     return found.locator(f'[data-name="{name}"]').first
 
 
-def picture(lab: Lab, found: Any, name: str) -> None:
-    """A picture for the documentation, where somebody asks for it."""
-    folder = os.environ.get("BMNAS_PICTURES")
-    if not folder:
-        return
-    found.scroll_into_view_if_needed()
-    lab.page.wait_for_timeout(700)
-    path = Path(folder) / f"{name}.png"
-    found.locator(".jp-OutputArea-output").first.screenshot(path=path)
-    assert path.stat().st_size < 200_000
-
-
 @pytest.mark.timeout(400)
 def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     lab.run_cell(0)
@@ -127,11 +111,9 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     part(explorer, "Cell_2.Step_2").click()
     wait_for(lab, explorer, "Step_2 of Cell_2")
     assert "parameters" in (part(explorer, "Cell_2.Step_1").locator("title").text_content() or "")
-    picture(lab, explorer, "explorer")
     explorer.locator("select").nth(1).select_option(label="seed-2")
     wait_for(lab, explorer, "≠")
     wait_for(lab, explorer, "seed-2, finished")
-    picture(lab, explorer, "two_runs")
 
     builder = show(lab, BUILDER)
     builder.locator("select").nth(5).select_option(label="ConcatFC")
@@ -139,7 +121,6 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     builder.locator("input[type=text]").first.fill("by-hand")
     builder.locator("button", has_text="Save").click()
     wait_for(lab, builder, "saved:")
-    picture(lab, builder, "builder")
 
     browser = show(lab, BROWSER)
     wait_for(lab, browser, "config.json")  # why one is damaged
@@ -147,7 +128,6 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     wait_for(lab, browser, "search: val [%] ▼")
     browser.locator('circle[data-name="seed-1"], path[data-name="seed-1"]').first.click()
     wait_for(lab, browser, "seed-1, ")
-    picture(lab, browser, "browser")
 
     primitive = show(lab, PRIMITIVE)
     primitive.locator("select").first.select_option(label="LinearGLU")
@@ -156,23 +136,18 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     slide(primitive, 1, "ArrowRight", 5)
     lab.page.wait_for_timeout(1000)
     assert primitive.locator(SHEET).first.inner_html() != before
-    picture(lab, primitive, "primitives")
 
     gap = show(lab, GAP)
     slide(gap, 0, "End")
     wait_for(lab, gap, "share 1.00")
     wait_for(lab, gap, "γ = 1.00")
-    picture(lab, gap, "gap")
 
     part(gap, "Cell_2").click()
     part(gap, "Cell_2.Step_1").wait_for(timeout=30_000)
     lab.run_cell(EVALUATED)  # what was built and saved has a row of its own
     lab.until(lambda state: "EVALUATED ['by hand: by-hand'] ConcatFC" in state["text"], "the evaluation by name")
 
-    lab.page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-    lab.page.wait_for_timeout(1500)
-    picture(lab, browser, "browser_dark")
-    picture(lab, builder, "builder_dark")
+    lab.theme("Dark")
     assert lab.page.locator(".jp-RenderedSVG:visible").count() == 0  # no picture beside its widget
     assert [o for c in lab.saved().cells for o in c.outputs if o.output_type == "error"] == []
     assert lab.notebook.stat().st_size < 2_000_000
