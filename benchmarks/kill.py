@@ -97,10 +97,15 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def finished(folder: Path) -> dict[str, object]:
-    """What is done and must not be done again: feature files and scores by inode, epochs by their recorded seconds."""
-    files = [*folder.glob("_features/*/*"), *folder.glob("it/scores/*.json")]
+    """What is done and must not be done again: feature files, trained backbones and scores by inode, epochs by their
+    recorded seconds.
+    """
+    files = [*folder.glob("_features/[!.]*/*"), *folder.glob("it/scores/*.json")]
     done: dict[str, object] = {
         str(path): path.stat().st_ino for path in files if ".partial" not in (path.suffix, path.parent.suffix)
+    }
+    done |= {
+        path.name: path.stat().st_ino for path in folder.glob("_features/*/backbone_*") if path.suffix != ".partial"
     }
     trace, timing = folder / "it/trace.jsonl", folder / "it/timing.jsonl"
     epochs = trace.read_bytes().count(b"\n") - 1 if trace.exists() else 0  # the last may lack its checkpoint
