@@ -277,6 +277,7 @@ def run_notebooks(arguments):
 def run_lab(arguments):
     """JupyterLab with the notebooks open."""
     places = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
+    places.append("--ServerApp.jpserver_extensions=notebooks.saving=True")
     return call("jupyterlab", *places, *arguments, cwd=ROOT)
 
 
