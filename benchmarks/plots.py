@@ -72,11 +72,10 @@ def step(results: dict) -> go.Figure:
 def seeds(results: dict) -> go.Figure:
     """An epoch of S seeds at once, over an epoch of one."""
     rows = {int(count): row["at once / one"] for count, row in results["seeds"].items() if "at once / one" in row}
-    low, high = ([row["quartiles"][i] for row in rows.values()] for i in (0, 1))
     x, y = [1, *rows], [1.0, *(row["median"] for row in rows.values())]
     bars = {
-        "array": [0, *(h - m for h, m in zip(high, y[1:], strict=True))],
-        "arrayminus": [0, *(m - one for one, m in zip(low, y[1:], strict=True))],
+        "array": [0, *(row["high"] - row["median"] for row in rows.values())],
+        "arrayminus": [0, *(row["median"] - row["low"] for row in rows.values())],
     }
     fig = go.Figure(go.Scatter(x=x, y=y, error_y=bars, name="at once", line={"color": COLOURS["fast"]}))
     fig.add_trace(go.Scatter(x=x, y=x, name="one after another", line={"color": GREY, "dash": "dot"}))
