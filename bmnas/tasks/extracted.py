@@ -42,7 +42,8 @@ def extracted_before(task: str, asked: Options, cache: Path, error: DataError) -
         others = [name for name, value in wanted.items() if not _has(options, name, value)]
         if not others:
             features = FeatureSet.open(folder)
-            warnings.warn(f"{folder} is used; its features cannot be made anew: {error}", stacklevel=3)
+            why = str(error).partition(";")[0]  # the rest is what to do without features
+            warnings.warn(f"{folder} is used; its features cannot be made anew: {why}", stacklevel=3)
             return replace(features, notes=f"{features.notes}; features stored before, not made anew")
         differ = ", ".join(f"{name} = {options.get(name)!r}, not {wanted[name]!r}" for name in others)
         there += f". Features extracted before, in {folder}, have {differ}"
