@@ -3,8 +3,10 @@
     python benchmarks/step.py                     all cases, 15 rounds
     python benchmarks/step.py --cases ntu-1 --rounds 31
 
-All variants take turns in one process on one CPU thread, so that a busy machine slows them alike. Before a case is
-timed, transcription and Hypernet are compared in float64; times of networks that disagree are not printed.
+All variants take turns in one process on one CPU thread, so that a busy machine slows them alike; a turn is a few steps
+of one kind in a row, as a search takes them. Before a case is timed, transcription and Hypernet are compared in
+float64; times of networks that disagree are not printed. "products alone" repeats the matrix products of the shortcuts
+and nothing else: with this library of products no step can be faster.
 """
 
 import argparse
@@ -14,8 +16,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -24,6 +29,9 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
+from bmnas.fast import TokenTensors, classifier, features, keep_pages, only, projection  # noqa: E402
+from bmnas.fast.products import product  # noqa: E402
+from bmnas.features import FeatureSet  # noqa: E402
 from bmnas.hypernet import Hypernet  # noqa: E402
 from bmnas.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
 from bmnas.search import ARCH_BETAS  # noqa: E402
@@ -33,6 +41,7 @@ from tests.transcription import Transcription  # noqa: E402
 RESULTS = Path(__file__).parent / "results" / "step.json"
 TOLERANCE = 1e-10  # of float64 logits and gradients
 STEPS = ("weight", "arch")
+IN_A_ROW = 3  # steps a turn
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,15 @@ def stored(case: Case, outputs: list[Tensor]) -> dict[str, Tensor]:
         line = x.flatten(2) if x.dim() > 2 else x.unsqueeze(2)
         batch[name] = line if line.shape[2] in (1, case.L) else adaptive_max_pool1d(line, case.L)
     return batch
+
+
+def tokens(case: Case, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same as a search with shortcuts reads it."""
+    rows = range(case.B)
+    splits = {"train": rows[:-2], "val": rows[-2:-1], "test": rows[-1:]}
+    arrays = {name: feature.numpy() for name, feature in batch.items()}
+    stored = FeatureSet.from_arrays(arrays, [n % 2 for n in rows], splits, modalities={"all": list(arrays)}, L=case.L)
+    return TokenTensors(stored).batch(torch.arange(case.B))[0]
 
 
 def transcription(case: Case, net: Hypernet, pooling: bool = True, dropout: float | None = None) -> Transcription:
@@ -147,9 +165,27 @@ def our_steps(case: Case, net: Hypernet, batch: dict[str, Tensor], targets: Tens
     }
 
     def step(kind: str) -> None:
-        gradient_step(optimizers[kind], parameters[kind], loss(case, net(batch), targets))
+        with only(net, parameters[kind]) if net.fast else nullcontext():
+            gradient_step(optimizers[kind], parameters[kind], loss(case, net(batch), targets))
 
     return {kind: lambda kind=kind: step(kind) for kind in STEPS}
+
+
+def products(steps: dict[str, Callable]) -> dict[str, Callable]:
+    """The matrix products that the shortcuts of each step take, without what is between them."""
+    taken: dict[str, list] = {}
+    for kind, step in steps.items():
+        calls = taken[kind] = []
+
+        def recorded(*arguments: Any, calls: list = calls) -> Tensor:
+            calls.append([x if x is None else x.detach() for x in arguments])
+            return product(*arguments)
+
+        with ExitStack() as patched:
+            for module in (classifier, features, projection):
+                patched.enter_context(mock.patch.object(module, "product", recorded))
+            step()
+    return {kind: lambda calls=calls: [product(*arguments) for arguments in calls] for kind, calls in taken.items()}
 
 
 def variants(case: Case) -> dict[str, dict[str, Callable]]:
@@ -170,7 +206,8 @@ def variants(case: Case) -> dict[str, dict[str, Callable]]:
     for mode in ("reference", "paper"):
         for fast in (False, True):
             name = f"{mode}, {'fast' if fast else 'plain'}"
-            made[name] = our_steps(case, hypernet(case, mode, fast), batch, targets)
+            made[name] = our_steps(case, hypernet(case, mode, fast), tokens(case, batch) if fast else batch, targets)
+    made["products alone"] = products(made["reference, fast"])
     return made
 
 
@@ -179,13 +216,14 @@ def measure(case: Case, rounds: int) -> dict[str, dict[str, dict[str, list[float
     made = variants(case)
     times = {name: {kind: {"wall": [], "cpu": []} for kind in STEPS} for name in made}
     for round_ in range(-2, rounds):  # two rounds to warm up
-        for name, steps in made.items():
-            for kind, step in steps.items():
+        for kind in STEPS:
+            for name, steps in made.items():
                 wall, cpu = time.perf_counter(), time.process_time()
-                step()
+                for _ in range(IN_A_ROW):
+                    steps[kind]()
                 if round_ >= 0:
-                    times[name][kind]["cpu"].append(time.process_time() - cpu)
-                    times[name][kind]["wall"].append(time.perf_counter() - wall)
+                    times[name][kind]["cpu"].append((time.process_time() - cpu) / IN_A_ROW)
+                    times[name][kind]["wall"].append((time.perf_counter() - wall) / IN_A_ROW)
     return times
 
 
@@ -226,6 +264,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_pages()  # as a search does; the transcription takes no page faults either way
     record: dict = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1, "rounds": options.rounds}
     record["cases"] = {}
     for name in options.cases:
