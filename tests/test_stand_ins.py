@@ -148,3 +148,14 @@ def test_pictures_of_views_and_the_browser_of_runs_tell_a_stand_in(tmp_path):
         told = "NOT real data" in (run.folder / "figures/some.svg").read_text()
         assert (run.source() == "stand-in") is told is (name == "a")
     assert browser_info(tmp_path).datasets == ["mmimdb (stand-in)", "mmimdb"]
+
+
+@pytest.mark.parametrize("row", PAPER_CONFIGS)
+def test_every_row_of_table_8_is_searched(row):
+    """As 02 does with -p preset: the row's L decides the features; here few channels and one epoch."""
+    name = {"ntu": "ntu", "ego": "egogesture", "mmimdb": "mmimdb"}[row.split("-")[0]]
+    config = PAPER_CONFIGS[row].change(C=4, epochs=1, device="cpu", threads=1)
+    features = MADE[name].features(samples=96, L=config.L)
+    (event,) = search(features, config)
+    event.genotype.check(features.channels)
+    assert (event.genotype.N, {len(cell.steps) for cell in event.genotype.cells}) == (config.N, {config.M})
