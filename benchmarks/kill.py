@@ -25,6 +25,7 @@ import sklearn.metrics  # noqa: F401
 import torch._dynamo  # noqa: F401
 
 import bmnas
+import bmnas.storage.replay
 from bmnas.ablation import TABLES, ablation_table
 from bmnas.baselines.late_fusion import baselines
 
@@ -34,6 +35,7 @@ CONFIG = bmnas.SearchConfig(
     device="cpu", threads=1,
 )  # fmt: skip
 BUDGET = bmnas.EvalConfig(epochs=2, seeds=1, max_lr=3e-3)
+bmnas.storage.replay.SECONDS = 0.02  # scores of the ranking are kept so often, as the whole read-out is so short
 MAY_DIFFER = ("timing.jsonl", "environment.json")
 
 
@@ -113,15 +115,22 @@ def finished(folder: Path) -> dict[str, object]:
     return done | {f"epoch {i}": line for i, line in enumerate(lines[: max(0, epochs)], start=1)}
 
 
+def ended(child: int) -> bool:
+    """Whether a process has ended; it stays to be waited for."""
+    return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def trial(folder: Path, moments: list[float], chance: random.Random, tally: Counter) -> list[str]:
     """Kills one to three times, then lets it end; what went wrong."""
     wrong: list[str] = []
-    for i in range(chance.randint(1, 3)):
-        s = chance.randrange(len(STAGES))
-        early = 0.0 if i or s == 0 else moments[s - 1]
+    for _ in range(chance.randint(1, 3)):
+        s = chance.randrange(STAGES.index(stage(folder)), len(STAGES))
         child = start(folder)
-        time.sleep(chance.uniform(early, moments[s]))
-        if os.waitpid(child, os.WNOHANG)[0]:  # it was faster
+        while STAGES.index(stage(folder)) < s and not ended(child):
+            time.sleep(0.002)
+        time.sleep(chance.uniform(0, moments[s] - (moments[s - 1] if s else 0)))
+        if ended(child):  # it was faster
+            os.waitpid(child, 0)
             break
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

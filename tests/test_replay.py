@@ -48,7 +48,6 @@ def calls(monkeypatch):
     monkeypatch.setattr(InheritedScore, "__call__", counted("ranking", score))
     monkeypatch.setattr(selection, "brief_score", counted("training", brief))
     monkeypatch.setattr(replay, "SECONDS", 0.0)
-    monkeypatch.setattr(Replay.of, "__defaults__", (0.0,))
     return seen, limit
 
 

@@ -44,12 +44,13 @@ class Replay:
             with whole(path) as partial:
                 partial.write_text("".join(json.dumps(record) + "\n" for record in mine), encoding="utf-8")
 
-    def of(self, what: str, score: Callable[[T], float], seconds: float = SECONDS) -> Callable[[T], float]:
+    def of(self, what: str, score: Callable[[T], float], seconds: float | None = None) -> Callable[[T], float]:
         """The function `score`, whose first results are those kept for `what`, and whose new ones are kept.
 
         Args:
-            seconds: at least so long between two writes.
+            seconds: at least so long between two writes; SECONDS when None.
         """
+        pause = SECONDS if seconds is None else seconds
         known, new, written = iter(self.kept.get(what, [])), [], time.monotonic()
 
         def scored(thing: T) -> float:
@@ -59,7 +60,7 @@ class Replay:
                 return before
             found = score(thing)
             new.append(found)
-            if time.monotonic() - written >= seconds:
+            if time.monotonic() - written >= pause:
                 append_record(self.path, {"epoch": self.epoch, "what": what, "scores": list(new)})
                 new.clear()
                 written = time.monotonic()
