@@ -24,6 +24,7 @@ from bmnas.selection import read_out
 from bmnas.space import network_key
 from bmnas.storage.checkpoint import save_state
 from bmnas.trace import Trace
+from tests.test_notebooks import NOTEBOOKS, execute, text, tiny
 from tests.test_search import assert_same_run, child, records
 from tests.tiny import CONFIG, FIVE_EPOCHS, TWO_CELLS, multilabel_features, tiny_features
 from widgets.seeds import seeds_table
@@ -346,6 +347,16 @@ def test_a_folder_of_another_configuration(tmp_path):
     in_folders(tiny_features(), CONFIG.change(epochs=1), tmp_path, (1,))
     with pytest.raises(RunError, match=r"seed1 belongs to another configuration: search.epochs is 1 there, 4 here"):
         in_folders(tiny_features(), CONFIG, tmp_path)
+
+
+@pytest.mark.notebooks
+def test_the_notebook_searches_two_seeds(tmp_path, monkeypatch):
+    notebook = next(path for path in NOTEBOOKS if path.stem == "02_search")
+    shown = text(execute(notebook, tmp_path, monkeypatch, **tiny(notebook, seeds=2, seed=3, N=1)))
+    runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/genotype.json"))
+    assert [run.name[:10] for run in runs] == ["digits-s3-", "digits-s4-"]
+    assert all(run.name in shown for run in runs) and "2 runs, 2 Steps" in shown
+    assert "Seed 3, epoch 1, searched alone: α, β, γ differ by" in shown
 
 
 # what can go wrong
