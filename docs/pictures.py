@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from PIL import Image
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -96,7 +98,7 @@ def open_cell(lab: Lab, found: Any) -> None:
 
 def choose_primitive(lab: Lab, found: Any) -> None:
     """Another primitive in the first Step."""
-    found.locator("select").nth(4).select_option(label="ConcatFC")
+    found.locator("select:has(option:text-is('ConcatFC'))").first.select_option(label="ConcatFC")
 
 
 def linear_glu(lab: Lab, found: Any) -> None:
@@ -118,7 +120,8 @@ def halfway(lab: Lab, found: Any) -> None:
 
 
 def finished_run(lab: Lab, found: Any) -> None:
-    """A finished run is chosen in the app."""
+    """A finished run is chosen in the app, on a page that is high enough for all of it."""
+    lab.page.set_viewport_size({"width": 1300, "height": 2400})
     found.locator("select").first.select_option(index=1)
     found.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
 
@@ -177,6 +180,8 @@ def take(lab: Lab, number: int, name: str, folder: Path) -> None:
         lab.page.mouse.move(2, 2)  # where it points at nothing
         lab.page.wait_for_timeout(SETTLED)
         found.locator(".jp-OutputArea").first.screenshot(path=path)
+        if path.stat().st_size > LARGEST:
+            Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
         print(f"{path}  {path.stat().st_size:,} bytes", flush=True)
         assert path.stat().st_size < LARGEST, f"{path} is larger than {LARGEST:,} bytes"
     if wanted.busy:

@@ -75,7 +75,7 @@ STATE = """() => {
   return {
     busy: [...document.querySelectorAll('.jp-InputPrompt')].some(e => e.textContent.includes('*')),
     epoch: hit ? Number(hit[1]) : 0,
-    points: plot && plot.data && plot.data.length ? (plot.data[0].z ? plot.data[0].x : plot.data[0].y).length : 0,
+    points: plot && plot.data && plot.data.length ? (plot.data[0].z ? plot.data[0].x : plot.data[0].y)?.length || 0 : 0,
     kind: plot && plot.data && plot.data.length ? plot.data[0].type : '',
     paused: document.body.innerText.includes('paused after epoch'),
     graph: [...document.querySelectorAll('.widget-html svg, .jupyter-widgets svg')].map(e => e.outerHTML.length).join(),
