@@ -58,13 +58,13 @@ print("READY")
 """
 STOPPED = """\
 with SearchDashboard("A synthetic search", note="nothing was trained") as view:
-    await live(slowly, view, 400, 0.2)
+    await live(slowly, view, 400, 0.6)
 print("RESULT1", "stopped", view.stopped, "epochs", len(view.trace), "draws", view.pace.draws, "errors", view.errors)
 """
 INTERRUPTED = """\
 try:
     with SearchDashboard("Another one") as view:  # to be interrupted while it is paused
-        await live(slowly, view, 400, 0.2)
+        await live(slowly, view, 400, 0.6)
 except (KeyboardInterrupt, asyncio.CancelledError) as error:
     names = [thread.name for thread in threading.enumerate()]
     print("RESULT2", "stopped", view.stopped, "early", len(view.trace) < 400, "errors", view.errors)
@@ -92,7 +92,7 @@ PALE = """() => {
     .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
   const ground = e => { for (; e; e = e.parentElement) {
-      if (e.tagName === 'svg' && e.style.background) return [255, 255, 255];
+      if ((e.tagName === 'svg' && e.style.background) || e.matches('.js-plotly-plot')) return [255, 255, 255];
       const found = numbers(getComputedStyle(e).backgroundColor);
       if (found.length < 4 || found[3] > 0.5) return found; }
     return [255, 255, 255]; };
