@@ -51,7 +51,11 @@ def extraction_table(features: FeatureSet) -> pd.DataFrame:
     for line in noted(features.folder):
         row = {"stage": line["what"], "seconds": line["seconds"]}
         if "share" in line:
-            row |= {"samples": f"{line['samples']:,}", "samples a second": line["rate"], "backbones alone": line["bare"]}
+            row |= {
+                "samples": f"{line['samples']:,}",
+                "samples a second": line["rate"],
+                "backbones alone": line["bare"],
+            }
             row |= {"share [%]": 100 * line["share"], "bound by": line["bound"]}
         rows.append(row)
     return pd.DataFrame(rows, columns=EXTRACTION)
