@@ -278,6 +278,7 @@ def test_the_samples_behind_real_features_are_shown(name, root, toys, tmp_path):
     pictures, labels = real_pictures(TASKS[name], features, root, count=3)
     assert set(pictures) == set(features.modalities) and len(labels) == 3
     samples = TASKS[name].real.open(root / name, TASKS[name].options)
+    assert features.folder is not None
     kept = (features.folder / "names.txt").read_text().splitlines()
     for i, row in enumerate(features.rows("train")[:3]):
         where = samples.names.index(kept[row])
