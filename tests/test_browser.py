@@ -374,7 +374,7 @@ def test_a_search_that_was_stopped_goes_on_even_where_nobody_watches(lab_search:
         assert time.monotonic() < end, "the search did not go on without a page"
         time.sleep(0.5)
     end = time.monotonic() + 60
-    wanted = ("config.json", "checkpoint.pt", "features.json", "figures/search.svg", "figures/hypernet.png")
+    wanted = ("config.json", "checkpoint.safetensors", "features.json", "figures/search.svg", "figures/hypernet.png")
     while missing := [name for name in wanted if not (record.parent / name).exists()]:
         assert time.monotonic() < end, f"the run folder is not complete: {missing}"
         time.sleep(0.5)
