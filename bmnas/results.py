@@ -100,8 +100,8 @@ def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
     """A kept result whose fields are what `evaluate_seed` writes."""
     result, metric, number = run.load_json(kept), metrics.METRICS[features.kind], TYPED[float]
 
-    def recall(value: Any) -> bool:  # NaN where a class has no test sample
-        return number(value) or (features.kind == "multiclass" and isinstance(value, float) and value != value)
+    def recall(value: Any) -> bool:  # NaN, null in the file, where a class has no test sample
+        return number(value) or (features.kind == "multiclass" and value is None)
 
     tests = {
         "scores": lambda v: isinstance(v, dict) and metric in v and all(map(number, v.values())),
@@ -113,7 +113,8 @@ def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
             raise RunError(
                 f"{run.path(kept)}: the field {name!r} is missing or damaged; delete the file to compute it again"
             )
-    return {name: result[name] for name in KEPT}
+    per_class = [math.nan if score is None else score for score in result["per_class"]]
+    return {name: result[name] for name in KEPT} | {"per_class": per_class}
 
 
 def _seconds(run: Run, timing: str) -> float:

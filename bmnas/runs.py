@@ -20,6 +20,7 @@ Every file is written under a temporary name and renamed. Reading executes no co
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -268,8 +269,8 @@ class Run:
             partial.write_text(text, encoding="utf-8")
 
     def save_json(self, name: str, data: Any) -> None:
-        """Writes JSON, whole or not at all."""
-        self.save_text(name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        """Writes JSON, whole or not at all; a number that is not finite, which JSON does not know, becomes null."""
+        self.save_text(name, json.dumps(_strict(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def load_json(self, name: str) -> dict[str, Any]:
         """Reads JSON.
@@ -324,6 +325,15 @@ def list_runs() -> list[Run]:
     """All runs in `runs_root()`, by name."""
     found = sorted(runs_root().glob("*/config.json"))
     return [Run(path.parent) for path in found if RUN_NAME.fullmatch(path.parent.name)]
+
+
+def _strict(data: Any) -> Any:
+    """Without NaN and infinities."""
+    if isinstance(data, dict):
+        return {key: _strict(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_strict(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:

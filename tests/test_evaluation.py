@@ -275,6 +275,8 @@ def test_a_class_without_a_test_sample_has_no_recall_and_is_kept_so(features, ge
     absent, *others = features.classes
     assert math.isnan(first.per_class[absent]) and not any(math.isnan(first.per_class[name]) for name in others)
     assert again.scores == first.scores and math.isnan(again.per_class[absent])
+    (kept,) = run.path("scores").glob("*.json")
+    assert "NaN" not in kept.read_text()  # JSON knows no such number
 
 
 def test_kept_results_say_what_they_are_of(features, genotype, tmp_path):
