@@ -219,12 +219,20 @@ def gone(pid):
     return False
 
 
+def heed_signals():
+    """What nohup, or a script's background, told this process to ignore is not ignored by the one that starts."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def working(ready, tmp_path):
     """run.py with a child at work, and the child's number."""
     told = tmp_path / "child"
     command, env = [sys.executable, str(ready / "run.py")], surroundings(WAIT_runner=str(told))
-    at_work = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    at_work = subprocess.Popen(
+        command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    )
     for _ in range(600):
         if told.exists() and told.read_text():
             break
