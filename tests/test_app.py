@@ -19,6 +19,7 @@ import pytest
 import bmnas
 import run
 from bmnas.errors import DataError
+from bmnas.registry import TASKS
 from tests.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
 from widgets.app import NEW, SearchApp
 from widgets.show import IMAGES
@@ -227,9 +228,10 @@ def test_a_closed_page_and_a_stopped_server_leave_no_kernel_and_a_whole_run(serv
         epochs = check_whole(folder)
         page = browser.new_page()
         page.goto(served.address)
-        start_planted(page, tmp_path / "runs", epochs + 1)  # goes on where it ended
+        more = min(epochs + 1, TASKS["planted"].search_config.epochs)  # on a slow machine the first one may be over
+        start_planted(page, tmp_path / "runs", more)  # goes on where it ended
         served.server.send_signal(signal.SIGINT)
         assert served.server.wait(30) == 0
         wait_until(lambda: served.kernels() == [])
-        assert check_whole(folder) > epochs
+        assert check_whole(folder) >= more
         browser.close()

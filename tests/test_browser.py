@@ -236,7 +236,8 @@ def open_notebook(folder: Path, notebook: Path, runs: Path | None = None) -> Ite
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             lab = Lab(browser, port, notebook)
             yield lab
-            lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+            if not lab.page.is_closed():
+                lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
             browser.close()
     finally:
         os.killpg(server.pid, signal.SIGTERM)
