@@ -112,6 +112,11 @@ class Served(NamedTuple):
         return [args for ppid, args in lines if int(ppid) == self.server.pid and "ipykernel" in args]
 
 
+def heed_interrupt() -> None:
+    """A test run in the background of a script ignores Ctrl-C, and what it starts would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """The app, at work."""
@@ -126,7 +131,9 @@ def served(tmp_path: Path) -> Iterator[Served]:
     command = [sys.executable, "-m", "voila", *options, "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
     address = f"http://127.0.0.1:{port}/"
     with open(tmp_path / "voila.log", "wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+        server = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=heed_interrupt
+        )
     try:
         end = time.monotonic() + 60
         while True:
