@@ -1,5 +1,6 @@
 """Pictures in files and pages: what `show` leaves in notebook and run folder, and HTML that loads nothing."""
 
+import asyncio
 import importlib
 import json
 import re
@@ -80,22 +81,67 @@ def test_without_a_browser_the_figure_stays_and_one_line_says_what_is_missing(
     assert line.startswith("SVG and PNG were left out: no Chromium or Chrome was found")
 
 
-def test_a_browser_that_dies_costs_the_pictures_and_not_the_figure(
-    shown: list[dict[str, Any]], images: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Dying:
-        async def open(self) -> None:
-            pass
+class Flaky:
+    """A stand-in for kaleido's browser, which fails as often as it is told."""
 
-        async def close(self) -> None:
-            pass
+    begun = 0
 
-        async def calc_fig(self, *_: Any, **__: Any) -> bytes:
+    def __init__(self, failures: int, when: str) -> None:
+        self.failures, self.when = failures, when
+
+    def __call__(self, **_: Any) -> "Flaky":
+        self.begun += 1
+        return self
+
+    def fail(self, when: str) -> None:
+        if when == self.when and self.begun <= self.failures:
             raise ConnectionResetError("gone")
 
-    monkeypatch.setattr("kaleido.Kaleido", lambda **_: Dying())
-    show_module.show(figure(), "loss")
-    assert PLOTLY in shown[0] and "the browser failed (ConnectionResetError: gone)" in images.problem
+    async def open(self) -> None:
+        self.fail("open")
+
+    async def calc_fig(self, *_: Any, **__: Any) -> bytes:
+        self.fail("calc_fig")
+        return b"<svg/>"
+
+    async def close(self) -> None:
+        self.fail("close")
+
+
+@pytest.mark.parametrize("when", ["open", "calc_fig"])
+def test_a_browser_that_fails_is_started_anew(
+    when: str, shown: list[dict[str, Any]], images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flaky = Flaky(show_module.TRIES - 1, when)
+    monkeypatch.setattr("kaleido.Kaleido", flaky)
+    for _ in range(2):
+        show_module.show(figure(), "loss")
+    assert [data["image/svg+xml"] for data in shown] == ["<svg/>"] * 2
+    assert flaky.begun == show_module.TRIES and images.problem == ""
+
+
+@pytest.mark.parametrize("when", ["open", "calc_fig"])
+def test_a_browser_that_always_fails_costs_the_pictures_and_not_the_figure(
+    when: str, shown: list[dict[str, Any]], images: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flaky = Flaky(100, when)
+    monkeypatch.setattr("kaleido.Kaleido", flaky)
+    for _ in range(2):
+        show_module.show(figure(), "loss")
+    assert [set(data) for data in shown] == [{PLOTLY, "text/plain"}] * 2
+    assert "the browser failed (ConnectionResetError: gone)" in images.problem
+    assert flaky.begun == show_module.TRIES
+
+
+def test_a_browser_that_does_not_answer_is_given_up(images: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silent(Flaky):
+        async def open(self) -> None:
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr("kaleido.Kaleido", Silent(0, ""))
+    monkeypatch.setattr(show_module, "START_SECONDS", 0.05)
+    assert images.render(figure(), "svg") is None
+    assert images.problem == "the browser failed (TimeoutError: it did not start within 0 s)"
 
 
 def notebook() -> nbformat.NotebookNode:

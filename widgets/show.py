@@ -16,6 +16,8 @@ from widgets import style
 
 START_SECONDS = 60.0
 IMAGE_SECONDS = 60.0
+STOP_SECONDS = 10.0
+TRIES = 3  # browsers, before the pictures are left out
 PNG_SCALE = 2
 LEFT_OUT = "SVG and PNG were left out: {why}. The figures are still interactive in JupyterLab and in our HTML export."
 
@@ -26,8 +28,71 @@ class HasFolder(Protocol):
     folder: Path
 
 
+class _Browser:
+    """One headless browser in a thread of its own, which opens it at once.
+
+    Attributes:
+        missing: there is no kaleido or no Chromium; another try would end the same.
+    """
+
+    def __init__(self) -> None:
+        self.missing = False
+        self._error: Exception | None = None
+        self._kaleido: Any = None
+        self._opened = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._serve, daemon=True, name="images").start()
+
+    def render(self, fig: go.Figure, options: dict[str, Any]) -> bytes:
+        """The picture.
+
+        Raises:
+            Exception: of whatever kind the browser ended with; TimeoutError where it did not answer.
+        """
+        if not self._opened.wait(START_SECONDS):
+            raise TimeoutError(f"it did not start within {START_SECONDS:.0f} s")
+        if self._error is not None:
+            raise self._error
+        return self._run(self._kaleido.calc_fig(fig.to_dict(), opts=options), IMAGE_SECONDS)
+
+    def stop(self) -> None:
+        """Ends the browser, also one that does not answer."""
+        if self._loop.is_closed():
+            return
+        if self._kaleido is not None:
+            with suppress(Exception):  # the kernel is ending; a browser that is gone already is fine
+                self._run(self._kaleido.close(), STOP_SECONDS)
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.create_task(self._open())
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _open(self) -> None:
+        try:
+            import kaleido
+
+            self._kaleido = kaleido.Kaleido(mathjax=False)  # no formula in our figures, and no request to a CDN
+        except Exception as error:  # kaleido's own for a Chromium that is not found, or no kaleido
+            self.missing, self._error = True, error
+        else:
+            try:
+                await self._kaleido.open()
+            except Exception as error:  # the next render raises it
+                self._error = error
+        self._opened.set()
+
+    def _run(self, work: Coroutine[Any, Any, Any], seconds: float) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=seconds)
+
+
 class Images:
-    """One headless browser for all pictures of a kernel, in a thread of its own; starts on first use.
+    """The browser for all pictures of a kernel; starts on first use, and anew where it fails.
+
+    A Chromium that starts while the machine is busy may fail once and work a moment later.
 
     Attributes:
         problem: why there are no pictures, "" as long as there are.
@@ -36,62 +101,43 @@ class Images:
     def __init__(self) -> None:
         self.problem = ""
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._browser: Any = None
-        self._ready = threading.Event()
+        self._browser: _Browser | None = None
+        atexit.register(self.stop)
 
-    def start(self) -> None:
-        """Starts the browser in the background and returns at once."""
+    def start(self) -> _Browser | None:
+        """Starts the browser in the background and returns at once; None where there can be none."""
         with self._lock:
-            if self._loop is None and not self.problem:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._serve, args=(self._loop,), daemon=True, name="images").start()
-                atexit.register(self.stop)
+            if self._browser is None and not self.problem:
+                self._browser = _Browser()
+            return self._browser
 
     def render(self, fig: go.Figure, kind: str) -> bytes | None:
         """The figure as "svg" or "png"; None, and a reason in `problem`, where there is no browser."""
-        self.start()
-        if not self.problem and not self._ready.wait(START_SECONDS):
-            self.problem = f"the browser did not start within {START_SECONDS:.0f} s"
-        if self.problem:
-            return None
         options = {"format": kind, "scale": PNG_SCALE if kind == "png" else 1}
-        try:
-            return self._run(self._browser.calc_fig(fig.to_dict(), opts=options), IMAGE_SECONDS)
-        except Exception as error:  # a browser that died must not cost the figure itself
-            self.problem = f"the browser failed ({type(error).__name__}: {error})"
-            return None
+        for left in reversed(range(TRIES)):
+            browser = self.start()
+            if browser is None:
+                break
+            try:
+                return browser.render(fig, options)
+            except Exception as error:  # a browser that died must not cost the figure itself
+                if browser.missing:
+                    self.problem = f"no Chromium or Chrome was found ({type(error).__name__})"
+                elif not left:
+                    self.problem = f"the browser failed ({type(error).__name__}: {error})"
+                self._discard(browser)
+        return None
 
     def stop(self) -> None:
         """Ends the browser."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-            if loop is None:
-                return
-            if self._browser is not None:
-                with suppress(Exception):  # the kernel is ending; a browser that is gone already is fine
-                    asyncio.run_coroutine_threadsafe(self._browser.close(), loop).result(timeout=10)
-            loop.call_soon_threadsafe(loop.stop)
-            self._browser = None
-            self._ready.clear()
-
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            import kaleido
-
-            browser = kaleido.Kaleido(mathjax=False)  # no formula in our figures, and no request to a CDN
-            loop.run_until_complete(browser.open())
-            self._browser = browser
-        except Exception as error:  # no kaleido, no Chromium, or one that does not start
-            self.problem = f"no Chromium or Chrome was found or it did not start ({type(error).__name__})"
-        self._ready.set()
         if self._browser is not None:
-            loop.run_forever()
+            self._discard(self._browser)
 
-    def _run(self, work: Coroutine[Any, Any, bytes], seconds: float) -> bytes:
-        assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=seconds)
+    def _discard(self, browser: _Browser) -> None:
+        with self._lock:
+            if self._browser is browser:
+                self._browser = None
+        browser.stop()
 
 
 IMAGES = Images()
