@@ -20,7 +20,7 @@ from bmnas.architecture import Architecture
 from bmnas.errors import ConfigError
 from bmnas.genotype import cell_name, step_name
 from bmnas.parts import CellOutput, Classifier
-from bmnas.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES
+from bmnas.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES, check_mode
 from bmnas.reshape import Reshape
 
 ARCHITECTURE_INIT = 1e-3  # standard deviation of the logits at the start, as in the release
@@ -107,7 +107,7 @@ class Hypernet(nn.Module):
             (and other dropout masks of the same probability). `formula` never does.
 
     Raises:
-        ConfigError: unknown mode, or a size out of range.
+        ConfigError: unknown mode or tokeniser, or a size out of range.
         UnknownNameError: unknown primitive.
     """
 
@@ -128,6 +128,7 @@ class Hypernet(nn.Module):
         fast: bool = False,
     ) -> None:
         super().__init__()
+        check_mode(mode)
         self.fast = fast
         self.r = M if r is None else r
         names = default_primitives(mode) if primitives is None else tuple(primitives)
@@ -146,7 +147,7 @@ class Hypernet(nn.Module):
         self.classifier = Classifier(N, C, L, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a batch of stored features, feature -> (B, C_in, L or 1)."""
+        """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
         if self.fast and shortcuts.applies(self, batch):
             return shortcuts.forward(self, batch)
         return self.formula(batch)
@@ -200,8 +201,7 @@ def default_primitives(mode: str) -> tuple[str, ...]:
     Raises:
         ConfigError: unknown mode.
     """
-    if mode not in ("paper", "reference"):
-        raise ConfigError(f"mode is {mode!r}; expected 'paper' or 'reference'")
+    check_mode(mode)
     return PAPER_PRIMITIVES if mode == "paper" else REFERENCE_PRIMITIVES
 
 

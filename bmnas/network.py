@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from bmnas.genotype import CellGenotype, Genotype, cell_name, step_name
 from bmnas.parts import CellOutput, Classifier, count_parameters
-from bmnas.primitives import PRIMITIVES
+from bmnas.primitives import PRIMITIVES, check_mode
 from bmnas.reshape import Reshape
 
 
@@ -43,6 +43,7 @@ class FusionNetwork(nn.Module):
 
     Raises:
         GenotypeError: the genotype uses a feature that `channels` does not have.
+        ConfigError: unknown mode or tokeniser.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class FusionNetwork(nn.Module):
     ) -> None:
         super().__init__()
         genotype.check(channels)
+        check_mode(mode)
         vectors = set(vectors)
         self.genotype = genotype
         self.reshape = nn.ModuleDict(
@@ -77,7 +79,7 @@ class FusionNetwork(nn.Module):
         self.classifier = Classifier(genotype.N, C, L, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a batch of stored features, feature -> (B, C_in, L or 1)."""
+        """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
         return self.classifier(self.fuse(batch))  # (B, classes)
 
     def fuse(self, batch: Mapping[str, Tensor]) -> Sequence[Tensor]:

@@ -19,10 +19,21 @@ import math
 import torch
 from torch import Tensor, nn
 
+from bmnas.errors import ConfigError
 from bmnas.parts import Dropout
 from bmnas.registry import PRIMITIVES
 
 ATTENTION_DROPOUT = 0.1  # hard-coded in the release, whatever the configured dropout
+
+
+def check_mode(mode: str) -> None:
+    """Refuses a mode that is neither "paper" nor "reference".
+
+    Raises:
+        ConfigError: unknown mode.
+    """
+    if mode not in ("paper", "reference"):
+        raise ConfigError(f"mode is {mode!r}; expected 'paper' or 'reference'")
 
 
 @PRIMITIVES.register
@@ -94,6 +105,7 @@ class LinearGLU(nn.Module):
 
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:
         super().__init__()
+        check_mode(mode)
         # groups=2 keeps the halves apart: rows 0..C-1 are W1 (seen by x alone), rows C..2C-1 are W2 (by y alone)
         self.conv = nn.Conv1d(2 * C, 2 * C, 1, groups=2 if mode == "paper" else 1)
         self.norm = nn.BatchNorm1d(2 * C)

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from bmnas.errors import ConfigError, UnknownNameError
+from bmnas.errors import ConfigError, FeatureError, UnknownNameError
 from bmnas.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.hypernet import Hypernet
 from bmnas.network import FusionNetwork
+from bmnas.primitives import LinearGLU
+from bmnas.reshape import Reshape
 
 CHANNELS = {"a": 3, "b": 5, "c": 4}
 C, L, N, M, CLASSES = 6, 4, 2, 2, 7
@@ -171,3 +173,28 @@ def test_bad_sizes(changes, message):
 def test_unknown_primitive_lists_the_nearest():
     with pytest.raises(UnknownNameError, match=r"unknown primitive 'Atention'; known \(nearest first\): Attention"):
         Hypernet(CHANNELS, 2, C, L, 1, 1, primitives=["Atention"])
+
+
+def test_a_vector_may_come_without_its_position():
+    net, features = hypernet().eval(), batch()
+    flat = {name: feature.squeeze(2) if feature.shape[2] == 1 else feature for name, feature in features.items()}
+    assert torch.equal(net(flat), net(features))
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 2, 2), (4, 2, L), (4, 3, L + 1), (4,)])
+def test_a_feature_of_another_shape_is_named(shape):
+    with pytest.raises(FeatureError, match=r"expected \(B, 3, 4\), or \(B, 3\) for a vector.*bmnas.pool"):
+        Reshape(3, C, L, 0.0)(torch.zeros(shape))
+
+
+def test_unknown_tokeniser():
+    with pytest.raises(ConfigError, match="'copy' or 'learned'"):
+        hypernet(tokeniser="learnt")
+
+
+def test_a_mistyped_mode_is_no_reference_network():
+    genotype = Genotype((CellGenotype(("a", "b"), (StepGenotype("Sum", ("x", "y")),)),), r=1)
+    with pytest.raises(ConfigError, match="'paper' or 'reference'"):
+        FusionNetwork(genotype, CHANNELS, 2, C, L, mode="Paper")
+    with pytest.raises(ConfigError, match="'paper' or 'reference'"):
+        LinearGLU(C, L, 0.0, "papre")

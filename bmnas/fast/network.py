@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 def applies(net: "Hypernet", batch: Mapping[str, Tensor]) -> bool:
-    """Whether the shortcuts stand for the layers: on the CPU, no feature asks for its gradient, nobody listens to a
-    layer by a hook, and every BatchNorm keeps running statistics by a fixed momentum.
+    """Whether the shortcuts stand for the layers: on the CPU, features as they are stored that ask for no gradient,
+    nobody listens to a layer by a hook, and every BatchNorm keeps running statistics by a fixed momentum.
     """
-    plain = all(batch[name].device.type == "cpu" and not batch[name].requires_grad for name in net.features)
+    given = [batch[name] for name in net.features]
+    plain = all(x.ndim == 3 and x.device.type == "cpu" and not x.requires_grad for x in given)
     return plain and all(map(untouched, islice(net.modules(), 1, None)))  # without the network itself
 
 
