@@ -14,6 +14,7 @@ What no two Cells may share is the `rule`:
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from math import comb
 
 from bmnas.architecture import Architecture
 from bmnas.errors import ConfigError, GenotypeError
@@ -32,6 +33,22 @@ def _new_node(pair: Pair, taken: Sequence[Pair]) -> bool:
 
 
 PAIR_RULES: dict[str, Callable[[Pair, Sequence[Pair]], bool]] = {"paper": _new_pair, "reference": _new_node}
+
+
+def check_pairs(K: int, N: int, rule: str, cells_as_inputs: bool) -> None:
+    """Refuses a search none of whose derivations could give every Cell a pair.
+
+    Raises:
+        ConfigError: more Cells than the rule allows on K features, whatever the weights are.
+    """
+    if cells_as_inputs:  # the Cell before is a node that is new to every later one
+        return
+    most = comb(K, 2) if rule == "paper" else K - 1  # the release's first Cell takes two new nodes, each later one one
+    if most < N:
+        raise ConfigError(
+            f"N is {N}; the pair rule {rule!r} leaves pairs of {K} features for {most} Cells at most. "
+            "Lower N, or set cells_as_inputs = True"
+        )
 
 
 def derive(architecture: Architecture, r: int, rule: str = "paper", cells_as_inputs: bool = True) -> Genotype:

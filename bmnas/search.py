@@ -15,7 +15,7 @@ from torch import nn
 from bmnas import metrics
 from bmnas.acceleration import accelerated
 from bmnas.config import SearchConfig
-from bmnas.derivation import derive
+from bmnas.derivation import check_pairs, derive
 from bmnas.device import resolve_device, use_threads
 from bmnas.errors import ConfigError, RunError, SearchDiverged
 from bmnas.fast import TokenTensors, keep_pages, only
@@ -36,9 +36,10 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
     """The hypernet of a configuration for these features, its initial values decided by `config.seed` alone.
 
     Raises:
-        ConfigError: the stored features have another L.
+        ConfigError: the stored features have another L, or are too few for the pair rule.
     """
     check_length(features, config)
+    check_pairs(len(features.names), config.N, config.switch("pair_rule"), config.switch("cells_as_inputs"))
     with seeded((config.seed, INITIAL), torch.device("cpu")):
         return Hypernet(
             features.channels,

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas.architecture import Architecture
-from bmnas.derivation import derive
+from bmnas.derivation import check_pairs, derive
 from bmnas.errors import ConfigError, GenotypeError
 from bmnas.genotype import CellGenotype, StepGenotype
 from bmnas.hypernet import Hypernet
@@ -127,3 +127,11 @@ def test_the_rules_differ():
 def test_unknown_rule():
     with pytest.raises(ConfigError, match="expected one of paper, reference"):
         derive(architecture({"Cell_1": {"a": 0.5, "b": 0.5}}), 1, rule="papre")
+
+
+@pytest.mark.parametrize(("rule", "most"), [("paper", 6), ("reference", 3)])
+def test_more_cells_than_four_features_have_pairs_for(rule, most):
+    check_pairs(4, most, rule, cells_as_inputs=False)
+    check_pairs(4, most + 1, rule, cells_as_inputs=True)
+    with pytest.raises(ConfigError, match=f"N is {most + 1}.*for {most} Cells at most"):
+        check_pairs(4, most + 1, rule, cells_as_inputs=False)

@@ -410,6 +410,14 @@ def test_another_L_than_the_features():
         next(search(tiny_features(), CONFIG.change(L=8)))
 
 
+def test_more_cells_than_the_pair_rule_allows_are_refused_before_the_first_epoch(monkeypatch):
+    monkeypatch.setattr(Search, "run_epoch", lambda _: pytest.fail("an epoch was run for nothing"))
+    features = tiny_features()
+    config = CONFIG.change(N=len(features.names), mode="reference")
+    with pytest.raises(ConfigError, match="pair rule 'reference' leaves pairs of .* set cells_as_inputs = True"):
+        next(search(features, config))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_planted_pair_is_found(seed):
     features = planted_features(K=8, seed=seed, samples=600)
