@@ -242,6 +242,8 @@ class SearchConfig(_Config):
             not isinstance(self.primitives, tuple) or not all(isinstance(name, str) for name in self.primitives)
         ):
             raise ConfigError(f"primitives is {self.primitives!r}; expected a list of names")
+        if self.primitives is not None and (not self.primitives or len(set(self.primitives)) != len(self.primitives)):
+            raise ConfigError(f"primitives is {self.primitives!r}; expected at least one name, and none twice")
         for name in self.primitives or ():
             if name not in PRIMITIVES:
                 raise ConfigError(f"primitives is {self.primitives!r}: {unknown('primitive', name, PRIMITIVES)}")

@@ -93,6 +93,12 @@ def test_an_unknown_primitive_lists_the_known_ones():
         SearchConfig(primitives=("Sum", "LinearGLUE"))
 
 
+@pytest.mark.parametrize("names", [(), ("Sum", "Zero", "Sum")])
+def test_a_pool_is_not_empty_and_names_nothing_twice(names):
+    with pytest.raises(ConfigError, match="at least one name, and none twice"):
+        SearchConfig(primitives=names)
+
+
 def test_change():
     config = SearchConfig().change(C=32, epochs=None, primitives=["Sum", "ConcatFC"])
     assert (config.C, config.epochs, config.primitives) == (32, SearchConfig().epochs, ("Sum", "ConcatFC"))

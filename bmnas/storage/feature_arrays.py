@@ -30,6 +30,11 @@ def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarr
 def as_feature(name: str, values: ArrayLike) -> np.ndarray:
     """(n, C_in, L), or (n, C_in, 1) of the vectors (n, C_in)."""
     numbers = as_numbers(f"feature {name!r}", values)
+    if numbers.ndim not in (2, 3):
+        raise FeatureError(
+            f"feature {name!r} has the shape {numbers.shape}; expected (samples, channels) or (samples, channels, L). "
+            "bmnas.pool makes the latter of a map"
+        )
     return numbers[:, :, None] if numbers.ndim == 2 else numbers  # (n, C_in, L or 1)
 
 
