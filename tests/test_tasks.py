@@ -57,6 +57,13 @@ def test_presets_fit_their_task(name):
         assert task.make or tuple(modality.taps) == modality.features
 
 
+def test_what_the_release_does_on_one_data_set_alone():
+    settings = {name: TASKS[name].reference for name in TASKS if TASKS[name].reference}
+    assert settings == {"ntu": {"train_reshape": False}, "mmimdb": {"ties": "earlier"}}
+    config = TASKS["mmimdb"].search_config.change(mode="reference", **settings["mmimdb"])
+    assert config.switch("ties") == "earlier"
+
+
 # planted
 
 

@@ -103,6 +103,8 @@ class Task:
         open_raw: (options, data root, progress) -> RawData.
         make: (options, data root, progress) -> FeatureSet.
         real: the real data behind a stand-in; where it is present, it is used instead of `make`.
+        reference: settings of a search that the authors' release has on this data set alone, beside those that
+            `mode="reference"` stands for: `task.search_config.change(mode="reference", **task.reference)`.
         recipe: raised whenever the same options would give other features, so that no old cache is used.
     """
 
@@ -118,6 +120,7 @@ class Task:
     open_raw: Callable[[Options, Path, Progress | None], RawData] | None = None
     make: Callable[[Options, Path, Progress | None], FeatureSet] | None = None
     real: RealData | None = None
+    reference: Options = field(default_factory=dict)
     recipe: int = 1
 
     @property
