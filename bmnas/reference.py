@@ -1,15 +1,18 @@
 """The authors' release (Somedaywilldo/BM-NAS at ad16360): its names for our parameters, and its genotypes.
 
-Weights trained with the release load into a `Hypernet` or `FusionNetwork` built with `mode="reference"`; its index
-genotypes turn into ours. Nothing here runs the release's code.
+Weights trained with the release load into a `Hypernet` or `FusionNetwork` built with `mode="reference"`; its
+architecture tensors become an `Architecture`, which `derive` reads; its index genotypes turn into ours. Nothing here
+runs the release's code.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from bmnas.architecture import Architecture
 from bmnas.errors import BmnasError, GenotypeError
 from bmnas.genotype import CellGenotype, Genotype, StepGenotype, cell_name, step_name
 from bmnas.hypernet import ARCHITECTURE_NAMES, Hypernet
@@ -46,7 +49,9 @@ def our_name(key: str, features: Sequence[str]) -> str:
         return f"classifier.norm.{match[1]}"
     if match := re.fullmatch(r"central_classifier\.(\w+)", key):
         return f"classifier.linear.{match[1]}"
-    raise BmnasError(f"{key!r} is no parameter of the release's reshape layers, fusion network or classifier")
+    raise BmnasError(
+        f"{key!r} is no parameter of the release's reshape layers, fusion network or classifier; leave out other keys"
+    )
 
 
 def _cell_part(key: str, part: str) -> str:
@@ -60,11 +65,19 @@ def _cell_part(key: str, part: str) -> str:
     return f"output.{_OUTPUT[layer]}.{tensor}"
 
 
-def load_reference_state(module: nn.Module, state: Mapping[str, Tensor], features: Sequence[str]) -> None:
+def load_reference_state(
+    module: nn.Module, state: Mapping[str, Tensor], features: Sequence[str], strict: bool = True
+) -> None:
     """Loads a release state_dict into a `Hypernet` or `FusionNetwork` of `mode="reference"`.
 
     The release keeps alpha, beta and gamma outside its state_dict; `load_reference_architecture` sets them.
     Keys of the backbones are to be left out by the caller.
+
+    Args:
+        module: a `Hypernet` or `FusionNetwork`.
+        state: the release's key -> tensor.
+        features: all K features in order, those that a found network leaves out too.
+        strict: whether every parameter must get a value; False for a part, such as the release's `fusion_net` alone.
 
     Raises:
         BmnasError: a key is unknown, of another shape, or one of our parameters gets no value.
@@ -73,8 +86,11 @@ def load_reference_state(module: nn.Module, state: Mapping[str, Tensor], feature
     own = module.state_dict()
     renamed = {our_name(key, features): tensor for key, tensor in state.items()}
     wanted = {key for key in own if key.rpartition(".")[2] not in (*ARCHITECTURE_NAMES, "num_batches_tracked")}
-    if missing := sorted(wanted - set(renamed)):
-        raise BmnasError(f"the release's state has no value for {missing[0]} ({len(missing)} missing)")
+    if strict and (missing := sorted(wanted - set(renamed))):
+        raise BmnasError(
+            f"the release's state has no value for {missing[0]} ({len(missing)} missing); "
+            "give all of it, or strict=False for a part"
+        )
     for key, tensor in renamed.items():
         if key not in own or own[key].shape != tensor.shape:
             expected = tuple(own[key].shape) if key in own else "no such parameter"
@@ -84,22 +100,57 @@ def load_reference_state(module: nn.Module, state: Mapping[str, Tensor], feature
 
 @torch.no_grad()
 def load_reference_architecture(
-    hypernet: Hypernet, alphas: Tensor, betas: Sequence[Tensor], gammas: Sequence[Tensor]
+    hypernet: Hypernet, alphas: ArrayLike, betas: Sequence[ArrayLike], gammas: Sequence[ArrayLike]
 ) -> None:
-    """Sets alpha, beta and gamma from the release's tensors.
+    """Sets alpha, beta and gamma from the release's logits: tensors, arrays or lists.
 
     Args:
         alphas: (sum over Cells of their predecessors, 2), columns none and skip.
         betas: a Cell (sum over Steps of their earlier nodes, 2).
         gammas: a Cell (M, primitives).
+
+    Raises:
+        BmnasError: one of them has another shape than this hypernet's.
     """
-    rows = iter(alphas)
-    for cell, cell_betas, cell_gammas in zip(hypernet.named_cells().values(), betas, gammas, strict=True):
-        cell.alpha.copy_(torch.stack([next(rows) for _ in cell.alpha]))
-        inner = iter(cell_betas)
-        for step, gamma in zip(cell.named_steps().values(), cell_gammas, strict=True):
-            step.beta.copy_(torch.stack([next(inner) for _ in step.beta]))
-            step.gamma.copy_(gamma)
+    cells = list(hypernet.named_cells().values())
+    if len(betas) != len(cells) or len(gammas) != len(cells):
+        raise BmnasError(f"betas has {len(betas)} Cells and gammas {len(gammas)}; expected N = {len(cells)} of both")
+    _fill("alphas", alphas, [cell.alpha for cell in cells])
+    for i, cell in enumerate(cells):
+        steps = list(cell.named_steps().values())
+        _fill(f"betas[{i}]", betas[i], [step.beta for step in steps])
+        _fill(f"gammas[{i}]", gammas[i], [step.gamma[None] for step in steps])
+
+
+def _fill(name: str, logits: ArrayLike, parameters: Sequence[Tensor]) -> None:
+    """Copies rows of logits, (rows of all parameters, columns), into the parameters one after the other."""
+    values = torch.as_tensor(logits)
+    sizes = [len(parameter) for parameter in parameters]
+    expected = (sum(sizes), parameters[0].shape[1])
+    if tuple(values.shape) != expected:
+        raise BmnasError(f"{name} has the shape {tuple(values.shape)}; expected {expected}")
+    for parameter, rows in zip(parameters, values.split(sizes), strict=True):
+        parameter.copy_(rows)
+
+
+def reference_architecture(
+    alphas: ArrayLike, betas: Sequence[ArrayLike], gammas: Sequence[ArrayLike], features: Sequence[str]
+) -> Architecture:
+    """The release's logits as softmax weights by name, ready for `derive`; no network is needed.
+
+    Args:
+        alphas, betas, gammas: see `load_reference_architecture`; N is `len(gammas)`, M the rows of one of them.
+        features: all K features in order.
+
+    Raises:
+        BmnasError: their shapes do not belong together.
+    """
+    if not len(gammas):
+        raise BmnasError("gammas is empty; expected (M, primitives) for each Cell")
+    shape = dict.fromkeys(features, 1)
+    hypernet = Hypernet(shape, classes=1, C=1, L=1, N=len(gammas), M=len(gammas[0]), mode="reference")  # type: ignore[arg-type]
+    load_reference_architecture(hypernet, alphas, betas, gammas)
+    return hypernet.architecture()
 
 
 def from_release_indices(

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from bmnas.derivation import derive
+from bmnas.errors import BmnasError
 from bmnas.extract import pool
 from bmnas.genotype import Genotype
 from bmnas.hypernet import Hypernet, MixedStep, mixed_edges
@@ -11,7 +13,13 @@ from bmnas.network import FusionNetwork
 from bmnas.parts import count_parameters
 from bmnas.primitives import PRIMITIVES, REFERENCE_PRIMITIVES
 from bmnas.published import NTU_CHANNELS, PUBLISHED
-from bmnas.reference import RELEASE_PRIMITIVES, load_reference_architecture, load_reference_state, our_name
+from bmnas.reference import (
+    RELEASE_PRIMITIVES,
+    load_reference_architecture,
+    load_reference_state,
+    our_name,
+    reference_architecture,
+)
 from bmnas.reshape import Reshape
 from tests.golden_release import assert_stat, closs, formula_input, formula_logits, formula_state, golden, no_dropout
 
@@ -240,3 +248,52 @@ def test_pooling_and_reshape(key):
     parameters = dict(layer.named_parameters())
     for name, stat in record["train_nodrop"]["grads"].items():
         assert_stat(parameters[names[name]].grad, stat)
+
+
+# loading what the release trained
+
+
+def release_logits(K=3, N=2, M=2):
+    """alphas, betas and gammas in the release's shapes, as arrays."""
+    alphas = formula_logits("alphas", 0, (sum(K + n for n in range(N)), 2)).numpy()
+    betas = [formula_logits("betas", c, (sum(2 + m for m in range(M)), 2)).numpy() for c in range(N)]
+    gammas = [formula_logits("gammas", c, (M, 4)).numpy() for c in range(N)]
+    return alphas, betas, gammas
+
+
+def test_architecture_from_the_releases_tensors_alone():
+    net, _ = hypernet_3()
+    weights = reference_architecture(*release_logits(), features=("a", "b", "c"))
+    assert weights == net.architecture()
+    assert derive(weights, 2, "reference", False) == derive(net.architecture(), 2, "reference", False)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a, b, g: (a[:-1], b, g), r"alphas has the shape \(6, 2\); expected \(7, 2\)"),
+        (lambda a, b, g: (np.concatenate([a, a]), b, g), r"alphas has the shape \(14, 2\)"),
+        (lambda a, b, g: (a, [b[0], b[1][:4]], g), r"betas\[1\] has the shape \(4, 2\); expected \(5, 2\)"),
+        (lambda a, b, g: (a, b, [g[0][:, :3], g[1]]), r"gammas\[0\] has the shape \(2, 3\); expected \(2, 4\)"),
+        (lambda a, b, g: (a, b[:1], g), "betas has 1 Cells and gammas 2; expected N = 2"),
+    ],
+)
+def test_architecture_tensors_of_another_shape(change, message):
+    net, _ = hypernet_3()
+    before = net.architecture()
+    with pytest.raises(BmnasError, match=message):
+        load_reference_architecture(net, *change(*release_logits()))
+    if "alphas" in message:
+        assert net.architecture() == before
+
+
+def test_a_part_of_a_state_needs_to_be_asked_for():
+    record = FORWARD["hyper_cell"]["in3_N2_M2_nodemult2_mult2/B3_C8_L4"]
+    state, features = formula_state(record["state_order"]), ("a", "b", "c")
+    net = Hypernet({"a": 1, "b": 1, "c": 1}, 2, 8, 4, N=2, M=2, mode="reference").double()
+    with pytest.raises(BmnasError, match="strict=False for a part"):
+        load_reference_state(net, state, features)
+    load_reference_state(net, state, features, strict=False)
+    assert torch.equal(net.classifier.norm.weight, state["cell.ln.weight"])
+    with pytest.raises(BmnasError, match="leave out other keys"):
+        load_reference_state(net, {"rgbnet.conv.weight": torch.zeros(1)}, features, strict=False)
