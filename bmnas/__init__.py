@@ -26,6 +26,7 @@ from bmnas.space import Space
 from bmnas.config import PAPER_CONFIGS, EvalConfig, SearchConfig
 from bmnas.estimate import Estimate, estimate
 from bmnas.evaluation import evaluate
+from bmnas.release_score import score_by_epoch
 from bmnas.results import Evaluation, verdict
 from bmnas.schedule import WarmRestarts
 from bmnas.joint import JointNetwork, joint_network
@@ -41,7 +42,12 @@ from bmnas.trained import TrainedNetwork, load, train_and_save
 from bmnas.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
 from bmnas.baselines.late_fusion import baselines
 from bmnas.published import PUBLISHED
-from bmnas.reference import load_reference_architecture, load_reference_state
+from bmnas.reference import (
+    from_release_indices,
+    load_reference_architecture,
+    load_reference_state,
+    reference_architecture,
+)
 
 # run folders
 from bmnas.errors import BmnasError
