@@ -37,13 +37,15 @@ def some_frames(rng, counts):
     return [[(IDENTITY + 2 * i, some_joints(rng)) for i in range(count)] for count in counts]
 
 
-def write_avi(path, frames, size=(64, 64), codec="mpeg4"):
-    """A video whose frame k is grey of the value 10 + 5 k."""
+def write_avi(path, frames, size=(64, 64), codec="mpeg4", noisy=False):
+    """A video whose frame k is grey of the value 10 + 5 k, or noise, which takes room."""
+    rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=30)
         stream.height, stream.width, stream.pix_fmt = *size, "yuv420p"
         for k in range(frames):
-            picture = np.full((*size, 3), min(10 + 5 * k, 250), np.uint8)
+            grey = np.full((*size, 3), min(10 + 5 * k, 250), np.uint8)
+            picture = rng.integers(0, 256, grey.shape, dtype=np.uint8) if noisy else grey
             for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
                 container.mux(packet)
         for packet in stream.encode():

@@ -214,6 +214,23 @@ def cut_video(tmp_path, part):
     (tmp_path / "a.avi").write_bytes(content[: int(len(content) * part)])
 
 
+def spoil_video(tmp_path, part):
+    """H.264 as in NTU RGB+D, a part of its bytes zero."""
+    raw_files.write_avi(tmp_path / "a.avi", 60, codec="libx264", noisy=True)
+    content = bytearray((tmp_path / "a.avi").read_bytes())
+    start, stop = (int(len(content) * share) for share in (part.start, part.stop))
+    content[start:stop] = bytes(stop - start)
+    (tmp_path / "a.avi").write_bytes(content)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
+def test_whole_videos_are_not_taken_for_damaged(tmp_path, codec):
+    raw_files.write_avi(tmp_path / "a.avi", 60, (256, 256), codec, noisy=True)
+    with (tmp_path / "a.avi").open("ab") as file:
+        file.write(b"more than the header promises")
+    assert read_video(tmp_path / "a.avi", 8, (256, 256), 24).std() > 10
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -221,7 +238,12 @@ def cut_video(tmp_path, part):
         (lambda p: (p / "a.avi").write_bytes(b""), "cannot be decoded"),
         (lambda p: (p / "a.avi").write_bytes(b"RIFF" + b"\0" * 500), "cannot be decoded|no video|no frame|no codec"),
         (lambda p: (p / "a.avi").write_text("not a video"), "cannot be decoded"),
-        (lambda p: cut_video(p, 0.05), "cannot be decoded|no video|no frame|no codec"),
+        (lambda p: cut_video(p, 0.05), "cut short: [0-9,]+ bytes follow its header; expected [0-9,]+"),
+        (lambda p: cut_video(p, 0.5), "cut short"),
+        (lambda p: cut_video(p, 0.99), "cut short"),
+        (lambda p: spoil_video(p, slice(0.3, 0.5)), "frame [0-9]+ is damaged|cannot be decoded"),
+        (lambda p: spoil_video(p, slice(0.6, 0.61)), "frame [0-9]+ is damaged|cannot be decoded"),
+        (lambda p: (p / "a.avi").mkdir(), "cannot be read"),
     ],
 )
 def test_broken_videos(tmp_path, make, message):

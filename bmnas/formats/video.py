@@ -36,18 +36,31 @@ def read_video(
         size: (height, width); frames of another size are scaled.
 
     Raises:
-        DataError: missing, no video, or damaged.
+        DataError: missing, no video, cut short, or damaged: a decoder paints over what it cannot decode, and a cut AVI
+            is but a shorter video, whose evenly spread frames would be others.
     """
+    _check_length(path)
     frames = _decode(path, size)
     numbers = frame_numbers(len(frames), wanted, through, reference)
     black = np.zeros((*size, 3), np.uint8)
     return np.stack([frames[k] if k < len(frames) else black for k in numbers])  # (wanted, H, W, 3)
 
 
+def _check_length(path: Path) -> None:
+    """An AVI (RIFF) says in its bytes 4 to 7 how many bytes follow; more may, fewer may not."""
+    try:
+        with path.open("rb") as file:
+            kind, follow, there = file.read(4), int.from_bytes(file.read(4), "little"), path.stat().st_size - 8
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if kind == b"RIFF" and there < follow < 2**32 - 1:  # the largest: written as a stream, whose length nobody knew
+        raise DataError(f"{path}: cut short: {there:,} bytes follow its header; expected {follow:,}, as it says")
+
+
 def _decode(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
     """All frames: AVI's own count and its seeking are not to be trusted."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing")
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -57,10 +70,11 @@ def _decode(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
                 raise DataError(f"{path}: the video stream has no codec; the file is cut short")
             stream.codec_context.thread_count = 1  # the workers are the threads
             height, width = size
-            frames = [
-                frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-                for frame in container.decode(stream)
-            ]
+            frames = []
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise DataError(f"{path}: frame {len(frames) + 1} is damaged; expected one that decodes completely")
+                frames.append(frame.reformat(width=width, height=height, format="rgb24").to_ndarray())
     except (FFmpegError, OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
