@@ -86,6 +86,9 @@ BROKEN_JSON = [
     (content(database={FOLDER: {**entry(), "subset": "train"}}), "subset is 'train'; expected one of training"),
     (content(database={"rgb1": entry()}), "key 'rgb1' is 'rgb1'"),
     (content(database={FOLDER.replace("Color", "Depth"): entry()}), "expected a folder like"),
+    (content(database={f"{FOLDER}_": entry()}), "expected a folder like"),
+    (content(database={f"{FOLDER}_x": entry()}), "expected a folder like"),
+    (content(database={f"{FOLDER}_1_2": entry()}), "expected a folder like"),
     (content(database={"../../etc/passwd": entry()}), "expected a folder like"),
     (content(database={FOLDER: entry(label="no such")}), "annotations.label is 'no such'"),
     (content(database={FOLDER: entry(label=3)}), "annotations.label is 3"),
@@ -94,6 +97,8 @@ BROKEN_JSON = [
     (content(database={FOLDER: entry(start_frame="0")}), "start_frame is '0'; expected at least 1"),
     (content(database={FOLDER: entry(start_frame="-3")}), "start_frame is '-3'"),
     (content(database={FOLDER: entry(start_frame="7.5")}), "start_frame is '7.5'"),
+    (content(database={FOLDER: entry(start_frame=" 7")}), "start_frame is ' 7'"),
+    (content(database={FOLDER: entry(start_frame="\u0667")}), "start_frame is '\u0667'; expected a real number"),
     (content(database={FOLDER: entry(start_frame="nan")}), "start_frame is 'nan'"),
     (content(database={FOLDER: entry(end_frame="inf")}), "end_frame is 'inf'"),
     (content(database={FOLDER: entry(end_frame="6.0")}), "end_frame is '6.0'; expected at least the start, 7"),
@@ -106,6 +111,16 @@ def test_broken_json(tmp_path, data, message):
     (tmp_path / "a.json").write_text(data if isinstance(data, str) else json.dumps(data))
     with pytest.raises(DataError, match=rf"a\.json.*{message}"):
         read_ego_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("again", ["Subject03/Scene1/Color/rgb1", "subset", "label"])
+def test_a_name_that_stands_twice_loses_no_clip(tmp_path, again):
+    path = tmp_path / "ego.json"
+    text = json.dumps({"labels": raw_files.LABELS, "database": raw_files.ego_database(clips=1)})
+    start = text.index(f'"{again}": ')
+    path.write_text(f'{text[:start]}"{again}": "first", {text[start:]}')
+    with pytest.raises(DataError, match=rf"ego\.json: the name '{again}' is '2 times in one object'; expected each"):
+        read_ego_json(path)
 
 
 def test_the_unbroken_content_is_read(tmp_path):
@@ -141,6 +156,7 @@ def test_broken_lists(tmp_path, text, message):
         ("1 a\n3 b\n", "line 2: id is '3'"),
         ("1\n", "line 1: name is ''"),
         ("a b\n", "id is 'a'"),
+        ("1 a\n2 a\n", "line 2: name is 'a'; expected each name once"),
     ],
 )
 def test_broken_class_lists(tmp_path, text, message):

@@ -16,6 +16,7 @@ from bmnas.formats.text import fail, read_json, read_lines, real, whole
 
 SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 FOLDER = re.compile(r"(Subject[0-9]{2}/Scene[0-9]+)/Color/rgb([0-9]+)")
+LINE = re.compile(r"_[0-9]+$")  # behind a folder that repeats
 LENGTH = 32
 LAST = 999_999  # file names have six digits
 
@@ -39,6 +40,11 @@ class EgoClip:
     start: int
     end: int
     split: str
+
+    @property
+    def subject(self) -> int:
+        """Who gestures."""
+        return int(self.color[len("Subject") : self.color.index("/")])
 
 
 def read_ego_json(path: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
@@ -99,6 +105,8 @@ def read_ego_classes(path: Path) -> tuple[str, ...]:
             fail(path, number, "id", index, str(number))
         if not name.strip():
             fail(path, number, "name", name, "a class name behind the id")
+        if name.strip() in names:
+            fail(path, number, "name", name.strip(), "each name once")
         names.append(name.strip())
     if not names:
         fail(path, None, "number of lines", 0, "a line a class")
@@ -116,7 +124,7 @@ def clip_frames(start: int, end: int, length: int = LENGTH) -> np.ndarray:
 
 def _entry(path: Path, key: str, entry: Any, numbers: Mapping[str, int]) -> EgoClip:
     where = f"database[{key!r}]"
-    color, depth = _folders(path, None, f"key {key!r}", key.split("_")[0])
+    color, depth = _folders(path, None, f"key {key!r}", LINE.sub("", key))
     if not isinstance(entry, dict) or not isinstance(entry.get("annotations"), dict):
         fail(path, None, where, entry, "an object with subset and annotations")
     about = entry["annotations"]

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,12 +44,15 @@ def read_json(path: Path, kind: type) -> Any:
     """The content of a JSON file whose outermost value is a dict or a list.
 
     Raises:
-        DataError: missing, not JSON (with its line), or of another kind.
+        DataError: missing, not JSON (with its line), of another kind, or with a name twice in one object: JSON readers
+            keep the last, so that the first would be lost without a word.
     """
     try:
-        data = json.loads(read_text(path))
+        data = json.loads(read_text(path), object_pairs_hook=partial(_object, path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
+    except DataError:
+        raise
     except ValueError as error:  # a number of more digits than Python converts
         raise DataError(f"{path}: not JSON that can be read: {error}") from error
     except RecursionError as error:
@@ -70,11 +74,20 @@ def whole(path: Path, line: int | None, field: str, text: str, least: int = 0, m
 
 
 def real(path: Path, line: int | None, field: str, text: str) -> float:
-    """A real number; NaN counts, infinities do not."""
+    """A real number as programs write it, in ASCII and without blanks; NaN counts, infinities do not."""
     try:
         number = float(text)
     except ValueError:
         number = math.inf
-    if math.isinf(number) or "_" in text:
+    if math.isinf(number) or "_" in text or not text.isascii() or text != text.strip():
         fail(path, line, field, text, "a real number")
     return number
+
+
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in members if names.count(name) > 1)
+        fail(path, None, f"the name {twice!r}", f"{names.count(twice)} times in one object", "each name once")
+    return members
