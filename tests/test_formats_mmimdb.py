@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,6 +160,8 @@ def test_right_form_and_wrong_content(tmp_path, change, read, message):
     [
         ("image", np.zeros((256, 160, 3)), "the shape of image"),
         ("image", np.full((3, 256, 160), 300), "image is '300 to 300'"),
+        ("image", np.full((3, 256, 160), 0.5), "image is '0.5 to 0.5, with fractions'; expected whole pixels"),
+        ("text", np.full(300, -1e39), "text is '-1e.39 to -1e.39'; expected numbers that float32 holds"),
         ("text", np.zeros((7, 300)), "the shape of text"),
         ("text", np.full(300, np.inf), "text is 'NaN or infinite'"),
         ("label", np.zeros(27), "the shape of label"),
@@ -288,11 +291,41 @@ def test_genres_of_another_order_are_read_from_the_file(tmp_path):
     assert MmimdbSamples(tmp_path).classes == other
 
 
+def fuel_split(root, **changes):
+    """Gives the HDF5 file Fuel's table of splits, of which one entry is another."""
+    kinds = [("split", "S5"), ("source", "S12"), ("start", "i8"), ("stop", "i8"), ("available", "?")]
+    bounds = {b"train": (0, 6), b"dev": (6, 8), b"test": (8, 12)}
+    table = np.array([(s, f, *bounds[s], True) for f in (b"features", b"images") for s in bounds], kinds)
+    for name, value in changes.items():
+        table[3 if changes.get("source") else 0][name] = value
+    with h5py.File(root / "multimodal_imdb.hdf5", "r+") as file:
+        file.attrs["split"] = table
+
+
+def test_the_files_own_table_of_splits_may_agree(tmp_path):
+    raw_files.write_hdf5(tmp_path)
+    fuel_split(tmp_path)
+    assert [len(rows) for rows in MmimdbSamples(tmp_path).splits.values()] == [6, 2, 4]
+
+
+@pytest.mark.parametrize("field", ["image", "text", "label"])
+def test_prepared_folders_hold_the_movies_of_the_split_only(tmp_path, field):
+    raw_files.write_npy(tmp_path)
+    (tmp_path / f"dev/{field}_000002.npy").write_bytes(b"")
+    with pytest.raises(DataError, match=rf"dev/{field}_000002.npy: one movie more than split.json has in dev, 2"):
+        MmimdbSamples(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (lambda r: (r / "multimodal_imdb.hdf5").unlink(), "none of multimodal_imdb.hdf5, the folders train"),
         (lambda r: (r / "split.json").unlink(), "split.json is missing"),
+        (
+            lambda r: fuel_split(r, stop=5),
+            r"split, train of features, is \(0, 5\); expected the rows \(0, 6\)",
+        ),
+        (lambda r: fuel_split(r, source=b"images", start=1), r"attribute split, train of images, is \(1, 6\)"),
         (lambda r: raw_files.write_hdf5(r, names(json.dumps((*GENRES[:-1], "News")))), "target_names.*the 23"),
         (lambda r: raw_files.write_hdf5(r, swap("imdb_ids", lambda ids: ids[::-1])), "differs from split.json.*row 0"),
     ],

@@ -1,6 +1,7 @@
 """multimodal_imdb.hdf5: posters, mean word vectors of the plots, and genres, ordered train, dev, test."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,11 +10,13 @@ import h5py
 import numpy as np
 
 from bmnas.errors import DataError
+from bmnas.formats.mmimdb_split import SPLITS
 from bmnas.formats.text import fail
 
 TEXT = 300  # mean word2vec
 IMAGE = (3, 256, 160)  # channels, height, width; 0 to 255, not normalised
 FIELDS = {"features": (TEXT,), "images": IMAGE, "genres": (None,), "imdb_ids": ()}
+FUEL = {"split", "source", "start", "stop", "available"}
 KINDS = {"features": "f", "images": "iu", "genres": "iu", "imdb_ids": "S"}
 
 
@@ -52,6 +55,27 @@ class MmimdbFile:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
+
+    def check_split(self, rows: Mapping[str, np.ndarray]) -> None:
+        """Compares Fuel's attribute `split`, a table with split, source, start and stop, where the file has one.
+
+        Args:
+            rows: "train", "val" (Fuel's "dev") and "test" -> consecutive rows.
+
+        Raises:
+            DataError: it names other rows.
+        """
+        table = self._file.attrs.get("split")
+        if not isinstance(table, np.ndarray) or not set(table.dtype.names or ()) >= FUEL:
+            return
+        for entry in table:
+            split, source = (_text(entry[name]) for name in ("split", "source"))
+            if split in SPLITS and source in FIELDS and entry["available"]:
+                members = rows[SPLITS[split]]
+                found, wanted = (int(entry["start"]), int(entry["stop"])), (int(members[0]), int(members[-1]) + 1)
+                if found != wanted:
+                    place = f"the attribute split, {split} of {source},"
+                    fail(self.path, None, place, found, f"the rows {wanted} of split.json")
 
     def text(self, row: int) -> np.ndarray:
         """float32 (300,), the mean word vector of the plot."""
@@ -109,3 +133,7 @@ class MmimdbFile:
             return data[rows]
         except (OSError, RuntimeError) as error:
             raise DataError(f"{self.path}: {name}[{rows}] cannot be read: {error}") from error
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("ascii", "replace") if isinstance(value, bytes) else str(value)

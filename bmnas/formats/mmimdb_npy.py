@@ -33,10 +33,27 @@ def read_npy(root: Path, split: str, field: str, index: int) -> np.ndarray:
     if field == "image":
         if array.min() < 0 or array.max() > 255:
             fail(path, None, field, f"{array.min()} to {array.max()}", "pixels of 0 to 255")
-        return array.astype(np.uint8)
+        pixels = array.astype(np.uint8)
+        if (pixels != array).any():
+            fail(path, None, field, f"{array.min()} to {array.max()}, with fractions", "whole pixels of 0 to 255")
+        return pixels
     if field == "label" and not np.isin(array, (0, 1)).all():
         fail(path, None, field, array.tolist(), "0 or 1 a genre")
+    if np.abs(array).max() > np.finfo(np.float32).max:
+        fail(path, None, field, f"{array.min()} to {array.max()}", "numbers that float32 holds")
     return array.astype(np.float32)
+
+
+def check_end(root: Path, split: str, samples: int) -> None:
+    """That a folder holds no more movies than split.json: else its numbers are places in another list.
+
+    Raises:
+        DataError: names the first file too many.
+    """
+    for field in SHAPES:
+        path = root / split / f"{field}_{samples:06d}.npy"
+        if path.exists():
+            raise DataError(f"{path}: one movie more than split.json has in {split}, {samples:,}; expected the same")
 
 
 def _load(path: Path) -> np.ndarray:
