@@ -124,6 +124,15 @@ def test_too_many_unreadable_samples_stop_it_and_repaired_ones_go_on(tmp_path, f
     assert np.array_equal(report.features.targets, whole.targets)
 
 
+def test_repaired_samples_go_through_the_backbones_in_batches_too(tmp_path):
+    """As many as the share allows may be a thousand, which no device holds at once."""
+    with pytest.raises(DataError, match="cannot be read"):
+        run(tmp_path / "f", SlowSamples(bad=tuple(range(20))), max_unreadable=0.3)
+    told = []
+    run(tmp_path / "f", progress=lambda *t: told.append(t[1]))
+    assert max(np.diff(told)) <= 8
+
+
 # stopping and going on
 
 
@@ -253,7 +262,10 @@ def test_nothing_is_overwritten(tmp_path):
 
 @pytest.mark.parametrize(
     ("weight", "dtype", "message"),
-    [(1e6, "float16", "'A_1' reaches .*use dtype='float32'"), (float("nan"), "float32", "'A_1' holds NaN")],
+    [
+        (1e6, "float16", r"'A_1' of sample 0 \(and 7 more of 8\) reaches .*use dtype='float32'"),
+        (float("nan"), "float32", r"'A_1' of sample 0 \(and 7 more of 8\) holds NaN"),
+    ],
 )
 def test_features_that_do_not_fit_are_refused(tmp_path, weight, dtype, message):
     networks = backbones()

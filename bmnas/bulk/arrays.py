@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,20 @@ class BulkArrays:
         self.folder, self.samples, self.files, self.dtypes = folder, samples, files, dtypes
         self._open: dict[str, np.memmap] = {}
 
-    def put(self, rows: list[int], values: dict[str, np.ndarray]) -> None:
+    def put(self, rows: list[int], values: dict[str, np.ndarray], samples: Sequence[str]) -> None:
         """Writes rows of every array; on the disk when it returns.
+
+        Args:
+            rows: where.
+            values: name -> as many rows.
+            samples: what they are called, for errors.
 
         Raises:
             FeatureError: NaN, infinite values, an overflow of the type, or another shape than before.
         """
         for name, value in values.items():
             array = self._array(name, value.shape[1:])
-            stored = _narrowed(name, value, array.dtype)
+            stored = _narrowed(name, value, array.dtype, samples)
             if value.shape[1:] != array.shape[1:]:
                 raise FeatureError(
                     f"{name!r} has the shape {value.shape[1:]} here and {array.shape[1:]} before; the backbone must "
@@ -62,13 +68,15 @@ class BulkArrays:
         return self._open[name]
 
 
-def _narrowed(name: str, value: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _narrowed(name: str, value: np.ndarray, dtype: np.dtype, samples: Sequence[str]) -> np.ndarray:
     with np.errstate(over="ignore"):
         stored = value.astype(dtype)
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        bad = [sample for sample, row in zip(samples, stored, strict=True) if not np.isfinite(row).all()]
+        where = f"{name!r} of {bad[0]}" + (f" (and {len(bad) - 1} more of {len(samples)})" if bad[1:] else "")
         if np.isfinite(value).all():
-            raise FeatureError(f"{name!r} reaches {np.abs(value).max():.3g}, too much for {dtype}; use dtype='float32'")
-        raise FeatureError(f"{name!r} holds NaN or infinite values; the backbone's weights or inputs are damaged")
+            raise FeatureError(f"{where} reaches {np.abs(value).max():.3g}, too much for {dtype}; use dtype='float32'")
+        raise FeatureError(f"{where} holds NaN or infinite values; the backbone's weights or inputs are damaged")
     return stored
 
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -183,7 +183,7 @@ class _Job:
     def run(self, log: DoneLog, progress: Progress | None) -> Pace:
         """All batches that are not done; where the seconds went is noted in the folder too."""
         batches, there, pace = self._batches(log), len(log.done.rows), Pace()
-        total, done = sum(map(len, batches)), 0
+        total, done, again = sum(map(len, batches)), 0, len(log.done.unreadable)
         what = f"extract (after {there:,} samples)" if there else "extract"
         if progress:
             progress(what, 0, total)
@@ -192,10 +192,12 @@ class _Job:
                 values = forward(batch.inputs) if batch.rows else {}
                 with pace.writes():
                     if batch.rows:
-                        self.arrays.put(batch.rows, {**values, TARGETS: batch.labels})
+                        names = [self.samples.names[self.rows[row]] for row in batch.rows]
+                        self.arrays.put(batch.rows, {**values, TARGETS: batch.labels}, names)
                     log.append(sorted([*batch.rows, *batch.unreadable]), batch.unreadable)
-                self._stop_if_too_many(log)
                 done += len(batch.rows) + len(batch.unreadable)
+                if done >= again:  # before, some that were unreadable have not been tried again
+                    self._stop_if_too_many(log)
                 if progress:
                     progress(what, done, total)
         if batches:
@@ -204,11 +206,12 @@ class _Job:
 
     def _batches(self, log: DoneLog) -> list[list[int]]:
         """What was unreadable is tried once more; then the rest, cut as in a first go."""
-        again = sorted(log.done.unreadable)
-        starts = range(0, len(self.rows), self.batch_size)
-        cut = (list(range(start, min(start + self.batch_size, len(self.rows)))) for start in starts)
-        rest = [[row for row in batch if row not in log.done.rows] for batch in cut]
-        return [batch for batch in [again, *rest] if batch]
+        again = self._cut(sorted(log.done.unreadable))
+        rest = [[row for row in batch if row not in log.done.rows] for batch in self._cut(range(len(self.rows)))]
+        return [batch for batch in [*again, *rest] if batch]
+
+    def _cut(self, rows: Sequence[int]) -> list[list[int]]:
+        return [list(rows[start : start + self.batch_size]) for start in range(0, len(rows), self.batch_size)]
 
     def _loader(self, batches: list[list[int]]) -> Iterator["_Batch"]:
         return iter(
