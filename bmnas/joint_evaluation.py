@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 
 from bmnas.backbones.kept import kept_file, load_backbone
 from bmnas.bulk.extract import NAMES
@@ -115,7 +115,7 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
 
 
 def build_joint(
-    genotype: Genotype, features: FeatureSet, config: SearchConfig, samples: Dataset[Any], seed: int
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, samples: Any, seed: int
 ) -> JointNetwork:
     """The joint network: backbones as they made the features, the fusion network as `evaluate` starts it.
 
@@ -131,7 +131,8 @@ def build_joint(
         load_backbone(model, path)
         if weights_fingerprint(model) != features.manifest["backbones"][modality.name]["fingerprint"]:
             raise FeatureError(f"{path}: other weights than those that made the features; restore it")
-    two = next(iter(DataLoader(Subset(samples, [0, 1]), 2)))[0]
+    rows = samples.splits["train"][:2].tolist()  # readable, as those outside the splits need not be
+    two = next(iter(DataLoader(Subset(samples, rows), 2)))[0]
     return joint_network(
         genotype, backbones, {modality.name: modality.taps for modality in task.modalities}, two,
         len(features.classes), C=config.C, L=config.L, dropout=config.dropout, mode=config.mode,

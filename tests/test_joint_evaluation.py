@@ -197,6 +197,8 @@ def test_only_the_samples_of_the_features_are_read(toys, tmp_path):
     features = prepare("ntu", root=tmp_path, cache=tmp_path / "cache", backbone_epochs=1, **CHEAP)
     samples = raw_samples(features, tmp_path)
     chosen = {samples.names[row] for rows in samples.splits.values() for row in rows}
+    assert samples.names[0] == names[0]  # the damaged one is the first of all
+    assert build_joint(any_genotype(features), features, CONFIG.change(L=features.L), samples, 0).sizes()["fusion"]
     assert names[0] not in chosen and len(chosen) == sum(len(rows) for rows in features.splits.values()) == 11
     gone = min(chosen)
     next(tmp_path.rglob(f"{gone}.skeleton")).unlink()
