@@ -1,5 +1,7 @@
 """NTU and EgoGesture as torch Datasets, on tiny files of the real formats, and read by worker processes."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,21 @@ def test_listed_samples_are_dropped_from_the_splits_and_counted(ntu, tmp_path):
     (root / "bad_skel.txt").write_text(f"{ntu[1][0]}\n")
     kept, dropped = NtuSamples(root, "mfas", "keep"), NtuSamples(root, "mfas")
     assert dropped.facts["listed_and_paired"] == 1 and dropped.facts["listed_missing_skeletons"] == "dropped"
+    assert kept.facts["expected_counts"] == [37800, 2520, 16560]
+    assert dropped.facts["expected_counts"] == [37582, 2509, 16487]
+    assert NtuSamples(root, "release", "drop").facts["expected_counts"] is None  # nobody counted them
     assert set(kept.splits["train"]) - set(dropped.splits["train"]) == {kept.names.index(ntu[1][0])}
+
+
+def test_positions_that_float32_does_not_hold_are_refused(tmp_path):
+    raw_files.write_ntu(tmp_path)
+    path = next((tmp_path / "nturgbd_skeletons").iterdir())
+    lines = path.read_text().split("\n")
+    lines[4] = " ".join(["1e300", *lines[4].split(" ")[1:]])
+    path.write_text("\n".join(lines))
+    samples = NtuSamples(tmp_path)
+    with pytest.raises(DataError, match=rf"{path.name}: x, y or z of a joint is too large for float32"):
+        samples.read(samples.names.index(path.stem), "Skeleton")
 
 
 def test_ntu_settings_are_checked(ntu):
@@ -134,6 +150,26 @@ def test_a_missing_picture_is_named(tmp_path):
         EgoSamples(tmp_path)[0]
 
 
+def test_a_clip_that_ends_behind_its_pictures_is_named(tmp_path):
+    """Its middle frames are there, but they are not those of the gesture."""
+    raw_files.write_ego(tmp_path, clips=1, frames=40)
+    for modality in ("Color/rgb1", "Depth/depth1"):
+        (tmp_path / "Subject03/Scene1" / modality / "000039.jpg").unlink()
+    with pytest.raises(DataError, match="rgb1/000039.jpg is missing; expected the last frame of Subject03.*, 1 to 39"):
+        EgoSamples(tmp_path)[0]
+
+
+def test_a_subject_is_in_one_split_only(tmp_path):
+    raw_files.write_ego(tmp_path)
+    assert EgoSamples(tmp_path).facts["subjects"] == {"train": [3, 4], "val": [1, 7], "test": [2, 9]}
+    path = tmp_path / "egogestureall_but_None.json"
+    content = json.loads(path.read_text())
+    content["database"]["Subject04/Scene1/Color/rgb1"]["subset"] = "testing"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="'Subject04.*rgb1_4' into 'train', but 'Subject04.*rgb1' of the same.*'test'"):
+        EgoSamples(tmp_path)
+
+
 def test_the_middle_square():
     picture = np.arange(112 * 150 * 3).reshape(112, 150, 3)
     assert np.array_equal(middle_square(picture), picture[:, 19:131])
@@ -160,6 +196,25 @@ def test_fingerprints_tell_data_apart(ego):
     assert before == EgoSamples(ego).fingerprint
     samples.splits["train"] = samples.splits["train"][1:]
     assert samples.fingerprint != before
+
+
+@pytest.mark.parametrize(("before", "after"), [('"7.0"', '"6.0"'), ('"gesture 4"', '"gesture 9"')])
+def test_corrected_annotations_are_other_data(tmp_path, before, after):
+    """Same names, same splits: without this the features of the wrong frames would be found in the cache."""
+    raw_files.write_ego(tmp_path)
+    fingerprint, path = EgoSamples(tmp_path).fingerprint, tmp_path / "egogestureall_but_None.json"
+    database = path.read_text().split('"database"')
+    path.write_text('"database"'.join((database[0], database[1].replace(before, after, 1))))
+    assert EgoSamples(tmp_path).fingerprint != fingerprint
+
+
+def test_another_form_of_mmimdb_is_other_data(tmp_path):
+    """The texts of raw movies are not bit for bit those of the HDF5 file."""
+    prints = []
+    for write in (raw_files.write_hdf5, raw_files.write_npy, raw_files.write_raw):
+        write(tmp_path / write.__name__)
+        prints.append(MmimdbSamples(tmp_path / write.__name__).fingerprint)
+    assert len(set(prints)) == 3
 
 
 def test_a_subclass_must_say_how_it_reads():

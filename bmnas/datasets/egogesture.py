@@ -28,13 +28,16 @@ class EgoSamples(Samples):
         root: the folder that holds SubjectNN/..., and the JSON or the three lists.
 
     Raises:
-        DataError: annotations are missing or damaged, or no clip has its folders.
+        DataError: annotations are missing or damaged, a subject is in two splits, or no clip has its folders.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         classes, annotated = read_annotations(root)
-        self.clips = [clip for clip in annotated if (root / clip.color).is_dir() and (root / clip.depth).is_dir()]
+        subjects = subjects_of_splits(root, annotated)
+        there = {folder for clip in annotated for folder in (clip.color, clip.depth)}  # a folder holds many clips
+        there = {folder for folder in there if (root / folder).is_dir()}
+        self.clips = [clip for clip in annotated if clip.color in there and clip.depth in there]
         if not self.clips:
             raise DataError(
                 f"{root}: none of the {len(annotated)} annotated clips has its folders, {annotated[0].color}"
@@ -49,18 +52,27 @@ class EgoSamples(Samples):
             "without_folders": len(annotated) - len(self.clips),
             "counts": {part: len(rows) for part, rows in splits.items()},
             "expected_counts": list(EGO_COUNTS),
+            "subjects": subjects,
         }
-        super().__init__([clip.name for clip in self.clips], classes, "multiclass", splits, facts)
+        marks = "\n".join(f"{clip.label} {clip.start} {clip.end}" for clip in self.clips)
+        super().__init__([clip.name for clip in self.clips], classes, "multiclass", splits, facts, marks)
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], int]:
         """See `Samples.read`."""
         clip, inputs = self.clips[row], {}
         numbers = clip_frames(clip.start, clip.end)
         if only != "Depth":
-            inputs["RGB"] = read_clip(self.root / clip.color, numbers, 3) - MEAN[:, None, None, None]
+            inputs["RGB"] = self._clip(clip, clip.color, numbers, 3) - MEAN[:, None, None, None]
         if only != "RGB":
-            inputs["Depth"] = read_clip(self.root / clip.depth, numbers, 1) - MEAN[0]
+            inputs["Depth"] = self._clip(clip, clip.depth, numbers, 1) - MEAN[0]
         return inputs, clip.label
+
+    def _clip(self, clip: EgoClip, folder: str, numbers: np.ndarray, channels: int) -> np.ndarray:
+        """Also of a long clip, whose middle is taken, the last frame must be there: else its numbers are another's."""
+        last = self.root / folder / f"{clip.end:06d}.jpg"
+        if not last.is_file():
+            raise DataError(f"{last} is missing; expected the last frame of {clip.name}, {clip.start} to {clip.end}")
+        return read_clip(self.root / folder, numbers, channels)
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
         """See `Samples.pictures`; the middle frames."""
@@ -83,6 +95,24 @@ def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
     classes = (read_ego_classes(named) if named.is_file() else tuple(map(str, range(1, GESTURES + 1))))[:GESTURES]
     clips = [clip for part, name in LISTS.items() for clip in read_ego_list(root / name, part, len(classes))]
     return classes, clips
+
+
+def subjects_of_splits(root: Path, clips: Sequence[EgoClip]) -> dict[str, list[int]]:
+    """Split -> its subjects. The official split is by subjects, see `bmnas.splits`; other subjects are as good.
+
+    Raises:
+        DataError: a subject is in two splits, so that one would be tested on people seen before.
+    """
+    met: dict[int, EgoClip] = {}
+    for clip in clips:
+        before = met.setdefault(clip.subject, clip)
+        if before.split != clip.split:
+            raise DataError(
+                f"{root}: the annotations put {clip.name!r} into {clip.split!r}, but {before.name!r} of the same "
+                f"subject into {before.split!r}; expected each subject in one split"
+            )
+    parts = ("train", "val", "test")
+    return {part: sorted(subject for subject, clip in met.items() if clip.split == part) for part in parts}
 
 
 def read_clip(folder: Path, numbers: Sequence[int] | np.ndarray, channels: int) -> np.ndarray:

@@ -8,9 +8,9 @@ import numpy as np
 from bmnas.datasets.samples import Samples
 from bmnas.errors import DataError
 from bmnas.formats.mmimdb_hdf5 import MmimdbFile
-from bmnas.formats.mmimdb_npy import read_npy
+from bmnas.formats.mmimdb_npy import check_end, read_npy
 from bmnas.formats.mmimdb_raw import genre_targets, read_movie, read_poster
-from bmnas.formats.mmimdb_split import GENRES, read_split, split_rows
+from bmnas.formats.mmimdb_split import GENRES, SPLITS, read_split, split_rows
 from bmnas.formats.word2vec import VECTORS, mean_vector, read_vectors, words
 from bmnas.splits import MMIMDB_COUNTS
 
@@ -40,7 +40,7 @@ class MmimdbSamples(Samples):
         genres = self._open(names)
         counts = {part: len(members) for part, members in self.ids.items()}
         facts = {"form": self.form, "counts": counts, "expected_counts": list(MMIMDB_COUNTS)}
-        super().__init__(names, genres, "multilabel", split_rows(self.ids), facts)
+        super().__init__(names, genres, "multilabel", split_rows(self.ids), facts, self.form)
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """See `Samples.read`; both modalities are read at once, which costs little here."""
@@ -59,6 +59,9 @@ class MmimdbSamples(Samples):
         """Checks what can be checked at once -> the genres."""
         if self.form == "raw":
             self.vectors = read_vectors(_vectors(self.root), _vocabulary(self.root, names))
+        if self.form == "npy":
+            for part in PREPARED:
+                check_end(self.root, part, len(self.ids[SPLITS[part]]))
         if self.form != "hdf5":
             return GENRES
         with MmimdbFile(self.root / HDF5) as file:
@@ -70,6 +73,7 @@ class MmimdbSamples(Samples):
                     f"{self.root / HDF5}: imdb_ids has {len(file.ids)} ids and differs from {SPLIT} (train, dev, test: "
                     f"{len(names)} ids) first in row {place}; expected the same movies in the same order"
                 )
+            file.check_split(split_rows(self.ids))
             if set(file.genres) != set(GENRES):
                 raise DataError(
                     f"{self.root / HDF5}: target_names is {list(file.genres)}; expected the 23 {list(GENRES)}"

@@ -61,6 +61,7 @@ class NtuSamples(Samples):
             listed = np.array([name in self.files.listed for name in self.files.names])
             splits = {part: rows[~listed[rows]] for part, rows in splits.items()}
         counts = {part: len(rows) for part, rows in splits.items()}
+        expected = NTU_SPLITS[split].counts_without if drop else NTU_SPLITS[split].counts
         super().__init__(
             [str(name) for name in self.files.names],
             CLASSES,
@@ -73,7 +74,7 @@ class NtuSamples(Samples):
                 "split_source": NTU_SPLITS[split].source,
                 "listed_missing_skeletons": "dropped" if drop else "kept",
                 "counts": counts,
-                "expected_counts": list(NTU_SPLITS[split].counts),
+                "expected_counts": list(expected) if expected else None,
             },
         )
 
@@ -84,8 +85,16 @@ class NtuSamples(Samples):
             frames = read_video(self.files.videos[row], FRAMES, SIZE, THROUGH, self.reference_frames)
             inputs["Video"] = standardised(frames, self.bgr)
         if only != "Video":
-            inputs["Skeleton"] = skeleton_array(read_skeleton(self.files.skeletons[row]))
+            inputs["Skeleton"] = self._skeleton(self.files.skeletons[row])
         return inputs, self.files.names[row].label
+
+    def _skeleton(self, path: Path) -> np.ndarray:
+        frames = read_skeleton(path)
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = skeleton_array(frames)
+        if not np.isfinite(array).all():
+            raise DataError(f"{path}: x, y or z of a joint is too large for float32; expected metres")
+        return array
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
         """See `Samples.pictures`; the middle frame, and the height of the first person's joints (25, frames)."""

@@ -19,6 +19,7 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         kind: "multiclass" or "multilabel".
         splits: "train", "val", "test" -> rows.
         facts: what was found and left out, JSON values for the manifest.
+        content: what else decides inputs and labels, as text: the form of the data, where each clip begins ...
     """
 
     def __init__(
@@ -28,9 +29,10 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         kind: str,
         splits: dict[str, np.ndarray],
         facts: dict[str, Any],
+        content: str = "",
     ) -> None:
         self.names, self.classes, self.kind = tuple(names), tuple(classes), kind
-        self.splits, self.facts = splits, facts
+        self.splits, self.facts, self.content = splits, facts, content
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray | int]:
         """The inputs of each modality, or of one, and the label of a sample.
@@ -65,8 +67,8 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the names, in order, and the splits: other data, another fingerprint."""
-        digest = hashlib.sha256("\n".join(self.names).encode())
+        """sha256 of names, classes, content and splits, in order: other data, another fingerprint."""
+        digest = hashlib.sha256("\n".join((*self.names, *self.classes, self.content)).encode())
         for name in sorted(self.splits):
             digest.update(name.encode() + np.asarray(self.splits[name], np.int64).tobytes())
         return digest.hexdigest()
