@@ -72,15 +72,31 @@ class Architecture:
         for name, depth in (("alpha", 2), ("beta", 3), ("gamma", 3)):
             if not _weights(getattr(found, name), depth):
                 raise RunError(f"not an architecture record: {name} is not a table of numbers")
-        if not found.alpha.keys() == found.beta.keys() == found.gamma.keys():
-            raise RunError("not an architecture record: alpha, beta and gamma name different Cells")
+        if not found.alpha or not found.alpha.keys() == found.beta.keys() == found.gamma.keys():
+            raise RunError("not an architecture record: alpha, beta and gamma name different Cells, or none")
+        for cell in found.alpha:
+            found._check_cell(cell)
         return found
+
+    def _check_cell(self, cell: str) -> None:
+        """A Cell chooses among two nodes or more, each of its Steps among primitives and the nodes before it."""
+        if len(self.alpha[cell]) < 2:
+            raise RunError(f"not an architecture record: alpha.{cell} names fewer than two nodes")
+        beta, gamma = self.beta[cell], self.gamma[cell]
+        steps = [f"Step_{m}" for m in range(1, len(gamma) + 1)]
+        if not steps or not beta.keys() == gamma.keys() == set(steps):
+            raise RunError(f"not an architecture record: beta and gamma of {cell} do not name Step_1, Step_2, ...")
+        for m, step in enumerate(steps):
+            if beta[step].keys() != {"x", "y", *steps[:m]}:
+                raise RunError(f"not an architecture record: beta.{cell}.{step} names other nodes than those before it")
+            if not gamma[step]:
+                raise RunError(f"not an architecture record: gamma.{cell}.{step} names no primitive")
 
 
 def _weights(table: Any, depth: int) -> bool:
     """Whether these are dictionaries in dictionaries, `depth` of them, with finite numbers inside."""
     if depth == 0:
-        return type(table) in (int, float) and math.isfinite(table)
+        return type(table) in (int, float) and abs(table) < math.inf
     return isinstance(table, dict) and all(_weights(part, depth - 1) for part in table.values())
 
 

@@ -13,12 +13,14 @@ import tempfile
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
 from bmnas.errors import DataError
 from bmnas.extract import Progress
+from bmnas.storage.reading import regular
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 MNIST_FILES = {
@@ -32,6 +34,8 @@ FSDD_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FS
 FSDD_LISTING = "04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b"  # of the sorted "sha256  path" lines
 FSDD_MEMBER = re.compile(r"(?:[^/\\]+/)?recordings/([0-9]_[a-z]+_[0-9]{1,2}\.wav)")
 LARGEST_WAV = 1 << 20  # bytes; the largest recording has 37 kB
+LARGEST_ALL = 1 << 28  # bytes of all recordings; they have 27 MB
+LARGEST_FILE = 1 << 28  # bytes of a download; the largest has 16 MB
 TIMEOUT = 60  # seconds without an answer
 
 
@@ -58,7 +62,7 @@ def mnist_files(
         path = folder / name
         if not path.exists():
             _fetch(url + name, path, expected, progress)
-        elif _sha256(path) != expected:
+        elif _hash_of(path) != expected:
             raise DataError(f"{path}: its sha256 is not {expected}; delete it, and it will be downloaded again")
         found[name] = path
     return found
@@ -83,8 +87,17 @@ def fsdd_recordings(
         return _checked(packed, read_archive(packed), listing)
     if not unpacked.exists():
         _fetch_recordings(url, unpacked, listing, progress)
-    found = {path.name: path.read_bytes() for path in sorted(unpacked.glob("*.wav"))}
-    return _checked(unpacked, found, listing)
+    return _checked(unpacked, _read_folder(unpacked), listing)
+
+
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    """The recordings in a folder, name -> bytes."""
+    try:
+        return {path.name: regular(path).read_bytes() for path in sorted(folder.glob("*.wav"))}
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read: {error}; delete it, and the recordings will be downloaded again"
+        ) from error
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
@@ -93,16 +106,22 @@ def read_archive(path: Path) -> dict[str, bytes]:
     Raises:
         DataError: not a zip, damaged, or a recording larger than any real one.
     """
-    found = {}
+    found, room = {}, LARGEST_ALL
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(regular(path)) as archive:
             for member in archive.infolist():
                 match = FSDD_MEMBER.fullmatch(member.filename)
-                if match and member.file_size > LARGEST_WAV:
-                    raise DataError(f"{path}: {member.filename} has {member.file_size} bytes; no recording is so large")
+                room -= member.file_size if match else 0
+                if match and (member.file_size > LARGEST_WAV or room < 0):
+                    raise DataError(
+                        f"{path}: with {member.filename} of {member.file_size} bytes it is too large; a recording has "
+                        f"{LARGEST_WAV} at most, all of them {LARGEST_ALL}"
+                    )
                 if match:
                     found[match[1]] = archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
         raise DataError(
             f"{path} cannot be read as a zip: {error}; delete it, and it will be downloaded again"
         ) from error
@@ -115,7 +134,7 @@ def listing_hash(recordings: Mapping[str, bytes]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _checked(where: Path, recordings: dict[str, bytes], listing: str) -> dict[str, bytes]:
+def _checked(where: Path | str, recordings: dict[str, bytes], listing: str) -> dict[str, bytes]:
     if listing_hash(recordings) != listing:
         raise DataError(
             f"{where}: its {len(recordings)} recordings are not the 3,000 of FSDD at {FSDD_COMMIT[:10]} (their listing "
@@ -126,11 +145,10 @@ def _checked(where: Path, recordings: dict[str, bytes], listing: str) -> dict[st
 
 def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress | None) -> None:
     """Downloads the archive and writes its recordings to a new folder, whole or not at all."""
-    _make_writable(folder.parent, url)
-    with tempfile.TemporaryDirectory(prefix=".recordings-", suffix=".partial", dir=folder.parent) as partial:
-        archive, unpacked = Path(partial) / "archive.zip", Path(partial) / "recordings"
+    with _beside(folder, url) as partial:
+        archive, unpacked = partial / "archive.zip", partial / "recordings"
         _stream(url, archive, folder, progress)
-        recordings = _checked(Path(url), read_archive(archive), listing)
+        recordings = _checked(url, read_archive(archive), listing)
         unpacked.mkdir()
         for name, content in recordings.items():
             (unpacked / name).write_bytes(content)
@@ -139,9 +157,8 @@ def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress |
 
 def _fetch(url: str, path: Path, expected: str, progress: Progress | None) -> None:
     """Downloads a file to a temporary name, compares its hash, and renames it."""
-    _make_writable(path.parent, url)
-    with tempfile.TemporaryDirectory(prefix=f".{path.name}-", suffix=".partial", dir=path.parent) as partial:
-        arrived = Path(partial) / path.name
+    with _beside(path, url) as partial:
+        arrived = partial / path.name
         _stream(url, arrived, path, progress)
         digest = _sha256(arrived)
         if digest != expected:
@@ -149,11 +166,24 @@ def _fetch(url: str, path: Path, expected: str, progress: Progress | None) -> No
         os.replace(arrived, path)
 
 
+@contextmanager
+def _beside(wanted: Path, url: str) -> Iterator[Path]:
+    """A folder beside what is wanted, on the same disk, which is gone afterwards."""
+    _make_writable(wanted.parent, url)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{wanted.name}-", suffix=".partial", dir=wanted.parent) as partial:
+            yield Path(partial)
+    except OSError as error:
+        raise DataError(f"{wanted} cannot be written: {error}; make room, then run the same again") from error
+
+
 def _stream(url: str, arrived: Path, wanted: Path, progress: Progress | None) -> None:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, arrived.open("wb") as file:
             size = int(answer.headers.get("Content-Length") or 0)
             for done in _copied(iter(lambda: answer.read(1 << 16), b""), file.write):
+                if max(done, size) > LARGEST_FILE:
+                    raise ValueError(f"it has more than {LARGEST_FILE} bytes")
                 if progress:
                     progress(f"download {wanted.name}", done, size)
     except (OSError, HTTPException, ValueError) as error:
@@ -180,7 +210,18 @@ def _make_writable(folder: Path, url: str) -> None:
             f"data is missing under {folder}, and {place} is read-only, so it cannot be downloaded there from {url}; "
             "put the files there, or set BMNAS_DATA to a folder that can be written"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made: {error}") from error
+
+
+def _hash_of(path: Path) -> str:
+    """The sha256 of a file that lies there already."""
+    try:
+        return _sha256(regular(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}; delete it, and it will be downloaded again") from error
 
 
 def _sha256(path: Path) -> str:

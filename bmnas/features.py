@@ -61,7 +61,7 @@ class FeatureSet:
     _on: dict[torch.device, "FeatureTensors"] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        samples = len(self.targets)
+        samples = checks.count_rows(self.targets)
         checks.check_names("feature", self.arrays)
         checks.check_shapes(self.arrays, self.L, samples)
         checks.check_targets(self.targets, self.kind, self.classes)
@@ -69,6 +69,8 @@ class FeatureSet:
         checks.check_modalities(self.modalities, self.names)
         checks.check_logits(self.logits, self.modalities, samples)
         checks.check_choice("source", self.source, checks.SOURCES)
+        checks.check_text("task", self.task)
+        checks.check_text("notes", self.notes)
 
     @classmethod
     def from_arrays(
@@ -106,6 +108,8 @@ class FeatureSet:
         Raises:
             FeatureError: names the field that is wrong.
         """
+        given = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits}
+        checks.check_mappings({**given, "backbones": backbones, "pooling": pooling, "options": options})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
         targets, kind = convert.as_targets(targets, kind)
         outputs = {
@@ -118,10 +122,12 @@ class FeatureSet:
             splits={name: convert.as_rows(name, rows) for name, rows in splits.items()},
             L=convert.common_length(features) if L is None else L,
             kind=kind,
-            classes=convert.numbered_classes(targets, kind) if classes is None else tuple(classes),
+            classes=convert.numbered_classes(targets, kind)
+            if classes is None
+            else convert.as_names("classes", classes),
             modalities=convert.modalities_by_name(features)
             if modalities is None
-            else {m: tuple(f) for m, f in modalities.items()},
+            else {m: convert.as_names(f"modalities[{m!r}]", names) for m, names in modalities.items()},
             logits=outputs,
             task=task,
             source=source,

@@ -18,9 +18,10 @@ from typing import Any
 from bmnas.errors import GenotypeError
 from bmnas.registry import PRIMITIVES, by_nearness
 from bmnas.storage.files import whole
+from bmnas.storage.reading import parse_json, read_text
 
 SCHEMA = 1
-CELL_NAME = re.compile(r"Cell_([1-9][0-9]*)")
+CELL_NAME = re.compile(r"Cell_([1-9][0-9]{0,8})")
 
 
 def cell_name(n: int) -> str:
@@ -144,8 +145,8 @@ class Genotype:
             GenotypeError: not JSON, or not a genotype.
         """
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise GenotypeError(f"the genotype is not JSON: {error}") from error
         return cls.from_dict(data)
 
@@ -167,7 +168,7 @@ class Genotype:
         """
         path = Path(path)
         try:
-            return cls.from_json(path.read_text(encoding="utf-8"))
+            return cls.from_json(read_text(path))
         except (OSError, UnicodeDecodeError) as error:
             raise GenotypeError(f"{path}: cannot be read as a genotype: {error}") from error
         except GenotypeError as error:
@@ -228,7 +229,7 @@ def _fields(data: Any, where: str, types: Mapping[str, type], optional: tuple[st
 
 
 def _names(data: list[Any], where: str) -> tuple[str, ...]:
-    if not all(isinstance(name, str) and name for name in data):
+    if not all(isinstance(name, str) and name and name.isprintable() for name in data):
         raise GenotypeError(f"{where} is {data!r}; expected a list of names")
     return tuple(data)
 

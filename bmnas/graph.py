@@ -118,8 +118,10 @@ def _in_order(features: Iterable[str], modalities: Modalities | None) -> list[st
 
     def key(name: str) -> tuple[int, int, list[tuple[int, str]]]:
         place = listed.index(name) if name in listed else len(listed)
-        digits = [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
-        return order.index(modality_of(name, modalities)), place, digits
+        parts = re.split(r"([0-9]+)", name)  # text, digits, text ...
+        parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
+        sized = [(len(part) if i % 2 else 0, part) for i, part in enumerate(parts)]  # longer digits: a larger number
+        return order.index(modality_of(name, modalities)), place, sized
 
     return sorted(names, key=key)
 

@@ -29,6 +29,7 @@ from bmnas.prepare import untrained
 from bmnas.registry import TASKS
 from bmnas.results import Evaluation, combine_seeds, digest_of, once
 from bmnas.runs import Run
+from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.real import MAX_WORKERS
 from bmnas.unimodal import weights_fingerprint
@@ -129,7 +130,8 @@ def build_joint(
         backbones[modality.name] = model = untrained(modality, seed)
         path = kept_file(features.folder, modality.name)
         load_backbone(model, path)
-        if weights_fingerprint(model) != features.manifest["backbones"][modality.name]["fingerprint"]:
+        about = features.manifest["backbones"].get(modality.name)
+        if not isinstance(about, dict) or weights_fingerprint(model) != about.get("fingerprint"):
             raise FeatureError(f"{path}: other weights than those that made the features; restore it")
     rows = samples.splits["train"][:2].tolist()  # readable, as those outside the splits need not be
     two = next(iter(DataLoader(Subset(samples, rows), 2)))[0]
@@ -165,7 +167,12 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
 def _named_rows(features: FeatureSet, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The rows of each split in the raw data, by the names that the extraction wrote down."""
     assert features.folder is not None
-    made_of = (features.folder / NAMES).read_text(encoding="utf-8").splitlines()
+    try:
+        made_of = read_text(features.folder / NAMES).splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{features.folder / NAMES} cannot be read: {error}; restore it") from error
+    if len(made_of) != len(features):
+        raise DataError(f"{features.folder / NAMES}: {len(made_of)} names of {len(features)} samples; restore it")
     rows = {name: row for row, name in enumerate(names)}
     chosen = {split: [made_of[row] for row in features.rows(split)] for split in features.splits}
     for name in (name for split in chosen.values() for name in split):

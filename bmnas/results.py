@@ -85,7 +85,6 @@ def once(
         if run.path(kept).exists():
             return _checked(run, kept, features) | {"seconds": _seconds(run, timing)}
         result = compute()
-        run.path("timing").mkdir(exist_ok=True)
         run.save_json(timing, {"seconds": result["seconds"]})
         run.save_json(kept, {**{name: result[name] for name in KEPT}, "about": about})
     return result

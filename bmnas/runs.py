@@ -23,6 +23,7 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -39,11 +40,12 @@ from bmnas.registry import by_nearness
 from bmnas.storage.checkpoint import load_state, save_state
 from bmnas.storage.files import whole
 from bmnas.storage.lock import hold
+from bmnas.storage.reading import read_json
 from bmnas.storage.records import append_record, read_records
 from bmnas.trace import EpochEvent, Trace
 
 SCHEMA = 1
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Run:
@@ -53,13 +55,12 @@ class Run:
         folder: where it is, or will be.
 
     Raises:
-        RunError: the folder's name is not letters, digits, dots, dashes and underscores.
+        RunError: the folder's name is not letters, digits, dots, dashes and underscores, or has more than 100.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        if not RUN_NAME.fullmatch(self.folder.name):
-            raise RunError(f"run name {self.folder.name!r}: expected letters, digits, '.', '-' and '_'")
+        check_run_name(self.folder.name)
 
     @property
     def name(self) -> str:
@@ -165,8 +166,13 @@ class Run:
         stored = self.load_json("features.json").get("folder")
         if not isinstance(stored, str) or "\0" in stored:
             raise RunError(f"{self.path('features.json')}: folder is {stored!r}; expected where the features are")
-        folder = (self.folder / stored).resolve()
-        if not folder.is_dir():
+        folder = self.folder / stored
+        try:
+            folder = folder.resolve()
+            there = stat.S_ISDIR(folder.stat().st_mode)
+        except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
+            there = False
+        if not there:
             raise RunError(f"{self.folder}: its features were in {folder}, which is gone; run notebook 01 again")
         features = FeatureSet.open(folder)
         if features.fingerprint != self._about("features"):
@@ -202,7 +208,7 @@ class Run:
             RunError: the checkpoint is damaged, or the trace lacks epochs before it.
         """
         path = self.path("checkpoint.safetensors")
-        if not path.exists():
+        if not self.has_checkpoint():
             self._cut_back(0)
             return None
         state = load_state(path)
@@ -210,6 +216,10 @@ class Run:
             raise RunError(f"{path}: not the checkpoint of a search, it lacks 'epoch'; delete it to start anew")
         self._cut_back(state["epoch"])
         return state
+
+    def has_checkpoint(self) -> bool:
+        """Whether an epoch was finished here."""
+        return self.path("checkpoint.safetensors").exists()
 
     def trace(self) -> Trace:
         """The events of all recorded epochs.
@@ -279,12 +289,23 @@ class Run:
             RunError: the file is missing or is not a JSON object.
         """
         try:
-            data = json.loads(self.path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
+            data = read_json(self.path(name))
+        except (OSError, ValueError) as error:
             raise RunError(f"{self.path(name)}: missing or damaged ({error})") from error
         if not isinstance(data, dict):
             raise RunError(f"{self.path(name)}: it holds {type(data).__name__}; expected a JSON object")
         return data
+
+
+def check_run_name(name: str) -> str:
+    """The name, if a run folder may have it.
+
+    Raises:
+        RunError: it is empty, too long, or has other characters; a slash would lead out of the folder of all runs.
+    """
+    if not RUN_NAME.fullmatch(name):
+        raise RunError(f"run name {name[:120]!r}: expected letters, digits, '.', '-' and '_', 100 at most")
+    return name
 
 
 def run_name(dataset: str, config: SearchConfig, features: FeatureSet) -> str:
@@ -303,6 +324,7 @@ def open_run(name: str | None, dataset: str) -> Run:
     """
     runs = list_runs()
     if name is not None:
+        name = str(name)  # papermill -p makes a number of digits
         for run in runs:
             if run.name == name:
                 return run

@@ -214,7 +214,8 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
 
 
 def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Selection:
-    checkpoint, config = run.load_checkpoint(), run.config()
+    config = run.config()
+    checkpoint = run.load_checkpoint() if run.has_checkpoint() else None  # without one, loading would begin anew
     if checkpoint is None:
         raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
     if run.path(SELECTION).exists():

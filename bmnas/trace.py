@@ -15,7 +15,7 @@ TIMING = ("seconds", "seconds_left", "peak_memory_mb")
 """The fields that may differ between equal runs; a run folder keeps them in a file of their own."""
 TYPED = {
     int: lambda value: type(value) is int,
-    float: lambda value: type(value) in (int, float) and math.isfinite(value),
+    float: lambda value: type(value) in (int, float) and abs(value) < math.inf,
     bool: lambda value: type(value) is bool,
     str: lambda value: type(value) is str,
 }
@@ -113,8 +113,23 @@ class Trace:
 
     @property
     def best(self) -> EpochEvent:
-        """The event of the best validation score: Algorithm 1's answer."""
-        return next(e for e in self.events if e.epoch == self.events[-1].best_epoch)
+        """The event of the best validation score: Algorithm 1's answer.
+
+        Raises:
+            RunError: no epoch is finished yet.
+        """
+        return self.at(self.last.best_epoch)
+
+    @property
+    def last(self) -> EpochEvent:
+        """The event of the last epoch.
+
+        Raises:
+            RunError: no epoch is finished yet.
+        """
+        if not self.events:
+            raise RunError("the search has no finished epoch yet; run notebook 02 for it")
+        return self.events[-1]
 
     def at(self, epoch: int) -> EpochEvent:
         """The event of an epoch, counted from 1.
@@ -143,7 +158,7 @@ class Trace:
         logits have a standard deviation of 1e-3, that is 0.0003 in these weights.
         """
         far = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}
-        last = self.events[-1].architecture
+        last = self.last.architecture
         for row in last.rows():
             options = len(last.gamma[row["cell"]][row["step"]]) if row["kind"] == "gamma" else 2
             far[row["kind"]] = max(far[row["kind"]], abs(row["weight"] - 1 / options))

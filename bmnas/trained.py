@@ -183,5 +183,5 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         network.load_state_dict(state)
         check_choice("kind", about["kind"], KINDS)
         return TrainedNetwork(network.eval(), about["kind"], tuple(map(str, about["classes"])), shapes)
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{run.path(FILE)}: not a network of this version of bmnas ({error})") from error

@@ -26,6 +26,7 @@ import bmnas.tasks  # noqa: F401  (fills TASKS)
 from bmnas.errors import BmnasError
 from bmnas.paths import runs_root
 from bmnas.registry import TASKS, unknown
+from bmnas.runs import check_run_name
 from notebooks.progress import say
 from notebooks.record import UNFINISHED, execute, export, finish
 from notebooks.summary import Report, run_of, summarise
@@ -135,6 +136,8 @@ def main(given: Sequence[str]) -> int:
     try:
         plan = assign(choose(options.notebooks), parameters)
         check_dataset(parameters)
+        if parameters.get("run_name") is not None:
+            check_run_name(str(parameters["run_name"]))
     except BmnasError as error:
         say(str(error))
         return 2

@@ -1,7 +1,6 @@
 """What is printed when notebooks have run: seconds and sizes, scores, and where everything is."""
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from bmnas.errors import RunError
 from bmnas.runs import open_run
+from bmnas.storage.reading import parse_json, read_text
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,19 @@ def run_of(name: str | None, dataset: str) -> Path | None:
 
 
 def scores(run: Path) -> list[str]:
-    """The rows of a run's evaluation.json and ablation.csv as text; what is not there (yet) is left out."""
+    """The rows of a run's evaluation.json and ablation.csv as text; what is not there (yet) is left out, and of a file
+    that is damaged it is said.
+    """
     lines: list[str] = []
     for title, name, read in (
-        ("test scores", "evaluation.json", lambda text: rows_in(json.loads(text))),
+        ("test scores", "evaluation.json", lambda text: rows_in(parse_json(text))),
         ("ablation", "ablation.csv", lambda text: csv.DictReader(text.splitlines())),
     ):
         if (run / name).is_file():
-            rows = [score_line(row) for row in read((run / name).read_text(encoding="utf-8"))]
+            try:
+                rows = [score_line(row) for row in read(read_text(run / name))]
+            except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+                rows = [f"    cannot be read ({error}); run the notebook that makes it again"]
             lines += [f"  {title}, mean ± standard deviation over the seeds ({name})", *rows]
     return lines
 

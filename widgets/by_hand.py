@@ -8,6 +8,7 @@ from bmnas.errors import RunError
 from bmnas.features import FeatureSet
 from bmnas.genotype import Genotype
 from bmnas.runs import RUN_NAME, Run
+from bmnas.storage.lock import hold
 
 FOLDER = "genotypes"
 
@@ -17,17 +18,16 @@ def save_genotype(run: Run, name: str, genotype: Genotype) -> Path:
 
     Raises:
         RunError: the name is no file name, or belongs to another genotype; nothing is overwritten.
+        GenotypeError: the file cannot be written, or the one that is there is damaged.
     """
     if not RUN_NAME.fullmatch(name):
         raise RunError(f"the name is {name!r}; expected letters, digits, '.', '-' and '_'")
     path = run.path(FOLDER) / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(genotype.to_json() + "\n")
-    except FileExistsError:
-        if Genotype.load(path) != genotype:
-            raise RunError(f"{path} holds another genotype; choose another name. Nothing was changed") from None
+    with hold(path.with_suffix(".lock"), wait=True):
+        if not path.exists():
+            genotype.save(path)
+        elif Genotype.load(path) != genotype:
+            raise RunError(f"{path} holds another genotype; choose another name. Nothing was changed")
     return path
 
 

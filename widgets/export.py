@@ -106,7 +106,7 @@ def _figure(data: dict[str, Any], name: str) -> str:
     figure = data[PLOTLY]
     label = "".join(data.get("text/plain", "figure"))
     parts = {"data": figure["data"], "layout": figure["layout"]}
-    scripts = {key: json.dumps(value).replace("</", "<\\/") for key, value in parts.items()}
+    scripts = {key: json.dumps(value).replace("<", "\\u003c") for key, value in parts.items()}  # ends and opens no tag
     return FIGURE.format(id=name, id_json=json.dumps(name), label=escape(label), **scripts)
 
 

@@ -98,7 +98,7 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 190, "t": 96 if note else 72, "b": 60})
     style.finish(fig, title, note, height=BAR * len(names) + (170 if note else 146))
     start = f" (the axis starts at {low:.0f} %)" if low else ""
-    words = f"{info.metric} on test [%]{start}: mean ± standard deviation, dots are seeds"
+    words = f"{escape(info.metric)} on test [%]{start}: mean ± standard deviation, dots are seeds"
     fig.update_xaxes(title_text=words, range=[low, high])
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig

@@ -80,8 +80,8 @@ def candidate_figure(
         )  # fmt: skip
     fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
     style.finish(fig, title, note, height=460, width=860)
-    fig.update_xaxes(title_text=f"with the hypernet's weights: {metric} on val [%]")
-    fig.update_yaxes(title_text=f"trained from scratch: {metric} on val [%]")
+    fig.update_xaxes(title_text=f"with the hypernet's weights: {escape(metric)} on val [%]")
+    fig.update_yaxes(title_text=f"trained from scratch: {escape(metric)} on val [%]")
     return fig
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import plotly.graph_objects as go
 from IPython.display import display
 
+from bmnas.storage.files import whole
 from widgets import style
 
 START_SECONDS = 60.0
@@ -166,10 +167,9 @@ def save_figure(fig: go.Figure, name: str, run: HasFolder, svg: str | None = Non
     written = []
     for kind, content in pictures.items():
         if content is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            path, partial = folder / f"{name}.{kind}", folder / f"{name}.{kind}.partial"
-            partial.write_bytes(content)
-            written.append(partial.replace(path))
+            with whole(folder / f"{name}.{kind}") as partial:
+                partial.write_bytes(content)
+            written.append(folder / f"{name}.{kind}")
     return written
 
 

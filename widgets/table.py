@@ -16,13 +16,14 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
     """A data frame without its index, numbers rounded and in line, the best value of a column in bold.
 
     Args:
-        frame: what to show; text is escaped.
+        frame: what to show; text is escaped, that of the headings too.
         caption: a line above.
         best: the column whose largest value is bold.
         digits: after the decimal point.
     """
     styler = frame.style.hide(axis="index")
     styler.format(precision=digits, na_rep="-", escape="html", thousands=",")
+    styler.format_index(escape="html", axis="columns")
     looks: list[Any] = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold; white-space: nowrap"},
         {"selector": "th, td", "props": "text-align: left; padding: 3px 12px 3px 4px"},

@@ -17,7 +17,8 @@ from bmnas.published import PUBLISHED
 from bmnas.registry import PRIMITIVES
 from bmnas.results import Evaluation
 from bmnas.sizes import table_8
-from bmnas.trace import Trace
+from bmnas.storage.feature_checks import SPLITS
+from bmnas.trace import TYPED, Trace
 
 BEST_PAIRS = 3  # a Cell
 EXTRACTION = ["stage", "seconds", "samples", "samples a second", "backbones alone", "share [%]", "bound by"]
@@ -36,11 +37,16 @@ def config_table(config: SearchConfig | EvalConfig) -> pd.DataFrame:
 
 
 def unimodal_table(features: FeatureSet) -> pd.DataFrame:
-    """One row a modality: its backbone and how it does alone, in per cent; empty where nothing was trained."""
+    """One row a modality: its backbone and how it does alone, in per cent; empty where nothing was trained.
+
+    What the manifest does not say, as that of one's own features need not, is None.
+    """
     rows = []
     for modality, about in features.manifest.get("backbones", {}).items():
-        scores = {split: 100 * about["scores"][split] for split in ("train", "val", "test")}
-        facts = {"backbone": about["backbone"], "parameters": about["parameters"], "epochs": about["epochs"]}
+        said = about if isinstance(about, dict) else {}
+        found = said["scores"] if isinstance(said.get("scores"), dict) else {}
+        scores = {split: 100 * found[split] if TYPED[float](found.get(split)) else None for split in SPLITS}
+        facts = {name: said.get(name) for name in ("backbone", "parameters", "epochs")}
         rows.append({"modality": modality, **facts, **scores})
     return pd.DataFrame(rows, columns=None if rows else ["modality", "backbone", "train", "val", "test"])
 
@@ -110,11 +116,11 @@ def step_table(weights: Architecture, genotype: Genotype) -> pd.DataFrame:
     for (cell, steps), chosen in zip(weights.gamma.items(), genotype.cells, strict=True):
         for m, step in enumerate(chosen.steps, start=1):
             gamma = steps[step_name(m)]
-            second = sorted(gamma, key=lambda name: -gamma[name])[1]
+            others = sorted(gamma, key=lambda name: -gamma[name])[1:]  # none in a pool of one primitive
             beta = weights.beta[cell][step_name(m)]
             inputs = ", ".join(f"{node} ({beta[node]:.3f})" for node in step.inputs)
             first = f"{step.primitive} ({gamma[step.primitive]:.3f})"
-            runner_up = f"{second} ({gamma[second]:.3f})"
+            runner_up = f"{others[0]} ({gamma[others[0]]:.3f})" if others else "-"
             place = f"{cell}.{step_name(m)}"
             rows.append({"Step": place, "primitive (γ)": first, "runner-up": runner_up, "inputs (β)": inputs})
     return pd.DataFrame(rows)

@@ -137,7 +137,7 @@ def weight_heatmap(info: WeightsInfo, title: str = "", note: str = "") -> go.Fig
         rows = [row for row in info.rows if row.cell == cell]
         heat = go.Heatmap(
             z=[[round(value, 4) for value in row.values] for row in rows], x=info.epochs, y=_short_labels(rows),
-            customdata=[[row.label] * len(info.epochs) for row in rows], coloraxis="coloraxis", ygap=1,
+            customdata=[[escape(row.label)] * len(info.epochs) for row in rows], coloraxis="coloraxis", ygap=1,
             hovertemplate="%{customdata}<br>epoch %{x}: %{z:.3f}<extra></extra>",
         )  # fmt: skip
         fig.add_trace(heat, i // columns + 1, i % columns + 1)

@@ -21,9 +21,8 @@ def keep_backbone(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
         FeatureError: the file cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         save_tensors(path, model.state_dict(), about)
-    except (OSError, RunError) as error:
+    except RunError as error:
         raise FeatureError(f"{path} cannot be written: {error}") from error
 
 

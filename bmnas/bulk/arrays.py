@@ -4,10 +4,12 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from bmnas.errors import FeatureError
+from bmnas.storage.npy import open_npy
 
 
 class BulkArrays:
@@ -49,16 +51,23 @@ class BulkArrays:
 
     def opened(self) -> dict[str, np.ndarray]:
         """All arrays, read-only."""
-        return {
-            name: np.load(self.folder / file, mmap_mode="r", allow_pickle=False) for name, file in self.files.items()
-        }
+        return {name: self._opened(self.folder / file, "r") for name, file in self.files.items()}
+
+    def _opened(self, path: Path, mode: Literal["r", "r+"]) -> np.memmap:
+        try:
+            return open_npy(path, mode)
+        except (OSError, ValueError) as error:
+            raise FeatureError(
+                f"{path} cannot be read as a .npy file: {error}; delete the folder {self.folder}, and the extraction "
+                "begins anew"
+            ) from error
 
     def _array(self, name: str, shape: tuple[int, ...]) -> np.memmap:
         if name not in self._open:
             path, full = self.folder / self.files[name], (self.samples, *shape)
             if not path.exists():
                 _allocate(path, full, self.dtypes[name])
-            array = np.lib.format.open_memmap(path, mode="r+")
+            array = self._opened(path, "r+")
             if array.shape != full or array.dtype != self.dtypes[name]:
                 raise FeatureError(
                     f"{path}: {array.dtype} {array.shape}, but {self.dtypes[name]} {full} is extracted now; delete the "

@@ -31,6 +31,7 @@ from bmnas.extract import Progress, Tap, frozen, hooked, taken
 from bmnas.features import FeatureSet
 from bmnas.metrics import score
 from bmnas.storage import feature_store as store
+from bmnas.storage.reading import read_json
 from bmnas.unimodal import weights_fingerprint
 
 PLAN, LOG, NAMES = "plan.json", "done.jsonl", "names.txt"
@@ -123,20 +124,28 @@ def bulk_extract(
     if folder.exists():
         raise FeatureError(f"{folder} exists already; nothing is overwritten. Open it, or delete it first")
     work = work_folder(folder)
-    work.mkdir(parents=True, exist_ok=True)
-    chosen = samples.splits if splits is None else dict(splits)
-    rows = np.sort(np.concatenate(list(chosen.values())))
-    job = _Job(work, samples, rows, backbones, L, dtype, batch_size, workers, resolve_device(device), max_unreadable)
-    with DoneLog(work / LOG, len(rows)) as log:
-        _claim(work, job.plan(task, options or {}))
-        resumed = len(log.done.rows) - len(log.done.unreadable)
-        pace = Pace() if (work / store.MANIFEST).exists() else job.run(log, progress)
-        extracted = len(log.done.rows) - len(log.done.unreadable) - resumed
-        bad = {samples.names[rows[row]]: why for row, why in sorted(log.done.unreadable.items())}
-        job.finish(log.done.unreadable, bad, chosen, task, notes, options or {})
-    for name in (PLAN, LOG):
-        (work / name).unlink(missing_ok=True)
-    os.rename(work, folder)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        chosen = samples.splits if splits is None else dict(splits)
+        rows = np.sort(np.concatenate(list(chosen.values())))
+        job = _Job(
+            work, samples, rows, backbones, L, dtype, batch_size, workers, resolve_device(device), max_unreadable
+        )
+        with DoneLog(work / LOG, len(rows)) as log:
+            _claim(work, job.plan(task, options or {}))
+            resumed = len(log.done.rows) - len(log.done.unreadable)
+            pace = Pace() if (work / store.MANIFEST).exists() else job.run(log, progress)
+            extracted = len(log.done.rows) - len(log.done.unreadable) - resumed
+            bad = {samples.names[rows[row]]: why for row, why in sorted(log.done.unreadable.items())}
+            job.finish(log.done.unreadable, bad, chosen, task, notes, options or {})
+        for name in (PLAN, LOG):
+            (work / name).unlink(missing_ok=True)
+        os.rename(work, folder)
+    except OSError as error:
+        raise FeatureError(
+            f"{work} cannot be written: {error}; what is extracted so far stays there. Make room, or make the folder "
+            "writable, then call again"
+        ) from error
     features = FeatureSet.open(folder, verify=False)
     return BulkReport(features, resumed, extracted, bad, time.perf_counter() - start, pace)
 
@@ -346,14 +355,16 @@ def _claim(work: Path, plan: dict[str, Any]) -> None:
     """Writes the plan, or compares it with the one that is there."""
     path = work / PLAN
     try:
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json(path)
     except FileNotFoundError:
         partial = path.with_suffix(".partial")
         partial.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         os.replace(partial, path)
         return
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise FeatureError(f"{path}: not JSON: {error}; delete {work}, and the extraction begins anew") from error
+    if not isinstance(before, dict):
+        raise FeatureError(f"{path}: no plan; delete {work}, and the extraction begins anew")
     differ = [key for key in plan if before.get(key) != plan[key]]
     if differ:
         raise FeatureError(

@@ -85,7 +85,7 @@ class DoneLog:
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
                 done.add(*self._entry(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise FeatureError(
                     f"{self.path}, line {number}: not an entry of an extraction's log: {error}; delete the folder "
                     f"{self.path.parent}, and the extraction begins anew"

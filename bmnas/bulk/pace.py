@@ -4,7 +4,6 @@ Seconds differ from run to run, so they lie in `timing.jsonl` beside the manifes
 done, and in nothing that is compared or hashed.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
@@ -12,10 +11,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bmnas.errors import FeatureError
+from bmnas.storage.reading import parse_json, read_text
 from bmnas.storage.records import append_record
 
 Batch = TypeVar("Batch")
 TIMING = "timing.jsonl"
+PACE = ("samples", "rate", "bare", "share")  # numbers of a stage whose pace was taken
 BOUNDS = {"waiting": "decoding", "backbones": "the backbones", "writing": "writing"}
 
 
@@ -106,12 +107,30 @@ def noted(folder: Path | None) -> list[dict[str, Any]]:
     """
     if folder is None or not (folder / TIMING).exists():
         return []
-    lines = []
-    for number, line in enumerate((folder / TIMING).read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        lines = read_text(folder / TIMING).split("\n")
+    except (OSError, ValueError) as error:
+        raise FeatureError(f"{folder / TIMING} cannot be read: {error}; delete it, the features stay") from error
+    found = []
+    for number, line in enumerate(lines[:-1], start=1):  # the last is empty, or was being written when a process died
         try:
-            lines.append({"what": "", **json.loads(line)})
-        except (ValueError, TypeError, RecursionError) as error:
+            found.append(_stage(parse_json(line)))
+        except ValueError as error:
             raise FeatureError(
                 f"{folder / TIMING}, line {number}: {error}; delete the file, the features stay"
             ) from error
-    return lines
+    return found
+
+
+def _stage(line: Any) -> dict[str, Any]:
+    """A line of `timing.jsonl`: its seconds, and all that a pace has where there is one."""
+    if not isinstance(line, dict):
+        raise ValueError(f"it holds {type(line).__name__}; expected an object")
+    line = {"what": "", **line}
+    for name in ("seconds", *(PACE if "share" in line else ())):
+        if type(line.get(name)) not in (int, float):
+            raise ValueError(f"{name} is {line.get(name)!r}; expected a number")
+    for name in ("what", *(("bound",) if "share" in line else ())):
+        if not isinstance(line.get(name), str):
+            raise ValueError(f"{name} is {line.get(name)!r}; expected a text")
+    return line

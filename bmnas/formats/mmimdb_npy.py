@@ -8,6 +8,7 @@ from bmnas.errors import DataError
 from bmnas.formats.mmimdb_hdf5 import IMAGE, TEXT
 from bmnas.formats.mmimdb_split import GENRES
 from bmnas.formats.text import fail
+from bmnas.storage.npy import open_npy
 
 SHAPES = {"image": IMAGE, "text": (TEXT,), "label": (len(GENRES),)}
 
@@ -58,8 +59,8 @@ def check_end(root: Path, split: str, samples: int) -> None:
 
 def _load(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        return np.array(open_npy(path))
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a .npy file: {error}") from error

@@ -6,8 +6,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from bmnas.errors import DataError
+from bmnas.storage.reading import regular
 
 MODES = {1: "L", 3: "RGB"}
+MOST_PIXELS = 100_000_000  # of a scaled picture; a line of a picture would become more
 
 
 def read_picture(
@@ -25,11 +27,13 @@ def read_picture(
         DataError: missing, not a picture, or damaged.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(regular(path)) as picture:
             picture = picture.convert(MODES[channels])
             if short_side is not None:
                 scale = short_side / min(picture.size)
                 size = (max(short_side, round(picture.height * scale)), max(short_side, round(picture.width * scale)))
+            if size is not None and size[0] * size[1] > MOST_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels would become {size[1]} x {size[0]}")
             if size is not None and picture.size != (size[1], size[0]):
                 picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             array = np.array(picture)

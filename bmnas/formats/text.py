@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bmnas.errors import DataError
+from bmnas.storage.reading import regular
 
 WHOLE = re.compile(r"[0-9]{1,30}")  # more digits are no number that a file may mean
 
@@ -27,7 +28,7 @@ def read_text(path: Path) -> str:
         DataError: it is missing, or not text.
     """
     try:
-        return path.read_bytes().decode("utf-8")
+        return regular(path).read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except (OSError, UnicodeDecodeError) as error:

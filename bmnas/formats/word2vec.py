@@ -13,6 +13,7 @@ import numpy as np
 from bmnas.errors import DataError
 from bmnas.formats.mmimdb_hdf5 import TEXT
 from bmnas.formats.text import fail
+from bmnas.storage.reading import regular
 
 VECTORS = ("GoogleNews-vectors-negative300.bin", "word2vec.bin")
 WORD = re.compile(r"[A-Za-z0-9']+")
@@ -31,7 +32,7 @@ def read_vectors(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
         DataError: missing, cut short, vectors of another length or not finite.
     """
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             count, length = _header(path, file)
             found = {}
             for i in range(count):

@@ -16,7 +16,7 @@ from bmnas.errors import ConfigError
 from bmnas.features import FeatureSet
 from bmnas.footprint import Footprint, check_memory
 from bmnas.paths import runs_root
-from bmnas.runs import Run, run_name
+from bmnas.runs import Run, check_run_name, run_name
 from bmnas.search import Search, resume, search, sketched
 from bmnas.seeds.together import SeedSearches
 from bmnas.trace import EpochEvent
@@ -37,6 +37,7 @@ def seed_runs(
 
     Raises:
         ConfigError: `seeds` is no whole number of at least 1.
+        RunError: `name` is not the name of a folder.
     """
     if type(seeds) is not int or seeds < 1:
         raise ConfigError(f"seeds is {seeds!r}; expected a whole number of at least 1")
@@ -45,7 +46,7 @@ def seed_runs(
         if name is None:
             folder = run_name(dataset, config.change(seed=seed), features)
         else:
-            folder = name if seed == config.seed else f"{name}-s{seed}"
+            folder = check_run_name(str(name) if seed == config.seed else f"{name}-s{seed}")
         runs[seed] = Run(runs_root() / folder)
     return runs
 

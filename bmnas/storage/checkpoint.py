@@ -1,18 +1,29 @@
-"""A nested state (dictionaries, lists, numbers, tensors) in one safetensors file; reading it executes no code."""
+"""A nested state (dictionaries, lists, numbers, tensors) in one safetensors file; reading it executes no code.
 
+The file knows a sha256 of all that is in it: a flipped bit or an edited number would otherwise lead to another end of a
+search, and nobody would see. It lies in the one entry of the metadata, as safetensors writes several in any order.
+"""
+
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from bmnas.errors import RunError
 from bmnas.storage.files import whole
+from bmnas.storage.reading import regular
 
 TENSOR, MAPPING = "__tensor__", "__mapping__"
-DAMAGE = (SafetensorError, KeyError, ValueError, OSError, TypeError, IndexError, AttributeError, RecursionError)
+SHA256 = "sha256"
+DAMAGE = (
+    *(SafetensorError, KeyError, ValueError, OSError, TypeError, IndexError, AttributeError, RecursionError),
+    *(RuntimeError, OverflowError),
+)
 
 
 def save_state(path: Path, state: Any) -> None:
@@ -22,8 +33,7 @@ def save_state(path: Path, state: Any) -> None:
         RunError: the file cannot be written; what was there before is kept.
     """
     tensors: dict[str, Tensor] = {}
-    structure = json.dumps(_take_apart(state, tensors))
-    _write(path, tensors, {"structure": structure})
+    _write(path, tensors, "structure", {"state": _take_apart(state, tensors)})
 
 
 def load_state(path: Path) -> Any:
@@ -33,9 +43,8 @@ def load_state(path: Path) -> Any:
         RunError: the file is damaged or was not written by `save_state`.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            structure = json.loads((file.metadata() or {})["structure"])
-            return _put_together(structure, {key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+        tensors, structure = _read(path, "structure")
+        return _put_together(structure.get("state", structure), tensors)  # an older version had the state alone there
     except DAMAGE as error:
         raise RunError(f"{path}: damaged, or not written by bmnas ({error}); delete it to start anew") from error
 
@@ -70,10 +79,12 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
         RunError: the file cannot be written; what was there before is kept.
     """
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _write(path, held, {"about": json.dumps(about)})
+    _write(path, held, "about", about)
 
 
-def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+def _write(path: Path, tensors: dict[str, Tensor], key: str, about: dict[str, Any]) -> None:
+    """The tensors, and under `key` what is said about them and the sha256 of both."""
+    metadata = {key: json.dumps({**about, SHA256: _digest(tensors, about)})}
     with whole(path) as partial:
         try:
             save_file(tensors, partial, metadata=metadata)
@@ -88,8 +99,28 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         RunError: the file is missing or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})["about"])
-            return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118
+        return _read(path, "about")
     except DAMAGE as error:
         raise RunError(f"{path}: missing, damaged, or not written by bmnas ({error})") from error
+
+
+def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of `_write`; whatever is wrong with the file raises something of `DAMAGE`."""
+    with safe_open(regular(path), framework="pt") as file:
+        about = json.loads((file.metadata() or {})[key])
+        if not isinstance(about, dict):
+            raise TypeError(f"{key} is {type(about).__name__}; expected an object")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    expected = about.pop(SHA256, None)  # files of an older version have none
+    if expected is not None and expected != _digest(tensors, about):
+        raise ValueError("its content has another sha256 than when it was written")
+    return tensors, about
+
+
+def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
+    """sha256 of the description and of the names, types, shapes and bytes of the tensors."""
+    found = hashlib.sha256(json.dumps(about).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())  # numpy has no bfloat16
+    return found.hexdigest()

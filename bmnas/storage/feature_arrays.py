@@ -1,12 +1,13 @@
 """What one's own arrays become in a feature set: types, shapes, and what the names say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bmnas.errors import FeatureError
 
+MOST_CLASSES = 100_000  # that are numbered without being asked for
 DEFAULT_L = 8  # when every feature is a vector and any L fits; the value of Table 8 for NTU
 
 
@@ -41,10 +42,19 @@ def as_feature(name: str, values: ArrayLike) -> np.ndarray:
 def as_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
     """int64 or float32 targets, and the kind of task, which two dimensions make multilabel."""
     array = as_array("targets", targets, "fiub", "numbers, or of rows of 0 and 1")
+    if array.ndim == 0:
+        raise FeatureError(f"targets is the single number {array}; expected one a sample")
     kind = ("multilabel" if array.ndim == 2 else "multiclass") if kind is None else kind
     if kind == "multilabel":
         return as_numbers("targets", array, keep_half=False), kind
     return as_array("targets", array, "iu", "whole numbers, one a sample, as multiclass expects").astype(np.int64), kind
+
+
+def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
+    """A tuple of what should be names; what they are is checked later."""
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise FeatureError(f"{field} is {names!r}; expected a list of names")
+    return tuple(names)
 
 
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
@@ -64,7 +74,13 @@ def numbered_classes(targets: np.ndarray, kind: str) -> tuple[str, ...]:
     """The names "0", "1" ... of as many classes as the targets show."""
     if kind == "multilabel":
         return tuple(str(i) for i in range(targets.shape[-1]))
-    return tuple(str(i) for i in range(int(targets.max(initial=0)) + 1))
+    largest = int(targets.max(initial=0))
+    if largest >= MOST_CLASSES:
+        raise FeatureError(
+            f"targets is {largest} in row {int(targets.argmax())}; without names in classes= the classes are numbered "
+            f"from 0, {MOST_CLASSES} at most"
+        )
+    return tuple(str(i) for i in range(largest + 1))
 
 
 def modalities_by_name(names: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:

@@ -34,14 +34,35 @@ def check_choice(field: str, value: str, allowed: Sequence[str]) -> None:
         raise FeatureError(f"{field} is {value!r}; expected one of {', '.join(allowed)}")
 
 
+def check_text(field: str, value: object) -> None:
+    """Words for people; a manifest with anything else could be written, but not read."""
+    if not isinstance(value, str):
+        raise FeatureError(f"{field} is {value!r}; expected a text")
+
+
+def check_mappings(given: Mapping[str, object]) -> None:
+    """What is given by name, where it is given."""
+    for field, value in given.items():
+        if value is not None and not isinstance(value, Mapping):
+            raise FeatureError(f"{field} is {type(value).__name__}; expected a dictionary")
+
+
 def check_finite(field: str, array: np.ndarray) -> None:
     """Refuses NaN and infinities, block by block."""
+    array = np.atleast_1d(array)
     step = max(1, BLOCK // max(1, int(np.prod(array.shape[1:]))))
     for start in range(0, len(array), step):
         finite = np.isfinite(array[start : start + step])
         if not finite.all():
             row = start + int(np.argwhere(~finite)[0, 0])
             raise FeatureError(f"{field} holds NaN or infinite values, first in row {row}; remove or repair such rows")
+
+
+def count_rows(targets: np.ndarray) -> int:
+    """The number of samples, which the targets tell."""
+    if targets.ndim == 0:
+        raise FeatureError("targets is a single number; expected one or a row of them a sample")
+    return len(targets)
 
 
 def check_shapes(arrays: Mapping[str, np.ndarray], L: int, samples: int) -> None:

@@ -15,6 +15,8 @@ import numpy as np
 from bmnas.errors import FeatureError, RunError
 from bmnas.storage.feature_checks import check_finite
 from bmnas.storage.lock import hold
+from bmnas.storage.npy import open_npy
+from bmnas.storage.reading import read_json
 
 if TYPE_CHECKING:
     from bmnas.features import FeatureSet
@@ -85,6 +87,13 @@ def write(features: "FeatureSet", folder: Path) -> Path:
         )
     extras = {key: features.manifest.get(key, {}) for key in ("backbones", "pooling", "options")}
     manifest = describe(features, extras)
+    try:
+        json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FeatureError(
+            f"{MANIFEST} cannot be written: {error}; expected JSON values in backbones, pooling, options, and text "
+            "without halves of characters"
+        ) from error
     try:
         with hold(folder.parent / f".{folder.name}.lock", wait=True):  # what lies there was left by killed processes
             for dead in folder.parent.glob(f".{folder.name}-*.partial"):
@@ -211,11 +220,11 @@ def _save(path: Path | None, array: np.ndarray) -> str:
 
 def _manifest(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
     except FileNotFoundError as error:
         remedy = "make the features with bmnas.prepare(dataset) or notebook 01_feature_extraction"
         raise FeatureError(f"{path} does not exist, so there is no feature set here; {remedy}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise FeatureError(f"{path} cannot be read as JSON: {error}; restore it or make the features anew") from error
     if not isinstance(manifest, dict):
         raise FeatureError(f"{path} is not the manifest of a feature set: expected a JSON object")
@@ -249,11 +258,11 @@ def _checked(path: Path, where: str, data: Any, more: Mapping[str, type] | None 
 def _load(folder: Path, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
     path = folder / entry["file"]
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = open_npy(path)
         digest = _digest(path) if verify else entry["sha256"]
     except FileNotFoundError as error:
         raise FeatureError(f"{path} is missing, but the manifest lists it; make the features anew") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise FeatureError(f"{path} cannot be read as a .npy file: {error}; make the features anew") from error
     for field, found in (("shape", list(array.shape)), ("dtype", str(array.dtype)), ("sha256", digest)):
         if found != entry[field]:

@@ -12,13 +12,16 @@ from bmnas.errors import BmnasError, RunError
 def whole(path: Path, error: type[BmnasError] = RunError) -> Iterator[Path]:
     """Gives a temporary path to write to; what was written takes the place of `path` when the block ends.
 
-    Whatever goes wrong, `path` stays as it was. A killed process may leave the temporary file; the next replaces it.
+    Its folder is made. Whatever goes wrong, `path` stays as it was. A killed process may leave the temporary file; the
+    next replaces it, and a link in its place is not followed.
 
     Raises:
         error: the file cannot be written (disk full, read-only folder).
     """
     partial = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.unlink(missing_ok=True)
         yield partial
         sync(partial)
         os.replace(partial, path)

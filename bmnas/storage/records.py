@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bmnas.errors import RunError
+from bmnas.storage.reading import parse_json, read_text
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
@@ -30,8 +31,11 @@ def append_record(path: Path, record: dict[str, Any]) -> None:
         raise RunError(f"{path} cannot be written: {error}; nothing was added to it") from error
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path, otherwise: str = "not JSON") -> list[dict[str, Any]]:
     """All whole lines of a file; none where there is no file.
+
+    Args:
+        otherwise: what is said of a line that is not JSON.
 
     Raises:
         RunError: a line is no record of an epoch; names file and line.
@@ -39,19 +43,19 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).split("\n")
+    except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read ({error})") from error
     lines.pop()  # empty, or a line that was being written when the process died
-    return [_record(path, number, line) for number, line in enumerate(lines, start=1)]
+    return [_record(path, number, line, otherwise) for number, line in enumerate(lines, start=1)]
 
 
-def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+def _record(path: Path, number: int, line: str, otherwise: str) -> dict[str, Any]:
     """A line of a file of records, one an epoch."""
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}, line {number}: not JSON ({error})") from error
+        record = parse_json(line)
+    except ValueError as error:
+        raise RunError(f"{path}, line {number}: {otherwise} ({error})") from error
     if not isinstance(record, dict) or type(record.get("epoch")) is not int:
         raise RunError(f"{path}, line {number}: not the record of an epoch, it lacks a whole number 'epoch'")
     return record

@@ -16,6 +16,7 @@ from bmnas.storage.records import append_record, read_records
 
 T = TypeVar("T")
 
+NO_SCORES = "not scores of a read-out; delete the file to read out anew"
 SECONDS = 2.0  # between two writes; what a kill can cost
 
 
@@ -32,14 +33,16 @@ class Replay:
 
     def __init__(self, path: Path, epoch: int) -> None:
         self.path, self.epoch = path, epoch
-        records = read_records(path)
-        mine = [record for record in records if record["epoch"] == epoch]
         self.kept: dict[str, list[float]] = {}
-        for number, record in enumerate(mine, start=1):
+        mine = []
+        for number, record in enumerate(read_records(path, NO_SCORES), start=1):
+            if record["epoch"] != epoch:
+                continue
             what, scores = record.get("what"), record.get("scores")
             if not isinstance(what, str) or not _all_scores(scores):
-                raise RunError(f"{path}, line {number}: not scores of a read-out; delete the file to read out anew")
+                raise RunError(f"{path}, line {number}: {NO_SCORES}")
             self.kept.setdefault(what, []).extend(scores)
+            mine.append(record)
         if path.exists():  # without what another epoch, or a write that was cut short, has left
             with whole(path) as partial:
                 partial.write_text("".join(json.dumps(record) + "\n" for record in mine), encoding="utf-8")

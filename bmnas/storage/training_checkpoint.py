@@ -44,7 +44,6 @@ class TrainingCheckpoint:
             RunError: the file cannot be written; what was there before is kept.
         """
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             states = {name: part.state_dict() for name, part in self.parts.items()}
             save_state(self.path, {"about": dict(self.about), "parts": states, "more": more})
 

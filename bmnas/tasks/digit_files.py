@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import math
 import re
 import struct
 import zlib
@@ -14,6 +15,7 @@ import soundfile
 from bmnas.download import fsdd_recordings, mnist_files
 from bmnas.errors import DataError
 from bmnas.extract import Progress
+from bmnas.storage.reading import regular
 from bmnas.tasks.sound import RATE
 
 WAV_NAME = re.compile(r"([0-9])_([a-z]+)_([0-9]+)\.wav")
@@ -51,7 +53,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
         DataError: not gzip, another magic, or not as many bytes as the sizes say.
     """
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = gzip.decompress(regular(path).read_bytes())
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be decompressed: {error}; delete it, and it will be downloaded again"
@@ -63,8 +65,8 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     if found != magic:
         raise DataError(f"{path} begins with the magic number {found}; expected {magic}")
     body = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
-    if min(shape) < 0 or len(body) != int(np.prod(shape)):
-        raise DataError(f"{path}: the sizes {shape} ask for {int(np.prod(shape))} bytes, but {len(body)} follow")
+    if min(shape) < 0 or len(body) != math.prod(shape):
+        raise DataError(f"{path}: the sizes {shape} ask for {math.prod(shape)} bytes, but {len(body)} follow")
     return body.reshape(shape)
 
 

@@ -1,6 +1,5 @@
 """Real features that were extracted before: found again when their raw data is gone."""
 
-import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from bmnas.errors import DataError
 from bmnas.features import FeatureSet
 from bmnas.storage.feature_store import MANIFEST
+from bmnas.storage.reading import read_json
 from bmnas.tasks.base import Options
 from bmnas.tasks.real import HOW, sha256
 
@@ -18,10 +18,10 @@ def extracted(task: str, cache: Path) -> dict[Path, dict[str, Any]]:
     found = []
     for path in cache.glob(f"{task}-*/{MANIFEST}"):
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest = read_json(path)
             if manifest["source"] == "real":
                 found.append((path.stat().st_mtime, path.parent, dict(manifest["options"])))
-        except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             continue  # opening it would say what is wrong; here it is only not the one that was looked for
     return {folder: options for _, folder, options in sorted(found, key=lambda each: each[0], reverse=True)}
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from bmnas.bulk.extract import NAMES
-from bmnas.errors import DataError
 from bmnas.features import FeatureSet
+from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.real import present
 
@@ -22,10 +22,14 @@ def real_pictures(
         return {}, []
     try:
         samples = task.real.open(root / task.real.folder, features.manifest["options"])
-        names = (features.folder / NAMES).read_text(encoding="utf-8").splitlines()
+        names = read_text(features.folder / NAMES).splitlines()
         rows = features.rows("train")[:count]
         each = [samples.pictures(samples.names.index(names[row])) for row in rows]
-    except (DataError, OSError, ValueError):  # parts of the data are gone: the features stay good
+    except (
+        OSError,
+        ValueError,
+        IndexError,
+    ):  # a DataError is a ValueError  # parts of the data are gone: the features stay good
         return {}, []
     return {name: np.stack([one[name] for one in each]) for name in each[0]}, [_label(features, row) for row in rows]
 

@@ -1,0 +1,21 @@
+"""Arrays of .npy files, mapped into memory. Their headers are Python literals, which anybody may have written."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bmnas.storage.reading import regular
+
+
+def open_npy(path: Path, mode: Literal["r", "r+"] = "r") -> np.memmap:
+    """The array, nothing of which is read yet. Objects are refused, which only unpickling could make.
+
+    Raises:
+        OSError: the file is missing, no file, or cannot be read.
+        ValueError: it is no .npy, or its header says what no array of its size can be.
+    """
+    try:
+        return np.lib.format.open_memmap(regular(path), mode=mode)
+    except (EOFError, IndexError, KeyError, MemoryError, OverflowError, RecursionError, TypeError) as error:
+        raise ValueError(f"its header describes no array ({type(error).__name__}: {error})") from error
