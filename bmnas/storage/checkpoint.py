@@ -122,5 +122,5 @@ def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
     found = hashlib.sha256(json.dumps(about).encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())  # numpy has no bfloat16
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # numpy has no bfloat16
     return found.hexdigest()
