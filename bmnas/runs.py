@@ -317,7 +317,9 @@ def run_name(dataset: str, config: SearchConfig, features: FeatureSet) -> str:
 
 
 def open_run(name: str | None, dataset: str) -> Run:
-    """A run by name, or the newest run of the data set.
+    """A run by name, or the newest run of the data set that has an answer, if one has.
+
+    A search that goes on elsewhere, or was given up, so does not take the place of one that can be worked with.
 
     Raises:
         RunError: there is no such run; lists the runs there are.
@@ -333,7 +335,8 @@ def open_run(name: str | None, dataset: str) -> Run:
     mine = [run for run in runs if _is_of(run, dataset)]
     if not mine:
         raise RunError(f"no run of {dataset!r} in {runs_root()} yet; run notebook 02 with dataset = {dataset!r} first")
-    return max(mine, key=lambda run: run.path("config.json").stat().st_mtime)
+    answered = [run for run in mine if run.path("genotype.json").exists()]
+    return max(answered or mine, key=lambda run: run.path("config.json").stat().st_mtime)
 
 
 def _is_of(run: Run, dataset: str) -> bool:

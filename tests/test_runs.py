@@ -281,6 +281,12 @@ def test_the_newest_run_of_a_data_set(several):
     assert open_run("alpha", "planted").folder == several / "alpha"
 
 
+def test_a_search_without_an_answer_is_not_the_newest_run_where_another_has_one(several):
+    (several / "alpha" / "genotype.json").write_text("{}")
+    assert open_run(None, "planted").name == "alpha"
+    assert open_run("beta", "planted").name == "beta"
+
+
 def test_an_unknown_run_lists_the_known_ones(several):
     with pytest.raises(RunError, match=r"no run 'alfa' in .*; there are \(nearest first\): alpha, "):
         open_run("alfa", "planted")

@@ -72,6 +72,7 @@ def test_numbers_are_those_of_the_files(root: Path) -> None:
     assert row.seconds == pytest.approx(sum(line["seconds"] for line in timing))
     assert row.val == pytest.approx(100 * max(line["val_score"] for line in trace)) and row.epochs == 4
     assert (row.score(TEST), row.score(VAL)) == (row.test, row.val)
+    assert row.modalities == FEATURES.modalities  # in the order, and so the colours, of all other pictures
     other = browser_info(root).get("searched")
     assert math.isnan(other.test) and math.isnan(other.score(TEST)) and other.score(VAL) == other.val
     assert other.genotype is not None

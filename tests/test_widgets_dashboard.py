@@ -9,6 +9,7 @@ from bmnas.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.graph import hypernet_graph
 from bmnas.trace import Trace
 from tests.synthetic import FEATURES, NTU, architecture, events
+from widgets import style
 from widgets.changes import HALO, changes, changes_html, mark
 from widgets.dag import dag_drawing
 from widgets.dashboard import search_figure, search_traces
@@ -48,6 +49,17 @@ def test_every_weight_of_the_choice_is_drawn_once(picture: str, cell: str) -> No
         weights = [row["weight"] for row in wanted if row["kind"] == kind]
         assert [row[-1] for row in rows] == pytest.approx(weights, abs=1e-4)
     assert len([one for one in data if one["yaxis"] == "y4"]) == 3  # entropy
+
+
+def test_a_long_note_has_lines_that_fit_and_room_above_the_panels() -> None:
+    note = "STAND-IN FEATURES, NOT REAL DATA: " + "a note as long as those of stand-ins are " * 5
+    layout = search_figure(events(epochs=2), "Search", note).to_dict()["layout"]
+    (shown,) = [word for word in layout["annotations"] if "STAND-IN" in word["text"]]
+    lines = shown["text"].split("<br>")
+    assert len(lines) == 2 and " ".join(lines) == note.strip()
+    assert max(map(len, lines)) * style.NOTE_CHARACTER <= layout["width"]
+    above = shown["yshift"] + len(lines) * 1.3 * shown["font"]["size"]
+    assert above < layout["margin"]["t"] - layout["title"]["pad"]["t"] - layout["title"]["font"]["size"]
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice("Cell_2", "lines"), Choice("", "heat map")])

@@ -10,6 +10,7 @@ import pytest
 import bmnas
 from bmnas.ablation import SEARCHED, TABLE_6
 from bmnas.derivation import derive
+from bmnas.genotype import Genotype
 from bmnas.results import Evaluation
 from bmnas.selection import Candidate, Selection
 from tests.synthetic import architecture
@@ -102,6 +103,15 @@ def test_the_shortlist_marks_the_chosen_and_algorithm_1() -> None:
     assert html.count(">chosen<") == 1 and html.count(">Algorithm 1<") == 1
     by_name = {trace.name: list(trace.text) for trace in candidate_figure(rows, "accuracy").data}
     assert by_name == {"chosen": ["3"], "derived by Algorithm 1": ["1"], "candidate": ["2"]}
+
+
+def test_algorithm_1_is_marked_where_its_inputs_have_the_other_order() -> None:
+    cell = {"inputs": ["a", "b"], "steps": [{"primitive": "ConcatFC", "inputs": ["x", "y"]}]}
+    listed = Genotype.from_dict({"schema": 1, "cells": [cell], "r": 1})
+    cell["steps"][0]["inputs"] = ["y", "x"]
+    derived = Genotype.from_dict({"schema": 1, "cells": [cell], "r": 1})
+    (row,) = candidate_rows(Selection("shortlist", derived, (Candidate(listed, 1, 0.5, 0.5),), 1, True))
+    assert listed != derived and row.algorithm1
 
 
 def test_samples_fill_the_range_each_and_stay_small() -> None:

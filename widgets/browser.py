@@ -51,7 +51,10 @@ class ResultsBrowser:
             return words([f"{row.name}: {row.problem or 'no genotype yet'}" if row else "no run is chosen"])
         cells = [cell_name(n + 1) for n in range(row.genotype.N)]
         scores = [f"{SCORES[kind]} {row.score(kind):.2f} %" for kind in SCORES if math.isfinite(row.score(kind))]
-        return above(words([", ".join([row.name, *scores])], True, 15), dag_sheet(genotype_graph(row.genotype), cells))
+        return above(
+            words([", ".join([row.name, *scores])], True, 15),
+            dag_sheet(genotype_graph(row.genotype, row.modalities), cells),
+        )
 
     def twin(self) -> Sheet:
         """The table, the charts, and the DAG of the best run."""

@@ -86,8 +86,8 @@ def _words(history: History, choice: Choice, where: Places, note: str) -> list[d
     if not note:
         return [*headings, aid]
     # no subtitle: that is misplaced where the figure is drawn before its page shows it
-    font = {"size": style.FONT_SIZE, "color": style.NOTE_COLOUR}
-    return [*headings, aid, _word(escape(note), 0, 1, xshift=edge, yshift=26, yanchor="bottom", font=font)]
+    under = style.noted(note)
+    return [*headings, aid, _word(x=0, y=1, xshift=edge, yshift=26, yanchor="bottom", **under)]
 
 
 def _word(text: str, x: float, y: float, **where: Any) -> dict[str, Any]:

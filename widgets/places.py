@@ -6,7 +6,7 @@ from typing import NamedTuple
 from widgets import style
 
 HEIGHT = 960
-TOP, NOTE, BOTTOM = 62, 22, 88  # pixels above the panels, more of them for a note, and below the panels
+TOP, NOTE, BOTTOM = 62, 34, 88  # pixels above the panels, more of them for a note of two lines, and below the panels
 CHARACTER = 6.7  # pixels, a generous mean of the font at 12 pixels
 KEY = 46  # pixels of a legend's line and its margins
 NUMBERS = 50  # pixels of an axis' numbers

@@ -10,6 +10,7 @@ from bmnas.ablation import SEARCHED
 from bmnas.errors import BmnasError, RunError
 from bmnas.features import FeatureSet
 from bmnas.genotype import Genotype
+from bmnas.graph import Modalities
 from bmnas.paths import runs_root
 from bmnas.runs import Run
 from widgets.facts import Shapes, genotype_facts
@@ -34,6 +35,7 @@ class RunRow(NamedTuple):
     parameters: float = NAN
     seconds: float = NAN  # of the search
     genotype: Genotype | None = None
+    modalities: Modalities | None = None  # of the features; None where they are gone
     problem: str = ""  # why it is damaged
 
     def score(self, kind: str) -> float:
@@ -105,7 +107,9 @@ def _read(run: Run) -> RunRow:
     state = "stopped" if last < best.epochs else "searched"
     seconds = sum(event.seconds for event in events) or NAN
     row = RunRow(run.name, state, dataset, config.seed, last, 100 * best.best_score, seconds=seconds, genotype=genotype)
-    row = row._replace(parameters=_size(run, genotype))
+    if features := _features(run):
+        size = float(genotype_facts(genotype, Shapes.of(features, config)).parameters)
+        row = row._replace(parameters=size, modalities=features.modalities)
     if not run.path("evaluation.json").exists():
         return row
     method = next((m for m in run.load_json("evaluation.json")["methods"] if m["name"] == SEARCHED), None)
@@ -115,10 +119,9 @@ def _read(run: Run) -> RunRow:
     return row._replace(state="finished", parameters=float(method["parameters"]), **scores)
 
 
-def _size(run: Run, genotype: Genotype) -> float:
-    """The parameters of a run that was not evaluated; NaN where its features are gone. Only shapes are read."""
+def _features(run: Run) -> FeatureSet | None:
+    """A run's features, of which only shapes are read; None where they are gone: the search can be listed still."""
     try:
-        features = FeatureSet.open(run.folder / str(run.load_json("features.json")["folder"]), verify=False)
-        return float(genotype_facts(genotype, Shapes.of(features, run.config())).parameters)
-    except BmnasError:  # the search can be listed without its features
-        return NAN
+        return FeatureSet.open(run.folder / str(run.load_json("features.json")["folder"]), verify=False)
+    except BmnasError:
+        return None

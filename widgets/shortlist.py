@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
 
 from bmnas.selection import Selection
+from bmnas.space import network_key
 from widgets import style
 from widgets.table import table
 
@@ -25,7 +26,10 @@ class CandidateRow(NamedTuple):
 
 
 def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
-    """The shortlist of a selection, the chosen genotype and Algorithm 1's marked."""
+    """The shortlist of a selection, the chosen genotype and Algorithm 1's marked, also where a symmetric primitive of
+    it has its inputs in the other order.
+    """
+    derived = network_key(selection.algorithm1)
     return tuple(
         CandidateRow(
             candidate.rank,
@@ -33,7 +37,7 @@ def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
             100 * candidate.inherited_score,
             100 * candidate.trained_score,
             candidate.genotype == selection.chosen,
-            candidate.genotype == selection.algorithm1,
+            network_key(candidate.genotype) == derived,
         )
         for candidate in selection.candidates
     )

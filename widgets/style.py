@@ -105,14 +105,19 @@ def base(title: str, note: str = "", *, height: int, width: int = WIDTH) -> dict
         "yanchor": "top", "pad": {"t": 14},
     }  # fmt: skip
     if note:
-        lines = wrap(note, int(width / NOTE_CHARACTER))
-        subtitle = "<br>".join(escape(line) for line in lines)
-        heading["subtitle"] = {"text": subtitle, "font": {"size": 13 if len(lines) == 1 else 12, "color": NOTE_COLOUR}}
+        heading["subtitle"] = noted(note, width)
     return {
         "template": "none", "title": heading, "width": width, "height": height, "paper_bgcolor": "white",
         "plot_bgcolor": "white", "font": {"family": FONT, "size": FONT_SIZE, "color": INK},
         "hoverlabel": {"font": {"size": 13}}, "modebar": MODEBAR,
     }  # fmt: skip
+
+
+def noted(note: str, width: int = WIDTH) -> dict[str, Any]:
+    """Text and font of a note, in as many lines as it needs."""
+    lines = wrap(note, int(width / NOTE_CHARACTER))
+    font = {"size": 13 if len(lines) == 1 else 12, "color": NOTE_COLOUR}
+    return {"text": "<br>".join(map(escape, lines)), "font": font}
 
 
 def _title_size(title: str, width: int) -> int:

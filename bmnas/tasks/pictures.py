@@ -25,11 +25,7 @@ def real_pictures(
         names = read_text(features.folder / NAMES).splitlines()
         rows = features.rows("train")[:count]
         each = [samples.pictures(samples.names.index(names[row])) for row in rows]
-    except (
-        OSError,
-        ValueError,
-        IndexError,
-    ):  # a DataError is a ValueError  # parts of the data are gone: the features stay good
+    except (OSError, ValueError, IndexError):  # parts of the data are gone (DataError too): the features stay good
         return {}, []
     return {name: np.stack([one[name] for one in each]) for name in each[0]}, [_label(features, row) for row in rows]
 
