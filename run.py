@@ -200,7 +200,7 @@ def set_up():
         action, reason = what_to_do()
         if action == "nothing":
             return
-        say(f"Setting up {VENV} ({reason}); about 2 GB and some minutes the first time")
+        say(f"Setting up {VENV} ({reason}); 2 GB or more, and some minutes the first time")
         hint_at_cpu_torch()
         started = time.monotonic()
         if action == "make":

@@ -1,4 +1,7 @@
-"""papermill's engine, which logs outputs that are replaced too: otherwise a progress bar is told as it began."""
+"""papermill's engine, which logs outputs that are replaced too: otherwise a progress bar is told as it began.
+
+Tables, figures and listings are not logged: beside what is shown, their plain text says nothing.
+"""
 
 from typing import Any
 
@@ -15,6 +18,10 @@ class _Client(PapermillNotebookClient):
         if msg["msg_type"] == "update_display_data" and self.log_output:
             self.log.info(msg["content"]["data"].get("text/plain", ""))
         return output
+
+    def log_output_message(self, output: Any) -> None:
+        if output.get("data", {}).keys() <= {"text/plain"}:
+            super().log_output_message(output)
 
 
 class Engine(NBClientEngine):

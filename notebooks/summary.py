@@ -54,7 +54,7 @@ def scores(run: Path) -> list[str]:
     lines: list[str] = []
     for title, name, read in (
         ("test scores", "evaluation.json", lambda text: rows_in(parse_json(text))),
-        ("ablation", "ablation.csv", lambda text: csv.DictReader(text.splitlines())),
+        ("ablation (Tables 6 and 7)", "ablation.csv", lambda text: csv.DictReader(text.splitlines())),
     ):
         if (run / name).is_file():
             try:

@@ -16,6 +16,7 @@ handle = DisplayHandle()
 handle.display({"text/plain": "ranking: 0%"}, raw=True)
 handle.update({"text/plain": "ranking: 50%"}, raw=True)
 handle.update({"text/plain": "ranking: 100%"}, raw=True)
+DisplayHandle().display({"text/plain": "<Styler at 0x7f>", "text/html": "<table></table>"}, raw=True)
 """
 
 
@@ -26,11 +27,13 @@ def test_what_replaces_an_output_is_logged_and_kept(tmp_path: Path, caplog: pyte
     nbformat.write(notebook, source)
     with caplog.at_level(logging.INFO, "papermill"):
         papermill.execute_notebook(str(source), str(executed), engine_name=NAME, log_output=True, progress_bar=False)
-    told = [record.getMessage() for record in caplog.records if "ranking" in record.getMessage()]
+    messages = [record.getMessage() for record in caplog.records]
+    assert not any("Styler" in message for message in messages)
+    told = [message for message in messages if "ranking" in message]
     assert told == ["ranking: 0%", "ranking: 50%", "ranking: 100%"]
     reader = Progress()
     for record in caplog.records:
         reader.emit(record)
     assert (reader.cell, reader.line) == (1, "ranking: 100%")
-    (output,) = nbformat.read(executed, 4).cells[0].outputs
-    assert output.data["text/plain"] == "ranking: 100%"
+    output, shown = nbformat.read(executed, 4).cells[0].outputs
+    assert output.data["text/plain"] == "ranking: 100%" and "text/html" in shown.data
