@@ -6,6 +6,7 @@ the same bits as without an estimate.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,6 +14,7 @@ import torch
 
 from bmnas.config import SearchConfig
 from bmnas.device import use_threads
+from bmnas.errors import SearchDiverged
 from bmnas.features import FeatureSet
 from bmnas.footprint import Footprint, check_memory, size
 from bmnas.inherited import InheritedScore
@@ -94,7 +96,12 @@ def _read_out_seconds(state: Search, features: FeatureSet) -> float:
     first, epoch = next(genotypes), replace(config, shortlist_epochs=1)
     score(first)
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
-    training = _seconds(lambda: brief_score(first, features, epoch), device)
+
+    def train() -> None:
+        with suppress(SearchDiverged):  # takes as long, and the search itself will say where
+            brief_score(first, features, epoch)
+
+    training = _seconds(train, device)
     return ranked * scoring + (config.shortlist_size + 1) * config.shortlist_epochs * training
 
 

@@ -147,9 +147,10 @@ class Search:
         """
         epoch = self.epoch + 1
         if not finite(train_loss, val_loss):
+            kept = f"The checkpoint of epoch {self.epoch} is kept" if self.epoch else "No epoch was finished"
             raise SearchDiverged(
                 f"epoch {epoch} of {self.config.epochs}: the training loss is {train_loss}, the validation loss "
-                f"{val_loss}. The checkpoint of epoch {self.epoch} is kept; lower max_lr or arch_lr and search again"
+                f"{val_loss}. {kept}; lower max_lr or arch_lr and search again"
             )
         self.epoch = epoch
         is_best = self.is_better(val_score)

@@ -8,7 +8,7 @@ import torch
 
 from bmnas import footprint as footprints
 from bmnas import memory
-from bmnas.errors import ConfigError
+from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.estimate import estimate
 from bmnas.footprint import LIBRARIES, Footprint, kept_bytes
 from bmnas.hypernet import Hypernet
@@ -167,6 +167,14 @@ def test_the_steps_are_real_ones(monkeypatch):
     found = estimate(tiny_features(), CONFIG.change(accumulate=2))
     assert {size[:2] for size in sizes} == {(16, 2)} and len({size[2] for size in sizes}) == 2
     assert found.epoch_seconds > 0 and found.seconds == 4 * found.epoch_seconds
+
+
+def test_a_learning_rate_that_diverges_is_left_to_the_search():
+    features = tiny_features()
+    config = CONFIG.change(max_lr=1e30, min_lr=1e30)
+    assert estimate(features, config).seconds > 0
+    with pytest.raises(SearchDiverged, match="epoch 1 of 4: .* No epoch was finished; lower max_lr"):
+        list(search(features, config))
 
 
 def test_the_line():
