@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from bmnas.errors import ConfigError
 from bmnas.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES
-from bmnas.registry import unknown
+from bmnas.registry import Registry, unknown
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "paper": {
@@ -298,7 +298,8 @@ def _table8(C: int, L: int, N: int, M: int, epochs: int, batch: int, dropout: fl
     )
 
 
-PAPER_CONFIGS = {
+PAPER_CONFIGS = Registry("row of Table 8:")
+PAPER_CONFIGS |= {
     "ntu-1": _table8(128, 8, 2, 2, 30, 96, 0.2, 1e-3),
     "ntu-2": _table8(256, 8, 2, 1, 30, 96, 0.2, 1e-3),
     "ntu-3": _table8(128, 8, 2, 1, 30, 96, 0.2, 1e-3),

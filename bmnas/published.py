@@ -8,6 +8,7 @@ nine printed ones; for NTU 1 and NTU 3 the printed 0.98 M cannot be reached with
 from dataclasses import dataclass
 
 from bmnas.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.registry import Registry
 
 NTU_CHANNELS = {
     **{"Video_1": 512, "Video_2": 1024, "Video_3": 2048, "Video_4": 2048},
@@ -119,7 +120,8 @@ MMIMDB_1 = Genotype(
     r=2,
 )
 
-PUBLISHED = {
+PUBLISHED = Registry("published genotype")
+PUBLISHED |= {
     "ntu_1": Published(NTU_1, 128, 8, NTU_CHANNELS, 60, "Fig. 9a", 0.98, 94.48, 90.48),
     "ntu_2": Published(NTU_2, 256, 8, NTU_CHANNELS, 60, "Fig. 9b", 1.71, 94.16, 89.19),
     "ntu_3": Published(NTU_3, 128, 8, NTU_CHANNELS, 60, "Fig. 9c", 0.98, 93.01, 88.78),

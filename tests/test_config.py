@@ -93,6 +93,11 @@ def test_an_unknown_primitive_lists_the_known_ones():
         SearchConfig(primitives=("Sum", "LinearGLUE"))
 
 
+def test_an_unknown_row_of_table_8_lists_the_known_ones():
+    with pytest.raises(UnknownNameError, match=r"row of Table 8: 'ntu-9'; known .nearest first.: ntu-1, ntu-2"):
+        PAPER_CONFIGS["ntu-9"]
+
+
 @pytest.mark.parametrize("names", [(), ("Sum", "Zero", "Sum")])
 def test_a_pool_is_not_empty_and_names_nothing_twice(names):
     with pytest.raises(ConfigError, match="at least one name, and none twice"):
