@@ -11,7 +11,7 @@ from torch import nn
 from bmnas.backbones.checkpoints import State
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.datasets.samples import Samples
-from bmnas.errors import DataError
+from bmnas.errors import ConfigError, DataError
 from bmnas.extract import Progress, Tap
 from bmnas.features import FeatureSet
 from bmnas.metrics import METRICS
@@ -138,6 +138,7 @@ class Task:
 
         Raises:
             UnknownNameError: an option that the task does not know.
+            ConfigError: a seed or an L that is no whole number.
             DataError: a source that the task does not have.
         """
         for name in given:
@@ -145,6 +146,9 @@ class Task:
                 raise unknown(f"option of the dataset {self.name!r}:", name, self.options)
         asked = {name: value for name, value in given.items() if value is not None or name not in PRESET_WHEN_NONE}
         options = {**self.options, **asked}
+        for name, least in (("seed", 0), ("L", 1)):
+            if type(options[name]) is not int or options[name] < least:
+                raise ConfigError(f"{name} is {options[name]!r}; expected a whole number of at least {least}")
         if options["source"] != self.source and not (self.source == "stand-in" and options["source"] == "real"):
             raise DataError(f"the dataset {self.name!r} is {self.source}; source {options['source']!r} does not exist")
         return options

@@ -36,14 +36,16 @@ def planted_features(
         K: number of features, spread evenly over the modalities A, B, C ...
         modalities: 1 to 26, at most K.
         seed: of everything random, the planted pair included.
-        samples: rows of the training split; val and test have half as many each.
+        samples: rows of the training split, at least 2; val and test have half as many each.
         L, channels: every feature is (n, channels, L).
 
     Raises:
-        ConfigError: K or the number of modalities out of range.
+        ConfigError: K, samples or the number of modalities out of range.
     """
     if not 1 <= modalities <= min(K, 26) or K < 2:
         raise ConfigError(f"K is {K} and modalities is {modalities}; expected K >= 2 and 1 to min(K, 26) modalities")
+    if type(samples) is not int or samples < 2:
+        raise ConfigError(f"samples is {samples!r}; expected a whole number of at least 2")
     rng = np.random.default_rng([seed, K, modalities])
     names = feature_names(K, modalities)
     pair = _pair(names, rng)
