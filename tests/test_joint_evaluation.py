@@ -24,6 +24,7 @@ from bmnas.joint_training import of_splits, predict_joint, train_joint
 from bmnas.prepare import prepare
 from bmnas.registry import TASKS
 from bmnas.runs import Run
+from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.tasks.planted import planted_genotype
 from bmnas.unimodal import weights_fingerprint
 from tests.test_real_tasks import CHEAP, TOYS, WRITERS
@@ -236,6 +237,11 @@ def test_backbones_that_are_gone_damaged_or_others(features, tmp_path):
     with pytest.raises(FeatureError, match="Audio.safetensors: not the weights of LeNet"):
         build_joint(GENOTYPE, moved, CONFIG, samples, 0)
     path.write_bytes(content[:-4] + b"\0\0\0\0")
+    with pytest.raises(FeatureError, match="Audio.safetensors: not the weights of LeNet: .*another sha256"):
+        build_joint(GENOTYPE, moved, CONFIG, samples, 0)
+    path.write_bytes(content)
+    weights, about = load_tensors(path)
+    save_tensors(path, {name: weight + 1 for name, weight in weights.items()}, about)
     with pytest.raises(FeatureError, match="Audio.safetensors: other weights than those that made the features"):
         build_joint(GENOTYPE, moved, CONFIG, samples, 0)
     path.unlink()
