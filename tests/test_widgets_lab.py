@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from widgets.chart import Line, Point, chart, log_ticks, ticks
 from widgets.gap import Gap, GapSlider, between, gap_sheet, steer
 from widgets.lab import WEIGHTS, PrimitiveLab, lab_info, lab_inputs, lab_sheet
 from widgets.sheet import page
+from widgets.tiles import grid
 
 POOL = ("Zero", "Sum", "Attention", "LinearGLU", "ConcatFC")
 FEATURES = tiny_features()
@@ -119,6 +121,23 @@ def test_sliders_change_the_numbers() -> None:
     weights = lab.picture.content
     lab.weights.value = 4
     assert len({before, weights, lab.picture.content}) == 3
+
+
+def test_numbers_of_a_grid_stand_out_from_every_colour_and_zero_has_no_sign() -> None:
+    def light(colour: str) -> float:
+        red, green, blue = (int(c, 16) / 255 for c in (colour[1:3], colour[3:5], colour[5:7]))
+        shares = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (red, green, blue)]
+        return 0.2126 * shares[0] + 0.7152 * shares[1] + 0.0722 * shares[2]
+
+    values = np.linspace(-1, 1, 41)[None]
+    marks = ET.fromstring(f"<g>{grid(values, '', '', '', '').marks}</g>")
+    fills = [rect.get("fill", "") for rect in marks.iter("rect")]
+    inks = [text.get("fill", "") for text in marks.iter("text") if text.get("font-size") == "12"]
+    grounds = ["#" + "".join(f"{int(c):02X}" for c in re.findall(r"\d+", fill)) for fill in fills]
+    for ground, ink in zip(grounds, inks, strict=True):
+        darker, lighter = sorted((light(ground), light(ink)))
+        assert (lighter + 0.05) / (darker + 0.05) > 3.9, (ground, ink)
+    assert ">0.00<" in grid(np.array([[-0.001, 1]]), "", "", "", "").marks
 
 
 def test_the_lab_leaves_every_primitive() -> None:

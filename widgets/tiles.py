@@ -10,6 +10,7 @@ from widgets.sheet import BOLD, CHARACTER, Sheet
 
 TILE = (46.0, 24.0)  # pixels a number of a grid
 SMALL = 11
+DARK = -0.85  # the share of blue from which white letters stand out more than dark ones
 
 
 def grid(
@@ -38,7 +39,7 @@ def grid(
         marks.append(
             f'<rect x="{x:.0f}" y="{y:.0f}" width="{TILE[0] - 1:g}" height="{TILE[1] - 1:g}" fill="{fill}"/>'
             f'<text x="{x + TILE[0] / 2:.0f}" y="{y + 16:.0f}" text-anchor="middle" font-size="12" fill="{ink}">'
-            f"{value:.2f}</text>"
+            f"{value:z.2f}</text>"
         )
     longest = max(len(title) * BOLD, len(formula), len(note))
     return Sheet("".join(marks), max(left + TILE[0] * columns, CHARACTER * longest + 8), top + TILE[1] * rows + 4)
@@ -47,4 +48,4 @@ def grid(
 def _tile_colour(share: float) -> tuple[str, str]:
     """Fill and ink of a value from -1 to 1: blue, white, orange, told apart by all."""
     found = sample_colorscale([[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#E69F00"]], [min(max((share + 1) / 2, 0), 1)])
-    return str(found[0]).replace(" ", ""), "#FFFFFF" if share < -0.6 else style.INK
+    return str(found[0]).replace(" ", ""), "#FFFFFF" if share < DARK else style.INK
