@@ -14,6 +14,7 @@ from bmnas.genotype import Genotype
 from bmnas.results import Evaluation
 from bmnas.selection import Candidate, Selection
 from tests.synthetic import architecture
+from widgets import style
 from widgets.classes import class_dots, class_scores
 from widgets.results import ablation_scores, score_bars, score_table, scores_of_methods
 from widgets.samples import feature_bars, feature_maps, feature_rows, sample_grid, sample_rows
@@ -123,6 +124,8 @@ def test_samples_fill_the_range_each_and_stay_small() -> None:
     fig = sample_grid(rows, list("abcdef"), note="<note>")
     assert len(fig.data) == 12 and len(str(fig.to_json())) < 60_000
     assert fig.layout.yaxis.autorange == "reversed" and fig.layout.yaxis7.autorange is True
+    many = sample_rows({"Image": np.repeat(pictures, 2, axis=0)})
+    assert fig.layout.width < sample_grid(many, list("abcdefgh")).layout.width <= style.WIDTH  # names are not cut off
     with pytest.raises(ValueError, match="expected \\(samples, height, width\\)"):
         sample_rows({"Image": pictures[0]})
     with pytest.raises(ValueError, match="numbers of samples differ"):

@@ -12,6 +12,7 @@ from bmnas.graph import Modalities, modality_of
 from widgets import style
 
 MAX_CHANNELS = 48
+ASIDE = 70  # pixels for the names of modalities
 
 
 class SampleRow(NamedTuple):
@@ -58,8 +59,9 @@ def sample_rows(
 def sample_grid(
     rows: Sequence[SampleRow], labels: Sequence[str], title: str = "Samples", note: str = "", cell: int = 104
 ) -> go.Figure:
-    """A column a sample with its label above, a row a modality."""
+    """A column a sample with its label above, a row a modality; pictures of at most `cell` pixels."""
     count = len(labels)
+    cell = min(cell, max(48, (style.WIDTH - ASIDE) // max(1, count)))
     fig = make_subplots(
         len(rows), count, column_titles=[escape(str(label)) for label in labels],
         row_titles=[escape(row.name) for row in rows], horizontal_spacing=0.012, vertical_spacing=0.04,
@@ -71,7 +73,9 @@ def sample_grid(
             fig.add_trace(heat, r, c + 1)
         fig.update_yaxes(autorange="reversed" if row.origin == "upper" else True, row=r)
     fig.update_layout(margin={"l": 16, "r": 40, "t": 116 if note else 92, "b": 16})
-    style.finish(fig, title, note, height=cell * len(rows) + (140 if note else 116), width=max(480, cell * count + 70))
+    style.finish(
+        fig, title, note, height=cell * len(rows) + (140 if note else 116), width=max(480, cell * count + ASIDE)
+    )
     fig.update_xaxes(visible=False)
     fig.update_yaxes(visible=False)
     return fig
