@@ -18,7 +18,7 @@ from widgets.history import History
 from widgets.panels import Choice, heat_labels
 from widgets.places import BOTTOM, HEIGHT, PANELS, top
 from widgets.scores import scores_info
-from widgets.style import UNDECIDED
+from widgets.style import FIXED, UNDECIDED
 from widgets.weights import weights_info
 
 
@@ -60,6 +60,16 @@ def test_a_long_note_has_lines_that_fit_and_room_above_the_panels() -> None:
     assert max(map(len, lines)) * style.NOTE_CHARACTER <= layout["width"]
     above = shown["yshift"] + len(lines) * 1.3 * shown["font"]["size"]
     assert above < layout["margin"]["t"] - layout["title"]["pad"]["t"] - layout["title"]["font"]["size"]
+
+
+def test_x_is_seen_although_y_lies_upon_it() -> None:
+    lines = [one for one in search_traces(History(events(NTU, 4, 4, epochs=3))) if one["yaxis"] == "y2"]
+    x, y = ([one["line"] for one in lines if one["name"] == name] for name in "xy")
+    assert all(a["width"] > 2 * b["width"] for a, b in zip(x, y, strict=True))
+    assert [a["dash"] for a in x][:3] == ["solid"] * 3  # a Cell's
+    assert {a["dash"] for a in x} == {"solid", *list(FIXED.values())[:3]}  # as long as those of y, wide as it is
+    words = [word.text for word in search_figure(events(epochs=3), "Search").layout.annotations]
+    assert any("x is wide below y" in text for text in words)
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice("Cell_2", "lines"), Choice("", "heat map")])

@@ -81,6 +81,15 @@ def test_every_row_is_drawn_once_with_its_values(kind: str, space: tuple) -> Non
     assert "&lt;stand-in&gt;" in str(heat.to_json()) and "<stand-in>" not in str(lines.to_json())
 
 
+def test_x_is_seen_although_y_lies_upon_it(trace: Trace) -> None:
+    drawn = weight_lines(weights_info(trace, "beta")).data
+    panels = {line.xaxis for line in drawn}
+    for panel in panels:
+        x, y, *_ = (line for line in drawn if line.xaxis == panel)
+        assert (x.name, y.name) == ("x", "y") and x.line.width > 2 * y.line.width  # the later one lies on top
+    assert {line.line.width for line in weight_lines(weights_info(trace, "alpha")).data} == {y.line.width}
+
+
 def test_the_first_best_epoch_is_marked_unless_told(trace: Trace) -> None:
     info = scores_info(trace, "accuracy")
     assert info.best_epoch == trace.best.epoch and info.best_score == trace.best.val_score

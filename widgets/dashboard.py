@@ -169,9 +169,10 @@ def _reading_aid(history: History, choice: Choice) -> str:
     """What the marks mean, in two lines."""
     if not history.events:
         return "waiting for the first epoch"
-    shown = f"{choice.cell} alone; " if choice.cell else ""
+    shown, marks = f"{choice.cell} alone; " if choice.cell else "", "star: best epoch"
     if choice.picture == HEAT:
         shown += "one row a weight; colours from 0 to 1 whatever the weights: pale is undecided, orange more, blue less"
     else:
         shown += looks_text(history.weights("beta"), choice.cell)
-    return f"{shown.removesuffix('; ')}<br>entropy: 1 is undecided, 0 is decided; star: best epoch"
+        marks += "; β: x is wide below y, as the search feeds both with the same"
+    return f"{shown.removesuffix('; ')}<br>entropy: 1 is undecided, 0 is decided; {marks}"

@@ -8,7 +8,7 @@ from widgets import style
 from widgets.history import EntropyInfo, History
 from widgets.places import axis_number, short
 from widgets.scores import loss_traces, score_traces, star
-from widgets.weights import SYMBOLS, WeightRow, WeightsInfo, line_looks
+from widgets.weights import SYMBOLS, WeightRow, WeightsInfo, line_looks, stroke
 
 LINES, HEAT = "lines", "heat map"
 HEADINGS = {
@@ -62,7 +62,8 @@ def _weight_lines(info: WeightsInfo, cell: str) -> list[dict[str, Any]]:
         if cell not in ("", row.cell):
             continue
         dash, mark = place_look(info, row, cell)
-        line = _line(info.epochs, row.values, row.name, looks[row.name][0], dash, row.label)
+        look = stroke(info.kind, row.name, looks[row.name][0], dash)
+        line = _line(info.epochs, row.values, row.name, look, row.label)
         if mark:
             line |= {"mode": "lines+markers", "marker": {"size": 6, "symbol": mark, "maxdisplayed": SPARSE}}
         lines.append(line | {"legendgroup": row.name, "showlegend": row.name not in shown})
@@ -88,11 +89,10 @@ def looks_text(info: WeightsInfo, cell: str) -> str:
     return f"line: {', '.join(named)}; " + (f"mark: {', '.join(marks)}; " if len(marks) > 1 else "")
 
 
-def _line(x: tuple[int, ...], y: tuple[float, ...], name: str, colour: str, dash: str, label: str) -> dict[str, Any]:
+def _line(x: tuple[int, ...], y: tuple[float, ...], name: str, look: dict[str, Any], label: str) -> dict[str, Any]:
     return {
         "type": "scatter", "x": x, "y": y, "name": escape(short(name)),
-        "mode": "lines+markers" if len(x) == 1 else "lines",
-        "line": {"color": colour, "dash": dash, "width": 2}, "marker": {"size": 5},
+        "mode": "lines+markers" if len(x) == 1 else "lines", "line": look, "marker": {"size": 5},
         "hovertemplate": f"{escape(label)}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
     }  # fmt: skip
 
@@ -137,8 +137,8 @@ def _within_cell(label: str, cell: str) -> str:
 
 def _entropy_lines(info: EntropyInfo) -> list[dict[str, Any]]:
     return [
-        _line(info.epochs, values, SYMBOLS[kind], style.PALETTE[i], style.DASHES[i], f"entropy of {kind}")
-        for i, (kind, values) in enumerate(info.values.items())
+        _line(info.epochs, values, SYMBOLS[kind], stroke(kind, "", *look), f"entropy of {kind}")
+        for (kind, values), *look in zip(info.values.items(), style.PALETTE, style.DASHES, strict=False)
     ]
 
 

@@ -14,6 +14,8 @@ PALETTE = (
     *("#999933", "#882255", "#332288", "#44AA99"),
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+# The same in pixels, as a line of width 2 has them: they do not grow with the width.
+FIXED = {"dash": "9px,9px", "dot": "3px,3px", "dashdot": "9px,3px,3px,3px", "longdash": "15px,15px"}
 HEAT = "Viridis"
 LESS, UNDECIDED, MORE = "#0072B2", "#F3F0E9", "#D55E00"  # the colours of a weight below, at and above undecided
 MARKS = ("", "circle", "square", "diamond", "triangle-up")

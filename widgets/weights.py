@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 from math import nan
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -23,6 +23,7 @@ ROW = 19  # pixels a row of a heat map
 CHARACTER = 6.8  # pixels, a generous mean of the labels' font
 REACH = 0.05  # an axis of weights reaches at least as far to both sides of undecided
 PLOT = 640  # pixels that the panels of a heat map share
+LINE, UNDER = 2, 5  # widths of a line, and of one that another lies upon
 
 
 class HasWeights(Protocol):
@@ -192,7 +193,7 @@ def place_lines(info: WeightsInfo, place: str) -> Iterable[tuple[str, go.Scatter
             colour, dash = looks[row.name]
             line = go.Scatter(
                 x=info.epochs, y=[round(value, 4) for value in row.values], name=escape(row.name), mode=mode,
-                line={"color": colour, "dash": dash, "width": 2}, marker={"size": 4}, legendgroup=row.name,
+                line=stroke(info.kind, row.name, colour, dash), marker={"size": 4}, legendgroup=row.name,
                 hovertemplate=f"{escape(row.label)}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
             )  # fmt: skip
             yield row.name, line
@@ -204,6 +205,16 @@ def line_looks(info: WeightsInfo) -> dict[str, tuple[str, str]]:
         return style.strokes(info.names)
     found = style.primitive_colours([*PRIMITIVES, *info.names])
     return {name: (found[name], "solid") for name in info.names}
+
+
+def stroke(kind: str, name: str, colour: str, dash: str) -> dict[str, Any]:
+    """The line of a node or primitive; that of x is wide, because y lies upon it.
+
+    A hypernet feeds a Cell's mixture to both, so that their beta differ by what they began with alone.
+    """
+    if (kind, name) == ("beta", "x"):
+        return {"color": colour, "dash": style.FIXED.get(dash, dash), "width": UNDER}
+    return {"color": colour, "dash": dash, "width": LINE}
 
 
 def _name_epochs(fig: go.Figure, panels: int, columns: int) -> None:
