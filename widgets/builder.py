@@ -84,11 +84,11 @@ class GenotypeBuilder:
     def _build(self) -> ipw.VBox:
         g = self.genotype
         self.N, self.M, self.r = (
-            ipw.Dropdown(options=[now], description=what, layout=_width(140))
+            ipw.Dropdown(options=[now], description=what, layout=_width(128))
             for what, now in (("Cells N", g.N), ("Steps M", g.M), ("r", g.r))
         )
-        self.start = ipw.Dropdown(options=self._starts(), description="start from", layout=_width(260))
-        self.name = ipw.Text(placeholder="a name", description="name", layout=_width(260))
+        self.start = ipw.Dropdown(options=self._starts(), description="start from", layout=_width(290))
+        self.name = ipw.Text(placeholder="a name", description="name", layout=_width(290))
         self.button = ipw.Button(description="Save", icon="save", disabled=self.run is None)
         self.button.on_click(self._save)
         self.said, self.json, self.count = ipw.HTML(), ipw.HTML(), ipw.HTML(layout=ipw.Layout(margin="0 0 0 20px"))
@@ -99,8 +99,11 @@ class GenotypeBuilder:
         self._draw()
         head = (self.start, self.N, self.M, self.r, self.count)
         lines = (head, (self.picture, self.json), (self.name, self.button, self.said))
-        first, *others = (ipw.HBox(line, layout=ipw.Layout(flex_flow="row wrap")) for line in lines)
-        return ipw.VBox([first, self.menus, *others])
+        first, shown, last = (ipw.HBox(line) for line in lines)
+        first.layout.flex_flow = last.layout.flex_flow = "row wrap"
+        self.picture.layout = ipw.Layout(min_width="0")  # it shrinks, so that the JSON stays beside it
+        self.json.layout = ipw.Layout(flex="none")
+        return ipw.VBox([first, self.menus, shown, last])
 
     def _starts(self) -> list[str]:
         return [GIVEN, *(saved_names(self.run) if self.run else [])]
@@ -160,13 +163,16 @@ class GenotypeBuilder:
         self.json.value = f'<pre style="{JSON}">{escape(g.to_json())}</pre>'
         self.picture.content = page(self._dag())
 
-    def _cell_menus(self, n: int) -> ipw.HBox:
+    def _cell_menus(self, n: int) -> ipw.GridBox:
+        """The Cell's pair, and beside it a line for every Step."""
         cell, space = self.genotype.cells[n], self.info.space
         pairs = _options(pair_choices(space, self.genotype, n), cell.inputs, " and ")
-        pair = ipw.Dropdown(options=pairs, value=cell.inputs, description=cell_name(n + 1), layout=_width(260))
+        pair = ipw.Dropdown(options=pairs, value=cell.inputs, description=cell_name(n + 1), layout=_width(290))
         pair.observe(lambda change: self._choose(n, replace(cell, inputs=change["new"])), "value")
         steps = [menu for m in range(len(cell.steps)) for menu in self._step_menus(n, m)]
-        return ipw.HBox([pair, *steps], layout=ipw.Layout(flex_flow="row wrap"))
+        for i, menu in enumerate(steps):
+            menu.layout.grid_area = f"{1 + i // 2} / {2 + i % 2}"  # JupyterLab heeds no grid_column of ipywidgets
+        return ipw.GridBox([pair, *steps], layout=ipw.Layout(grid_template_columns="repeat(3, max-content)"))
 
     def _step_menus(self, n: int, m: int) -> list[ipw.Dropdown]:
         cell, space = self.genotype.cells[n], self.info.space
