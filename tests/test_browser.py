@@ -24,7 +24,11 @@ from tests.synthetic import NTU, events
 from widgets.dag import dag_drawing, genotype_figure, hypernet_figure
 from widgets.dashboard import search_figure
 from widgets.drawing import dag_svg
+from widgets.epochs import ExplorerInfo
+from widgets.explorer import GenotypeExplorer
+from widgets.facts import Shapes
 from widgets.panels import HEAT, LINES, Choice
+from widgets.sheet import page as sheet_svg
 from widgets.weights import weight_heatmap, weight_lines, weights_info
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +40,7 @@ LOCAL = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:", "about
 PLOTLY = "application/vnd.plotly.v1+json"
 FIRST_PAINT = 10_000  # milliseconds until a watcher sees the figure
 EPOCHS = 40  # of the search on the embedded data
+SHAPES = Shapes(dict.fromkeys(NTU, 512), 60, 128, 8)  # of NTU
 
 pytestmark = [
     pytest.mark.browser,
@@ -407,6 +412,10 @@ def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_pa
         pictures |= {f"{kind} heat map": weight_heatmap(info), f"{kind} lines": weight_lines(info)}
     pictures["hypernet"] = hypernet_figure(last.architecture, last.genotype)
     pictures["genotype"] = genotype_figure(last.genotype)
+    one, two = (ExplorerInfo(f"run-{k}", tuple(events(NTU, 4, 4, 20, k)), {}, SHAPES, "") for k in (0, 1))
+    pictures["explorer"] = sheet_svg(GenotypeExplorer(one).sheet(7))
+    pictures["two runs"] = sheet_svg(GenotypeExplorer(one, two).sheet(7))
+    pictures["every Cell"] = sheet_svg(GenotypeExplorer(one).twin())
     pictures["live hypernet"] = dag_svg(dag_drawing(hypernet_graph(last.architecture, last.genotype)))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

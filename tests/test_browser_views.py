@@ -37,6 +37,10 @@ CELLS = [
     "print('EVALUATED', list(ablation_view(done)['row']), builder.genotype.cells[0].steps[0].primitive)",
 ]
 NO_SESSION = "Cannot read properties of null (reading 'kernel')"  # of ipywidgets, for any widget without a kernel
+# What of a view is wider than the page leaves it, so that it must be scrolled to be seen.
+TOO_WIDE = """view => [...view.querySelectorAll('*')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+  .map(e => [e.tagName, e.className, e.clientWidth, e.scrollWidth])"""
 SHEET = "svg[style*=background]"  # ours, not an icon of JupyterLab
 EXPLORER, BUILDER, BROWSER, PRIMITIVE, GAP, EVALUATED = range(1, 7)
 
@@ -86,6 +90,11 @@ def wait_for(lab: Lab, found: Any, words: str) -> None:
     seen.first.wait_for(timeout=30_000)
 
 
+def check_fits(found: Any) -> None:
+    """All of a view is seen without scrolling to the right."""
+    assert found.locator(".jp-OutputArea").first.evaluate(TOO_WIDE) == []
+
+
 def slide(found: Any, number: int, key: str, times: int = 1) -> None:
     handle = found.locator(".widget-slider .noUi-handle").nth(number)
     handle.focus()
@@ -114,10 +123,16 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     explorer.locator("select").nth(1).select_option(label="seed-2")
     wait_for(lab, explorer, "≠")
     wait_for(lab, explorer, "seed-2, finished")
+    check_fits(explorer)  # two runs
 
     builder = show(lab, BUILDER)
     builder.locator("select").nth(5).select_option(label="ConcatFC")
     wait_for(lab, builder, '"primitive": "ConcatFC"')
+    check_fits(builder)
+    assert (
+        builder.locator(".widget-html-content pre").bounding_box()["y"]
+        < builder.locator(SHEET).first.bounding_box()["y"] + 50
+    )  # at once
     builder.locator("input[type=text]").first.fill("by-hand")
     builder.locator("button", has_text="Save").click()
     wait_for(lab, builder, "saved:")
@@ -126,6 +141,7 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     wait_for(lab, browser, "config.json")  # why one is damaged
     part(browser, "sort:val").click()
     wait_for(lab, browser, "search: val [%] ▼")
+    check_fits(browser)
     browser.locator('circle[data-name="seed-1"], path[data-name="seed-1"]').first.click()
     wait_for(lab, browser, "seed-1, ")
 

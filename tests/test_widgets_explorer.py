@@ -18,15 +18,16 @@ from bmnas.runs import Run
 from bmnas.search import search
 from tests.synthetic import NTU, events
 from tests.tiny import TWO_CELLS, tiny_features
-from widgets import twin
+from widgets import style, twin
 from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
 from widgets.clickable import Clickable
-from widgets.epoch_sheets import DERIVED, epoch_dag, score_sheet
+from widgets.dag import CAPTION
+from widgets.epoch_sheets import DERIVED, SOFT, epoch_dag, score_sheet
 from widgets.epochs import ExplorerInfo, comparable_runs, explorer_info, headline
 from widgets.explorer import GenotypeExplorer
 from widgets.facts import Shapes, genotype_facts
 from widgets.levels import UPPER, differences, levels
-from widgets.sheet import page
+from widgets.sheet import AIR, LEAST, page
 
 WORST = {"features": NTU, "N": 4, "M": 4}
 
@@ -142,8 +143,37 @@ def test_two_runs_stand_side_by_side_with_their_differences_marked() -> None:
     assert texts(svg).count("≠") == marks > 0
     assert "run <0>, finished" in texts(svg) and headline(two, 4) in texts(svg)  # the shorter one stays at its last
     assert "≠" not in page(GenotypeExplorer(one, one).sheet(3))
-    axes = [re.findall(r'text-anchor="end">([^<]*)<', score_sheet(info, 3, (one, two)).marks) for info in (one, two)]
-    assert axes[0] == axes[1] and len(axes[0]) > 2  # their scores can be compared
+    for numbers in ("end", "middle"):  # of the scores, and of the epochs: they can be compared
+        ticks = rf'text-anchor="{numbers}">([\d.]+)<'
+        axes = [re.findall(ticks, score_sheet(info, 3, (one, two)).marks) for info in (one, two)]
+        assert axes[0] == axes[1] and len(axes[0]) > 1
+
+
+@pytest.mark.parametrize("mode", [SOFT, DERIVED])
+def test_two_runs_fit_beside_each_other_and_what_belongs_together_is_in_line(mode: str) -> None:
+    explorer = GenotypeExplorer(synthetic(0, M=1), synthetic(5, epochs=4, M=1))
+    explorer.mode = mode
+    assert LEAST * (explorer.sheet(3).width + 2 * AIR) <= style.WIDTH  # what a laptop has, without scrolling
+    svg = ET.fromstring(page(explorer.sheet(3)))
+    tops = {title: heights(svg, title) for title in ("Cell_1", "Score", "α: node → Cell_1", "γ: Step_1")}
+    assert all(len(found) == 2 and len(set(found)) == 1 for found in tops.values()), tops
+    assert texts(page(explorer.sheet(3))).count(CAPTION) == (mode == SOFT)
+
+
+def heights(svg: ET.Element, title: str) -> list[float]:
+    """How far down bold texts stand, the shifts of the groups that they are in added up."""
+    found: list[float] = []
+
+    def walk(element: ET.Element, y: float) -> None:
+        shift = re.match(r"translate\([-\d.]+,([-\d.]+)\)", element.get("transform", ""))
+        y += float(shift[1]) if shift else 0
+        if element.text == title and element.get("font-weight") == "bold":
+            found.append(round(y + float(element.get("y", 0)), 1))
+        for child in element:
+            walk(child, y)
+
+    walk(svg, 0)
+    return found
 
 
 def test_two_runs_are_chosen_from_menus(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

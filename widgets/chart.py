@@ -75,7 +75,7 @@ def chart(
     size: tuple[float, float] = (400, 280),
     log_x: bool = False,
     at: float | None = None,
-    holds: Sequence[float] = (),
+    holds: Sequence[tuple[float, float]] = (),
 ) -> Sheet:
     """Lines and points on two axes.
 
@@ -86,12 +86,13 @@ def chart(
         size: width and height in pixels.
         log_x: whether the x axis is logarithmic.
         at: an x that is marked by an upright line.
-        holds: values that the y axis reaches too, so that two charts can be compared.
+        holds: points (x, y) that the axes reach too, so that two charts can be compared.
     """
     legend = _legend(lines, size[0])
     top = TOP + (20.0 * (legend.count("<line")) if legend else 0)
     xs = [v for line in lines for v in line.x] + [p.x for p in points] + ([] if at is None else [at])
-    ys = [v for line in lines for v in line.y] + [p.y for p in points] + list(holds)
+    xs += [place[0] for place in holds]
+    ys = [v for line in lines for v in line.y] + [p.y for p in points] + [place[1] for place in holds]
     x = Scale(*_padded(xs, log_x), LEFT, size[0] - RIGHT, log_x)
     y = Scale(*_padded(ys, False), size[1] - BOTTOM, top + 8)
     marks = [_axes(x, y, x_title, y_title), f'<text x="4" y="16" font-weight="bold">{escape(title)}</text>', legend]

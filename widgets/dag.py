@@ -14,6 +14,7 @@ from widgets.drawing import LINE, MARGIN, BoxMark, Drawing, LineMark, TextMark, 
 from widgets.layout import Layout, arrange
 
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
+CAPTION = "wide and dark: large softmax weight of Identity; in colour: the genotype"
 
 
 def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN) -> Drawing:
@@ -48,7 +49,7 @@ def hypernet_figure(
 def _caption(graph: nx.DiGraph) -> str:
     """What the lines of a hypernet mean; a genotype has no weights to explain."""
     weighted = any(data["primitives"] for _, data in graph.nodes(data=True))
-    return "wide and dark: large softmax weight of Identity; in colour: the genotype" if weighted else ""
+    return CAPTION if weighted else ""
 
 
 def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:

@@ -23,7 +23,12 @@ def epoch_dag(
 
 
 def epoch_dags(
-    info: ExplorerInfo, epoch: int, opened: str = "", mode: str = SOFT, different: Iterable[str] = ()
+    info: ExplorerInfo,
+    epoch: int,
+    opened: str = "",
+    mode: str = SOFT,
+    different: Iterable[str] = (),
+    caption: bool = True,
 ) -> list[Sheet]:
     """The upper level of the network at an epoch, and the insides of the opened Cells."""
     event = info.event(epoch)
@@ -34,11 +39,11 @@ def epoch_dags(
     else:
         graph = genotype_graph(event.genotype, modalities)
     cells = list(event.architecture.alpha) if opened == "all" else [opened]
-    return dag_sheets(graph, cells, facts.nodes if facts else None, different)
+    return dag_sheets(graph, cells, facts.nodes if facts else None, different, caption)
 
 
 def score_sheet(info: ExplorerInfo, epoch: int, others: Iterable[ExplorerInfo] = ()) -> Sheet:
-    """The scores of all epochs, and where the epoch is, on an axis that would hold the scores of the others too."""
+    """The scores of all epochs, and where the epoch is, on axes that would hold the scores of the others too."""
     event, epochs = info.event(epoch), [e.epoch for e in info.events]
     lines = [
         Line("train", epochs, [100 * e.train_score for e in info.events], style.PALETTE[0]),
@@ -55,7 +60,7 @@ def score_sheet(info: ExplorerInfo, epoch: int, others: Iterable[ExplorerInfo] =
         Point(best.epoch, 100 * best.val_score, style.PALETTE[5], hover="best epoch", shape="diamond"),
         Point(event.epoch, 100 * event.val_score, style.INK, hover=headline(info, epoch)),
     ]
-    holds = [100 * score for one in others for e in one.events for score in (e.train_score, e.val_score)]
+    holds = [(e.epoch, 100 * score) for one in others for e in one.events for score in (e.train_score, e.val_score)]
     y_title = f"{event.metric} [%]"
     return chart(lines, points, "Score", "epoch", y_title, (400, 280), at=event.epoch, holds=holds)
 

@@ -57,11 +57,16 @@ def explorer_info(run: Run) -> ExplorerInfo:
 
 def headline(info: ExplorerInfo, epoch: int) -> str:
     """`epoch 3: accuracy 83.2 % on val (best)`, and the size of the genotype."""
+    return "; ".join(headlines(info, epoch))
+
+
+def headlines(info: ExplorerInfo, epoch: int) -> list[str]:
+    """The same in two lines; in one where the size is not known."""
     event = info.event(epoch)
     facts = info.facts(event.genotype)
-    size = f"; its genotype has {facts.parameters:,} parameters" if facts else ""
     best = " (best)" if event.epoch == info.best.epoch else ""
-    return f"epoch {event.epoch}: {event.metric} {100 * event.val_score:.1f} % on val{best}{size}"
+    score = f"epoch {event.epoch}: {event.metric} {100 * event.val_score:.1f} % on val{best}"
+    return [score, f"its genotype has {facts.parameters:,} parameters"] if facts else [score]
 
 
 def comparable_runs(dataset: str) -> list[Run]:

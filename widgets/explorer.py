@@ -8,15 +8,18 @@ import ipywidgets as ipw
 
 from bmnas.errors import BmnasError
 from bmnas.runs import Run
-from widgets import style
 from widgets.clickable import Clickable
+from widgets.dag import CAPTION
 from widgets.epoch_sheets import DERIVED, SOFT, epoch_dag, epoch_dags, score_sheet, weight_sheets
-from widgets.epochs import ExplorerInfo, explorer_info, headline
+from widgets.epochs import ExplorerInfo, explorer_info, headline, headlines
 from widgets.facts import Facts
 from widgets.levels import differences
 from widgets.sheet import Sheet, above, beside, page, rows, words
 
-ASIDE = 380.0  # pixels of a run beside another
+ASIDE = 400.0  # pixels of a run beside another, at least
+TWO = "a dashed frame: the other run has it otherwise"
+NOTHING = Sheet("", 0, 0)
+PARAGRAPH = '<p style="line-height:1.4; margin:6px 0">{}</p>'
 NONE = ("no other run", "")
 
 
@@ -57,7 +60,10 @@ class GenotypeExplorer:
 
     def sheet(self, epoch: int) -> Sheet:
         """DAG, weights and score of an epoch; two runs in two columns."""
-        return beside(*(self._column(i, epoch) for i in range(len(self.infos))), gap=30)
+        if len(self.infos) == 1:
+            return self._single(epoch)
+        caption = f"{CAPTION}; {TWO}" if self.mode == SOFT else TWO
+        return above(words([caption]), beside(*self._columns(epoch)))
 
     def twin(self) -> Sheet:
         """First, best and last epoch one below the other, with every Cell open, the best one's weights, the scores."""
@@ -101,15 +107,31 @@ class GenotypeExplorer:
             self._known[name] = explorer_info(self.runs[name])
         return self._known[name]
 
-    def _column(self, i: int, epoch: int) -> Sheet:
-        info = self.infos[i]
-        lines = [f"{info.name}, {info.state}", headline(info, epoch)]
-        if len(self.infos) > 1:
-            lines.append("a dashed frame: the other run has it otherwise")
-        upper, *inside = epoch_dags(info, epoch, self.opened, self.mode, self.different(i, epoch))
-        width = style.WIDTH if len(self.infos) == 1 else max(ASIDE, upper.width)
-        below = [*inside, score_sheet(info, epoch, self.infos), *weight_sheets(info, epoch, self.opened)]
-        return above(words(lines, True), upper, rows(below, width))
+    def _single(self, epoch: int) -> Sheet:
+        """A run that has all the room."""
+        (info,) = self.infos
+        upper, *inside = epoch_dags(info, epoch, self.opened, self.mode)
+        head = words([f"{info.name}, {info.state}", headline(info, epoch)], True)
+        return above(head, upper, rows([*inside, *self._below(info, epoch)]))
+
+    def _columns(self, epoch: int) -> list[Sheet]:
+        """Two runs, whose parts take equal room, so that what belongs together stands in line."""
+        dags = [
+            epoch_dags(info, epoch, self.opened, self.mode, self.different(i, epoch), caption=False)
+            for i, info in enumerate(self.infos)
+        ]
+        width = max([ASIDE, *(upper.width for upper, *_ in dags)])
+        columns = []
+        for info, (upper, *inside) in zip(self.infos, dags, strict=True):
+            head = words([f"{info.name}, {info.state}", *headlines(info, epoch)], True)
+            columns.append([head, upper, *(inside or [NOTHING]), rows(self._below(info, epoch), width)])
+        heights = [max(part.height for part in parts) for parts in zip(*columns, strict=True)]
+        level = [[part._replace(height=h) for part, h in zip(parts, heights, strict=True)] for parts in columns]
+        return [column._replace(width=max(width, column.width)) for column in (above(*parts) for parts in level)]
+
+    def _below(self, info: ExplorerInfo, epoch: int) -> list[Sheet]:
+        """Score and weights of the opened Cell."""
+        return [score_sheet(info, epoch, self.infos), *weight_sheets(info, epoch, self.opened)]
 
     def _build(self) -> ipw.VBox:
         self.play = ipw.Play(value=self.epoch, min=1, max=self.epochs, interval=700, show_repeat=False)
@@ -177,4 +199,4 @@ class GenotypeExplorer:
 def facts_html(facts: Sequence[Facts | None], node: str) -> str:
     """The facts of a node, one paragraph a run."""
     known = [one.nodes.get(node, ()) for one in facts if one is not None]
-    return "".join(f"<p>{'<br>'.join(map(escape, lines))}</p>" for lines in known if lines)
+    return "".join(PARAGRAPH.format("<br>".join(map(escape, lines))) for lines in known if lines)

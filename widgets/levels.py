@@ -7,7 +7,7 @@ import networkx as nx
 
 from bmnas.genotype import Genotype, cell_name, step_name
 from widgets import style
-from widgets.dag import dag_drawing
+from widgets.dag import CAPTION, dag_drawing
 from widgets.drawing import Drawing
 from widgets.sheet import Sheet, above, of_drawing, rows
 
@@ -15,14 +15,19 @@ UPPER = ""  # the key of the upper level
 DIFFERENT = "#D55E00"
 
 
-def levels(graph: nx.DiGraph, facts: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, Drawing]:
+def levels(
+    graph: nx.DiGraph, facts: Mapping[str, tuple[str, ...]] | None = None, caption: bool = True
+) -> dict[str, Drawing]:
     """The upper level under the key "", and every Cell's inside under its name.
 
     Args:
         graph: from `bmnas.graph`.
         facts: node -> lines that are added to its hover text.
+        caption: whether a hypernet says what its lines mean, which may need more room than its boxes.
     """
     whole = dag_drawing(graph, width=0)  # nothing fits beside anything: the panels stand below each other
+    if not caption:
+        whole = whole._replace(texts=tuple(text for text in whole.texts if text.text != CAPTION))
     headings = [text for text in whole.texts if text.bold]
     tops = [text.y - 10 for text in headings]
     ends = [*tops[1:], whole.height + 26]
@@ -49,9 +54,10 @@ def dag_sheets(
     opened: Iterable[str] = (),
     facts: Mapping[str, tuple[str, ...]] | None = None,
     different: Iterable[str] = (),
+    caption: bool = True,
 ) -> list[Sheet]:
-    """The same one by one: the upper level, then the opened Cells."""
-    parts, marked, shown = levels(graph, facts), set(different), set(opened)
+    """The same one by one: the upper level, with or without its caption, then the opened Cells."""
+    parts, marked, shown = levels(graph, facts, caption), set(different), set(opened)
     return [_marked(part, marked) for name, part in parts.items() if name == UPPER or name in shown]
 
 

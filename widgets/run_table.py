@@ -8,7 +8,7 @@ from widgets.run_rows import RunRow
 from widgets.sheet import BOLD, CHARACTER, Sheet
 
 WHY = "padding:3px 10px 3px 24px; text-align:left; border-bottom:1px solid rgba(128,128,128,0.35)"
-CELL = "padding:3px 10px 3px 4px; border-bottom:1px solid rgba(128,128,128,0.35); white-space:nowrap"
+CELL = "padding:3px 6px 3px 4px; border-bottom:1px solid rgba(128,128,128,0.35); white-space:nowrap"
 GAP = 16.0  # pixels between two columns
 NUMBERS = {"seed", "epochs", "val", "test", "std", "parameters", "seconds"}
 COLUMNS: dict[str, tuple[str, str]] = {

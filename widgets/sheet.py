@@ -13,6 +13,8 @@ from widgets.drawing import MARGIN, Drawing, dag_svg
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
 BOLD = 1.15  # how much wider bold letters are
 GAP = 18.0
+AIR = 8.0  # around a page
+LEAST = 0.7  # of its size that a page shrinks to
 
 
 class Sheet(NamedTuple):
@@ -76,12 +78,12 @@ def rows(sheets: Sequence[Sheet], width: float = style.WIDTH) -> Sheet:
 
 
 def page(sheet: Sheet) -> str:
-    """The SVG file of a sheet; it shrinks with its container, to three quarters of its size."""
-    width, height = max(sheet.width, 1), max(sheet.height, 1)
-    look = f"max-width:100%;min-width:{0.75 * width:.0f}px;height:auto;background:white;border-radius:4px"
+    """The SVG file of a sheet; it shrinks with its container, to seven tenths of its size."""
+    width, height = max(sheet.width, 1) + 2 * AIR, max(sheet.height, 1) + 2 * AIR
+    look = f"max-width:100%;min-width:{LEAST * width:.0f}px;height:auto;background:white;border-radius:4px"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" style="{look}" '
+        f'viewBox="{-AIR:g} {-AIR:g} {width:.0f} {height:.0f}" style="{look}" '
         f'font-family="{escape(style.FONT)}" font-size="{style.FONT_SIZE}" fill="{style.INK}">'
-        f'<rect width="100%" height="100%" fill="white"/>{sheet.marks}</svg>'
+        f'<rect x="{-AIR:g}" y="{-AIR:g}" width="100%" height="100%" fill="white"/>{sheet.marks}</svg>'
     )
