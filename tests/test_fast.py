@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bmnas import fast
+from bmnas.fast import products
 from bmnas.fast.dropout import LEVELS, Masks, scale
+from bmnas.fast.features import combined
 from bmnas.fast.products import product
 from bmnas.fast.stored import TokenTensors, distinct_positions
 from bmnas.features import FeatureSet
@@ -163,9 +165,13 @@ def test_one_sample():
     assert_equal_networks(net, plain, batch(n=1))
 
 
+@pytest.mark.parametrize("onednn", [False, True])
 @pytest.mark.parametrize("T, I, O", [(768, 128, 256), (1536, 64, 192), (5, 7, 3)])
-def test_products_of_either_library(T, I, O):
+def test_products_of_either_library(T, I, O, onednn, monkeypatch):
     """float32, in shapes beyond and below the border between the libraries, and of transposed matrices."""
+    if onednn and not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("this torch has no oneDNN")
+    monkeypatch.setattr(products, "ONEDNN", onednn)
     torch.manual_seed(0)
     x, weight, bias = torch.randn(T, I), torch.randn(O, I), torch.randn(O)
     expected = x.double() @ weight.double().t()
@@ -174,8 +180,26 @@ def test_products_of_either_library(T, I, O):
     for ours, theirs in (
         (product(back, weight.t()), back.double() @ weight.double()),
         (product(back.t(), x.t()), back.double().t() @ x.double()),
+        (products.add_product_(x.clone(), back, weight.t()), x.double() + back.double() @ weight.double()),
     ):
         torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-3)
+
+
+def test_the_library_of_products_follows_the_processor(tmp_path, monkeypatch):
+    monkeypatch.setattr(products, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.processor", lambda: "Intel64 Family 6 Model 143, GenuineIntel")  # as on Windows
+    assert products.made_by_intel()
+    (tmp_path / "cpuinfo").write_text("vendor_id\t: AuthenticAMD\n")
+    assert not products.made_by_intel()
+    (tmp_path / "cpuinfo").write_text("vendor_id\t: GenuineIntel\n")
+    assert products.made_by_intel()
+
+
+@pytest.mark.parametrize("weights", [[0.2, 0.7, 0.5], [0.3], [0.0, 0.4], [0.0, 0.0]])
+def test_a_combination_of_gradients_and_the_factor_that_it_wants(weights):
+    parts = [torch.randn(3, 4, dtype=torch.float64) for _ in weights]
+    total, factor = combined(parts, weights)
+    torch.testing.assert_close(total * factor, sum(w * part for w, part in zip(weights, parts, strict=True)))
 
 
 @pytest.mark.parametrize("mode", ["paper", "reference"])

@@ -66,7 +66,7 @@ class FeatureMixtures(torch.autograd.Function):
             parts = [in_shape(g, out) for g in gradients]  # N times the shape of out
             if ctx.needs_input_grad[3]:
                 scalars += [scalar(part, out) * scale(layer.dropout) for part in parts]
-            found += reshaped_back(layer, combined(parts, column), rows, out, kept) if wanted else [None] * 4
+            found += reshaped_back(layer, *combined(parts, column), rows, out, kept) if wanted else [None] * 4
         return None, None, None, torch.stack(scalars).view(-1, len(weights)).t() if scalars else None, *found
 
 
@@ -92,12 +92,15 @@ def reshaped(layer: "Reshape", rows: Tensor, B: int, masks: Masks) -> tuple[Tens
 
 
 def reshaped_back(
-    layer: "Reshape", gradient: Tensor, rows: Tensor, out: Tensor, kept: Sequence[Tensor]
+    layer: "Reshape", gradient: Tensor, factor: float, rows: Tensor, out: Tensor, kept: Sequence[Tensor]
 ) -> list[Tensor]:
-    """Gradients of the parameters. What is above 0 in `out` was kept by ReLU and dropout."""
+    """Gradients of the parameters, from `factor` times the gradient of what is added to the mixtures.
+
+    What is above 0 in `out` was kept by ReLU and dropout.
+    """
     inner = torch.ops.aten.threshold_backward(gradient, out, 0)  # (B, P, copies or 1, C)
     inner = (inner.sum(2) if inner.shape[2] > 1 else inner).reshape(-1, layer.C)  # (B P, C)
-    factor = scale(layer.dropout)
+    factor *= scale(layer.dropout)
     inner, scales, offsets = normalised_back(inner, layer.norm, kept, factor, True)
     bias = torch.zeros_like(offsets)
     if layer.learned:  # a bias for each position: BatchNorm takes only their mean away
@@ -119,9 +122,9 @@ def in_shape(gradient: Tensor, out: Tensor) -> Tensor:
     return parts if parts.shape == out.shape else parts.sum(2, keepdim=True)
 
 
-def combined(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """sum_n weights_n * parts_n."""
-    out = parts[0] * weights[0]
-    for part, weight in zip(parts[1:], weights[1:], strict=True):
-        out.add_(part, alpha=weight)
-    return out
+def combined(parts: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, float]:
+    """sum_n weights_n * parts_n, without its largest weight as a factor, and that factor: a pass less."""
+    (largest, total), *others = sorted(zip(weights, parts, strict=True), key=lambda pair: -pair[0])
+    for weight, part in others:
+        total = torch.add(total, part, alpha=weight / (largest or 1.0))  # a softmax in float32 can be 0
+    return total, largest

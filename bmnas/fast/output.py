@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bmnas.fast.dropout import Masks, scale
 from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
+from bmnas.fast.products import product
 from bmnas.fast.projection import projected, projected_back
 
 if TYPE_CHECKING:
@@ -61,6 +62,6 @@ class Reduced(torch.autograd.Function):
         dx, dnorm = layer_normalised_back(gradient.contiguous(), saved[3:], 1.0, wanted)
         inner = torch.ops.aten.threshold_backward(dx.flatten(0, 1), reduced, 0)  # (T, C)
         norm, factor = ctx.output.batch_norm, ctx.factor
-        dboth, (dW, *found) = projected_back(inner, both, weight, norm, saved[:3], factor, wanted)
-        parts = dboth.view(*gradient.shape[:2], -1).split(gradient.shape[2], 2)
+        inner, (dW, *found) = projected_back(inner, both, norm, saved[:3], factor, wanted)
+        parts = product(inner, weight.t()).view(*gradient.shape[:2], -1).split(gradient.shape[2], 2)
         return None, None, dx, None if dW is None else dW.unsqueeze(2), *found, *dnorm, *parts

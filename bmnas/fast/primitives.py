@@ -5,7 +5,9 @@ channels last, (B, L, C). A shortcut has three functions:
 
     factor(primitive)
     forward(primitive, s, masks) -> out, saved       the primitive's output is factor * out
-    backward(primitive, gradient, factor, s, saved, weights) -> gradient of s, and of the parameters if `weights`
+    backward(primitive, gradient, factor, s, saved, weights, total) -> gradients of the parameters if `weights`
+
+`backward` adds the gradient of s to `total`, in the pass that computes it where that can be.
 """
 
 import math
@@ -17,10 +19,11 @@ from torch.nn.functional import glu
 
 from bmnas.fast.dropout import Masks, scale
 from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
+from bmnas.fast.products import add_product_
 from bmnas.fast.projection import projected, projected_back
 from bmnas.primitives import Attention, ConcatFC, LinearGLU, Sum
 
-Back = tuple[Tensor, list[Tensor | None]]
+Found = list[Tensor | None]
 
 
 class Shortcut(Protocol):
@@ -32,8 +35,8 @@ class Shortcut(Protocol):
     def forward(primitive: Any, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]: ...
     @staticmethod
     def backward(
-        primitive: Any, gradient: Tensor, factor: float, s: Tensor, saved: tuple[Any, ...], weights: bool
-    ) -> Back: ...
+        primitive: Any, gradient: Tensor, factor: float, s: Tensor, saved: tuple[Any, ...], weights: bool, total: Tensor
+    ) -> Found: ...
 
 
 class Summed:
@@ -48,8 +51,11 @@ class Summed:
         return s, ()
 
     @staticmethod
-    def backward(primitive: Sum, gradient: Tensor, factor: float, s: Tensor, saved: tuple[()], weights: bool) -> Back:
-        return gradient * factor, []
+    def backward(
+        primitive: Sum, gradient: Tensor, factor: float, s: Tensor, saved: tuple[()], weights: bool, total: Tensor
+    ) -> Found:
+        total.add_(gradient, alpha=factor)
+        return []
 
 
 class Attended:
@@ -70,8 +76,14 @@ class Attended:
 
     @staticmethod
     def backward(
-        primitive: Attention, gradient: Tensor, factor: float, s: Tensor, saved: tuple[Any, ...], weights: bool
-    ) -> Back:
+        primitive: Attention,
+        gradient: Tensor,
+        factor: float,
+        s: Tensor,
+        saved: tuple[Any, ...],
+        weights: bool,
+        total: Tensor,
+    ) -> Found:
         P, mask, *rest = saved
         d, found = layer_normalised_back(gradient, rest, factor, weights)
         if mask is not None:
@@ -79,8 +91,8 @@ class Attended:
         kept = scale(primitive.dropout)
         dP = torch.bmm(s, d.transpose(1, 2)).mul_(kept / math.sqrt(s.shape[2]))  # (B, L, L), transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, P, 1, P.dtype)
-        ds = torch.bmm(P * kept, d)  # (B, L, C), s as value
-        return ds.baddbmm_(dscores + dscores.transpose(1, 2), s), found  # s as query and as key
+        total.baddbmm_(P * kept, d).baddbmm_(dscores + dscores.transpose(1, 2), s)  # s as value; as query and as key
+        return found
 
 
 class Gated:
@@ -100,13 +112,20 @@ class Gated:
 
     @staticmethod
     def backward(
-        primitive: LinearGLU, gradient: Tensor, factor: float, s: Tensor, saved: tuple[Any, ...], weights: bool
-    ) -> Back:
+        primitive: LinearGLU,
+        gradient: Tensor,
+        factor: float,
+        s: Tensor,
+        saved: tuple[Any, ...],
+        weights: bool,
+        total: Tensor,
+    ) -> Found:
         weight, both, mask, *rest = saved
         kept = (gradient if mask is None else gradient * mask).flatten(0, 1)  # (T, C)
         inner = torch.ops.aten.glu_backward(kept, both, 1)  # (T, 2C)
-        ds, found = projected_back(inner, s.flatten(0, 1), weight, primitive.norm, rest, factor, weights)
-        return ds.view_as(s), unfolded(found, primitive.conv.weight)
+        inner, found = projected_back(inner, s.flatten(0, 1), primitive.norm, rest, factor, weights)
+        add_product_(total.flatten(0, 1), inner, weight.t())
+        return unfolded(found, primitive.conv.weight)
 
 
 class Connected:
@@ -125,12 +144,19 @@ class Connected:
 
     @staticmethod
     def backward(
-        primitive: ConcatFC, gradient: Tensor, factor: float, s: Tensor, saved: tuple[Any, ...], weights: bool
-    ) -> Back:
+        primitive: ConcatFC,
+        gradient: Tensor,
+        factor: float,
+        s: Tensor,
+        saved: tuple[Any, ...],
+        weights: bool,
+        total: Tensor,
+    ) -> Found:
         weight, out, *rest = saved
         inner = torch.ops.aten.threshold_backward(gradient.flatten(0, 1), out, 0)  # (T, C)
-        ds, found = projected_back(inner, s.flatten(0, 1), weight, primitive.norm, rest, factor, weights)
-        return ds.view_as(s), unfolded(found, primitive.conv.weight)
+        inner, found = projected_back(inner, s.flatten(0, 1), primitive.norm, rest, factor, weights)
+        add_product_(total.flatten(0, 1), inner, weight.t())
+        return unfolded(found, primitive.conv.weight)
 
 
 def folded(weight: Tensor, C: int) -> Tensor:

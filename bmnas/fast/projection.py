@@ -20,24 +20,18 @@ def projected(x: Tensor, weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm
 
 
 def projected_back(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    norm: nn.BatchNorm1d,
-    saved: Saved,
-    factor: float = 1.0,
-    weights: bool = True,
+    gradient: Tensor, x: Tensor, norm: nn.BatchNorm1d, saved: Saved, factor: float = 1.0, weights: bool = True
 ) -> tuple[Tensor, Gradients]:
-    """Gradients of x and of the parameters, from `factor` times the gradient of the output.
+    """Gradients of x W^T, whose product with W is that of x, and of the parameters, from `factor` times the gradient of
+    the output.
 
     The bias adds to the mean what BatchNorm takes away again, so in train mode its gradient is 0.
     """
-    inner, scales, offsets = normalised_back(gradient, norm, saved, factor, weights)
-    dx = product(inner, weight.t())  # (T, I)
+    inner, scales, offsets = normalised_back(gradient, norm, saved, factor, weights)  # (T, O)
     if not weights:
-        return dx, (None, None, None, None)
+        return inner, (None, None, None, None)
     bias = torch.zeros_like(offsets) if norm.training else inner.sum(0)
-    return dx, (product(inner.t(), x.t()), bias, scales.mul_(factor), offsets.mul_(factor))
+    return inner, (product(inner.t(), x.t()), bias, scales.mul_(factor), offsets.mul_(factor))
 
 
 def normalised(rows: Tensor, norm: nn.BatchNorm1d, copies: int = 1) -> tuple[Tensor, Tensor, Tensor]:

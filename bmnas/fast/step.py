@@ -76,14 +76,13 @@ class Primitives(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         s, weights, *saved = ctx.saved_tensors
         gradient, wanted = gradient.contiguous(), list(ctx.needs_input_grad[5:])
-        ds, scalars, found = None, [], []
+        ds, scalars, found = torch.zeros_like(s), [], []
         for weight, part, size, count in zip(weights.tolist(), ctx.used, ctx.sizes, ctx.counts, strict=True):
             (out, *kept), saved = saved[:count], saved[count:]
             shortcut = SHORTCUTS[type(part)]
             factor = shortcut.factor(part)
             if out is not None:
                 scalars.append(scalar(gradient, out).mul_(factor))
-            one, gradients = shortcut.backward(part, gradient, weight * factor, s, tuple(kept), any(wanted[:size]))
-            ds = one if ds is None else ds.add_(one)
-            wanted, found = wanted[size:], [*found, *gradients]
+            found += shortcut.backward(part, gradient, weight * factor, s, tuple(kept), any(wanted[:size]), ds)
+            wanted = wanted[size:]
         return None, None, None, ds, torch.stack(scalars) if scalars else None, *found
