@@ -43,9 +43,9 @@ class Wins(NamedTuple):
     def summary(self) -> str:
         """One line with the numbers."""
         return (
-            f"{len(self.samples)} of {self.of} samples are right by the fusion alone; the fusion is right "
-            f"on {self.fusion_right}, at least one modality on {self.any_right}, "
-            f"and {self.lost} of these the fusion misses"
+            f"{len(self.samples)} of {self.of} samples are right by the fusion alone. The fusion is right "
+            f"on {self.fusion_right}, at least one modality on {self.any_right}; "
+            f"{self.lost} samples that one modality gets right are lost in the fusion"
         )
 
 
