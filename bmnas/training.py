@@ -70,7 +70,8 @@ def apply_gradients(
         for group in optimizer.param_groups:
             group["lr"] = lr
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+        # fused Adam reads memory in order, whatever the strides: a transposed gradient would move the wrong elements
+        parameter.grad = None if gradient is None else gradient.contiguous()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 
