@@ -41,6 +41,8 @@ NO_SESSION = "Cannot read properties of null (reading 'kernel')"  # of ipywidget
 TOO_WIDE = """view => [...view.querySelectorAll('*')]
   .filter(e => e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
   .map(e => [e.tagName, e.className, e.clientWidth, e.scrollWidth])"""
+BESIDE = """view => view.querySelector('svg[style*=background]').getBoundingClientRect().right
+  <= view.querySelector('.widget-html-content pre').getBoundingClientRect().left"""
 SHEET = "svg[style*=background]"  # ours, not an icon of JupyterLab
 EXPLORER, BUILDER, BROWSER, PRIMITIVE, GAP, EVALUATED = range(1, 7)
 
@@ -128,14 +130,11 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     builder = show(lab, BUILDER)
     builder.locator("select").nth(5).select_option(label="ConcatFC")
     wait_for(lab, builder, '"primitive": "ConcatFC"')
-    check_fits(builder)
-    assert (
-        builder.locator(".widget-html-content pre").bounding_box()["y"]
-        < builder.locator(SHEET).first.bounding_box()["y"] + 50
-    )  # at once
     builder.locator("input[type=text]").first.fill("by-hand")
     builder.locator("button", has_text="Save").click()
     wait_for(lab, builder, "saved:")
+    check_fits(builder)
+    assert builder.evaluate(BESIDE)  # graph and JSON are seen at once
 
     browser = show(lab, BROWSER)
     wait_for(lab, browser, "config.json")  # why one is damaged
