@@ -1,7 +1,6 @@
 """The live view without a kernel: threads, throttling, errors, and what stays behind."""
 
 import asyncio
-import base64
 import importlib
 import json
 import threading
@@ -11,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import ipywidgets as ipw
-import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 from tests.synthetic import events
 from widgets.controls import close_all
+from widgets.dashboard import search_figure
 from widgets.live import is_live, live, stop_requested
+from widgets.live_figure import LiveFigure
 from widgets.panels import Choice
 from widgets.standing import progress_text, summary_text
 from widgets.watching import SearchDashboard
@@ -216,11 +217,11 @@ def test_a_choice_gives_another_figure_that_moves_on(handles: list[Handle], monk
     for event in record[1:]:
         view.update(event)
     assert screen.frame.children == (screen.figure,)
-    heat = {trace.xaxis: trace for trace in screen.figure.data if trace.type == "heatmap"}
-    assert len(heat) == 3 and all(len(trace.x) == 4 for trace in heat.values())
+    heat = {trace["xaxis"]: trace for trace in screen.figure.figure["data"] if trace["type"] == "heatmap"}
+    assert len(heat) == 3 and all(len(trace["x"]) == 4 for trace in heat.values())
     weights = record[-1].architecture.alpha["Cell_2"]
-    assert [row[-1] for row in heat["x"].z] == pytest.approx(list(weights.values()), abs=1e-4)
-    assert list(heat["x"].y) == [f"Cell_2 ← {name}" for name in weights]
+    assert [row[-1] for row in heat["x"]["z"]] == pytest.approx(list(weights.values()), abs=1e-4)
+    assert list(heat["x"]["y"]) == [f"Cell_2 ← {name}" for name in weights]
     view.finish()
     assert {trace["type"] for trace in handles[0].shown[-1][PLOTLY]["data"]} == {"scatter"}  # the record shows all
 
@@ -235,7 +236,7 @@ def test_in_a_place_of_its_own_a_view_stays_and_can_still_be_asked(handles: list
     assert "epoch 3 of 3" in controls.label.value and "epochs were drawn" in controls.label.value
     assert all(button.disabled for button in buttons(view).values())
     screen.cell.buttons["Cell_1"].click()
-    assert len(screen.figure.data[0].y) == 3
+    assert len(screen.figure.figure["data"][0]["y"]) == 3
     close_all(place)
 
 
@@ -247,7 +248,7 @@ def test_errors_of_drawing_wait_for_the_end_and_are_not_lost(
 
     view = SearchDashboard("Search")
     if mode == "live":
-        monkeypatch.setattr(screen_module, "planned_traces", fail)
+        monkeypatch.setattr(screen_module, "search_traces", fail)
     else:
         monkeypatch.setattr(watching_module, "progress_text", fail)
     for event in events(epochs=4):
@@ -314,7 +315,7 @@ def test_a_search_waits_for_the_browser_once_and_not_for_ever(
     assert asked == [watching_module.PAINT]
     monkeypatch.undo()
     assert view._screen is not None
-    view._screen.box._view_count = 1
+    view._screen.figure._hear(None, {"painted": True}, [])
     view._screen.wait(3600.0, lambda: False)
 
 
@@ -363,35 +364,38 @@ def test_drawings_keep_to_their_share_of_the_time(cost: float, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("picture", ["lines", "heat map"])
-def test_a_figure_that_was_moved_on_is_the_figure_that_is_made_anew(picture: str) -> None:
+def test_a_figure_that_moves_is_the_figure_that_stays(picture: str) -> None:
     record = list(events(epochs=6))
-    choice = Choice("", picture)
-    moved, fresh = (screen_module.Screen("Search", "note") for _ in range(2))
-    moved.choice = fresh.choice = choice
+    screen = screen_module.Screen("Search", "note")
+    screen.choice = Choice("", picture)
     for event in record[:4]:
-        moved.append(event)
-        moved.draw()
-        fresh.append(event)
-    fresh.draw()
-    assert {len(trace.x) for trace in moved.figure.data if trace.type == "heatmap"} <= {4}
+        screen.append(event)
+        screen.draw()
     for ended in (False, True):
-        one, other = (json.loads(str(screen.figure.to_json())) for screen in (moved, fresh))
-        assert one["layout"] == other["layout"]
-        assert [numbers(trace) for trace in one["data"]] == [numbers(trace) for trace in other["data"]]
-        assert len(one["layout"]["annotations"]) == 8 and one["layout"]["xaxis"]["range"][1] == (4.5 if ended else 6.5)
-        moved.end()
-        fresh.end()
-    moved.close()
-    fresh.close()
+        shown = go.Figure(screen.figure.figure["data"], screen.figure.figure["layout"]).update_layout(uirevision=None)
+        assert shown == search_figure(record[:4], "Search", "note", screen.choice, ended)
+        assert shown.layout.xaxis.range[1] == (4.5 if ended else 6.5)
+        screen.end()
+    screen.close()
 
 
-def numbers(trace: dict[str, Any]) -> dict[str, Any]:
-    """A trace with its arrays written out, whatever they were sent as."""
-    return {key: unpacked(value) if key in ("x", "y", "z") else value for key, value in trace.items() if key != "uid"}
-
-
-def unpacked(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    array = np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"])
-    return array.reshape([int(n) for n in value["shape"].split(",")] if "shape" in value else -1).tolist()
+def test_a_live_figure_is_whole_for_every_page_however_late_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    figure = LiveFigure([], {"template": "none", "title": {"text": "so far"}})
+    monkeypatch.setattr(figure, "send", sent.append)
+    for n in range(3):
+        figure.draw([{"type": "scatter", "y": (float("nan"), n)}], {"title": {"text": str(n)}})
+    assert sent == [] and not figure.painted.is_set()  # nobody would hear it
+    figure._hear(figure, {"ready": True, "plotly": False}, [])  # a slow page, long after the first drawing
+    library, whole = sent
+    assert "plotly.js v" in library["plotly"][:100] and whole["asked"]
+    shown = json.loads(whole["figure"])
+    assert shown["data"] == [{"type": "scatter", "y": [None, 2]}] and shown["layout"] == {"title": {"text": "2"}}
+    figure._hear(figure, {"painted": True}, [])
+    assert figure.painted.is_set()
+    figure.draw([], {"template": "none"})
+    assert json.loads(sent[2]["figure"])["layout"] == {} and "asked" not in sent[2]
+    figure._hear(figure, {"ready": True, "plotly": True}, [])  # another view on a page that has plotly.js
+    assert len(sent) == 4 and json.loads(sent[3]["figure"])["data"] == []
+    state = len(json.dumps(str(figure.get_state())))
+    assert state < 10_000  # holds neither: it loads in less than the two seconds that anywidget grants, and saves small

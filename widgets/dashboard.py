@@ -5,7 +5,6 @@ from html import escape
 from itertools import count
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 from bmnas.trace import EpochEvent
@@ -35,29 +34,8 @@ def search_figure(
 
 
 def search_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any]]:
-    """All lines and heat maps; architecture and choice decide their order, so that a figure can be moved on."""
+    """All lines and heat maps; architecture and choice decide their order, so that plotly.js sees what is new."""
     return [trace for panel in PANELS for trace in panel_traces(history, panel, choice)] if history.events else []
-
-
-def move_on(figure: go.FigureWidget, before: list[dict[str, Any]], now: list[dict[str, Any]]) -> None:
-    """Brings the traces of a figure from what they were drawn with to what they are now.
-
-    Only what is new is set, one property of all traces at once, and numbers as arrays: setting them trace by trace
-    takes four times as long.
-    """
-    for name in ("x", "y", "z", "mode", "name"):
-        changed = [i for i, (old, new) in enumerate(zip(before, now, strict=True)) if old.get(name) != new.get(name)]
-        values = [now[i][name] for i in changed]
-        if changed:
-            figure.plotly_restyle({name: values if name in ("mode", "name") else list(map(np.array, values))}, changed)
-
-
-def planned_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any]]:
-    """The traces, those of lines with an x for all epochs to come: what moves them on is their y alone."""
-    traces, last = search_traces(history, choice), history.events[-1]
-    epochs = (*history.epochs, *range(last.epoch + 1, last.epochs + 1))
-    lines = [trace["type"] == "scatter" and trace["x"] == history.epochs for trace in traces]
-    return [trace | {"x": epochs} if line else trace for trace, line in zip(traces, lines, strict=True)]
 
 
 def search_layout(

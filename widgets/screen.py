@@ -6,17 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as ipw
-import plotly.graph_objects as go
 
 from bmnas.graph import Modalities, hypernet_graph
 from bmnas.trace import EpochEvent
-from widgets import style
 from widgets.changes import changes, changes_html, mark
 from widgets.controls import ButtonRow, close_all
 from widgets.dag import dag_drawing
-from widgets.dashboard import move_on, planned_traces, search_layout
+from widgets.dashboard import search_layout, search_traces
 from widgets.drawing import dag_svg
 from widgets.history import History
+from widgets.live_figure import LiveFigure
 from widgets.panels import HEAT, LINES, Choice
 from widgets.places import HEIGHT
 
@@ -49,9 +48,8 @@ class Screen:
         self.history, self.choice = History(), Choice()
         self._failed, self._spent, self._lock = failed, spent, threading.RLock()
         self._seen: list[EpochEvent] = []  # the last two that were drawn
-        self._drawn: list[dict[str, Any]] = []  # the traces as they were drawn
         self._ended = False
-        self.figure = self._new_figure()
+        self.figure = LiveFigure(*self._pictured())
         self.cell = ButtonRow("Cell", {"all Cells": ""}, self._choose)
         self.picture = ButtonRow("Weights as", {LINES: LINES, HEAT: HEAT}, self._choose)
         self.frame = ipw.Box([self.figure], layout=ipw.Layout(min_height=f"{HEIGHT}px", overflow="visible"))
@@ -59,7 +57,6 @@ class Screen:
             [self.cell.box, self.picture.box], layout=ipw.Layout(flex_flow="row wrap", align_items="center")
         )
         self.box = ipw.VBox([choosers, self.frame])
-        self.box._view_count = 0  # the browser counts views only if asked to
         self.changed = ipw.HTML()
         self.drawing = ipw.HTML(layout=ipw.Layout(max_height="620px", overflow="auto"))
         self.graph = ipw.VBox([self.changed, self.drawing])
@@ -67,7 +64,7 @@ class Screen:
     def wait(self, seconds: float, given_up: Callable[[], bool]) -> None:
         """Lets the browser show the figure first, where the kernel's main thread is free to hear of it."""
         end = time.monotonic() + seconds
-        while not self.box._view_count and time.monotonic() < end and not given_up():
+        while not self.figure.painted.is_set() and time.monotonic() < end and not given_up():
             time.sleep(TICK)
 
     def append(self, event: EpochEvent) -> None:
@@ -82,37 +79,19 @@ class Screen:
             self._seen = [*self._seen[-1:], event] if self._seen[-1:] != [event] else self._seen
             if len(self.cell.buttons) == 1:
                 self.cell.offer({"all Cells": ""} | {cell: cell for cell in self.history.cells})
-            traces = planned_traces(self.history, self.choice)
-            if self._drawn:
-                move_on(self.figure, self._drawn, traces)
-            else:
-                with self.figure.batch_update():
-                    self.figure.add_traces(traces)
-                    self._lay_out()
-            self._drawn = traces
+            self.figure.draw(*self._pictured())
             self._draw_graph(event)
 
     def end(self) -> None:
         """No further epoch comes: the axes end with the last one."""
         with self._lock:
             self._ended = True
-            self._lay_out()
+            self.figure.draw(*self._pictured())
 
-    def _lay_out(self) -> None:
-        """Brings the layout to the history; only what is new is set, which is a third of it."""
-        before, self._layout = self._layout, self._new_layout()
-        self.figure.update_layout(difference(before, self._layout))
-
-    def _new_layout(self) -> dict[str, Any]:
-        return search_layout(self.history, self.title, self.note, self.choice, self._ended)
-
-    def _new_figure(self) -> go.FigureWidget:
-        """The figure of the choice as it stands."""
-        self._drawn = planned_traces(self.history, self.choice) if self.history.events else []
-        self._layout = self._new_layout()
-        figure = go.FigureWidget(self._drawn, layout=self._layout)
-        figure._config = figure._config | style.CONFIG
-        return figure
+    def _pictured(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """The traces and the layout of the choice as it stands; what is zoomed stays until another choice."""
+        layout = search_layout(self.history, self.title, self.note, self.choice, self._ended)
+        return search_traces(self.history, self.choice), layout | {"uirevision": " ".join(self.choice)}
 
     def _draw_graph(self, event: EpochEvent) -> None:
         before = self._seen[0] if len(self._seen) == 2 else None
@@ -124,14 +103,12 @@ class Screen:
         self.changed.value = f"<b>Hypernet after epoch {event.epoch}</b>: {changes_html(found, since)}"
 
     def _choose(self) -> None:
-        """Another Cell or kind of picture: a new figure in the place of the old one."""
+        """Another Cell or kind of picture."""
         begun = time.monotonic()
         try:
             with self._lock:
                 self.choice = Choice(self.cell.value, self.picture.value)
-                old, self.figure = self.figure, self._new_figure()
-                self.frame.children = [self.figure]
-                old.close()
+                self.figure.draw(*self._pictured())
         except Exception as error:  # a drawing must not end a search, nor be lost
             if self._failed is None:
                 raise
@@ -142,12 +119,3 @@ class Screen:
     def close(self) -> None:
         """Ends the widgets, so that no state of theirs is left to save."""
         close_all(self.box, self.graph)
-
-
-def difference(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """What of a nested dictionary is new."""
-    return {
-        key: difference(before[key], value) if isinstance(value, dict) and isinstance(before.get(key), dict) else value
-        for key, value in now.items()
-        if key not in before or before[key] != value
-    }
