@@ -119,11 +119,6 @@ def halfway(lab: Lab, found: Any) -> None:
     handle.press("End")
 
 
-def wide(lab: Lab, found: Any) -> None:
-    """A page that is wide enough for two graphs side by side."""
-    lab.page.set_viewport_size({"width": 1750, "height": 1900})
-
-
 def finished_run(lab: Lab, found: Any) -> None:
     """A finished run is chosen in the app, on a page that is high enough for all of it."""
     lab.page.set_viewport_size({"width": 1300, "height": 2400})
@@ -150,7 +145,7 @@ PICTURES = {
     "genotype": Picture('show(genotype_figure(answer.chosen, "The chosen genotype", "", features.modalities), "g")'),
     "shortlist": Picture('show(candidate_figure(candidate_rows(answer), task.metric), "c")'),
     "explorer": Picture('view(GenotypeExplorer(explorer_info(run)), "e")', open_cell),
-    "two_runs": Picture('view(GenotypeExplorer(explorer_info(runs[0]), explorer_info(runs[1])), "t")', wide),
+    "two_runs": Picture('view(GenotypeExplorer(explorer_info(runs[0]), explorer_info(runs[1])), "t")'),
     "builder": Picture(
         'view(GenotypeBuilder(builder_info(features, run.config(), run.genotype()), run), "b")', choose_primitive
     ),
