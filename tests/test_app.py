@@ -49,6 +49,12 @@ def click_start(app: SearchApp) -> None:
     asyncio.run(session())
 
 
+def test_the_data_set_that_is_offered_first_needs_no_data(runs: Path) -> None:
+    app = SearchApp()
+    assert app.dataset.value == "digits"
+    assert sorted(app.dataset.options) == sorted(bmnas.TASKS)
+
+
 def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> None:
     app = SearchApp(["planted"])
     assert [name for name, _ in app.runs.options] == ["no run yet"]

@@ -31,18 +31,20 @@ from widgets.watching import SearchDashboard
 
 T = TypeVar("T")
 NEW = "choose a run"
+OFFLINE = ("digits", "planted")  # what a first click may start: no data is looked for, nothing is downloaded
 
 
 class SearchApp:
     """Two lines of controls in `box`, and below them a run's figures or a search.
 
     Args:
-        datasets: names of data sets that a search can be started on; all that are registered by default.
+        datasets: names of data sets that a search can be started on; by default all that are registered, those that
+            need no data first.
     """
 
     def __init__(self, datasets: Sequence[str] | None = None) -> None:
         self.stage, self.message = ipw.VBox(), ipw.HTML()
-        names = list(bmnas.TASKS) if datasets is None else list(datasets)
+        names = [*OFFLINE, *sorted(set(bmnas.TASKS) - set(OFFLINE))] if datasets is None else list(datasets)
         self.runs, self.dataset = _dropdown("Finished run", []), _dropdown("Data set", names)
         self.seed = ipw.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=ipw.Layout(width="170px"))
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")
