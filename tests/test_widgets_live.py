@@ -375,8 +375,17 @@ def test_a_figure_that_moves_is_the_figure_that_stays(picture: str) -> None:
         shown = go.Figure(screen.figure.figure["data"], screen.figure.figure["layout"]).update_layout(uirevision=None)
         assert shown == search_figure(record[:4], "Search", "note", screen.choice, ended)
         assert shown.layout.xaxis.range[1] == (4.5 if ended else 6.5)
+        underscored = {name for name in names(screen.figure.figure) if "_" in name}
+        assert underscored == {"paper_bgcolor", "plot_bgcolor"}  # title_text is a word of plotly.py, not of plotly.js
         screen.end()
     screen.close()
+
+
+def names(part: Any) -> set[str]:
+    """All keys of nested dictionaries and lists."""
+    if isinstance(part, dict):
+        return set(part) | {name for value in part.values() for name in names(value)}
+    return {name for value in part for name in names(value)} if isinstance(part, list) else set()
 
 
 def test_a_live_figure_is_whole_for_every_page_however_late_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:

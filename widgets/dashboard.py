@@ -96,7 +96,7 @@ def _panel_layout(panel: str, where: Places, history: History, ended: bool) -> d
         "dtick": step, "tickangle": 0, "visible": shown,
     }  # fmt: skip
     if panel in ("score", "loss"):
-        xaxis["title_text"] = "epoch"
+        xaxis["title"] = style.AXIS["title"] | {"text": "epoch"}
     yaxis = style.AXIS | {"domain": up, "anchor": f"x{number}", "visible": shown, "automargin": False}
     if shown and (reach := _reach(panel, history)):  # a difference of 0.001 is not to look like a decision
         yaxis["autorangeoptions"] = {"include": reach}
