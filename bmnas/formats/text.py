@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bmnas.errors import DataError
-from bmnas.storage.reading import regular
+from bmnas.storage.reading import regular, repeated
 
 WHOLE = re.compile(r"[0-9]{1,30}")  # more digits are no number that a file may mean
 
@@ -86,9 +86,7 @@ def real(path: Path, line: int | None, field: str, text: str) -> float:
 
 
 def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in members if names.count(name) > 1)
-        fail(path, None, f"the name {twice!r}", f"{names.count(twice)} times in one object", "each name once")
-    return members
+    if (twice := repeated(pairs)) is not None:
+        count = [name for name, _ in pairs].count(twice)
+        fail(path, None, f"the name {twice!r}", f"{count} times in one object", "each name once")
+    return dict(pairs)

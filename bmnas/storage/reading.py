@@ -4,6 +4,7 @@ import json
 import math
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -55,12 +56,18 @@ def parse_json(text: str) -> Any:
     return value
 
 
+def repeated(pairs: Sequence[tuple[str, Any]]) -> str | None:
+    """The first name of an object that is there more than once: readers of JSON keep its last value in silence."""
+    if len(dict(pairs)) == len(pairs):
+        return None
+    names = [name for name, _ in pairs]
+    return next(name for name in names if names.count(name) > 1)
+
+
 def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the field {next(name for name in names if names.count(name) > 1)!r} is there twice")
-    return found
+    if (name := repeated(pairs)) is not None:
+        raise ValueError(f"the field {name!r} is there twice")
+    return dict(pairs)
 
 
 def _whole(text: str) -> int:
