@@ -43,10 +43,10 @@ class InheritedScore:
     @torch.no_grad()
     def __call__(self, genotype: Genotype) -> float:
         """Accuracy or weighted F1 of the genotype, between 0 and 1."""
-        nodes, outputs = dict(self.nodes), []
+        nodes, outputs, keys = dict(self.nodes), [], {}
         for n, cell in enumerate(genotype.cells, start=1):
-            before = genotype.cells[:n]
-            nodes[cell_name(n)] = self._once(before, lambda n=n, cell=cell: self._cell(n, cell, nodes))
+            keys[cell_name(n)] = (n, cell, *(keys.get(name) for name in cell.inputs))  # and nothing else decides it
+            nodes[cell_name(n)] = self._once(keys[cell_name(n)], lambda n=n, cell=cell: self._cell(n, cell, nodes))
             outputs.append(nodes[cell_name(n)])
         return metrics.score(self.kind, self.hypernet.classifier(outputs), self.targets)
 

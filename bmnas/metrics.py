@@ -4,9 +4,10 @@ Multiclass: cross-entropy and accuracy. Multilabel: binary cross-entropy and wei
 release, with zero_division=1 as there.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
@@ -41,8 +42,7 @@ def f1(logits: Tensor, targets: Tensor, average: str) -> float:
         logits, targets: (B, classes).
         average: "weighted", "macro", "micro" or "samples".
     """
-    predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()
-    return float(f1_score(targets.cpu().numpy() > 0.5, predicted, average=average, zero_division=1))  # type: ignore[arg-type]
+    return float(_f1(logits, targets, average))
 
 
 def scores(kind: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
@@ -59,6 +59,12 @@ def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
         labels = targets.cpu().numpy()
         rows = [right[labels == k] for k in range(logits.shape[1])]
         return [float(row.mean()) if len(row) else float("nan") for row in rows]
+    return [float(value) for value in np.asarray(_f1(logits, targets, None))]
+
+
+def _f1(logits: Tensor, targets: Tensor, average: str | None) -> Any:
+    """scikit-learn's F1; imported here, for it takes more than a second and multiclass tasks never ask for it."""
+    from sklearn.metrics import f1_score
+
     predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()
-    each = f1_score(targets.cpu().numpy() > 0.5, predicted, average=None, zero_division=1)  # type: ignore[arg-type]
-    return [float(value) for value in np.asarray(each)]
+    return f1_score(targets.cpu().numpy() > 0.5, predicted, average=average, zero_division=1)  # type: ignore[arg-type]

@@ -12,15 +12,20 @@ BAR = re.compile(r"\|[ #\u2580-\u259f]*\|")  # the drawn part of a tqdm bar
 
 
 def say(text: str) -> None:
-    """Prints at once, so that a log shows what is going on."""
-    print(text, flush=True)
+    """Prints at once, so that a log shows what is going on; a whole line, whoever else prints."""
+    print(f"{text}\n", end="", flush=True)
 
 
 class Progress(logging.Handler):
-    """Where a notebook is, read from what papermill logs: the cell, and the last line that the cell printed."""
+    """Where a notebook is, read from what papermill logs: the cell, and the last line that the cell printed.
+
+    It hears the thread that made it; another notebook may be at work in another one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.thread = threading.get_ident()
+        self.addFilter(lambda record: record.thread == self.thread)
         self.cell = 0
         self.line = ""
 
@@ -35,12 +40,11 @@ class Progress(logging.Handler):
 
 @contextmanager
 def telling(label: str, cells: int) -> Iterator[Progress]:
-    """Prints a line every TICK seconds about the notebook at work."""
+    """Prints a line every TICK seconds about the notebook at work in this thread."""
     progress, stop, started = Progress(), threading.Event(), time.monotonic()
     logger = logging.getLogger("papermill")
-    before = (logger.level, logger.propagate)
     logger.setLevel(logging.INFO)
-    logger.propagate = False
+    logger.propagate = False  # what it logs is told here, and nowhere else
     logger.addHandler(progress)
 
     def tell() -> None:
@@ -56,5 +60,3 @@ def telling(label: str, cells: int) -> Iterator[Progress]:
         stop.set()
         teller.join()
         logger.removeHandler(progress)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]

@@ -5,16 +5,11 @@ it is moved to earlier/<date>/, not overwritten. The record of a notebook that f
 """
 
 import json
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import papermill
 from papermill.exceptions import PapermillExecutionError
@@ -22,18 +17,16 @@ from papermill.exceptions import PapermillExecutionError
 from notebooks import engine
 from notebooks.progress import say, telling
 from notebooks.summary import Report
+from widgets.export import export_html
 
 UNFINISHED, EARLIER = "unfinished", "earlier"
-STOPPED = (-signal.SIGINT, 128 + signal.SIGINT)  # how a child ends that Ctrl-C reached too
-
-T = TypeVar("T")
 
 
 def execute(notebook: Path, parameters: dict[str, Any], folder: Path) -> Report:
     """Executes one notebook into `folder`/unfinished; the file is there also where a cell failed.
 
-    Raises:
-        KeyboardInterrupt: at once, by whatever signal; the kernel ends with this process.
+    Not for the main thread: there nbclient takes Ctrl-C and SIGTERM for itself, and reports the kernel that it then
+    stops as dead.
     """
     executed, started, error = folder / UNFINISHED / notebook.name, time.monotonic(), None
     executed.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +34,7 @@ def execute(notebook: Path, parameters: dict[str, Any], folder: Path) -> Report:
     cells = len(json.loads(notebook.read_text(encoding="utf-8"))["cells"]) + bool(parameters)  # papermill adds one
     with telling(notebook.stem, cells) as progress:
         try:
-            in_a_thread(lambda: _run(notebook, executed, parameters))
+            _run(notebook, executed, parameters)
         except PapermillExecutionError as failed:
             error = f"{failed.ename}: {failed.evalue}"
         except RuntimeError as died:  # nbclient's DeadKernelError, or a kernel that did not start
@@ -65,39 +58,13 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
     )
 
 
-def in_a_thread(work: Callable[[], T]) -> T:
-    """What `work` returns or raises; signals reach the main thread meanwhile.
-
-    In the main thread nbclient takes Ctrl-C and SIGTERM for itself, and reports the kernel that it then stops as dead.
-    """
-    result: list[T] = []
-    raised: list[BaseException] = []
-
-    def do() -> None:
-        try:
-            result.append(work())
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=do, daemon=True)
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
-    return result[0]
-
-
 def export(executed: Path) -> Path | None:
     """The HTML page of an executed notebook, beside it; None, with the reason printed, where that fails."""
-    command = [sys.executable, "-m", "widgets.export", str(executed)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    page = executed.with_suffix(".html")
-    if done.returncode == 0 and page.is_file():
-        return page
-    if done.returncode not in STOPPED and not done.stderr.rstrip().endswith("KeyboardInterrupt"):
-        reason = (done.stderr or done.stdout).strip().splitlines() or [f"no {page.name} was written"]
-        say(f"  no HTML of {executed.name}: {reason[-1]}")
-    return None
+    try:
+        return export_html(executed)
+    except Exception as error:  # of nbconvert, of a full disk: the executed notebook is there all the same
+        say(f"  no HTML of {executed.name}: {error or type(error).__name__}")
+        return None
 
 
 def finish(report: Report, page: Path | None, folder: Path) -> Report:

@@ -2,7 +2,10 @@
 
     python notebooks/runner.py                      all of them
     python notebooks/runner.py 02 03 -p dataset ntu some of them, with parameters
+    python notebooks/runner.py --at-once 1          each after the other
 
+Those after the search only read what it found, so they run side by side, one more than there are cores (each waits for
+its browser now and then).
 Parameters are checked first: one that no chosen notebook knows is refused, and each notebook gets those that it knows
 (papermill itself only logs an unknown one). Everything is written to runs/_notebooks/<run name or dataset>/; records
 of the same name that were there go to earlier/<date>/ below it when the new ones are complete.
@@ -14,8 +17,9 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,7 @@ from notebooks.record import UNFINISHED, execute, export, finish
 from notebooks.summary import Report, run_of, summarise
 
 FOLDER = Path(__file__).resolve().parent
+SEARCH = "02_search"  # what comes after it in order needs nothing but the search
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -91,20 +96,41 @@ def check_dataset(parameters: dict[str, Any]) -> None:
         TASKS[str(parameters["dataset"])]
 
 
-def run_all(plan: dict[Path, dict[str, Any]], folder: Path) -> list[Report]:
-    """Executes the notebooks in order, up to the first that fails; a page is made while the next one works."""
+def run_all(plan: dict[Path, dict[str, Any]], folder: Path, at_once: int) -> list[Report]:
+    """Executes the notebooks up to the first that fails: in order, and those after the search up to `at_once` at once.
+
+    A page is made while the next notebook works.
+
+    Raises:
+        KeyboardInterrupt: at once, by whatever signal; the kernels end with this process.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    reports: list[Report] = []
-    with ThreadPoolExecutor(max_workers=1) as exporter:
-        finished = []
-        for number, (notebook, parameters) in enumerate(plan.items(), start=1):
-            settings = " ".join(f"{k}={v}" for k, v in parameters.items())
-            say(f"[{number}/{len(plan)}] {notebook.stem} {settings}".rstrip())
-            reports.append(execute(notebook, parameters, folder))
-            finished.append(exporter.submit(page_and_finish, reports[-1], folder))
-            if reports[-1].error:
-                break
-        reports = [future.result() for future in finished]
+    lanes, exporter = ThreadPoolExecutor(at_once), ThreadPoolExecutor(1)
+    finished: list[Future[Report]] = []
+    failed = threading.Event()
+
+    def work(number: int, notebook: Path) -> None:
+        if failed.is_set():
+            return
+        settings = " ".join(f"{k}={v}" for k, v in plan[notebook].items())
+        say(f"[{number}/{len(plan)}] {notebook.stem} {settings}".rstrip())
+        report = execute(notebook, plan[notebook], folder)
+        if report.error:
+            failed.set()
+        finished.append(exporter.submit(page_and_finish, report, folder))
+
+    try:
+        begun = []
+        for number, notebook in enumerate(plan, start=1):
+            begun.append(lanes.submit(work, number, notebook))
+            if notebook.stem <= SEARCH:
+                begun[-1].result()
+        for each in begun:
+            each.result()
+    except KeyboardInterrupt:
+        lanes.shutdown(wait=False, cancel_futures=True)
+        raise
+    reports = sorted((future.result() for future in finished), key=lambda report: report.notebook)
     with suppress(OSError):  # it holds what failed
         (folder / UNFINISHED).rmdir()
     return reports
@@ -115,6 +141,23 @@ def page_and_finish(report: Report, folder: Path) -> Report:
     return finish(report, export(report.executed), folder)
 
 
+def cores() -> int:
+    """CPU cores that this process may use, at least 1."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def whole_number(text: str) -> int:
+    """Raises:
+    ValueError: not a whole number of at least 1.
+    """
+    if int(text) < 1:
+        raise ValueError(text)
+    return int(text)
+
+
+whole_number.__name__ = "whole number of at least 1"  # what argparse calls it
+
+
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="run.py notebook", description="Runs notebooks in order by papermill.")
@@ -123,6 +166,13 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--run-name", help="short for -p run_name NAME")
     parser.add_argument(
         "-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter, as in: -p epochs 5"
+    )
+    parser.add_argument(
+        "--at-once",
+        type=whole_number,
+        default=cores() + 1,
+        metavar="N",
+        help="how many of the notebooks after the search run side by side (default: cores + 1)",
     )
     return parser.parse_args(given)
 
@@ -145,7 +195,7 @@ def main(given: Sequence[str]) -> int:
     folder = runs_root() / "_notebooks" / str(parameters.get("run_name") or dataset)
     again = shlex.join(["python3", "run.py", "notebook", *given])
     try:
-        reports = run_all(plan, folder)
+        reports = run_all(plan, folder, options.at_once)
     except KeyboardInterrupt:
         say(f"\nstopped; what was finished is kept. To go on: {again}")
         return 130

@@ -11,7 +11,6 @@ Image and sound are independent given the digit, so the sum of the backbones' lo
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from bmnas.backbones.lenet import LeNet
 from bmnas.config import EvalConfig, SearchConfig
@@ -37,6 +36,8 @@ def open_digits(options: Options, root: Path, progress: Progress | None) -> RawD
     Raises:
         ConfigError: samples or copies out of range.
     """
+    from sklearn.datasets import load_digits  # here, for it takes more than a second that stored features do not need
+
     samples, copies = options["samples"], options["copies"]
     if not isinstance(samples, int) or not 10 <= samples <= TRAIN or not isinstance(copies, int) or copies < 0:
         raise ConfigError(f"samples is {samples!r}, copies {copies!r}; expected 10 to {TRAIN}, and 0 or more")
