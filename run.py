@@ -5,6 +5,7 @@
     python3 run.py --dataset avmnist -p epochs 5    the same on other data, with notebook parameters
     python3 run.py notebook 02 -p dataset ntu       some of the notebooks
     python3 run.py -p name value -p name value ...  any parameters, as in: -p epochs 20 -p primitives Sum,Attention
+    python3 run.py --at-once 1                      03 to 05 one after the other instead of side by side
     python3 run.py lab                              JupyterLab; further arguments go to it
     python3 run.py app                              finished runs and searches in the browser, without code (Voila)
     python3 run.py app 03                           one of the notebooks in the same way; it is executed first

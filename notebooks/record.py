@@ -17,7 +17,6 @@ from papermill.exceptions import PapermillExecutionError
 from notebooks import engine
 from notebooks.progress import say, telling
 from notebooks.summary import Report
-from widgets.export import export_html
 
 UNFINISHED, EARLIER = "unfinished", "earlier"
 
@@ -60,6 +59,8 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
 
 def export(executed: Path) -> Path | None:
     """The HTML page of an executed notebook, beside it; None, with the reason printed, where that fails."""
+    from widgets.export import export_html  # here, for it takes two seconds, and the next notebook works meanwhile
+
     try:
         return export_html(executed)
     except Exception as error:  # of nbconvert, of a full disk: the executed notebook is there all the same

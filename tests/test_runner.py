@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -119,6 +120,65 @@ def test_notebooks_run_in_order_and_leave_records(folder, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert shown.index("[1/2] 01_first dataset=digits") < shown.index("[2/2] 02_second epochs=3 dataset=digits")
     assert str(left) in shown
+
+
+MEET = """
+import pathlib, time
+place = pathlib.Path({place!r})
+(place / {own!r}).touch()
+until = time.monotonic() + {seconds}
+while not all((place / name).exists() for name in ("03", "04")) and time.monotonic() < until:
+    time.sleep(0.05)
+print("met" if all((place / name).exists() for name in ("03", "04")) else "alone")
+"""
+
+
+def write_two_that_meet(folder, place, seconds):
+    """Two notebooks after the search; each waits for the other to begin."""
+    place.mkdir()
+    for name in ("03", "04"):
+        cell = MEET.format(place=str(place), own=name, seconds=seconds)
+        write(folder, f"{name}_after.ipynb", 'dataset = "planted"', "print('line of', " + repr(name) + ")", cell)
+
+
+def test_notebooks_after_the_search_run_side_by_side(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "TICK", 0.05)
+    write_two_that_meet(folder, tmp_path / "place", seconds=60)
+    assert runner.main(["--at-once", "2"]) == 0
+    left = tmp_path / "runs/_notebooks/planted"
+    for name in ("03", "04"):
+        assert outputs(left / f"{name}_after.ipynb") == f"line of {name}\nmet\n"
+    shown = capsys.readouterr().out
+    assert all(shown.index("[2/4] 02_second") < shown.index(f"[{name}_after") for name in ("3/4] 03", "4/4] 04"))
+    rows = [line.split()[0] for line in shown.splitlines() if line.endswith(" done")]
+    assert rows == ["01_first", "02_second", "03_after", "04_after"]
+    for name, other in (("03", "04"), ("04", "03")):  # what is told of a notebook is its own
+        told = [line for line in shown.splitlines() if line.startswith(f"  {name}_after") and " cell " in line]
+        assert told and not any(f"line of {other}" in line for line in told)
+
+
+def test_one_at_once_means_one_after_the_other(folder, tmp_path):
+    write_two_that_meet(folder, tmp_path / "place", seconds=1)
+    assert runner.main(["--at-once", "1"]) == 0
+    left = tmp_path / "runs/_notebooks/planted"
+    assert [outputs(left / f"{name}_after.ipynb").split()[-1] for name in ("03", "04")] == ["alone", "met"]
+
+
+def test_after_a_failure_no_further_notebook_begins(folder, tmp_path):
+    write(folder, "03_after.ipynb", 'dataset = "planted"', "raise ValueError")
+    write(folder, "04_after.ipynb", 'dataset = "planted"', "print('never')")
+    assert runner.main(["--at-once", "1"]) == 1
+    left = tmp_path / "runs/_notebooks/planted"
+    assert (left / "02_second.ipynb").exists() and (left / "unfinished/03_after.ipynb").exists()
+    assert not list(left.rglob("04_after.ipynb"))
+
+
+def test_at_once_is_a_whole_number_of_at_least_one(capsys):
+    for given in ("0", "many", "1.5"):
+        with pytest.raises(SystemExit) as ended:
+            runner.main(["--at-once", given])
+        assert ended.value.code == 2
+        assert f"--at-once: invalid whole number of at least 1 value: '{given}'" in capsys.readouterr().err
 
 
 def test_kernels_do_not_chatter(folder, capfd):
@@ -250,6 +310,15 @@ def test_progress_reads_cell_and_last_line():
     for text in ("Executing Cell 7------", "one\ntwo\n", "10%|#   |\r a: 20%|██▎  | 2/9\r", "[figure]"):
         reader.emit(logging.LogRecord("papermill", logging.INFO, "", 0, text, None, None))
     assert (reader.cell, reader.line) == (7, "a: 20%  2/9")
+
+
+def test_progress_hears_only_the_notebook_of_its_own_thread():
+    logger = logging.getLogger("papermill")
+    with progress.telling("01_first", cells=9) as reader:
+        logger.info("Executing Cell 4------")
+        with ThreadPoolExecutor(1) as elsewhere:
+            elsewhere.submit(logger.info, "Executing Cell 8------").result()
+        assert reader.cell == 4
 
 
 def test_a_line_is_told_while_a_notebook_works(capsys, monkeypatch):

@@ -90,6 +90,24 @@ def test_kept_outputs_change_no_score(room):
     assert len(shared.kept) <= room
 
 
+def test_a_cell_is_computed_once_for_all_genotypes_that_give_it_the_same_inputs(monkeypatch):
+    features = tiny_features(K=3)
+    config = CONFIG.change(N=2, primitives=("Sum", "LinearGLU"))
+    hypernet, _ = searched(features, config)
+    score, computed = InheritedScore(hypernet, features.tensors("cpu"), features.kind), []
+    compute = score._cell
+    monkeypatch.setattr(score, "_cell", lambda n, *rest: computed.append(n) or compute(n, *rest))
+    genotypes = list(Space.of(features.names, config).genotypes())
+    for genotype in genotypes:
+        score(genotype)
+    wanted = {  # (Cell, what it is and what it sees)
+        (n, cell, genotype.cells[0] if "Cell_1" in cell.inputs else None)
+        for genotype in genotypes
+        for n, cell in enumerate(genotype.cells, start=1)
+    }
+    assert len(computed) == len(wanted) < len(genotypes)
+
+
 def test_a_small_space_is_ranked_as_a_whole():
     features = tiny_features()
     hypernet, derived = searched(features, SMALL)
