@@ -185,7 +185,8 @@ def products(steps: dict[str, Callable]) -> dict[str, Callable]:
             for module in (classifier, features, output, projection):
                 patched.enter_context(mock.patch.object(module, "product", recorded))
             added = lambda total, *arguments: total.add_(recorded(*arguments))  # noqa: E731
-            patched.enter_context(mock.patch.object(primitives, "add_product_", added))
+            for module in (primitives, output, projection):
+                patched.enter_context(mock.patch.object(module, "add_product_", added))
             step()
     return {kind: lambda calls=calls: [product(*arguments) for arguments in calls] for kind, calls in taken.items()}
 

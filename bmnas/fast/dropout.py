@@ -29,22 +29,30 @@ class Masks:
         """Half the time of torch's own generator for the same number of bits."""
         return np.random.SFC64(int(torch.randint(2**63 - 1, ())))
 
-    def draw(self, layer: nn.Dropout, shape: Sequence[int], dtype: torch.dtype) -> Tensor | None:
-        """1 where an element is kept, and 0 with the probability of the layer; None where the layer does nothing.
+    def draw(self, layer: nn.Dropout, shape: Sequence[int]) -> Tensor | None:
+        """True where an element is kept, and False with the probability of the layer; None where it does nothing.
 
         Four elements share a draw of 64 bits.
         """
         if not dropped(layer):
             return None
         size = math.prod(shape)
-        bits = torch.from_numpy(self.source.random_raw(-(-size // 4)).view(np.int16))[:size]
-        mask = torch.empty(size, dtype=dtype)
-        torch.ge(bits, dropped(layer) - LEVELS // 2, out=mask)  # numbers at once: a mask of bool is slow to convert
-        return mask.view(shape)
+        bits = self.source.random_raw(-(-size // 4)).view(np.int16)[:size]
+        return torch.from_numpy(bits >= dropped(layer) - LEVELS // 2).view(shape)
 
     def drop_(self, layer: nn.Dropout, x: Tensor) -> Tensor | None:
         """Sets elements of x to 0, and returns the mask; what is kept still wants `scale`."""
-        mask = self.draw(layer, x.shape, x.dtype)
+        mask = self.draw(layer, x.shape)
         if mask is not None:
-            x.mul_(mask)
+            masked(x, mask, out=x)
         return mask
+
+
+def masked(x: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
+    """x, or 0 where the mask is False.
+
+    By numpy, which multiplies numbers with bytes ten times as fast as torch, and without a pass to convert them.
+    """
+    out = torch.empty_like(x) if out is None else out
+    np.multiply(x.numpy(), mask.numpy(), out=out.numpy())
+    return out

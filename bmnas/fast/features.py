@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from bmnas.fast.dropout import Masks, scale
+from bmnas.fast.dropout import Masks, dropped, scale
 from bmnas.fast.mixture import scalar
 from bmnas.fast.products import product
 from bmnas.fast.projection import normalised, normalised_back
@@ -79,15 +79,18 @@ def rows_of(layer: "Reshape", x: Tensor) -> Tensor:
 
 def reshaped(layer: "Reshape", rows: Tensor, B: int, masks: Masks) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The reshaped feature (B, P, copies or 1, C), without the factor of dropout, and what the way back needs."""
-    tokens = product(rows, layer.conv.weight.squeeze(2), layer.conv.bias)
-    if layer.learned:
-        tokens = tokens.view(B, layer.C, layer.L).transpose(1, 2).reshape(-1, layer.C)  # (B L, C)
+    weight, bias = layer.conv.weight.squeeze(2), layer.conv.bias
+    if layer.learned:  # a bias for each position: BatchNorm takes only their mean away
+        tokens = product(rows, weight, bias).view(B, layer.C, layer.L).transpose(1, 2).reshape(-1, layer.C)  # (B L, C)
+        bias = None
+    else:
+        tokens = product(rows, weight)
     copies = B * layer.L // len(tokens)
-    out, mean, inverse = normalised(tokens, layer.norm, copies)
+    out, mean, inverse = normalised(tokens, layer.norm, bias, copies)
     out = out.relu_().view(B, -1, 1, layer.C)
-    mask = masks.draw(layer.dropout, (B, out.shape[1], copies, layer.C), out.dtype)  # each copy has its own
-    if mask is not None:
-        out = out * mask if copies > 1 else out.mul_(mask)
+    if dropped(layer.dropout):
+        out = out.expand(-1, -1, copies, -1).contiguous()  # each copy has its own mask
+        masks.drop_(layer.dropout, out)
     return out, tokens, mean, inverse
 
 
@@ -103,7 +106,7 @@ def reshaped_back(
     factor *= scale(layer.dropout)
     inner, scales, offsets = normalised_back(inner, layer.norm, kept, factor, True)
     bias = torch.zeros_like(offsets)
-    if layer.learned:  # a bias for each position: BatchNorm takes only their mean away
+    if layer.learned:
         inner = inner.view(-1, layer.L, layer.C).transpose(1, 2).reshape(len(rows), -1)  # (B, C L)
     if layer.learned or not layer.norm.training:
         bias = inner.sum(0)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from bmnas.fast.dropout import Masks, scale
 from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
-from bmnas.fast.products import product
-from bmnas.fast.projection import projected, projected_back
+from bmnas.fast.products import add_product_, product
+from bmnas.fast.projection import projected, projected_back, split
 
 if TYPE_CHECKING:
     from bmnas.parts import CellOutput
@@ -45,23 +45,28 @@ class Reduced(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: "CellOutput", masks: Masks, x: Tensor, *others: Tensor) -> Tensor:
         parameters, states = others[:6], others[6:]
-        both = torch.cat(states, 2).flatten(0, 1)  # (T, rC)
+        rows = [state.flatten(0, 1) for state in states]  # (T, C) each
         weight = output.conv.weight.detach().squeeze(2)
-        reduced, saved = projected(both, weight, output.conv.bias, output.batch_norm)  # (T, C)
+        reduced, saved = projected(rows, weight, output.conv.bias, output.batch_norm)  # (T, C)
         masks.drop_(output.dropout, reduced.relu_())  # what is left above 0 was kept
-        ctx.output, ctx.factor = output, scale(output.dropout)
+        ctx.output, ctx.factor, ctx.begins = output, scale(output.dropout), states[0] is x
         out, normal = layer_normalised(torch.add(x, reduced.view_as(x), alpha=ctx.factor), output.norm)
-        ctx.save_for_backward(both, reduced, *saved, *normal, *parameters)
+        ctx.save_for_backward(*rows, reduced, *saved, *normal, *parameters)
         return out  # (B, L, C)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        both, reduced, *saved = ctx.saved_tensors[:10]
-        weight, wanted = ctx.output.conv.weight.detach().squeeze(2), ctx.needs_input_grad[3]
+        r, wanted = ctx.output.r, ctx.needs_input_grad[3]
+        rows, (reduced, *saved) = ctx.saved_tensors[:r], ctx.saved_tensors[r : r + 9]
+        weights = split(ctx.output.conv.weight.detach().squeeze(2), rows)
         dx, dnorm = layer_normalised_back(gradient.contiguous(), saved[3:], 1.0, wanted)
         inner = torch.ops.aten.threshold_backward(dx.flatten(0, 1), reduced, 0)  # (T, C)
         norm, factor = ctx.output.batch_norm, ctx.factor
-        inner, (dW, *found) = projected_back(inner, both, norm, saved[:3], factor, wanted)
-        parts = product(inner, weight.t()).view(*gradient.shape[:2], -1).split(gradient.shape[2], 2)
-        return None, None, dx, None if dW is None else dW.unsqueeze(2), *found, *dnorm, *parts
+        inner, (dW, *found) = projected_back(inner, rows, norm, saved[:3], factor, wanted)
+        states = [
+            None if ctx.begins and i == 0 else product(inner, one.t()).view_as(dx) for i, one in enumerate(weights)
+        ]
+        if ctx.begins:  # x is the first of the states too
+            add_product_(dx.flatten(0, 1), inner, weights[0].t())
+        return None, None, dx, None if dW is None else dW.unsqueeze(2), *found, *dnorm, *states

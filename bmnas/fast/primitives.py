@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import glu
 
-from bmnas.fast.dropout import Masks, scale
+from bmnas.fast.dropout import Masks, masked, scale
 from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
 from bmnas.fast.products import add_product_
 from bmnas.fast.projection import projected, projected_back
@@ -87,7 +87,7 @@ class Attended:
         P, mask, *rest = saved
         d, found = layer_normalised_back(gradient, rest, factor, weights)
         if mask is not None:
-            d.mul_(mask)
+            masked(d, mask, out=d)
         kept = scale(primitive.dropout)
         dP = torch.bmm(s, d.transpose(1, 2)).mul_(kept / math.sqrt(s.shape[2]))  # (B, L, L), transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, P, 1, P.dtype)
@@ -105,7 +105,7 @@ class Gated:
     @staticmethod
     def forward(primitive: LinearGLU, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         weight = folded(primitive.conv.weight, s.shape[2])  # (2C, C)
-        both, saved = projected(s.flatten(0, 1), weight, primitive.conv.bias, primitive.norm)  # (T, 2C)
+        both, saved = projected([s.flatten(0, 1)], weight, primitive.conv.bias, primitive.norm)  # (T, 2C)
         out = glu(both, 1).view_as(s)
         mask = masks.drop_(primitive.dropout, out)
         return out, (weight, both, mask, *saved)
@@ -121,9 +121,9 @@ class Gated:
         total: Tensor,
     ) -> Found:
         weight, both, mask, *rest = saved
-        kept = (gradient if mask is None else gradient * mask).flatten(0, 1)  # (T, C)
+        kept = (gradient if mask is None else masked(gradient, mask)).flatten(0, 1)  # (T, C)
         inner = torch.ops.aten.glu_backward(kept, both, 1)  # (T, 2C)
-        inner, found = projected_back(inner, s.flatten(0, 1), primitive.norm, rest, factor, weights)
+        inner, found = projected_back(inner, [s.flatten(0, 1)], primitive.norm, rest, factor, weights)
         add_product_(total.flatten(0, 1), inner, weight.t())
         return unfolded(found, primitive.conv.weight)
 
@@ -138,7 +138,7 @@ class Connected:
     @staticmethod
     def forward(primitive: ConcatFC, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         weight = folded(primitive.conv.weight, s.shape[2])  # (C, C)
-        out, saved = projected(s.flatten(0, 1), weight, primitive.conv.bias, primitive.norm)  # (T, C)
+        out, saved = projected([s.flatten(0, 1)], weight, primitive.conv.bias, primitive.norm)  # (T, C)
         masks.drop_(primitive.dropout, out.relu_())  # what is left above 0 was kept
         return out.view_as(s), (weight, out, *saved)
 
@@ -154,7 +154,7 @@ class Connected:
     ) -> Found:
         weight, out, *rest = saved
         inner = torch.ops.aten.threshold_backward(gradient.flatten(0, 1), out, 0)  # (T, C)
-        inner, found = projected_back(inner, s.flatten(0, 1), primitive.norm, rest, factor, weights)
+        inner, found = projected_back(inner, [s.flatten(0, 1)], primitive.norm, rest, factor, weights)
         add_product_(total.flatten(0, 1), inner, weight.t())
         return unfolded(found, primitive.conv.weight)
 

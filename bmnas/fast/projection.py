@@ -6,21 +6,36 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bmnas.fast.products import product
+from bmnas.fast.products import add_product_, product
 
 Saved = Sequence[Tensor]  # the rows before BatchNorm (T, O), their mean and 1 / deviation (O,)
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]  # weight (O, I), bias, BatchNorm's two
 
 
-def projected(x: Tensor, weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm1d) -> tuple[Tensor, Saved]:
-    """(T, I) -> (T, O), and what the way back needs."""
-    rows = product(x, weight, bias)
-    out, mean, inverse = normalised(rows, norm)
+def projected(
+    parts: Sequence[Tensor], weight: Tensor, bias: Tensor | None, norm: nn.BatchNorm1d
+) -> tuple[Tensor, Saved]:
+    """x = [part; part; ...], (T, I) -> (T, O), and what the way back needs. The parts are not put together."""
+    (first, its), *others = zip(parts, split(weight, parts), strict=True)
+    rows = product(first, its)
+    for part, its in others:
+        add_product_(rows, part, its)
+    out, mean, inverse = normalised(rows, norm, bias)
     return out, (rows, mean, inverse)
 
 
+def split(weight: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The columns of a weight (O, I) that meet each part of x."""
+    return weight.split([part.shape[1] for part in parts], 1)
+
+
 def projected_back(
-    gradient: Tensor, x: Tensor, norm: nn.BatchNorm1d, saved: Saved, factor: float = 1.0, weights: bool = True
+    gradient: Tensor,
+    parts: Sequence[Tensor],
+    norm: nn.BatchNorm1d,
+    saved: Saved,
+    factor: float = 1.0,
+    weights: bool = True,
 ) -> tuple[Tensor, Gradients]:
     """Gradients of x W^T, whose product with W is that of x, and of the parameters, from `factor` times the gradient of
     the output.
@@ -31,13 +46,18 @@ def projected_back(
     if not weights:
         return inner, (None, None, None, None)
     bias = torch.zeros_like(offsets) if norm.training else inner.sum(0)
-    return inner, (product(inner.t(), x.t()), bias, scales.mul_(factor), offsets.mul_(factor))
+    columns = [product(inner.t(), part.t()) for part in parts]
+    weight = torch.cat(columns, 1) if len(columns) > 1 else columns[0]  # (O, I)
+    return inner, (weight, bias, scales.mul_(factor), offsets.mul_(factor))
 
 
-def normalised(rows: Tensor, norm: nn.BatchNorm1d, copies: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """BatchNorm over the rows, as if every row stood there `copies` times; the batch's mean and 1 / deviation.
+def normalised(
+    rows: Tensor, norm: nn.BatchNorm1d, bias: Tensor | None = None, copies: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """BatchNorm over the rows + bias, as if every row stood there `copies` times; the batch's mean and 1 / deviation.
 
-    Copies change neither mean nor variance, only the factor n / (n - 1) in the running variance.
+    Copies change neither mean nor variance, only the factor n / (n - 1) in the running variance. In train mode the bias
+    changes nothing but the running mean, so it is not added to the rows; in eval mode it is, in place.
 
     Raises:
         ValueError: there is a single row to normalise in train mode, as torch says it.
@@ -47,14 +67,18 @@ def normalised(rows: Tensor, norm: nn.BatchNorm1d, copies: int = 1) -> tuple[Ten
     n, track = len(rows), (cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var))
     momentum = cast(float, norm.momentum)
     if not norm.training:
+        rows = rows if bias is None else rows.add_(bias)
         return torch.native_batch_norm(rows, norm.weight, norm.bias, *track, False, momentum, norm.eps)
     cast(Tensor, norm.num_batches_tracked).add_(1)
     if copies == 1:
-        return torch.native_batch_norm(rows, norm.weight, norm.bias, *track, True, momentum, norm.eps)
-    mean, variance = rows.new_zeros(2, rows.shape[1])  # (O,), filled with this batch's
-    found = torch.native_batch_norm(rows, norm.weight, norm.bias, mean, variance, True, 1.0, norm.eps)
-    track[0].lerp_(mean, momentum)
-    track[1].lerp_(variance * (copies * (n - 1) / (copies * n - 1)), momentum)
+        found = torch.native_batch_norm(rows, norm.weight, norm.bias, *track, True, momentum, norm.eps)
+    else:
+        mean, variance = rows.new_zeros(2, rows.shape[1])  # (O,), filled with this batch's
+        found = torch.native_batch_norm(rows, norm.weight, norm.bias, mean, variance, True, 1.0, norm.eps)
+        track[0].lerp_(mean, momentum)
+        track[1].lerp_(variance * (copies * (n - 1) / (copies * n - 1)), momentum)
+    if bias is not None:
+        track[0].add_(bias, alpha=momentum)
     return found
 
 
