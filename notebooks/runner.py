@@ -106,18 +106,17 @@ def run_all(plan: dict[Path, dict[str, Any]], folder: Path, at_once: int) -> lis
     """
     folder.mkdir(parents=True, exist_ok=True)
     lanes, exporter = ThreadPoolExecutor(at_once), ThreadPoolExecutor(1)
-    finished: list[Future[Report]] = []
     failed = threading.Event()
 
-    def work(number: int, notebook: Path) -> None:
+    def work(number: int, notebook: Path) -> Future[Report] | None:
         if failed.is_set():
-            return
+            return None
         settings = " ".join(f"{k}={v}" for k, v in plan[notebook].items())
         say(f"[{number}/{len(plan)}] {notebook.stem} {settings}".rstrip())
         report = execute(notebook, plan[notebook], folder)
         if report.error:
             failed.set()
-        finished.append(exporter.submit(page_and_finish, report, folder))
+        return exporter.submit(page_and_finish, report, folder)
 
     try:
         begun = []
@@ -125,12 +124,11 @@ def run_all(plan: dict[Path, dict[str, Any]], folder: Path, at_once: int) -> lis
             begun.append(lanes.submit(work, number, notebook))
             if notebook.stem <= SEARCH:
                 begun[-1].result()
-        for each in begun:
-            each.result()
+        pages = [each.result() for each in begun]
     except KeyboardInterrupt:
         lanes.shutdown(wait=False, cancel_futures=True)
         raise
-    reports = sorted((future.result() for future in finished), key=lambda report: report.notebook)
+    reports = [page.result() for page in pages if page is not None]
     with suppress(OSError):  # it holds what failed
         (folder / UNFINISHED).rmdir()
     return reports

@@ -155,7 +155,11 @@ def test_other_recordings_are_refused_and_nothing_is_kept(served, tmp_path, memb
     assert everything(tmp_path) == ["fsdd"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK no zip", archive(GOOD)[:-30], archive(GOOD)[:40] + b"x" * 60])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK no zip", archive(GOOD)[:-30], archive(GOOD)[:40] + b"x" * 60],
+    ids=["empty", "no archive", "without an end", "damaged"],
+)
 def test_broken_archives_are_refused(served, tmp_path, content):
     folder, url = served
     (folder / "broken.zip").write_bytes(content)
@@ -230,6 +234,7 @@ def test_idx_is_read_by_its_definition(tmp_path):
         (b"no gzip", "decompressed"),
         (idx(2051, (2, 3, 4), bytes(24))[:-9], "decompressed"),
     ],
+    ids=["labels", "unknown kind", "one byte less", "one byte more", "negative", "short head", "no gzip", "cut"],
 )
 def test_broken_idx_files_are_named(tmp_path, content, message):
     path = tmp_path / "x.gz"

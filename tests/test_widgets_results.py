@@ -154,6 +154,11 @@ def test_feature_maps_keep_the_channels_that_vary() -> None:
     fig = feature_maps({"Image_1": array, "Text_1": np.ones((4, 10))}, row=1)
     assert np.asarray(fig.data[0].z).shape == (48, 8) and np.asarray(fig.data[0].z).max() == 255
     assert np.asarray(fig.data[1].z).shape == (10, 1)
+    assert [note.text for note in fig.layout.annotations] == [
+        "Image_1: 0 to 15",
+        "Text_1: 1 to 1",
+    ]  # what the colours span
+    assert (fig.layout.xaxis.dtick, fig.layout.xaxis2.dtick) == (2, 1)
 
 
 def test_a_source_is_the_source_with_its_formula() -> None:

@@ -109,20 +109,27 @@ def feature_bars(rows: Sequence[FeatureRow], title: str = "Features", note: str 
 def feature_maps(
     arrays: Mapping[str, np.ndarray], row: int, title: str = "Features of one sample", note: str = ""
 ) -> go.Figure:
-    """The features of sample `row` as pictures: channels (at most 48, those that vary most) down, positions across."""
+    """The features of sample `row` as pictures: channels (at most 48, those that vary most) down, positions across.
+
+    The colours of each go from its least value (dark) to its largest (bright), which stand beside its name.
+    """
     columns = min(4, len(arrays))
     lines = -(-len(arrays) // columns)
+    pictures = [
+        _most_varying(np.atleast_3d(array[row : row + 1])[0], np.atleast_3d(array)) for array in arrays.values()
+    ]
+    named = [f"{escape(name)}: {x.min():.2g} to {x.max():.2g}" for name, x in zip(arrays, pictures, strict=True)]
     fig = make_subplots(
-        lines, columns, subplot_titles=[escape(name) for name in arrays], horizontal_spacing=0.06,
-        vertical_spacing=min(0.3, 90 / (lines * 230)),
+        lines, columns, subplot_titles=named, horizontal_spacing=0.06, vertical_spacing=min(0.3, 90 / (lines * 230)),
     )  # fmt: skip
-    for i, array in enumerate(arrays.values()):
-        picture = _most_varying(np.atleast_3d(array[row : row + 1])[0], np.atleast_3d(array))
+    for i, picture in enumerate(pictures):
         heat = go.Heatmap(z=_to_bytes(picture[None])[0], colorscale=style.HEAT, showscale=False, hoverinfo="skip")
-        fig.add_trace(heat, i // columns + 1, i % columns + 1)
+        line, column = i // columns + 1, i % columns + 1
+        fig.add_trace(heat, line, column)
+        fig.update_xaxes(dtick=max(1, picture.shape[1] // 4), row=line, col=column)
     fig.update_layout(margin={"l": 60, "r": 20, "t": 106 if note else 82, "b": 50})
     style.finish(fig, title, note, height=lines * 230 + 130)
-    fig.update_xaxes(title_text="position", tickformat="d", dtick=4, showgrid=False)
+    fig.update_xaxes(title_text="position", tickformat="d", showgrid=False)
     fig.update_yaxes(showticklabels=False, ticks="", showgrid=False)
     fig.update_yaxes(title_text="channel", col=1)
     return fig
