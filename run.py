@@ -38,6 +38,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "bmnas-setup.json"
 LOG = "bmnas-setup.log"
 OLDEST_PYTHON = (3, 11)
+MOST_AT_ONCE = 4  # processes of tests; a few tests take 2 GB
 TOLD_PIP_LINES = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PR_SET_PDEATHSIG = 1  # of prctl(2)
@@ -311,7 +312,10 @@ def app_settings(notebook=APP / "app.ipynb"):
 
 
 def run_tests(arguments):
-    """Style, types, then pytest, whose summary is the last line; with arguments, pytest alone."""
+    """Style, types, then pytest, whose summary is the last line; with arguments, pytest alone.
+
+    All tests are shared out to some processes, file by file: what the tests of a file have in common is made once.
+    """
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     failed = []
     if not arguments:
@@ -326,6 +330,7 @@ def run_tests(arguments):
         if failed:
             say(f"== not clean: {', '.join(failed)}; the exit status will say so")
         say("== pytest")
+        arguments = ["-n", str(min(MOST_AT_ONCE, os.cpu_count() or 1)), "--dist=loadfile", "--no-loadscope-reorder"]
     return call("pytest", *arguments, cwd=ROOT, **threads) or int(bool(failed))
 
 

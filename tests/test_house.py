@@ -129,6 +129,7 @@ def test_every_declared_dependency_is_used(extra):
         "nbconvert",
         "pyright",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
     }
     text = "\n".join(path.read_text(encoding="utf-8") for path in tracked() if path.suffix in {".py", ".ipynb"})
