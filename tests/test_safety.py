@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bmnas.bulk.log import DoneLog
 from bmnas.errors import FeatureError, GenotypeError, RunError
 from bmnas.evaluation import evaluate
 from bmnas.features import FeatureSet
@@ -319,6 +320,44 @@ def test_a_process_may_hold_its_own_lock_twice_and_a_child_may_not(tmp_path):
                 os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     assert list(tmp_path.iterdir()) == []
+
+
+WITH_A_WORKER = """
+import os, sys, time
+from pathlib import Path
+from bmnas.bulk.log import DoneLog
+from bmnas.storage.lock import hold
+folder = Path(sys.argv[1])
+with hold(folder / "lock"), DoneLog(folder / "done.jsonl", 9):
+    worker = os.fork()
+    if worker:
+        (folder / "told").write_text(str(worker))
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_killed_process_holds_up_nobody_through_its_workers(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", WITH_A_WORKER, str(tmp_path)], cwd=ROOT)
+    told = tmp_path / "told"
+    while not (told.exists() and told.read_text()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    worker = int(told.read_text())
+    try:
+        time.sleep(0.5)  # for the worker to let go
+        with pytest.raises(RunError, match=f"process {process.pid}"), hold(tmp_path / "lock"):
+            pass  # its parent has not
+        with pytest.raises(FeatureError, match="written by another process"):
+            DoneLog(tmp_path / "done.jsonl", 9)
+        process.kill()
+        process.wait()
+        os.kill(worker, 0)  # it is still there
+        with hold(tmp_path / "lock"), DoneLog(tmp_path / "done.jsonl", 9):
+            pass
+    finally:
+        process.kill()
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_a_search_that_is_given_up_lets_go(tmp_path):

@@ -8,11 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from bmnas.errors import FeatureError
-
-try:
-    import fcntl
-except ImportError:  # not on Windows: two processes on one folder are then not told apart
-    fcntl = None
+from bmnas.storage.lock import lock
 
 
 @dataclass
@@ -65,10 +61,8 @@ class DoneLog:
         self.done.add(rows, unreadable)
 
     def _lock(self) -> None:
-        if fcntl is None:
-            return
         try:
-            fcntl.flock(self._file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._file)
         except OSError as error:
             raise FeatureError(
                 f"{self.path.parent} is being written by another process; wait for it, or stop it"

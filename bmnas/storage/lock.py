@@ -1,6 +1,8 @@
 """One process at a time: a file that its holder keeps locked, and in which it says who it is.
 
-The operating system releases the lock when the process ends, however it ends: a killed process blocks nobody.
+The operating system releases the lock when the process ends, however it ends: a killed process blocks nobody. Its
+forked children have its open files, and with them its locks, so they let go of them as they begin: torch's workers look
+after their parent every five seconds only.
 """
 
 import os
@@ -8,7 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
+from weakref import WeakSet
 
 from bmnas.errors import RunError
 
@@ -18,6 +21,7 @@ except ImportError:  # not on Windows: two processes on one folder are then not 
     fcntl = None
 
 _guard = threading.Lock()
+_locked: WeakSet[IO[bytes]] = WeakSet()  # every file that this process has locked; a child must not keep it
 _held: dict[tuple[int, Path], tuple[BinaryIO, int]] = {}  # of this process: how many blocks share the file
 
 
@@ -57,7 +61,7 @@ def _take(path: Path, wait: bool) -> BinaryIO:
         except OSError as error:
             raise RunError(f"{path.parent} cannot be written: {error}; nothing was changed") from error
         try:
-            if _locked(file, path, wait):
+            if _taken(file, path, wait):
                 return file
         except BaseException:
             file.close()
@@ -65,21 +69,44 @@ def _take(path: Path, wait: bool) -> BinaryIO:
         file.close()
 
 
-def _locked(file: BinaryIO, path: Path, wait: bool) -> bool:
+def _taken(file: BinaryIO, path: Path, wait: bool) -> bool:
     """Whether the file is ours now; False where its last holder has just removed it."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as error:
-            file.seek(0)
-            holder = file.read(20).decode(errors="replace").strip() or "unknown"
-            raise RunError(
-                f"{path.parent} is being worked on by another process (process {holder}); wait for it, or stop it. "
-                "Reading the folder is safe meanwhile"
-            ) from error
+    try:
+        lock(file, wait)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read(20).decode(errors="replace").strip() or "unknown"
+        raise RunError(
+            f"{path.parent} is being worked on by another process (process {holder}); wait for it, or stop it. "
+            "Reading the folder is safe meanwhile"
+        ) from error
     if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
         return False
     with suppress(OSError):  # a full disk: the lock holds, only its holder has no name
         file.truncate(0)
         file.write(str(os.getpid()).encode())
     return True
+
+
+def lock(file: IO[bytes], wait: bool = False) -> None:
+    """Locks an open file until it is closed, for this process alone.
+
+    Raises:
+        OSError: another process has it, and `wait` is False.
+    """
+    if fcntl is not None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        _locked.add(file)
+
+
+def _let_go() -> None:
+    """In a forked child: nothing in place of the locked files. The parent's own stay locked."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for file in _locked:
+        if not file.closed:
+            os.dup2(nothing, file.fileno(), inheritable=False)
+    os.close(nothing)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
