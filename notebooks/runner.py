@@ -114,6 +114,7 @@ def run_all(plan: dict[Path, dict[str, Any]], folder: Path, at_once: int) -> lis
         settings = " ".join(f"{k}={v}" for k, v in plan[notebook].items())
         say(f"[{number}/{len(plan)}] {notebook.stem} {settings}".rstrip())
         report = execute(notebook, plan[notebook], folder)
+        say(f"  {notebook.stem}  {report.seconds:4.0f} s  {f'failed: {report.error}' if report.error else 'done'}")
         if report.error:
             failed.set()
         return exporter.submit(page_and_finish, report, folder)

@@ -32,7 +32,8 @@ def summarise(reports: Sequence[Report], folder: Path, run: Path | None) -> str:
     lines = ["", f"  {'notebook':<24}{'time':>8} {'notebook':>9} {'page':>9}", *rows]
     failed = [r for r in reports if r.error]
     if failed:
-        lines += ["", f"{failed[0].notebook.name} failed: {failed[0].error}", f"  see {failed[0].executed}"]
+        for r in failed:
+            lines += ["", f"{r.notebook.name} failed: {r.error}", f"  see {r.executed}"]
     elif run:
         lines += ["", *scores(run)]
     lines += ["", f"  notebooks and pages  {folder}"]

@@ -150,7 +150,7 @@ def test_notebooks_after_the_search_run_side_by_side(folder, tmp_path, capsys, m
         assert outputs(left / f"{name}_after.ipynb") == f"line of {name}\nmet\n"
     shown = capsys.readouterr().out
     assert all(shown.index("[2/4] 02_second") < shown.index(f"[{name}_after") for name in ("3/4] 03", "4/4] 04"))
-    rows = [line.split()[0] for line in shown.splitlines() if line.endswith(" done")]
+    rows = [line.split()[0] for line in shown.splitlines() if line.endswith("MB  done")]
     assert rows == ["01_first", "02_second", "03_after", "04_after"]
     for name, other in (("03", "04"), ("04", "03")):  # what is told of a notebook is its own
         told = [line for line in shown.splitlines() if line.startswith(f"  {name}_after") and " cell " in line]
@@ -171,6 +171,21 @@ def test_after_a_failure_no_further_notebook_begins(folder, tmp_path):
     left = tmp_path / "runs/_notebooks/planted"
     assert (left / "02_second.ipynb").exists() and (left / "unfinished/03_after.ipynb").exists()
     assert not list(left.rglob("04_after.ipynb"))
+
+
+def test_each_that_fails_is_told_as_it_ends_and_in_the_summary(folder, capsys):
+    late = "import time; time.sleep(3); print('late')"
+    write(folder, "03_after.ipynb", 'dataset = "planted"', late)
+    write(folder, "04_after.ipynb", 'dataset = "planted"', "raise ValueError('no such luck')")
+    write(folder, "05_after.ipynb", 'dataset = "planted"', "import time; time.sleep(1); raise OSError('nor this')")
+    assert runner.main(["3", "4", "5", "--at-once", "3"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+
+    def line(*parts):
+        return next(i for i, text in enumerate(lines) if all(part in text for part in parts))
+
+    assert line("04_after", "failed: ValueError: no such luck") < line("03_after", " s  done")
+    assert line("04_after.ipynb failed: ValueError: no such luck") < line("05_after.ipynb failed: OSError: nor this")
 
 
 def test_at_once_is_a_whole_number_of_at_least_one(capsys):
