@@ -29,7 +29,8 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
-from bmnas.fast import TokenTensors, classifier, features, keep_pages, only, output, primitives, projection  # noqa: E402
+from bmnas.fast import TokenTensors, classifier, features, keep_pages, only, output  # noqa: E402
+from bmnas.fast import step as mixed  # noqa: E402
 from bmnas.fast.products import product  # noqa: E402
 from bmnas.features import FeatureSet  # noqa: E402
 from bmnas.hypernet import Hypernet  # noqa: E402
@@ -182,11 +183,13 @@ def products(steps: dict[str, Callable]) -> dict[str, Callable]:
             return product(*arguments)
 
         with ExitStack() as patched:
-            for module in (classifier, features, output, projection):
+            for module in (classifier, features, output, mixed):
                 patched.enter_context(mock.patch.object(module, "product", recorded))
             added = lambda total, *arguments: total.add_(recorded(*arguments))  # noqa: E731
-            for module in (primitives, output, projection):
+            for module in (output, mixed):
                 patched.enter_context(mock.patch.object(module, "add_product_", added))
+            into = lambda out, *arguments: out.copy_(recorded(*arguments))  # noqa: E731
+            patched.enter_context(mock.patch.object(features, "product_into", into))
             step()
     return {kind: lambda calls=calls: [product(*arguments) for arguments in calls] for kind, calls in taken.items()}
 

@@ -13,7 +13,7 @@ from torch import nn
 from bmnas import fast
 from bmnas.fast import products
 from bmnas.fast.dropout import LEVELS, Masks, scale
-from bmnas.fast.features import combined, rows_of
+from bmnas.fast.features import rows_of
 from bmnas.fast.products import product
 from bmnas.fast.stored import TokenTensors, distinct_positions
 from bmnas.features import FeatureSet
@@ -194,13 +194,6 @@ def test_the_library_of_products_follows_the_processor(tmp_path, monkeypatch):
     assert not products.made_by_intel()
     (tmp_path / "cpuinfo").write_text("vendor_id\t: GenuineIntel\n")
     assert products.made_by_intel()
-
-
-@pytest.mark.parametrize("weights", [[0.2, 0.7, 0.5], [0.3], [0.0, 0.4], [0.0, 0.0]])
-def test_a_combination_of_gradients_and_the_factor_that_it_wants(weights):
-    parts = [torch.randn(3, 4, dtype=torch.float64) for _ in weights]
-    total, factor = combined(parts, weights)
-    torch.testing.assert_close(total * factor, sum(w * part for w, part in zip(weights, parts, strict=True)))
 
 
 @pytest.mark.parametrize("mode", ["paper", "reference"])

@@ -1,4 +1,8 @@
-"""Dropout masks of 16 random bits an element."""
+"""Dropout masks of 16 random bits an element, drawn row by row where they are used.
+
+The bits are those of SplitMix64 (Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014): word i of a
+stream is a function of its seed and of i, so that a row is drawn by operations on vectors and needs no memory of its own.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bmnas.fast.kernel import kernel
+
 LEVELS = 2**16  # what a dropout probability is rounded to a multiple of: 1 / LEVELS
+ALL = -(2**15)  # the level that keeps all
+Stream = tuple[np.uint64, np.uint64]  # seed, and the first word that nobody has taken
 
 
 def dropped(layer: nn.Dropout) -> int:
@@ -17,34 +25,41 @@ def dropped(layer: nn.Dropout) -> int:
 
 
 def scale(layer: nn.Dropout) -> float:
-    """What dropout multiplies with what it keeps."""
-    return LEVELS / (LEVELS - dropped(layer))
+    """What dropout multiplies with what it keeps; 0 where it keeps nothing."""
+    kept = LEVELS - dropped(layer)
+    return LEVELS / kept if kept else 0.0
+
+
+def level(layer: nn.Dropout) -> np.int16:
+    """The smallest number of 16 bits, with a sign, that keeps an element."""
+    return np.int16(min(dropped(layer) + ALL, -ALL - 1))
 
 
 class Masks:
     """The masks of one forward pass, all from one number of torch's generator."""
 
+    def __init__(self) -> None:
+        self.taken = 0
+
     @cached_property
-    def source(self) -> np.random.SFC64:
-        """Half the time of torch's own generator for the same number of bits."""
-        return np.random.SFC64(int(torch.randint(2**63 - 1, ())))
+    def seed(self) -> np.uint64:
+        return np.uint64(int(torch.randint(2**63 - 1, ())))
 
-    def draw(self, layer: nn.Dropout, shape: Sequence[int]) -> Tensor | None:
-        """True where an element is kept, and False with the probability of the layer; None where it does nothing.
+    def stream(self, shape: Sequence[int]) -> Stream:
+        """Words for a mask of this shape; each row of the last dimension begins with a new one."""
+        begin = self.taken
+        self.taken += math.prod(shape[:-1]) * -(-shape[-1] // 4)
+        return self.seed, np.uint64(begin)
 
-        Four elements share a draw of 64 bits.
+    def drop_(self, layer: nn.Dropout, x: Tensor) -> Tensor | None:
+        """Sets elements of x (B, L, C) to 0, and returns the mask, True where one is kept; what is kept still wants `scale`.
+
+        None where the layer does nothing.
         """
         if not dropped(layer):
             return None
-        size = math.prod(shape)
-        bits = self.source.random_raw(-(-size // 4)).view(np.int16)[:size]
-        return torch.from_numpy(bits >= dropped(layer) - LEVELS // 2).view(shape)
-
-    def drop_(self, layer: nn.Dropout, x: Tensor) -> Tensor | None:
-        """Sets elements of x to 0, and returns the mask; what is kept still wants `scale`."""
-        mask = self.draw(layer, x.shape)
-        if mask is not None:
-            masked(x, mask, out=x)
+        mask = torch.empty(x.shape, dtype=torch.bool)
+        drop(x.numpy(), level(layer), self.stream(x.shape), mask.numpy())
         return mask
 
 
@@ -56,3 +71,34 @@ def masked(x: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
     out = torch.empty_like(x) if out is None else out
     np.multiply(x.numpy(), mask.numpy(), out=out.numpy())
     return out
+
+
+@kernel
+def memory(rows, size):
+    """Memory for `draw`: int16, `rows` rows of at least `size` numbers."""
+    return np.empty((rows, -(-size // 4) * 4), np.int16)
+
+
+@kernel
+def draw(stream, row, bits):
+    """Fills `memory` with the numbers of some rows of a mask, four of each word; the first is `row`."""
+    words = bits.view(np.uint64).reshape(-1)
+    begin = stream[1] + np.uint64(row * (bits.shape[1] // 4) + 1)
+    for i in range(words.size):
+        word = stream[0] + (begin + np.uint64(i)) * np.uint64(0x9E3779B97F4A7C15)
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        words[i] = word ^ (word >> np.uint64(31))
+
+
+@kernel
+def drop(x, lowest, stream, mask):
+    """`Masks.drop_` of (B, L, C)."""
+    bits = memory(x.shape[1], x.shape[2])
+    for b in range(x.shape[0]):
+        draw(stream, b * x.shape[1], bits)
+        for l in range(x.shape[1]):
+            for c in range(x.shape[2]):
+                kept = bits[l, c] >= lowest
+                x[b, l, c] = x[b, l, c] if kept else 0
+                mask[b, l, c] = kept

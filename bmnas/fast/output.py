@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from bmnas.fast.dropout import Masks, scale
+from bmnas.fast.batchnorm import back_of, line_of, moments
+from bmnas.fast.dropout import Masks
 from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
 from bmnas.fast.products import add_product_, product
-from bmnas.fast.projection import projected, projected_back, split
+from bmnas.fast.rectified import ONE, Blocks
 
 if TYPE_CHECKING:
     from bmnas.parts import CellOutput
@@ -46,27 +47,44 @@ class Reduced(torch.autograd.Function):
     def forward(ctx: Any, output: "CellOutput", masks: Masks, x: Tensor, *others: Tensor) -> Tensor:
         parameters, states = others[:6], others[6:]
         rows = [state.flatten(0, 1) for state in states]  # (T, C) each
-        weight = output.conv.weight.detach().squeeze(2)
-        reduced, saved = projected(rows, weight, output.conv.bias, output.batch_norm)  # (T, C)
-        masks.drop_(output.dropout, reduced.relu_())  # what is left above 0 was kept
-        ctx.output, ctx.factor, ctx.begins = output, scale(output.dropout), states[0] is x
-        out, normal = layer_normalised(torch.add(x, reduced.view_as(x), alpha=ctx.factor), output.norm)
-        ctx.save_for_backward(*rows, reduced, *saved, *normal, *parameters)
+        reduced = joined_product(rows, output.conv.weight.detach().squeeze(2))  # (T, C)
+        line = line_of(output.batch_norm, moments(reduced, [output.batch_norm]), len(reduced), output.conv.bias)
+        block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)
+        passed = block.into(total[None], ONE, masks, x[None])
+        out, normal = layer_normalised(total, output.norm)
+        ctx.output, ctx.block, ctx.begins = output, block, states[0] is x
+        ctx.save_for_backward(passed, *rows, *normal, *parameters)
         return out  # (B, L, C)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        r, wanted = ctx.output.r, ctx.needs_input_grad[3]
-        rows, (reduced, *saved) = ctx.saved_tensors[:r], ctx.saved_tensors[r : r + 9]
-        weights = split(ctx.output.conv.weight.detach().squeeze(2), rows)
-        dx, dnorm = layer_normalised_back(gradient.contiguous(), saved[3:], 1.0, wanted)
-        inner = torch.ops.aten.threshold_backward(dx.flatten(0, 1), reduced, 0)  # (T, C)
-        norm, factor = ctx.output.batch_norm, ctx.factor
-        inner, (dW, *found) = projected_back(inner, rows, norm, saved[:3], factor, wanted)
+        output, block, wanted, (passed, *saved) = ctx.output, ctx.block, ctx.needs_input_grad[3], ctx.saved_tensors
+        rows, normal = saved[: output.r], saved[output.r : output.r + 5]
+        dx, dnorm = layer_normalised_back(gradient.contiguous(), normal, 1.0, wanted)
+        (sums,) = block.sums_back(dx[None], passed)[0]
+        found, back = back_of(output.batch_norm, block.lines[0], sums, len(block.rows))
+        inner = torch.empty_like(rows[0])
+        block.back(dx[None], ONE, passed, back[None], inner)
+        dW = torch.cat([product(inner.t(), part.t()) for part in rows], 1).unsqueeze(2) if wanted else None
+        weights = split(output.conv.weight.detach().squeeze(2), rows)
         states = [
             None if ctx.begins and i == 0 else product(inner, one.t()).view_as(dx) for i, one in enumerate(weights)
         ]
         if ctx.begins:  # x is the first of the states too
             add_product_(dx.flatten(0, 1), inner, weights[0].t())
-        return None, None, dx, None if dW is None else dW.unsqueeze(2), *found, *dnorm, *states
+        return None, None, dx, dW, *found, *dnorm, *states
+
+
+def joined_product(parts: Sequence[Tensor], weight: Tensor) -> Tensor:
+    """[part; part; ...] W^T, (T, I) -> (T, O). The parts are not put together."""
+    (first, its), *others = zip(parts, split(weight, parts), strict=True)
+    rows = product(first, its)
+    for part, its in others:
+        add_product_(rows, part, its)
+    return rows
+
+
+def split(weight: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The columns of a weight (O, I) that meet each part of x."""
+    return weight.split([part.shape[1] for part in parts], 1)

@@ -1,162 +1,163 @@
-"""Sum, Attention, LinearGLU and ConcatFC of one tensor s with itself, forwards and backwards by hand.
+"""Attention, LinearGLU and ConcatFC of one tensor s with itself, forwards and backwards by hand.
 
-A primitive of the search gets s twice, so the halves of its weights add up: [s; s] W = s (W_x + W_y). s has the
-channels last, (B, L, C). A shortcut has three functions:
-
-    factor(primitive)
-    forward(primitive, s, masks) -> out, saved       the primitive's output is factor * out
-    backward(primitive, gradient, factor, s, saved, weights, total) -> gradients of the parameters if `weights`
-
-`backward` adds the gradient of s to `total`, in the pass that computes it where that can be.
+A primitive of the search gets s twice, so the halves of its weight add up: [s; s] W = s (W_x + W_y). s has the channels
+last, (B, L, C). The folded weights of all primitives of a Step are multiplied with s at once, and each finds its
+`Columns` of the product. Sum has no code: it is a constant times s (`LINEAR`); Zero is left out.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import glu
 
-from bmnas.fast.dropout import Masks, masked, scale
+from bmnas.fast.batchnorm import Array, back_of, line_of, product_with_output
+from bmnas.fast.dropout import Masks, level, masked, scale
+from bmnas.fast.gated import add_gated, gated_back, gated_sums_back
 from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
-from bmnas.fast.products import add_product_
-from bmnas.fast.projection import projected, projected_back
+from bmnas.fast.mixture import scalar
+from bmnas.fast.rectified import ONE, Blocks
 from bmnas.primitives import Attention, ConcatFC, LinearGLU, Sum
 
-Found = list[Tensor | None]
+LINEAR: dict[type, float] = {Sum: 2.0}
+"""f(s, s) = constant * s."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A primitive's part of s (B, L, C) times all folded weights of a Step."""
+
+    rows: Tensor  # (B L, width)
+    found: Array  # (2, width), `batchnorm.moments`
+    channels: slice
+
+    @property
+    def first(self) -> int:
+        return self.channels.start
+
+    def line(self, primitive: LinearGLU | ConcatFC) -> Array:
+        """The line of the primitive's BatchNorm."""
+        return line_of(primitive.norm, self.found[:, self.channels], len(self.rows), primitive.conv.bias)
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Where a primitive leaves its gradients."""
+
+    of_s: Tensor  # (B, L, C), added to
+    of_rows: Tensor  # (B L, width), its columns are written
+    weights: bool  # whether those of the parameters are asked for
+    choices: bool  # whether that of gamma is asked for
 
 
 class Shortcut(Protocol):
-    """The three functions."""
+    """A primitive with a shortcut.
+
+    `width` is the number of its columns, in C. `forward` adds weight * f(s, s) to `total`, and returns what the way back
+    needs. `backward` takes the gradient of `total`, and returns the gradient of `weight`, and those of the parameters
+    behind the convolution's weight.
+    """
+
+    width: int
 
     @staticmethod
-    def factor(primitive: Any) -> float: ...
-    @staticmethod
-    def forward(primitive: Any, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]: ...
-    @staticmethod
-    def backward(
-        primitive: Any, gradient: Tensor, factor: float, s: Tensor, saved: tuple[Any, ...], weights: bool, total: Tensor
-    ) -> Found: ...
-
-
-class Summed:
-    """`Sum`: s + s."""
-
-    @staticmethod
-    def factor(primitive: Sum) -> float:
-        return 2.0
-
-    @staticmethod
-    def forward(primitive: Sum, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[()]]:
-        return s, ()
-
+    def forward(
+        primitive: Any, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
+    ) -> tuple[Tensor, ...]: ...
     @staticmethod
     def backward(
-        primitive: Sum, gradient: Tensor, factor: float, s: Tensor, saved: tuple[()], weights: bool, total: Tensor
-    ) -> Found:
-        total.add_(gradient, alpha=factor)
-        return []
+        primitive: Any, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
+    ) -> tuple[Tensor | float, list[Tensor | None]]: ...
 
 
 class Attended:
     """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
 
-    @staticmethod
-    def factor(primitive: Attention) -> float:
-        return 1.0
+    width = 0
 
     @staticmethod
-    def forward(primitive: Attention, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    def forward(
+        primitive: Attention, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
+    ) -> tuple[Tensor | None, ...]:
         scores = torch.bmm(s, s.transpose(1, 2)).mul_(1 / math.sqrt(s.shape[2]))  # (B, L, L), symmetric
         P = scores.softmax(1)  # transposed: the library is faster along the middle
         inner = torch.bmm((P * scale(primitive.dropout)).transpose(1, 2), s)  # (B, L, C)
         mask = masks.drop_(primitive.dropout, inner)
         out, saved = layer_normalised(inner, primitive.norm)
-        return out, (P, mask, *saved)
+        total.add_(out, alpha=weight)
+        return P, out, mask, *saved
 
     @staticmethod
     def backward(
-        primitive: Attention,
-        gradient: Tensor,
-        factor: float,
-        s: Tensor,
-        saved: tuple[Any, ...],
-        weights: bool,
-        total: Tensor,
-    ) -> Found:
-        P, mask, *rest = saved
-        d, found = layer_normalised_back(gradient, rest, factor, weights)
+        primitive: Attention, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
+    ) -> tuple[Tensor | float, list[Tensor | None]]:
+        P, out, mask, *rest = saved
+        d, found = layer_normalised_back(gradient, rest, weight, into.weights)
         if mask is not None:
             masked(d, mask, out=d)
         kept = scale(primitive.dropout)
         dP = torch.bmm(s, d.transpose(1, 2)).mul_(kept / math.sqrt(s.shape[2]))  # (B, L, L), transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, P, 1, P.dtype)
-        total.baddbmm_(P * kept, d).baddbmm_(dscores + dscores.transpose(1, 2), s)  # s as value; as query and as key
-        return found
+        into.of_s.baddbmm_(P * kept, d).baddbmm_(dscores + dscores.transpose(1, 2), s)  # value; query and key
+        return scalar(gradient, out) if into.choices else 0.0, found
 
 
 class Gated:
     """`LinearGLU`; in mode "paper" its weight is (2C, C) from the start."""
 
-    @staticmethod
-    def factor(primitive: LinearGLU) -> float:
-        return scale(primitive.dropout)
+    width = 2
 
     @staticmethod
-    def forward(primitive: LinearGLU, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-        weight = folded(primitive.conv.weight, s.shape[2])  # (2C, C)
-        both, saved = projected([s.flatten(0, 1)], weight, primitive.conv.bias, primitive.norm)  # (T, 2C)
-        out = glu(both, 1).view_as(s)
-        mask = masks.drop_(primitive.dropout, out)
-        return out, (weight, both, mask, *saved)
+    def forward(
+        primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
+    ) -> tuple[Tensor, ...]:
+        line, stream = columns.line(primitive), masks.stream(s.shape)
+        factor = weight * scale(primitive.dropout)
+        kept = add_gated(columns.rows, columns.first, line, level(primitive.dropout), stream, factor, total)
+        return torch.from_numpy(line), *kept
 
     @staticmethod
     def backward(
-        primitive: LinearGLU,
-        gradient: Tensor,
-        factor: float,
-        s: Tensor,
-        saved: tuple[Any, ...],
-        weights: bool,
-        total: Tensor,
-    ) -> Found:
-        weight, both, mask, *rest = saved
-        kept = (gradient if mask is None else masked(gradient, mask)).flatten(0, 1)  # (T, C)
-        inner = torch.ops.aten.glu_backward(kept, both, 1)  # (T, 2C)
-        inner, found = projected_back(inner, [s.flatten(0, 1)], primitive.norm, rest, factor, weights)
-        add_product_(total.flatten(0, 1), inner, weight.t())
-        return unfolded(found, primitive.conv.weight)
+        primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
+    ) -> tuple[Tensor | float, list[Tensor | None]]:
+        line, kept, C = saved[0].numpy(), saved[1:], s.shape[2]
+        factor = scale(primitive.dropout)
+        sums = gated_sums_back(columns.rows, columns.first, line, *kept, gradient)
+        found, back = back_of(primitive.norm, line, sums, len(columns.rows), weight * factor)
+        gated_back(columns.rows, columns.first, line, *kept, gradient, back, into.of_rows)
+        half = product_with_output(primitive.norm.bias[:C], line[:, :C], sums[:, :C])
+        return factor * half, list(found)
 
 
 class Connected:
     """`ConcatFC`."""
 
-    @staticmethod
-    def factor(primitive: ConcatFC) -> float:
-        return scale(primitive.dropout)
+    width = 1
 
     @staticmethod
-    def forward(primitive: ConcatFC, s: Tensor, masks: Masks) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-        weight = folded(primitive.conv.weight, s.shape[2])  # (C, C)
-        out, saved = projected([s.flatten(0, 1)], weight, primitive.conv.bias, primitive.norm)  # (T, C)
-        masks.drop_(primitive.dropout, out.relu_())  # what is left above 0 was kept
-        return out.view_as(s), (weight, out, *saved)
+    def forward(
+        primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
+    ) -> tuple[Tensor, ...]:
+        line = columns.line(primitive)[None]
+        passed = Connected.block(primitive, s, columns, line).into(total[None], np.array([[weight]]), masks, total[None])
+        return torch.from_numpy(line), passed
 
     @staticmethod
     def backward(
-        primitive: ConcatFC,
-        gradient: Tensor,
-        factor: float,
-        s: Tensor,
-        saved: tuple[Any, ...],
-        weights: bool,
-        total: Tensor,
-    ) -> Found:
-        weight, out, *rest = saved
-        inner = torch.ops.aten.threshold_backward(gradient.flatten(0, 1), out, 0)  # (T, C)
-        inner, found = projected_back(inner, [s.flatten(0, 1)], primitive.norm, rest, factor, weights)
-        add_product_(total.flatten(0, 1), inner, weight.t())
-        return unfolded(found, primitive.conv.weight)
+        primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
+    ) -> tuple[Tensor | float, list[Tensor | None]]:
+        lines, passed = saved[0].numpy(), saved[1]
+        block = Connected.block(primitive, s, columns, lines)
+        (sums,) = block.sums_back(gradient[None], passed)[0]
+        found, back = back_of(primitive.norm, lines[0], sums, len(columns.rows), weight)
+        block.back(gradient[None], ONE, passed, back[None], into.of_rows)
+        return product_with_output(primitive.norm.bias, lines[0], sums), list(found)
+
+    @staticmethod
+    def block(primitive: ConcatFC, s: Tensor, columns: Columns, lines: Array) -> Blocks:
+        return Blocks(columns.rows, lines, [primitive.dropout], [s.shape[1]], columns.first)
 
 
 def folded(weight: Tensor, C: int) -> Tensor:
@@ -165,13 +166,10 @@ def folded(weight: Tensor, C: int) -> Tensor:
     return plain if plain.shape[1] == C else plain[:, :C] + plain[:, C:]
 
 
-def unfolded(gradients: tuple[Tensor | None, ...], weight: Tensor) -> list[Tensor | None]:
-    """The gradient of a folded weight is that of either half."""
-    first, *others = gradients
-    if first is None:
-        return [None, *others]
-    return [first.repeat(1, weight.shape[1] // first.shape[1]).unsqueeze(2), *others]
+def unfolded(gradient: Tensor, weight: Tensor) -> Tensor:
+    """The gradient of a folded weight (O, C) is that of either half."""
+    return gradient.repeat(1, weight.shape[1] // gradient.shape[1]).unsqueeze(2)
 
 
-SHORTCUTS: dict[type, type[Shortcut]] = {Sum: Summed, Attention: Attended, LinearGLU: Gated, ConcatFC: Connected}
+SHORTCUTS: dict[type, type[Shortcut]] = {Attention: Attended, LinearGLU: Gated, ConcatFC: Connected}
 """Exactly these classes: one that inherits from them computes what it likes."""

@@ -32,6 +32,14 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return linear(x, weight, bias)
 
 
+def product_into(out: Tensor, x: Tensor, weight: Tensor) -> None:
+    """`product(x, weight)` into (T, O); MKL computes it there."""
+    if by_onednn(x, weight):
+        out.copy_(product(x, weight))
+    else:
+        torch.mm(x, weight.t(), out=out)
+
+
 def add_product_(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
     """Adds `product(x, weight)` to `total` (T, O) in place; MKL does it in the same pass."""
     if by_onednn(x, weight):

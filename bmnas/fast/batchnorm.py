@@ -1,0 +1,136 @@
+"""BatchNorm as a line for each channel, slope * x + offset, forwards and backwards.
+
+A line is (4, C): slope, offset, mean, 1 / deviation. Sums run over blocks of rows in the numbers' own precision, and
+over the blocks in float64.
+"""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bmnas.fast.kernel import kernel
+
+Array = NDArray[Any]
+
+BLOCK = 16  # rows whose sums are kept in the numbers' own precision
+SLOPE, OFFSET, MEAN, INVERSE = range(4)
+
+
+def array(x: Tensor | None) -> Array:
+    """The numbers of a tensor, as numpy sees them."""
+    x = cast(Tensor, x)
+    return x.detach().numpy() if x.requires_grad else x.numpy()
+
+
+def moments(x: Tensor, norms: list[nn.BatchNorm1d]) -> Array:
+    """(T, C) -> (2, C): mean, and sum of squared distances from it, in float64; zeros where no norm is in train mode."""
+    found = np.zeros((2, x.shape[1]))
+    if any(norm.training for norm in norms):
+        add_moments(array(x), found)
+    return found
+
+
+def line_of(norm: nn.BatchNorm1d, found: Array, n: int, bias: Tensor | None = None, copies: int = 1) -> Array:
+    """The line (4, C) of x + bias, and in train mode the step of the running statistics.
+
+    Copies change neither mean nor variance, only the factor n / (n - 1) in the running variance. In train mode the bias
+    changes nothing but the running mean.
+
+    Args:
+        found: `moments` of the n rows of x; not looked at in eval mode.
+        copies: how often each row is there.
+
+    Raises:
+        ValueError: there is a single row to normalise in train mode, as torch says it.
+    """
+    C = norm.num_features
+    if norm.training and n == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {(n, C)}")
+    running, parameters = (array(norm.running_mean), array(norm.running_var)), (array(norm.weight), array(norm.bias))
+    line, shift = np.empty((4, C), running[0].dtype), np.zeros(C, running[0].dtype) if bias is None else array(bias)
+    momentum = 0.0
+    if norm.training:
+        cast(Tensor, norm.num_batches_tracked).add_(1)
+        momentum = cast(float, norm.momentum)
+    fit(found, n if norm.training else 0, copies, momentum, norm.eps, shift, *running, *parameters, line)
+    return line
+
+
+@kernel
+def fit(found, n, copies, momentum, eps, shift, running_mean, running_variance, weight, bias, line):
+    """`line_of`; n is 0 in eval mode."""
+    for c in range(line.shape[1]):
+        if n:
+            mean, spread = found[0, c], found[1, c]
+            line[MEAN, c], line[INVERSE, c] = mean, 1 / np.sqrt(spread / n + eps)
+            running_mean[c] += momentum * (mean + shift[c] - running_mean[c])
+            running_variance[c] += momentum * (copies * spread / (copies * n - 1) - running_variance[c])
+        else:
+            line[MEAN, c] = running_mean[c] - shift[c]
+            line[INVERSE, c] = 1 / np.sqrt(running_variance[c] + eps)
+        line[SLOPE, c] = weight[c] * line[INVERSE, c]
+        line[OFFSET, c] = bias[c] - line[MEAN, c] * line[SLOPE, c]
+
+
+@kernel
+def add_moments(x, found):
+    """Block by block: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983)."""
+    T, C = x.shape
+    mean, spread = np.empty(C, x.dtype), np.empty(C, x.dtype)
+    for begin in range(0, T, BLOCK):
+        end = min(begin + BLOCK, T)
+        mean[:] = 0
+        for t in range(begin, end):
+            row = x[t]
+            for c in range(C):
+                mean[c] += row[c]
+        for c in range(C):
+            mean[c] /= end - begin
+        spread[:] = 0
+        for t in range(begin, end):
+            row = x[t]
+            for c in range(C):
+                distance = row[c] - mean[c]
+                spread[c] += distance * distance
+        share, weight = (end - begin) / end, begin * (end - begin) / end
+        for c in range(C):
+            apart = mean[c] - found[0, c]
+            found[0, c] += share * apart
+            found[1, c] += spread[c] + weight * apart * apart
+
+
+def back_of(norm: nn.BatchNorm1d, line: Array, sums: Array, n: int, weight: float = 1.0) -> tuple[list[Tensor], Array]:
+    """The way back through BatchNorm of x + bias, from sums over the n rows.
+
+    Args:
+        sums: (2, C), of g and of g * (x - mean), where weight * g is the gradient of the output.
+
+    Returns:
+        the gradients (C,) of the bias and of BatchNorm's weight and bias, and (3, C) for the gradient of x,
+        back_0 * g + back_1 + back_2 * (x - mean).
+    """
+    C = line.shape[1]
+    parameters, back = torch.empty(3, C, dtype=norm.weight.dtype), np.empty((3, C), line.dtype)
+    turn(line, sums, n if norm.training else 0, weight, parameters.numpy(), back)
+    return list(parameters.unbind()), back
+
+
+@kernel
+def turn(line, sums, n, weight, parameters, back):
+    """`back_of`; n is 0 where the line does not depend on x, and else the gradient of the bias is 0."""
+    for c in range(line.shape[1]):
+        slope, inverse = weight * line[SLOPE, c], line[INVERSE, c]
+        parameters[0, c] = 0 if n else slope * sums[0, c]
+        parameters[1, c] = weight * inverse * sums[1, c]
+        parameters[2, c] = weight * sums[0, c]
+        back[0, c] = slope
+        back[1, c] = -slope * sums[0, c] / n if n else 0
+        back[2, c] = -slope * inverse * inverse * sums[1, c] / n if n else 0
+
+
+def product_with_output(bias: Tensor, line: Array, sums: Array) -> float:
+    """The scalar product of g with the output, from the sums of `back_of` and BatchNorm's bias (C,)."""
+    return float((sums[1] * line[SLOPE] + sums[0] * array(bias)).sum())
