@@ -96,11 +96,14 @@ def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, 
                     kept[c] = value if through[c] else zero
                 for n in range(N):
                     total, weight = sums[n, b, l], weights[n, k]
-                    if fresh and k == 0:
+                    if k > 0:
+                        for c in range(C):
+                            total[c] += weight * kept[c]
+                    elif fresh:
                         for c in range(C):
                             total[c] = weight * kept[c]
                     else:
-                        before = begin[n, b, l] if k == 0 else total
+                        before = begin[n, b, l]
                         for c in range(C):
                             total[c] = before[c] + weight * kept[c]
 
