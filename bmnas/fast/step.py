@@ -81,8 +81,7 @@ class Primitives(torch.autograd.Function):
         into = Gradients(gradient * constant(ctx.used, values), torch.empty_like(rows), wanted, ctx.needs_input_grad[3])
         each = columns_of(ctx.used, s, rows, ctx.found)
         scalars, found = [], []
-        for part, value, columns in zip(ctx.used, values, each, strict=True):
-            count, *ctx.counts = ctx.counts
+        for part, value, columns, count in zip(ctx.used, values, each, ctx.counts, strict=True):
             kept, saved = saved[:count], saved[count:]
             shortcut = SHORTCUTS.get(type(part))
             if shortcut:
