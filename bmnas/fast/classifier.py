@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
+from bmnas.fast.layernorm import Normal, normalise, normalise_back
 from bmnas.fast.products import product
 
 if TYPE_CHECKING:
@@ -24,26 +24,26 @@ class Classified(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, classifier: "Classifier", *others: Tensor) -> Tensor:
         parameters, cells = others[:4], others[4:]
-        fused, saved = layer_normalised(torch.cat(cells, 2), classifier.norm)  # (B, L, NC)
-        fused = fused.relu_().flatten(1)  # (B, L NC)
+        joined = torch.cat(cells, 2)  # (B, L, NC)
+        fused = torch.empty_like(joined)
+        normal = normalise(classifier.norm, joined, fused, relu=True)
+        fused = fused.flatten(1)  # (B, L NC)
         weight = turned(classifier.linear.weight.detach(), cells)  # (classes, L NC)
-        ctx.C = cells[0].shape[2]
-        ctx.save_for_backward(fused, weight, *saved, *parameters)
+        ctx.classifier, ctx.C = classifier, cells[0].shape[2]
+        ctx.save_for_backward(normal.x, normal.found, normal.passed, fused, weight, *parameters)
         return product(fused, weight, classifier.linear.bias)  # (B, classes)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        fused, weight, *saved = ctx.saved_tensors[:7]
-        inner = torch.ops.aten.threshold_backward(product(gradient, weight.t()), fused, 0)
-        L, NC = saved[1].shape
-        dcat, found = layer_normalised_back(inner.view(-1, L, NC), saved, 1.0, ctx.needs_input_grad[1])
+        *normal, fused, weight = ctx.saved_tensors[:5]
+        inner = product(gradient, weight.t()).view_as(normal[0])  # (B, L, NC)
+        djoined, found, _ = normalise_back(ctx.classifier.norm, inner, Normal(*normal), relu=True)
+        dW = None
         if ctx.needs_input_grad[3]:
+            L, NC = inner.shape[1:]
             dW = product(gradient.t(), fused.t()).view(-1, L, NC).transpose(1, 2).reshape(len(weight), -1)
-            found += [dW, gradient.sum(0)]
-        else:
-            found += [None, None]
-        return None, *found, *dcat.split(ctx.C, 2)
+        return None, *found, dW, gradient.sum(0), *djoined.split(ctx.C, 2)
 
 
 def turned(weight: Tensor, cells: Sequence[Tensor]) -> Tensor:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bmnas.fast.kernel import kernel
 
@@ -51,27 +51,6 @@ class Masks:
         self.taken += math.prod(shape[:-1]) * -(-shape[-1] // 4)
         return self.seed, np.uint64(begin)
 
-    def drop_(self, layer: nn.Dropout, x: Tensor) -> Tensor | None:
-        """Sets elements of x (B, L, C) to 0, and returns the mask, True where one is kept; what is kept still wants `scale`.
-
-        None where the layer does nothing.
-        """
-        if not dropped(layer):
-            return None
-        mask = torch.empty(x.shape, dtype=torch.bool)
-        drop(x.numpy(), level(layer), self.stream(x.shape), mask.numpy())
-        return mask
-
-
-def masked(x: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
-    """x, or 0 where the mask is False.
-
-    By numpy, which multiplies numbers with bytes ten times as fast as torch, and without a pass to convert them.
-    """
-    out = torch.empty_like(x) if out is None else out
-    np.multiply(x.numpy(), mask.numpy(), out=out.numpy())
-    return out
-
 
 @kernel
 def memory(rows, size):
@@ -89,16 +68,3 @@ def draw(stream, row, bits):
         word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         words[i] = word ^ (word >> np.uint64(31))
-
-
-@kernel
-def drop(x, lowest, stream, mask):
-    """`Masks.drop_` of (B, L, C)."""
-    bits = memory(x.shape[1], x.shape[2])
-    for b in range(x.shape[0]):
-        draw(stream, b * x.shape[1], bits)
-        for l in range(x.shape[1]):
-            for c in range(x.shape[2]):
-                kept = bits[l, c] >= lowest
-                x[b, l, c] = x[b, l, c] if kept else 0
-                mask[b, l, c] = kept

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bmnas.fast.batchnorm import back_of, line_of, moments
 from bmnas.fast.dropout import Masks
-from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
+from bmnas.fast.layernorm import Normal, normalise, normalise_back
 from bmnas.fast.products import add_product_, product
 from bmnas.fast.rectified import ONE, Blocks
 
@@ -28,15 +28,16 @@ class Normalised(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: "CellOutput", total: Tensor, *parameters: Tensor) -> Tensor:
-        out, saved = layer_normalised(total, output.norm)
-        ctx.save_for_backward(*saved, *parameters)
+        out = torch.empty_like(total)
+        normal = normalise(output.norm, total, out)
+        ctx.output = output
+        ctx.save_for_backward(normal.x, normal.found, normal.passed, *parameters)
         return out  # (B, L, C)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights = ctx.needs_input_grad[2]
-        dx, found = layer_normalised_back(gradient.contiguous(), ctx.saved_tensors[:5], 1.0, weights)
+        dx, found, _ = normalise_back(ctx.output.norm, gradient.contiguous(), Normal(*ctx.saved_tensors[:3]))
         return None, dx, *found
 
 
@@ -51,17 +52,18 @@ class Reduced(torch.autograd.Function):
         line = line_of(output.batch_norm, moments(reduced, [output.batch_norm]), len(reduced), output.conv.bias)
         block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)
         passed = block.into(total[None], ONE, masks, x[None])
-        out, normal = layer_normalised(total, output.norm)
+        out = torch.empty_like(x)
+        normal = normalise(output.norm, total, out)
         ctx.output, ctx.block, ctx.begins = output, block, states[0] is x
-        ctx.save_for_backward(passed, *rows, *normal, *parameters)
+        ctx.save_for_backward(normal.x, normal.found, normal.passed, passed, *rows, *parameters)
         return out  # (B, L, C)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        output, block, wanted, (passed, *saved) = ctx.output, ctx.block, ctx.needs_input_grad[3], ctx.saved_tensors
-        rows, normal = saved[: output.r], saved[output.r : output.r + 5]
-        dx, dnorm = layer_normalised_back(gradient.contiguous(), normal, 1.0, wanted)
+        output, block, (*normal, passed) = ctx.output, ctx.block, ctx.saved_tensors[:4]
+        rows, wanted = ctx.saved_tensors[4 : 4 + output.r], ctx.needs_input_grad[3]
+        dx, dnorm, _ = normalise_back(output.norm, gradient.contiguous(), Normal(*normal))
         (sums,) = block.sums_back(dx[None], passed)[0]
         found, back = back_of(output.batch_norm, block.lines[0], sums, len(block.rows))
         inner = torch.empty_like(rows[0])

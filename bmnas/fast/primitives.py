@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 
 from bmnas.fast.batchnorm import Array, back_of, line_of, product_with_output
-from bmnas.fast.dropout import Masks, level, masked, scale
+from bmnas.fast.dropout import Masks, level, scale
 from bmnas.fast.gated import add_gated, gated_back, gated_sums_back
-from bmnas.fast.layernorm import layer_normalised, layer_normalised_back
-from bmnas.fast.mixture import scalar
+from bmnas.fast.layernorm import Normal, normalise, normalise_back
 from bmnas.fast.rectified import ONE, Blocks
 from bmnas.primitives import Attention, ConcatFC, LinearGLU, Sum
 
@@ -48,8 +47,6 @@ class Gradients:
 
     of_s: Tensor  # (B, L, C), added to
     of_rows: Tensor  # (B L, width), its columns are written
-    weights: bool  # whether those of the parameters are asked for
-    choices: bool  # whether that of gamma is asked for
 
 
 class Shortcut(Protocol):
@@ -69,7 +66,7 @@ class Shortcut(Protocol):
     @staticmethod
     def backward(
         primitive: Any, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[Tensor | float, list[Tensor | None]]: ...
+    ) -> tuple[float, list[Tensor | None]]: ...
 
 
 class Attended:
@@ -80,28 +77,24 @@ class Attended:
     @staticmethod
     def forward(
         primitive: Attention, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
-    ) -> tuple[Tensor | None, ...]:
+    ) -> tuple[Tensor, ...]:
         scores = torch.bmm(s, s.transpose(1, 2)).mul_(1 / math.sqrt(s.shape[2]))  # (B, L, L), symmetric
         P = scores.softmax(1)  # transposed: the library is faster along the middle
         inner = torch.bmm((P * scale(primitive.dropout)).transpose(1, 2), s)  # (B, L, C)
-        mask = masks.drop_(primitive.dropout, inner)
-        out, saved = layer_normalised(inner, primitive.norm)
-        total.add_(out, alpha=weight)
-        return P, out, mask, *saved
+        normal = normalise(primitive.norm, inner, total, masks, primitive.dropout, weight)
+        return P, normal.x, normal.found, normal.passed
 
     @staticmethod
     def backward(
         primitive: Attention, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[Tensor | float, list[Tensor | None]]:
-        P, out, mask, *rest = saved
-        d, found = layer_normalised_back(gradient, rest, weight, into.weights)
-        if mask is not None:
-            masked(d, mask, out=d)
+    ) -> tuple[float, list[Tensor | None]]:
+        P, *normal = saved
+        d, found, scalar = normalise_back(primitive.norm, gradient, Normal(*normal), weight)
         kept = scale(primitive.dropout)
         dP = torch.bmm(s, d.transpose(1, 2)).mul_(kept / math.sqrt(s.shape[2]))  # (B, L, L), transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, P, 1, P.dtype)
         into.of_s.baddbmm_(P * kept, d).baddbmm_(dscores + dscores.transpose(1, 2), s)  # value; query and key
-        return scalar(gradient, out) if into.choices else 0.0, found
+        return scalar, list(found)
 
 
 class Gated:
@@ -121,7 +114,7 @@ class Gated:
     @staticmethod
     def backward(
         primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[Tensor | float, list[Tensor | None]]:
+    ) -> tuple[float, list[Tensor | None]]:
         line, kept, C = saved[0].numpy(), saved[1:], s.shape[2]
         factor = scale(primitive.dropout)
         sums = gated_sums_back(columns.rows, columns.first, line, *kept, gradient)
@@ -147,7 +140,7 @@ class Connected:
     @staticmethod
     def backward(
         primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[Tensor | float, list[Tensor | None]]:
+    ) -> tuple[float, list[Tensor | None]]:
         lines, passed = saved[0].numpy(), saved[1]
         block = Connected.block(primitive, s, columns, lines)
         (sums,) = block.sums_back(gradient[None], passed)[0]

@@ -77,8 +77,9 @@ class Primitives(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         s, weights, weight, rows, *saved = ctx.saved_tensors
-        gradient, values, wanted = gradient.contiguous(), weights.tolist(), any(ctx.needs_input_grad[4:])
-        into = Gradients(gradient * constant(ctx.used, values), torch.empty_like(rows), wanted, ctx.needs_input_grad[3])
+        gradient, values = gradient.contiguous(), weights.tolist()
+        choices, wanted = ctx.needs_input_grad[3], any(ctx.needs_input_grad[4:])
+        into = Gradients(gradient * constant(ctx.used, values), torch.empty_like(rows))
         each = columns_of(ctx.used, s, rows, ctx.found)
         scalars, found = [], []
         for part, value, columns, count in zip(ctx.used, values, each, ctx.counts, strict=True):
@@ -87,7 +88,7 @@ class Primitives(torch.autograd.Function):
             if shortcut:
                 one, others = shortcut.backward(part, s, columns, value, kept, gradient, into)
             else:
-                one, others = LINEAR[type(part)] * scalar(gradient, s) if into.choices else 0.0, []
+                one, others = LINEAR[type(part)] * scalar(gradient, s) if choices else 0.0, []
             scalars.append(one)
             found.append(others)
         add_product_(into.of_s.flatten(0, 1), into.of_rows, weight.t())
@@ -95,7 +96,7 @@ class Primitives(torch.autograd.Function):
         for part, columns, others in zip(ctx.used, each, found, strict=True):
             if width_of(part):
                 others.insert(0, None if inner is None else unfolded(inner[columns.channels], part.conv.weight))
-        of_weights = torch.tensor(scalars, dtype=s.dtype) if into.choices else None
+        of_weights = torch.tensor(scalars, dtype=s.dtype) if choices else None
         return None, None, into.of_s, of_weights, *(one for others in found for one in others)
 
 
