@@ -85,7 +85,8 @@ def add_sums_back(x, first, line, gates, passed, gradient, found):
             row, other = x[b * L + l, first : first + C], x[b * L + l, first + C : first + 2 * C]
             open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
             for c in range(C):
-                inner = g[c] * open_[c] if through[c] else zero
+                inner = g[c] * open_[c]
+                inner = inner if through[c] else zero
                 plain[c] += inner
                 centred[c] += inner * (row[c] - mean[c])
                 inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
@@ -114,7 +115,8 @@ def gate_back(x, first, line, gates, passed, gradient, back, out):
             target, target_gate = out[t, first : first + C], out[t, first + C : first + 2 * C]
             open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
             for c in range(C):
-                inner = g[c] * open_[c] if through[c] else zero
+                inner = g[c] * open_[c]
+                inner = inner if through[c] else zero
                 target[c] = straight[c] * inner + constant[c] + centred[c] * (row[c] - mean[c])
                 inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
                 target_gate[c] = straight_gate[c] * inner + constant_gate[c] + centred_gate[c] * (other[c] - mean_gate[c])

@@ -80,9 +80,9 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
             draw(stream, b * L, bits)
             for l in range(L):
                 for c in range(C):
-                    kept = bits[l, c] >= lowest
+                    kept, value = bits[l, c] >= lowest, x[b, l, c]
                     passed[b, l, c] = kept
-                    x[b, l, c] = x[b, l, c] if kept else zero
+                    x[b, l, c] = value if kept else zero
         part[:] = 0
         for l in range(L):
             for c in range(C):
@@ -101,7 +101,7 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
             else:
                 for c in range(C):
                     value = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c]
-                    total[b, l, c] = zero if relu and value <= 0 else value
+                    total[b, l, c] = zero if relu and value <= zero else value
 
 
 @kernel
@@ -117,7 +117,7 @@ def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found,
             for c in range(C):
                 normal = (x[b, l, c] - mean) * inverse
                 g = gradient[b, l, c]
-                g = zero if relu and normal * weight[l, c] + bias[l, c] <= 0 else g
+                g = zero if relu and normal * weight[l, c] + bias[l, c] <= zero else g
                 sums[0, l, c] += g * normal
                 sums[1, l, c] += g
                 dx[b, l, c] = g * weight[l, c]
@@ -130,7 +130,8 @@ def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found,
                 dx[b, l, c] = factor * inverse * (dx[b, l, c] - constant - straight * normal)
             if passed.size:
                 for c in range(C):
-                    dx[b, l, c] = dx[b, l, c] if passed[b, l, c] else zero
+                    g = dx[b, l, c]
+                    dx[b, l, c] = g if passed[b, l, c] else zero
     scalar = 0.0
     for l in range(L):
         for c in range(C):

@@ -92,7 +92,7 @@ def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, 
                 through, number = passed[k, b, l], bits[l]
                 for c in range(C):
                     value = row[c] * slope[c] + offset[c]
-                    through[c] = (not value <= 0) & (number[c] >= lowest)  # what is not a number goes through
+                    through[c] = (not value <= zero) & (number[c] >= lowest)  # what is not a number goes through
                     kept[c] = value if through[c] else zero
                 for n in range(N):
                     total, weight = sums[n, b, l], weights[n, k]
@@ -123,7 +123,8 @@ def add_sums_back(x, first, at, lines, passed, gradients, found):
                 for n in range(N):
                     gradient, plain, centred = gradients[n, b, l], part[n, k, 0], part[n, k, 1]
                     for c in range(C):
-                        g = gradient[c] if through[c] else zero
+                        g = gradient[c]  # read in any case: the loop is then one over vectors
+                        g = g if through[c] else zero
                         plain[c] += g
                         centred[c] += g * (row[c] - mean[c])
         if (b + 1) % max(1, BLOCK // L) == 0 or b + 1 == B:
@@ -150,7 +151,8 @@ def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
                         for c in range(C):
                             inner[c] += weight * gradient[c]
                     for c in range(C):
-                        whole[c] += inner[c] if through[c] else zero
+                        g = inner[c]
+                        whole[c] += g if through[c] else zero
                 r = start + b * positions + p
                 row, target = x[r, first : first + C], out[r, first : first + C]
                 for c in range(C):
