@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from torch import nn
 
 from bmnas import fast
 from bmnas.fast import products
-from bmnas.fast.dropout import LEVELS, Masks, scale
+from bmnas.fast.batchnorm import MEAN, line_of, moments
+from bmnas.fast.dropout import ALL, LEVELS, Masks, draw, level, memory, scale
 from bmnas.fast.features import rows_of
 from bmnas.fast.products import product
 from bmnas.fast.stored import TokenTensors, distinct_positions
@@ -240,6 +242,31 @@ def test_what_asks_for_no_gradient_asks_for_none_afterwards():
     assert [name for name, p in net.named_parameters() if not p.requires_grad] == ["classifier.linear.bias"]
 
 
+def test_a_graph_that_is_kept_gives_the_same_gradients_again():
+    net, _ = pair()
+    loss, parameters = net(batch()).square().sum(), list(net.parameters())
+    first = torch.autograd.grad(loss, parameters, retain_graph=True)
+    for a, b in zip(first, torch.autograd.grad(loss, parameters), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_what_is_not_finite_reaches_the_loss(value, dropout):
+    """ReLU by a comparison must not make 0 of it: a search stops where its loss is not finite."""
+    torch.manual_seed(0)
+    net = Hypernet(CHANNELS, CLASSES, 6, 8, 2, 2, dropout=dropout, vectors=VECTORS, fast=True).double()
+    features = batch()
+    features["a"][2, 1, 3] = value
+    assert not net(features).isfinite().all()
+
+
+def test_another_precision_is_computed_by_the_formula(calls):
+    net, plain = (part.bfloat16() for part in pair())
+    features = {name: x.bfloat16() for name, x in batch().items()}
+    assert torch.equal(net(features), plain(features)) and calls == []
+
+
 def test_a_parameter_that_changed_before_the_way_back_is_noticed():
     net, _ = pair()
     for name in ("reshape.a.conv.weight", "classifier.linear.weight", "cells.Cell_1.output.conv.weight"):
@@ -316,29 +343,68 @@ def test_the_transcription_agrees():
 # dropout
 
 
+def mask_of(p, shape=(64, 16, 192), seed=0):
+    """True where an element of (B, L, C) is kept."""
+    torch.manual_seed(seed)
+    B, L, C = shape
+    kept = np.empty(shape, bool)
+    bits, stream = memory(L, C), Masks().stream(shape)
+    for b in range(B):
+        draw(stream, b * L, bits)
+        kept[b] = bits[:, :C] >= level(nn.Dropout(p))
+    return kept
+
+
+def test_bits_are_those_of_splitmix64():
+    """The first numbers of the seed 1234567, as they stand in many implementations (Rosetta Code: Splitmix64)."""
+    bits = memory(1, 20)
+    draw((np.uint64(1234567), np.uint64(0)), 0, bits)
+    assert bits.view(np.uint64).tolist()[0] == [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+
+
+def test_rows_of_masks_follow_each_other():
+    """A row does not depend on what is drawn with it, and no word is drawn twice."""
+    masks, all_rows, one = Masks(), memory(6, 10), memory(1, 10)
+    first, second = masks.stream((2, 3, 10)), masks.stream((2, 3, 10))
+    draw(first, 0, all_rows)
+    for row in range(6):
+        draw(first, row, one)
+        assert (one[0] == all_rows[row]).all()
+    draw(first, 6, one)
+    draw(second, 0, all_rows)
+    assert (one[0] == all_rows[0]).all()
+
+
 @pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.9])
 def test_masks_drop_with_the_probability_and_keep_the_mean(p):
-    torch.manual_seed(0)
-    n, layer = 1_000_003, nn.Dropout(p)  # n: not a multiple of four
-    mask = Masks().draw(layer, [n])
-    assert mask is not None and mask.dtype == torch.bool
-    mask = mask.double()
-    dropped = 1 - mask.mean().item()
-    assert abs(dropped - p) < 5 * math.sqrt(p * (1 - p) / n) + 1 / LEVELS
-    assert scale(layer) == pytest.approx(1 / (1 - p), rel=2e-4)
+    mask = mask_of(p).astype(float).ravel()
+    dropped = 1 - mask.mean()
+    assert abs(dropped - p) < 5 * math.sqrt(p * (1 - p) / mask.size) + 1 / LEVELS
+    assert scale(nn.Dropout(p)) == pytest.approx(1 / (1 - p), rel=2e-4)
     centred = 1 - mask - dropped
-    for lag in (1, 2, 3, 4):  # the four elements of one draw know nothing of each other
-        assert abs((centred[lag:] * centred[:-lag]).mean().item()) < 5 * p * (1 - p) / math.sqrt(n)
+    for lag in (1, 2, 3, 4, 192, 16 * 192):  # elements of one draw, of neighbouring rows and samples
+        assert abs((centred[lag:] * centred[:-lag]).mean()) < 5 * p * (1 - p) / math.sqrt(mask.size)
+
+
+@pytest.mark.parametrize(("p", "kept"), [(0.0, 1.0), (1.0, 0.0)])
+def test_dropout_of_nothing_and_of_all(p, kept):
+    layer = nn.Dropout(p)
+    assert mask_of(p).mean() * scale(layer) == kept
+    assert level(layer.eval()) == ALL
 
 
 def test_masks_follow_the_seed_and_differ_within_a_pass():
-    def drawn(seed):
-        torch.manual_seed(seed)
-        masks, layer = Masks(), nn.Dropout(0.3)
-        return [masks.draw(layer, [40, 9]) for _ in range(2)]
-
-    (a, b), (c, d), (e, _) = drawn(1), drawn(1), drawn(2)
-    assert torch.equal(a, c) and torch.equal(b, d) and not torch.equal(a, b) and not torch.equal(a, e)
+    a, b = mask_of(0.3, (2, 3, 40), seed=1), mask_of(0.3, (2, 3, 40), seed=2)
+    assert (a == mask_of(0.3, (2, 3, 40), seed=1)).all() and (a != b).any()
+    masks = Masks()
+    streams = [masks.stream((2, 3, 9)) for _ in range(2)]
+    assert streams[0][0] == streams[1][0] and streams[1][1] - streams[0][1] == 2 * 3 * 3  # words of four numbers
 
 
 @pytest.mark.parametrize("mode", ["paper", "reference"])
@@ -371,6 +437,42 @@ def test_no_dropout_in_eval_mode():
     assert torch.equal(net(batch()), net(batch()))
     net.train()
     assert not torch.equal(net(batch()), net(batch()))
+
+
+# BatchNorm
+
+
+@given(
+    rows=st.integers(2, 70),
+    channels=st.integers(1, 9),
+    copies=st.integers(1, 4),
+    shift=st.floats(-1e3, 1e3),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_line_of_batchnorm(rows, channels, copies, shift, seed):
+    """Against torch's layer on rows that are really there so many times."""
+    torch.manual_seed(seed)
+    x, bias = torch.randn(rows, channels, dtype=torch.float64) + shift, torch.randn(channels, dtype=torch.float64)
+    ours, theirs = (nn.BatchNorm1d(channels).double() for _ in range(2))
+    for norm in (ours, theirs):
+        with torch.no_grad():
+            norm.weight.copy_(torch.arange(channels) + 0.5)
+            norm.bias.copy_(torch.arange(channels) - 1.0)
+    for training in (True, False):
+        line = torch.from_numpy(line_of(ours.train(training), moments(x, [ours]), rows, bias, copies))
+        expected = theirs.train(training)((x + bias).repeat_interleave(copies, 0))[::copies]
+        torch.testing.assert_close(line[0] * x + line[1], expected, rtol=1e-8, atol=1e-8)
+        for name, value in theirs.state_dict().items():
+            torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-9, atol=1e-9)
+
+
+def test_the_moments_of_single_precision_lose_nothing_far_from_zero():
+    x = torch.randn(1536, 3) + 1e4
+    found, exact = moments(x, [nn.BatchNorm1d(3)]), x.double()
+    np.testing.assert_allclose(found[0], exact.mean(0), rtol=1e-8)
+    np.testing.assert_allclose(found[1] / 1536, exact.var(0, unbiased=False), rtol=1e-3)
+    assert line_of(nn.BatchNorm1d(3), found, 1536)[MEAN].dtype == np.float32
 
 
 # positions that are copies

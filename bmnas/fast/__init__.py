@@ -3,19 +3,36 @@
 What is (B, C, L) in hypernet.py, primitives.py, parts.py and reshape.py is held as (B, L, C) here, with the channels of
 a position side by side, because matrix products, BatchNorm and mixtures all run along memory. On top of that
 
-* `network`: which parts follow each other; `step`: a primitive without a shortcut is called as it is;
+* `network`: which parts follow each other; `step`: one product for the weights of all primitives of a Step, and a
+  primitive without a shortcut is called as it is;
 * `primitives`: s goes to both inputs, so the halves of a weight add up, [s; s] W = s (W_x + W_y), and Zero is left out;
-* `features`: a feature after the other is reshaped and added to all Cells' mixtures while it is in the cache;
+* `batchnorm`: BatchNorm is a line for each channel; so `rectified` (Reshape, ConcatFC, a Cell's output), `gated`
+  (LinearGLU) and `layernorm` (Attention, a Cell's output, the classifier) go through memory once for all that lies
+  between a matrix product and the sum that its result joins, and once more backwards for a sum over the batch;
 * `stored`: positions that are copies of each other are stored, reshaped and normalised once;
-* `projection`, `layernorm`, `output`, `classifier`, `mixture`: gradients by hand, only those that are asked for
-  (`asking`), and all constant factors on the smallest tensor that can carry them;
+* `features`, `step`, `output`, `classifier`, `mixture`: gradients by hand, only those that are asked for (`asking`);
 * `products`: the library of matrix products; `dropout`: masks of 16 random bits; `pages`: memory is kept for the next
-  step.
+  step; `kernel`: numba makes machine code of loops, and `compiling` makes it all beforehand.
 """
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from bmnas.fast.applying import applies
 from bmnas.fast.asking import only
-from bmnas.fast.network import applies, forward
 from bmnas.fast.pages import keep_pages
 from bmnas.fast.stored import TokenTensors
 
+if TYPE_CHECKING:
+    from bmnas.hypernet import Hypernet
+
 __all__ = ["TokenTensors", "applies", "forward", "keep_pages", "only"]
+
+
+def forward(net: "Hypernet", batch: Mapping[str, Tensor]) -> Tensor:
+    """Logits (B, classes): `Hypernet.forward`."""
+    from bmnas.fast import network  # loads a compiler, which only a search needs
+
+    return network.forward(net, batch)

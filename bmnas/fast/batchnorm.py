@@ -26,7 +26,7 @@ def array(x: Tensor | None) -> Array:
 
 
 def moments(x: Tensor, norms: list[nn.BatchNorm1d]) -> Array:
-    """(T, C) -> (2, C): mean, and sum of squared distances from it, in float64; zeros where no norm is in train mode."""
+    """(T, C) -> float64 (2, C): mean, and sum of squared distances from it; 0 where no norm is in train mode."""
     found = np.zeros((2, x.shape[1]))
     if any(norm.training for norm in norms):
         add_moments(array(x), found)
@@ -131,6 +131,7 @@ def turn(line, sums, n, weight, parameters, back):
         back[2, c] = -slope * inverse * inverse * sums[1, c] / n if n else 0
 
 
-def product_with_output(bias: Tensor, line: Array, sums: Array) -> float:
-    """The scalar product of g with the output, from the sums of `back_of` and BatchNorm's bias (C,)."""
-    return float((sums[1] * line[SLOPE] + sums[0] * array(bias)).sum())
+def products_with_output(biases: Array, lines: Array, sums: Array) -> Array:
+    """The scalar products of g with the output, (...,), from the sums (..., 2, C) of `back_of`, lines (..., 4, C) and
+    BatchNorm's biases (..., C)."""
+    return (sums[..., 1, :] * lines[..., SLOPE, :] + sums[..., 0, :] * biases).sum(-1)

@@ -1,7 +1,8 @@
 """Dropout masks of 16 random bits an element, drawn row by row where they are used.
 
-The bits are those of SplitMix64 (Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014): word i of a
-stream is a function of its seed and of i, so that a row is drawn by operations on vectors and needs no memory of its own.
+The bits are those of SplitMix64 (Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014): word i
+of a stream is a function of its seed and of i, so that rows are drawn by operations on vectors, and no mask of numbers
+lies in memory.
 """
 
 import math

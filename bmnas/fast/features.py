@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmnas.fast.batchnorm import array, back_of, line_of, moments, product_with_output
+from bmnas.fast.batchnorm import array, back_of, line_of, moments, products_with_output
 from bmnas.fast.dropout import Masks
 from bmnas.fast.products import product, product_into
 from bmnas.fast.rectified import Blocks
@@ -61,16 +61,13 @@ class FeatureMixtures(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weights, passed, *rows = ctx.saved_tensors
+        weights, passed, *rows = ctx.saved_tensors[: 2 + len(ctx.layers)]
         gradients, blocks, values = gradients.contiguous(), ctx.blocks, weights.numpy()
         sums = blocks.sums_back(gradients, passed)  # (N, K, 2, C)
         scalars = None
         if ctx.needs_input_grad[3]:
-            pairs = list(zip(ctx.layers, blocks.lines, sums.swapaxes(0, 1), strict=True))
-            scalars = torch.tensor(
-                [[product_with_output(x.norm.bias, line, one[n]) for x, line, one in pairs] for n in range(len(values))],
-                dtype=weights.dtype,
-            )
+            biases = np.stack([array(layer.norm.bias) for layer in ctx.layers])  # (K, C)
+            scalars = torch.from_numpy(products_with_output(biases, blocks.lines, sums)).to(weights.dtype)  # (N, K)
         found: list[Tensor | None] = [None] * len(ctx.needs_input_grad[4:])
         if any(ctx.needs_input_grad[4:]):
             total = np.einsum("nk,nkic->kic", values, sums)
@@ -90,11 +87,11 @@ def parameters_back(
     """Gradients of the parameters, from those of the mixtures."""
     B = gradients.shape[1]
     sizes = [B * P for P in blocks.positions]
-    each = [back_of(layer.norm, *rest) for layer, *rest in zip(layers, blocks.lines, sums, sizes, strict=True)]
+    each = [back_of(layer.norm, blocks.lines[k], sums[k], sizes[k]) for k, layer in enumerate(layers)]
     tokens = gradients.new_empty(blocks.rows.shape)
     blocks.back(gradients, weights, passed, np.stack([back for _, back in each]), tokens)
     found: list[Tensor | None] = []
-    for layer, inner, x, (others, _) in zip(layers, tokens.split(sizes), rows, each, strict=False):
+    for layer, inner, x, (others, _) in zip(layers, tokens.split(sizes), rows, each, strict=True):
         if layer.learned:
             inner = inner.view(B, layer.L, layer.C).transpose(1, 2).reshape(B, -1)  # (B, C L)
             others[0] = inner.sum(0)
@@ -110,7 +107,7 @@ def rows_of(layer: "Reshape", x: Tensor) -> Tensor:
 
 
 def reshape_into(out: Tensor, layer: "Reshape", rows: Tensor) -> None:
-    """The convolution of a feature (B P, C_in) into (B P, C), without its bias where that is one of BatchNorm's kind."""
+    """The convolution of a feature (B P, C_in) into (B P, C), without a bias that BatchNorm takes away."""
     weight = layer.conv.weight.detach().squeeze(2)
     if layer.learned:  # a bias for each position: BatchNorm takes only their mean away
         tokens = product(rows, weight, layer.conv.bias).view(-1, layer.C, layer.L)

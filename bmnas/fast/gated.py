@@ -119,4 +119,6 @@ def gate_back(x, first, line, gates, passed, gradient, back, out):
                 inner = inner if through[c] else zero
                 target[c] = straight[c] * inner + constant[c] + centred[c] * (row[c] - mean[c])
                 inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
-                target_gate[c] = straight_gate[c] * inner + constant_gate[c] + centred_gate[c] * (other[c] - mean_gate[c])
+                target_gate[c] = (
+                    straight_gate[c] * inner + constant_gate[c] + centred_gate[c] * (other[c] - mean_gate[c])
+                )

@@ -9,11 +9,10 @@ import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from bmnas.fast.batchnorm import Array, back_of, line_of, product_with_output
+from bmnas.fast.batchnorm import Array, array, back_of, line_of, products_with_output
 from bmnas.fast.dropout import Masks, level, scale
 from bmnas.fast.gated import add_gated, gated_back, gated_sums_back
 from bmnas.fast.layernorm import Normal, normalise, normalise_back
@@ -52,9 +51,9 @@ class Gradients:
 class Shortcut(Protocol):
     """A primitive with a shortcut.
 
-    `width` is the number of its columns, in C. `forward` adds weight * f(s, s) to `total`, and returns what the way back
-    needs. `backward` takes the gradient of `total`, and returns the gradient of `weight`, and those of the parameters
-    behind the convolution's weight.
+    `width` is the number of its columns, in C. `forward` adds weight * f(s, s) to `total`, and returns what the way
+    back needs. `backward` takes the gradient of `total`, and returns the gradient of `weight`, and those of the
+    parameters behind the convolution's weight.
     """
 
     width: int
@@ -106,22 +105,22 @@ class Gated:
     def forward(
         primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
     ) -> tuple[Tensor, ...]:
-        line, stream = columns.line(primitive), masks.stream(s.shape)
-        factor = weight * scale(primitive.dropout)
-        kept = add_gated(columns.rows, columns.first, line, level(primitive.dropout), stream, factor, total)
-        return torch.from_numpy(line), *kept
+        line, dropout, stream = columns.line(primitive), primitive.dropout, masks.stream(s.shape)
+        by = weight * scale(dropout)
+        gates, passed = add_gated(columns.rows, columns.first, line, level(dropout), stream, by, total)
+        return torch.from_numpy(line), gates, passed
 
     @staticmethod
     def backward(
         primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
     ) -> tuple[float, list[Tensor | None]]:
-        line, kept, C = saved[0].numpy(), saved[1:], s.shape[2]
-        factor = scale(primitive.dropout)
-        sums = gated_sums_back(columns.rows, columns.first, line, *kept, gradient)
-        found, back = back_of(primitive.norm, line, sums, len(columns.rows), weight * factor)
-        gated_back(columns.rows, columns.first, line, *kept, gradient, back, into.of_rows)
-        half = product_with_output(primitive.norm.bias[:C], line[:, :C], sums[:, :C])
-        return factor * half, list(found)
+        line, gates, passed = saved[0].numpy(), *saved[1:]
+        norm, C, by = primitive.norm, s.shape[2], scale(primitive.dropout)
+        sums = gated_sums_back(columns.rows, columns.first, line, gates, passed, gradient)
+        found, back = back_of(norm, line, sums, len(columns.rows), weight * by)
+        gated_back(columns.rows, columns.first, line, gates, passed, gradient, back, into.of_rows)
+        open_half = products_with_output(array(norm.bias)[:C], line[:, :C], sums[:, :C])
+        return by * float(open_half), list(found)
 
 
 class Connected:
@@ -133,20 +132,20 @@ class Connected:
     def forward(
         primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
     ) -> tuple[Tensor, ...]:
-        line = columns.line(primitive)[None]
-        passed = Connected.block(primitive, s, columns, line).into(total[None], np.array([[weight]]), masks, total[None])
-        return torch.from_numpy(line), passed
+        lines = columns.line(primitive)[None]
+        block, total = Connected.block(primitive, s, columns, lines), total[None]
+        return torch.from_numpy(lines), block.into(total, weight * ONE, masks, total)
 
     @staticmethod
     def backward(
         primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
     ) -> tuple[float, list[Tensor | None]]:
-        lines, passed = saved[0].numpy(), saved[1]
+        lines, passed, norm = saved[0].numpy(), saved[1], primitive.norm
         block = Connected.block(primitive, s, columns, lines)
-        (sums,) = block.sums_back(gradient[None], passed)[0]
-        found, back = back_of(primitive.norm, lines[0], sums, len(columns.rows), weight)
+        (sums,) = block.sums_back(gradient[None], passed)[0]  # (2, C)
+        found, back = back_of(norm, lines[0], sums, len(columns.rows), weight)
         block.back(gradient[None], ONE, passed, back[None], into.of_rows)
-        return product_with_output(primitive.norm.bias, lines[0], sums), list(found)
+        return float(products_with_output(array(norm.bias), lines[0], sums)), list(found)
 
     @staticmethod
     def block(primitive: ConcatFC, s: Tensor, columns: Columns, lines: Array) -> Blocks:

@@ -56,9 +56,7 @@ class Blocks:
         passed = torch.empty(len(self.lines), *sums.shape[1:], dtype=torch.bool)
         given = (self.levels, masks.stream(passed.shape), self.scaled(weights))
         start = (sums if begin is None else begin).numpy()
-        rectify(
-            self.rows, self.first, self.at, self.lines, *given, start, begin is None, passed.numpy(), sums.numpy()
-        )
+        rectify(self.rows, self.first, self.at, self.lines, *given, start, begin is None, passed.numpy(), sums.numpy())
         return passed
 
     def sums_back(self, gradients: Tensor, passed: Tensor) -> Array:

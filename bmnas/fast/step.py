@@ -36,7 +36,7 @@ def mixed_step(step: "MixedStep", states: Sequence[Tensor], masks: Masks) -> Ten
 def plain(name: str, primitive: nn.Module, s: Tensor) -> Tensor:
     """primitive(s, s, ...) as it is: channels first, and back."""
     turned = s.transpose(1, 2).contiguous()  # (B, C, L)
-    return primitive(*[turned] * PRIMITIVES[name].arity).transpose(1, 2)  # (B, L, C)
+    return primitive(*[turned] * PRIMITIVES[name].arity).transpose(1, 2).contiguous()  # (B, L, C)
 
 
 def primitives(s: Tensor, weights: Tensor, used: Sequence[nn.Module], masks: Masks) -> Tensor:
