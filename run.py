@@ -210,9 +210,6 @@ def set_up():
         pip_install()
         if health() != "well":
             raise SetupError(f"the environment is still not as it should be: {health()}; see {VENV / LOG}")
-        say("  machine code for the search")
-        if call("bmnas.fast.compiling"):
-            raise SetupError("the loops of the search could not be compiled; what was said stands above")
         say(f"Set up in {time.monotonic() - started:.0f} s")
 
 
