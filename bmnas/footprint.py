@@ -16,6 +16,7 @@ from bmnas.training import SCORE_BATCH
 
 NUMBER = 4  # bytes of a float32
 LIBRARIES = 50_000_000  # bytes that torch's libraries take at their first step; 40 to 70 MB in benchmarks/memory.py
+COMPILER = 120_000_000  # bytes of numba and the loops of `bmnas.fast`
 ADVICE = {
     "features": "fewer samples, or features stored as float16 (option dtype of the paper's tasks)",
     "weights": "a smaller C, N or M, or fewer primitives",
@@ -33,17 +34,19 @@ class Footprint:
         weights: of the hypernet, with their gradients and Adam's two moments.
         step: what a forward pass keeps for the backward pass of a (micro-)batch, the batch itself included.
         scoring: of the validation split without gradients, and of the read-out's scores with inherited weights.
+        libraries: code that is loaded at the first step.
     """
 
     features: int
     weights: int
     step: int
     scoring: int
+    libraries: int = LIBRARIES
 
     @property
     def total(self) -> int:
-        """At the worst moment: a step or a score, not both; and the libraries' own."""
-        return self.features + self.weights + max(self.step, self.scoring) + LIBRARIES
+        """At the worst moment: a step or a score, not both."""
+        return self.features + self.weights + max(self.step, self.scoring) + self.libraries
 
     @property
     def largest(self) -> str:
@@ -71,7 +74,8 @@ def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> F
     batch = min(config.batch_size, len(features.rows("train")))
     inputs = NUMBER * sum(math.prod(array.shape[1:]) for array in features.arrays.values())
     step = inputs * batch + kept_bytes(sketch, features, -(-batch // config.accumulate))
-    return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs))
+    libraries = LIBRARIES + (COMPILER if config.fast else 0)
+    return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs), libraries)
 
 
 def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
