@@ -182,7 +182,8 @@ class SearchConfig(_Config):
     tokeniser: str = "copy"
     """How a vector feature becomes L tokens: "copy" (the release) or "learned"."""
     fast: bool = False
-    """Whether the hypernet takes the shortcuts of `bmnas.fast`: equal values and gradients, other dropout masks."""
+    """Whether the hypernet takes the shortcuts of `bmnas.fast`: equal values and gradients, other dropout masks. They
+    are for one thread; their loops are compiled at the first step, about 20 s once."""
     compile: str | None = None
     """torch.compile of the hypernet: "default", or "reduce-overhead", which is CUDA graphs; None: none."""
     bf16: bool = False
