@@ -160,7 +160,7 @@ def folded(weight: Tensor, C: int) -> Tensor:
 
 def unfolded(gradient: Tensor, weight: Tensor) -> Tensor:
     """The gradient of a folded weight (O, C) is that of either half."""
-    return gradient.repeat(1, weight.shape[1] // gradient.shape[1]).unsqueeze(2)
+    return torch.cat([gradient] * (weight.shape[1] // gradient.shape[1]), 1).unsqueeze(2)
 
 
 SHORTCUTS: dict[type, type[Shortcut]] = {Attention: Attended, LinearGLU: Gated, ConcatFC: Connected}
