@@ -10,7 +10,7 @@ from bmnas import footprint as footprints
 from bmnas import memory
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.estimate import estimate
-from bmnas.footprint import LIBRARIES, Footprint, kept_bytes
+from bmnas.footprint import COMPILER, LIBRARIES, Footprint, kept_bytes
 from bmnas.hypernet import Hypernet
 from bmnas.search import Search, search, sketched
 from bmnas.space import Space
@@ -35,6 +35,12 @@ def test_features_and_weights_are_counted():
     parameters = sum(p.numel() for p in Search(features, CONFIG).hypernet.parameters())
     assert needed.weights == 4 * 4 * parameters
     assert sketched(features, CONFIG).features == 0  # the search above has put them into memory
+
+
+def test_the_shortcuts_bring_a_compiler():
+    features = tiny_features()
+    plain, fast = (sketched(features, CONFIG.change(fast=value)).total for value in (False, True))
+    assert fast - plain == COMPILER
 
 
 def test_what_autograd_keeps_is_what_a_real_step_keeps():
