@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from torch import nn
 
 from bmnas import fast
 from bmnas.fast import products
-from bmnas.fast.batchnorm import MEAN, line_of, moments
-from bmnas.fast.dropout import ALL, LEVELS, Masks, draw, level, memory, scale
+from bmnas.fast.batchnorm import line_of, moments
+from bmnas.fast.dropout import LEVELS, Masks, level, scale
 from bmnas.fast.features import rows_of
+from bmnas.fast.kernels import ALL, MEAN, draw, memory
 from bmnas.fast.products import product
 from bmnas.fast.stored import TokenTensors, distinct_positions
 from bmnas.features import FeatureSet
@@ -473,6 +475,17 @@ def test_the_moments_of_single_precision_lose_nothing_far_from_zero():
     np.testing.assert_allclose(found[0], exact.mean(0), rtol=1e-8)
     np.testing.assert_allclose(found[1] / 1536, exact.var(0, unbiased=False), rtol=1e-3)
     assert line_of(nn.BatchNorm1d(3), found, 1536)[MEAN].dtype == np.float32
+
+
+# compiled loops
+
+
+def test_compiled_loops_stand_in_one_file_that_depends_on_no_other():
+    """numba keeps the code of a function until its own file changes, whatever else was compiled into it."""
+    folder = Path(fast.__file__).parent
+    with_numba = [path.name for path in folder.glob("*.py") if "import numba" in path.read_text(encoding="utf-8")]
+    assert with_numba == ["kernels.py"]
+    assert "from bmnas" not in (folder / "kernels.py").read_text(encoding="utf-8")
 
 
 # positions that are copies

@@ -12,7 +12,7 @@ a position side by side, because matrix products, BatchNorm and mixtures all run
 * `stored`: positions that are copies of each other are stored, reshaped and normalised once;
 * `features`, `step`, `output`, `classifier`, `mixture`: gradients by hand, only those that are asked for (`asking`);
 * `products`: the library of matrix products; `dropout`: masks of 16 random bits; `pages`: memory is kept for the next
-  step; `kernel`: numba makes machine code of loops.
+  step; `kernels`: the loops, which numba compiles.
 """
 
 from collections.abc import Mapping

@@ -11,12 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bmnas.fast.kernel import kernel
+from bmnas.fast.kernels import SLOPE, add_moments, fit, turn
 
 Array = NDArray[Any]
-
-BLOCK = 16  # rows whose sums are kept in the numbers' own precision
-SLOPE, OFFSET, MEAN, INVERSE = range(4)
 
 
 def array(x: Tensor | None) -> Array:
@@ -59,49 +56,6 @@ def line_of(norm: nn.BatchNorm1d, found: Array, n: int, bias: Tensor | None = No
     return line
 
 
-@kernel
-def fit(found, n, copies, momentum, eps, shift, running_mean, running_variance, weight, bias, line):
-    """`line_of`; n is 0 in eval mode."""
-    for c in range(line.shape[1]):
-        if n:
-            mean, spread = found[0, c], found[1, c]
-            line[MEAN, c], line[INVERSE, c] = mean, 1 / np.sqrt(spread / n + eps)
-            running_mean[c] += momentum * (mean + shift[c] - running_mean[c])
-            running_variance[c] += momentum * (copies * spread / (copies * n - 1) - running_variance[c])
-        else:
-            line[MEAN, c] = running_mean[c] - shift[c]
-            line[INVERSE, c] = 1 / np.sqrt(running_variance[c] + eps)
-        line[SLOPE, c] = weight[c] * line[INVERSE, c]
-        line[OFFSET, c] = bias[c] - line[MEAN, c] * line[SLOPE, c]
-
-
-@kernel
-def add_moments(x, found):
-    """Block by block: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983)."""
-    T, C = x.shape
-    mean, spread = np.empty(C, x.dtype), np.empty(C, x.dtype)
-    for begin in range(0, T, BLOCK):
-        end = min(begin + BLOCK, T)
-        mean[:] = 0
-        for t in range(begin, end):
-            row = x[t]
-            for c in range(C):
-                mean[c] += row[c]
-        for c in range(C):
-            mean[c] /= end - begin
-        spread[:] = 0
-        for t in range(begin, end):
-            row = x[t]
-            for c in range(C):
-                distance = row[c] - mean[c]
-                spread[c] += distance * distance
-        share, weight = (end - begin) / end, begin * (end - begin) / end
-        for c in range(C):
-            apart = mean[c] - found[0, c]
-            found[0, c] += share * apart
-            found[1, c] += spread[c] + weight * apart * apart
-
-
 def back_of(norm: nn.BatchNorm1d, line: Array, sums: Array, n: int, weight: float = 1.0) -> tuple[list[Tensor], Array]:
     """The way back through BatchNorm of x + bias, from sums over the n rows.
 
@@ -116,19 +70,6 @@ def back_of(norm: nn.BatchNorm1d, line: Array, sums: Array, n: int, weight: floa
     parameters, back = torch.empty(3, C, dtype=norm.weight.dtype), np.empty((3, C), line.dtype)
     turn(line, sums, n if norm.training else 0, weight, parameters.numpy(), back)
     return list(parameters.unbind()), back
-
-
-@kernel
-def turn(line, sums, n, weight, parameters, back):
-    """`back_of`; n is 0 where the line does not depend on x, and else the gradient of the bias is 0."""
-    for c in range(line.shape[1]):
-        slope, inverse = weight * line[SLOPE, c], line[INVERSE, c]
-        parameters[0, c] = 0 if n else slope * sums[0, c]
-        parameters[1, c] = weight * inverse * sums[1, c]
-        parameters[2, c] = weight * sums[0, c]
-        back[0, c] = slope
-        back[1, c] = -slope * sums[0, c] / n if n else 0
-        back[2, c] = -slope * inverse * inverse * sums[1, c] / n if n else 0
 
 
 def products_with_output(biases: Array, lines: Array, sums: Array) -> Array:

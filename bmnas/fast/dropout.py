@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from bmnas.fast.kernel import kernel
+from bmnas.fast.kernels import ALL
 
 LEVELS = 2**16  # what a dropout probability is rounded to a multiple of: 1 / LEVELS
-ALL = -(2**15)  # the level that keeps all
 Stream = tuple[np.uint64, np.uint64]  # seed, and the first word that nobody has taken
 
 
@@ -51,21 +50,3 @@ class Masks:
         begin = self.taken
         self.taken += math.prod(shape[:-1]) * -(-shape[-1] // 4)
         return self.seed, np.uint64(begin)
-
-
-@kernel
-def memory(rows, size):
-    """Memory for `draw`: int16, `rows` rows of at least `size` numbers."""
-    return np.empty((rows, -(-size // 4) * 4), np.int16)
-
-
-@kernel
-def draw(stream, row, bits):
-    """Fills `memory` with the numbers of some rows of a mask, four of each word; the first is `row`."""
-    words = bits.view(np.uint64).reshape(-1)
-    begin = stream[1] + np.uint64(row * (bits.shape[1] // 4) + 1)
-    for i in range(words.size):
-        word = stream[0] + (begin + np.uint64(i)) * np.uint64(0x9E3779B97F4A7C15)
-        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        words[i] = word ^ (word >> np.uint64(31))

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.fast.batchnorm import Array, array
-from bmnas.fast.dropout import ALL, Masks, draw, level, memory
-from bmnas.fast.kernel import kernel, total_of
+from bmnas.fast.dropout import Masks, level
+from bmnas.fast.kernels import ALL, layer_normalise, layer_normalise_back
 
 
 @dataclass(frozen=True)
@@ -68,72 +68,3 @@ def normalise_back(
 def turned(x: Tensor) -> Array:
     """(C, L) -> (L, C)."""
     return np.ascontiguousarray(array(x).T)
-
-
-@kernel
-def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, passed, found, total):
-    """`normalise`, sample by sample."""
-    B, L, C = x.shape
-    part, factor, zero, bits = np.empty(C, x.dtype), x.dtype.type(factor), x.dtype.type(0), memory(L, C)
-    for b in range(B):
-        if lowest > ALL:
-            draw(stream, b * L, bits)
-            for l in range(L):
-                for c in range(C):
-                    kept, value = bits[l, c] >= lowest, x[b, l, c]
-                    passed[b, l, c] = kept
-                    x[b, l, c] = value if kept else zero
-        part[:] = 0
-        for l in range(L):
-            for c in range(C):
-                part[c] += x[b, l, c]
-        mean = x.dtype.type(total_of(part) / (L * C))
-        part[:] = 0
-        for l in range(L):
-            for c in range(C):
-                part[c] += (x[b, l, c] - mean) * (x[b, l, c] - mean)
-        inverse = x.dtype.type(1 / np.sqrt(total_of(part) / (L * C) + eps))
-        found[b, 0], found[b, 1] = mean, inverse
-        for l in range(L):
-            if add:
-                for c in range(C):
-                    total[b, l, c] += factor * ((x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c])
-            else:
-                for c in range(C):
-                    value = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c]
-                    total[b, l, c] = zero if relu and value <= zero else value
-
-
-@kernel
-def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found, dx, sums):
-    """`normalise_back`; the sums are those of weight and bias without the factor."""
-    B, L, C = x.shape
-    plain, centred, factor, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(factor), x.dtype.type(0)
-    for b in range(B):
-        mean, inverse = found[b, 0], found[b, 1]
-        plain[:] = 0
-        centred[:] = 0
-        for l in range(L):
-            for c in range(C):
-                normal = (x[b, l, c] - mean) * inverse
-                g = gradient[b, l, c]
-                g = zero if relu and normal * weight[l, c] + bias[l, c] <= zero else g
-                sums[0, l, c] += g * normal
-                sums[1, l, c] += g
-                dx[b, l, c] = g * weight[l, c]
-                plain[c] += g * weight[l, c]
-                centred[c] += g * weight[l, c] * normal
-        constant, straight = x.dtype.type(total_of(plain) / (L * C)), x.dtype.type(total_of(centred) / (L * C))
-        for l in range(L):
-            for c in range(C):
-                normal = (x[b, l, c] - mean) * inverse
-                dx[b, l, c] = factor * inverse * (dx[b, l, c] - constant - straight * normal)
-            if passed.size:
-                for c in range(C):
-                    g = dx[b, l, c]
-                    dx[b, l, c] = g if passed[b, l, c] else zero
-    scalar = 0.0
-    for l in range(L):
-        for c in range(C):
-            scalar += weight[l, c] * sums[0, l, c] + bias[l, c] * sums[1, l, c]
-    return scalar

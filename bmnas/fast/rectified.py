@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmnas.fast.batchnorm import BLOCK, MEAN, OFFSET, SLOPE, Array, array
-from bmnas.fast.dropout import ALL, Masks, draw, level, memory, scale
-from bmnas.fast.kernel import kernel
+from bmnas.fast.batchnorm import Array, array
+from bmnas.fast.dropout import Masks, level, scale
+from bmnas.fast.kernels import add_sums_back, rectify, rectify_back
 
 ONE = np.ones((1, 1))  # weights of a block that is a sum of its own
 
@@ -70,88 +70,3 @@ class Blocks:
         """The gradient of x into `out`, a matrix like `rows`, from (K, 3, C) of `batchnorm.back_of`."""
         given = (self.scaled(weights), passed.numpy(), gradients.numpy(), backs)
         rectify_back(self.rows, self.first, self.at, self.lines, *given, out.numpy())
-
-
-@kernel
-def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, sums):
-    """`Blocks.into`, sample by sample, so that its sums stay in the cache while all blocks are added."""
-    N, B, L, C = sums.shape
-    kept, bits, zero = np.empty(C, x.dtype), memory(L, C), x.dtype.type(0)
-    for b in range(B):
-        for k in range(len(lines)):
-            positions, start, lowest = at[k, 0], at[k, 1] * B, levels[k]
-            slope, offset = lines[k, SLOPE], lines[k, OFFSET]
-            if lowest > ALL:
-                draw(stream, (k * B + b) * L, bits)
-            else:
-                bits[:] = ALL
-            for l in range(L):
-                row = x[start + b * positions + l * positions // L, first : first + C]
-                through, number = passed[k, b, l], bits[l]
-                for c in range(C):
-                    value = row[c] * slope[c] + offset[c]
-                    through[c] = (not value <= zero) & (number[c] >= lowest)  # what is not a number goes through
-                    kept[c] = value if through[c] else zero
-                for n in range(N):
-                    total, weight = sums[n, b, l], weights[n, k]
-                    if k > 0:
-                        for c in range(C):
-                            total[c] += weight * kept[c]
-                    elif fresh:
-                        for c in range(C):
-                            total[c] = weight * kept[c]
-                    else:
-                        before = begin[n, b, l]
-                        for c in range(C):
-                            total[c] = before[c] + weight * kept[c]
-
-
-@kernel
-def add_sums_back(x, first, at, lines, passed, gradients, found):
-    """`Blocks.sums_back`, without the scale of dropout."""
-    N, B, L, C = gradients.shape
-    K = len(lines)
-    part, zero = np.zeros((N, K, 2, C), x.dtype), x.dtype.type(0)
-    for b in range(B):
-        for k in range(K):
-            positions, start, mean = at[k, 0], at[k, 1] * B, lines[k, MEAN]
-            for l in range(L):
-                row = x[start + b * positions + l * positions // L, first : first + C]
-                through = passed[k, b, l]
-                for n in range(N):
-                    gradient, plain, centred = gradients[n, b, l], part[n, k, 0], part[n, k, 1]
-                    for c in range(C):
-                        g = gradient[c]  # read in any case: the loop is then one over vectors
-                        g = g if through[c] else zero
-                        plain[c] += g
-                        centred[c] += g * (row[c] - mean[c])
-        if (b + 1) % max(1, BLOCK // L) == 0 or b + 1 == B:
-            found += part
-            part[:] = 0
-
-
-@kernel
-def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
-    """`Blocks.back`."""
-    N, B, L, C = gradients.shape
-    inner, whole, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(0)
-    for b in range(B):
-        for k in range(len(lines)):
-            positions, start, mean = at[k, 0], at[k, 1] * B, lines[k, MEAN]
-            straight, constant, centred = backs[k, 0], backs[k, 1], backs[k, 2]
-            for p in range(positions):
-                whole[:] = 0
-                for l in range(p * L // positions, (p + 1) * L // positions):
-                    through = passed[k, b, l]
-                    inner[:] = 0
-                    for n in range(N):
-                        gradient, weight = gradients[n, b, l], weights[n, k]
-                        for c in range(C):
-                            inner[c] += weight * gradient[c]
-                    for c in range(C):
-                        g = inner[c]
-                        whole[c] += g if through[c] else zero
-                r = start + b * positions + p
-                row, target = x[r, first : first + C], out[r, first : first + C]
-                for c in range(C):
-                    target[c] = straight[c] * whole[c] + constant[c] + centred[c] * (row[c] - mean[c])

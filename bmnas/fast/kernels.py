@@ -1,0 +1,356 @@
+"""All loops over numpy arrays, as machine code.
+
+They and their constants stand in one file because numba keeps the code of a function until its own file changes: what
+was compiled with a loop of another file would stay as it is when that one changes.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ALL = -(2**15)  # the level of dropout that keeps all
+BLOCK = 16  # rows whose sums are kept in the numbers' own precision
+SLOPE, OFFSET, MEAN, INVERSE = range(4)  # of a line, see `batchnorm`
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+
+
+def kernel(function: F) -> F:
+    """Compiles a function when it is first called, and keeps the code in __pycache__ for the next process.
+
+    a * b + c may be rounded once. Sums keep the order in which they are written, and machine code does not change, so
+    that a search repeats itself bit by bit on one machine.
+    """
+    return compiled(function, {"contract"})
+
+
+def compiled(function: F, freedom: set[str]) -> F:
+    """`kernel` with what LLVM calls fast-math flags."""
+    try:
+        return cast(F, numba.njit(cache=True, fastmath=freedom, **OPTIONS)(function))
+    except RuntimeError:  # there is no folder that may be written to
+        return cast(F, numba.njit(fastmath=freedom, **OPTIONS)(function))
+
+
+def _total(x):
+    total = 0.0
+    for c in range(len(x)):
+        total += x[c]
+    return total
+
+
+total_of = compiled(_total, {"contract", "reassoc"})
+"""The sum of numbers in float64, several side by side."""
+
+
+@kernel
+def memory(rows, size):
+    """Memory for `draw`: int16, `rows` rows of at least `size` numbers."""
+    return np.empty((rows, -(-size // 4) * 4), np.int16)
+
+
+@kernel
+def draw(stream, row, bits):
+    """Fills `memory` with the numbers of some rows of a mask, four of each word; the first is `row`."""
+    words = bits.view(np.uint64).reshape(-1)
+    begin = stream[1] + np.uint64(row * (bits.shape[1] // 4) + 1)
+    for i in range(words.size):
+        word = stream[0] + (begin + np.uint64(i)) * np.uint64(0x9E3779B97F4A7C15)
+        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        words[i] = word ^ (word >> np.uint64(31))
+
+
+@kernel
+def fit(found, n, copies, momentum, eps, shift, running_mean, running_variance, weight, bias, line):
+    """`line_of`; n is 0 in eval mode."""
+    for c in range(line.shape[1]):
+        if n:
+            mean, spread = found[0, c], found[1, c]
+            line[MEAN, c], line[INVERSE, c] = mean, 1 / np.sqrt(spread / n + eps)
+            running_mean[c] += momentum * (mean + shift[c] - running_mean[c])
+            running_variance[c] += momentum * (copies * spread / (copies * n - 1) - running_variance[c])
+        else:
+            line[MEAN, c] = running_mean[c] - shift[c]
+            line[INVERSE, c] = 1 / np.sqrt(running_variance[c] + eps)
+        line[SLOPE, c] = weight[c] * line[INVERSE, c]
+        line[OFFSET, c] = bias[c] - line[MEAN, c] * line[SLOPE, c]
+
+
+@kernel
+def add_moments(x, found):
+    """Block by block: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983)."""
+    T, C = x.shape
+    mean, spread = np.empty(C, x.dtype), np.empty(C, x.dtype)
+    for begin in range(0, T, BLOCK):
+        end = min(begin + BLOCK, T)
+        mean[:] = 0
+        for t in range(begin, end):
+            row = x[t]
+            for c in range(C):
+                mean[c] += row[c]
+        for c in range(C):
+            mean[c] /= end - begin
+        spread[:] = 0
+        for t in range(begin, end):
+            row = x[t]
+            for c in range(C):
+                distance = row[c] - mean[c]
+                spread[c] += distance * distance
+        share, weight = (end - begin) / end, begin * (end - begin) / end
+        for c in range(C):
+            apart = mean[c] - found[0, c]
+            found[0, c] += share * apart
+            found[1, c] += spread[c] + weight * apart * apart
+
+
+@kernel
+def turn(line, sums, n, weight, parameters, back):
+    """`back_of`; n is 0 where the line does not depend on x, and else the gradient of the bias is 0."""
+    for c in range(line.shape[1]):
+        slope, inverse = weight * line[SLOPE, c], line[INVERSE, c]
+        parameters[0, c] = 0 if n else slope * sums[0, c]
+        parameters[1, c] = weight * inverse * sums[1, c]
+        parameters[2, c] = weight * sums[0, c]
+        back[0, c] = slope
+        back[1, c] = -slope * sums[0, c] / n if n else 0
+        back[2, c] = -slope * inverse * inverse * sums[1, c] / n if n else 0
+
+
+@kernel
+def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, sums):
+    """`Blocks.into`, sample by sample, so that its sums stay in the cache while all blocks are added."""
+    N, B, L, C = sums.shape
+    kept, bits, zero = np.empty(C, x.dtype), memory(L, C), x.dtype.type(0)
+    for b in range(B):
+        for k in range(len(lines)):
+            positions, start, lowest = at[k, 0], at[k, 1] * B, levels[k]
+            slope, offset = lines[k, SLOPE], lines[k, OFFSET]
+            if lowest > ALL:
+                draw(stream, (k * B + b) * L, bits)
+            else:
+                bits[:] = ALL
+            for l in range(L):
+                row = x[start + b * positions + l * positions // L, first : first + C]
+                through, number = passed[k, b, l], bits[l]
+                for c in range(C):
+                    value = row[c] * slope[c] + offset[c]
+                    through[c] = (not value <= zero) & (number[c] >= lowest)  # what is not a number goes through
+                    kept[c] = value if through[c] else zero
+                for n in range(N):
+                    total, weight = sums[n, b, l], weights[n, k]
+                    if k > 0:
+                        for c in range(C):
+                            total[c] += weight * kept[c]
+                    elif fresh:
+                        for c in range(C):
+                            total[c] = weight * kept[c]
+                    else:
+                        before = begin[n, b, l]
+                        for c in range(C):
+                            total[c] = before[c] + weight * kept[c]
+
+
+@kernel
+def add_sums_back(x, first, at, lines, passed, gradients, found):
+    """`Blocks.sums_back`, without the scale of dropout."""
+    N, B, L, C = gradients.shape
+    K = len(lines)
+    part, zero = np.zeros((N, K, 2, C), x.dtype), x.dtype.type(0)
+    for b in range(B):
+        for k in range(K):
+            positions, start, mean = at[k, 0], at[k, 1] * B, lines[k, MEAN]
+            for l in range(L):
+                row = x[start + b * positions + l * positions // L, first : first + C]
+                through = passed[k, b, l]
+                for n in range(N):
+                    gradient, plain, centred = gradients[n, b, l], part[n, k, 0], part[n, k, 1]
+                    for c in range(C):
+                        g = gradient[c]  # read in any case: the loop is then one over vectors
+                        g = g if through[c] else zero
+                        plain[c] += g
+                        centred[c] += g * (row[c] - mean[c])
+        if (b + 1) % max(1, BLOCK // L) == 0 or b + 1 == B:
+            found += part
+            part[:] = 0
+
+
+@kernel
+def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
+    """`Blocks.back`."""
+    N, B, L, C = gradients.shape
+    inner, whole, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(0)
+    for b in range(B):
+        for k in range(len(lines)):
+            positions, start, mean = at[k, 0], at[k, 1] * B, lines[k, MEAN]
+            straight, constant, centred = backs[k, 0], backs[k, 1], backs[k, 2]
+            for p in range(positions):
+                whole[:] = 0
+                for l in range(p * L // positions, (p + 1) * L // positions):
+                    through = passed[k, b, l]
+                    inner[:] = 0
+                    for n in range(N):
+                        gradient, weight = gradients[n, b, l], weights[n, k]
+                        for c in range(C):
+                            inner[c] += weight * gradient[c]
+                    for c in range(C):
+                        g = inner[c]
+                        whole[c] += g if through[c] else zero
+                r = start + b * positions + p
+                row, target = x[r, first : first + C], out[r, first : first + C]
+                for c in range(C):
+                    target[c] = straight[c] * whole[c] + constant[c] + centred[c] * (row[c] - mean[c])
+
+
+@kernel
+def draw_gates(x, begin, line, out):
+    """The last half of a line's channels, of the columns from `begin`, to (B, L, C)."""
+    B, L, C = out.shape
+    slope, offset = line[SLOPE, C:], line[OFFSET, C:]
+    for b in range(B):
+        for l in range(L):
+            row, target = x[b * L + l, begin : begin + C], out[b, l]
+            for c in range(C):
+                target[c] = row[c] * slope[c] + offset[c]
+
+
+@kernel
+def gate(x, first, line, lowest, stream, weight, gates, passed, total):
+    """`add_gated`, after the sigmoids."""
+    B, L, C = total.shape
+    bits, zero = memory(L, C), x.dtype.type(0)
+    bits[:] = ALL
+    slope, offset = line[SLOPE], line[OFFSET]
+    for b in range(B):
+        if lowest > ALL:
+            draw(stream, b * L, bits)
+        for l in range(L):
+            row, open_, through, number, target = x[b * L + l, first:], gates[b, l], passed[b, l], bits[l], total[b, l]
+            for c in range(C):
+                value = weight * (row[c] * slope[c] + offset[c]) * open_[c]
+                through[c] = number[c] >= lowest
+                target[c] += value if through[c] else zero
+
+
+@kernel
+def add_gated_sums_back(x, first, line, gates, passed, gradient, found):
+    """`gated_sums_back`."""
+    B, L, C = gradient.shape
+    part, zero, one = np.zeros((4, C), x.dtype), x.dtype.type(0), x.dtype.type(1)
+    plain, centred, plain_gate, centred_gate = part[0], part[1], part[2], part[3]
+    slope, offset, mean, mean_gate = line[SLOPE], line[OFFSET], line[MEAN], line[MEAN, C:]
+    for b in range(B):
+        for l in range(L):
+            row, other = x[b * L + l, first : first + C], x[b * L + l, first + C : first + 2 * C]
+            open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
+            for c in range(C):
+                inner = g[c] * open_[c]
+                inner = inner if through[c] else zero
+                plain[c] += inner
+                centred[c] += inner * (row[c] - mean[c])
+                inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
+                plain_gate[c] += inner
+                centred_gate[c] += inner * (other[c] - mean_gate[c])
+        if (b + 1) % max(1, BLOCK // L) == 0 or b + 1 == B:
+            found[0, :C] += plain
+            found[1, :C] += centred
+            found[0, C:] += plain_gate
+            found[1, C:] += centred_gate
+            part[:] = 0
+
+
+@kernel
+def gate_back(x, first, line, gates, passed, gradient, back, out):
+    """`gated_back`."""
+    B, L, C = gradient.shape
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    slope, offset, mean, mean_gate = line[SLOPE], line[OFFSET], line[MEAN], line[MEAN, C:]
+    straight, constant, centred = back[0], back[1], back[2]
+    straight_gate, constant_gate, centred_gate = back[0, C:], back[1, C:], back[2, C:]
+    for b in range(B):
+        for l in range(L):
+            t = b * L + l
+            row, other = x[t, first : first + C], x[t, first + C : first + 2 * C]
+            target, target_gate = out[t, first : first + C], out[t, first + C : first + 2 * C]
+            open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
+            for c in range(C):
+                inner = g[c] * open_[c]
+                inner = inner if through[c] else zero
+                target[c] = straight[c] * inner + constant[c] + centred[c] * (row[c] - mean[c])
+                inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
+                target_gate[c] = (
+                    straight_gate[c] * inner + constant_gate[c] + centred_gate[c] * (other[c] - mean_gate[c])
+                )
+
+
+@kernel
+def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, passed, found, total):
+    """`normalise`, sample by sample."""
+    B, L, C = x.shape
+    part, factor, zero, bits = np.empty(C, x.dtype), x.dtype.type(factor), x.dtype.type(0), memory(L, C)
+    for b in range(B):
+        if lowest > ALL:
+            draw(stream, b * L, bits)
+            for l in range(L):
+                for c in range(C):
+                    kept, value = bits[l, c] >= lowest, x[b, l, c]
+                    passed[b, l, c] = kept
+                    x[b, l, c] = value if kept else zero
+        part[:] = 0
+        for l in range(L):
+            for c in range(C):
+                part[c] += x[b, l, c]
+        mean = x.dtype.type(total_of(part) / (L * C))
+        part[:] = 0
+        for l in range(L):
+            for c in range(C):
+                part[c] += (x[b, l, c] - mean) * (x[b, l, c] - mean)
+        inverse = x.dtype.type(1 / np.sqrt(total_of(part) / (L * C) + eps))
+        found[b, 0], found[b, 1] = mean, inverse
+        for l in range(L):
+            if add:
+                for c in range(C):
+                    total[b, l, c] += factor * ((x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c])
+            else:
+                for c in range(C):
+                    value = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c]
+                    total[b, l, c] = zero if relu and value <= zero else value
+
+
+@kernel
+def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found, dx, sums):
+    """`normalise_back`; the sums are those of weight and bias without the factor."""
+    B, L, C = x.shape
+    plain, centred, factor, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(factor), x.dtype.type(0)
+    for b in range(B):
+        mean, inverse = found[b, 0], found[b, 1]
+        plain[:] = 0
+        centred[:] = 0
+        for l in range(L):
+            for c in range(C):
+                normal = (x[b, l, c] - mean) * inverse
+                g = gradient[b, l, c]
+                g = zero if relu and normal * weight[l, c] + bias[l, c] <= zero else g
+                sums[0, l, c] += g * normal
+                sums[1, l, c] += g
+                dx[b, l, c] = g * weight[l, c]
+                plain[c] += g * weight[l, c]
+                centred[c] += g * weight[l, c] * normal
+        constant, straight = x.dtype.type(total_of(plain) / (L * C)), x.dtype.type(total_of(centred) / (L * C))
+        for l in range(L):
+            for c in range(C):
+                normal = (x[b, l, c] - mean) * inverse
+                dx[b, l, c] = factor * inverse * (dx[b, l, c] - constant - straight * normal)
+            if passed.size:
+                for c in range(C):
+                    g = dx[b, l, c]
+                    dx[b, l, c] = g if passed[b, l, c] else zero
+    scalar = 0.0
+    for l in range(L):
+        for c in range(C):
+            scalar += weight[l, c] * sums[0, l, c] + bias[l, c] * sums[1, l, c]
+    return scalar
