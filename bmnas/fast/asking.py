@@ -1,9 +1,22 @@
-"""Which parameters ask for a gradient: a step of Algorithm 1 moves the weights or the architecture, never both."""
+"""Which gradients are asked for: a step of Algorithm 1 moves the weights or the architecture, never both."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a way back is for, and the gradients of parameters that it finds."""
+
+    choices: bool  # alpha, beta, gamma
+    weights: bool
+    found: dict[nn.Parameter, Tensor] = field(default_factory=dict)
+
+    def give(self, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> None:
+        self.found.update(zip(parameters, gradients, strict=True))
 
 
 @contextmanager

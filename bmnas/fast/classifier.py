@@ -1,52 +1,42 @@
 """The classifier, fed with the channels last."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from bmnas.fast.layernorm import Normal, normalise, normalise_back
+from bmnas.fast.asking import Asked
+from bmnas.fast.layernorm import Normalised
 from bmnas.fast.products import product
 
 if TYPE_CHECKING:
     from bmnas.parts import Classifier
 
 
-def classified(classifier: "Classifier", cells: Sequence[Tensor]) -> Tensor:
-    """`Classifier` of N outputs (B, L, C)."""
-    return cast(Tensor, Classified.apply(classifier, *classifier.parameters(), *cells))
+class Classified:
+    """`Classifier` of N outputs (B, L, C). The weight is turned to the order of the channels: it is smaller than what
+    it meets."""
 
+    def __init__(self, classifier: "Classifier") -> None:
+        self.classifier = classifier
 
-class Classified(torch.autograd.Function):
-    """`classified`. The weight is turned to the order of the channels: it is smaller than what it meets."""
+    def forward(self, cells: Sequence[Tensor]) -> Tensor:
+        linear, joined = self.classifier.linear, torch.cat(list(cells), 2)  # (B, L, NC)
+        self.C, fused = cells[0].shape[2], torch.empty_like(joined)
+        self.normal = Normalised(self.classifier.norm, joined, fused, relu=True)
+        self.fused = fused.flatten(1)  # (B, L NC)
+        plain = linear.weight.detach().view(linear.out_features, -1, joined.shape[1])  # (classes, NC, L)
+        self.weight = plain.transpose(1, 2).reshape(len(plain), -1)  # (classes, L NC)
+        return product(self.fused, self.weight, linear.bias)  # (B, classes)
 
-    @staticmethod
-    def forward(ctx: Any, classifier: "Classifier", *others: Tensor) -> Tensor:
-        parameters, cells = others[:4], others[4:]
-        joined = torch.cat(cells, 2)  # (B, L, NC)
-        fused = torch.empty_like(joined)
-        normal = normalise(classifier.norm, joined, fused, relu=True)
-        fused = fused.flatten(1)  # (B, L NC)
-        weight = turned(classifier.linear.weight.detach(), cells)  # (classes, L NC)
-        ctx.classifier, ctx.C = classifier, cells[0].shape[2]
-        ctx.save_for_backward(normal.x, normal.found, normal.passed, fused, weight, *parameters)
-        return product(fused, weight, classifier.linear.bias)  # (B, classes)
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        *normal, fused, weight = ctx.saved_tensors[:5]
-        inner = product(gradient, weight.t()).view_as(normal[0])  # (B, L, NC)
-        djoined, found, _ = normalise_back(ctx.classifier.norm, inner, Normal(*normal), relu=True)
-        dW = None
-        if ctx.needs_input_grad[3]:
-            L, NC = inner.shape[1:]
-            dW = product(gradient.t(), fused.t()).view(-1, L, NC).transpose(1, 2).reshape(len(weight), -1)
-        return None, *found, dW, gradient.sum(0), *djoined.split(ctx.C, 2)
-
-
-def turned(weight: Tensor, cells: Sequence[Tensor]) -> Tensor:
-    """(classes, N C L) -> (classes, L N C)."""
-    L = cells[0].shape[1]
-    return weight.view(len(weight), -1, L).transpose(1, 2).reshape(len(weight), -1)
+    def backward(self, gradient: Tensor, asked: Asked) -> list[Tensor]:
+        """The gradients of the N outputs."""
+        linear, shape = self.classifier.linear, self.normal.x.shape  # (B, L, NC)
+        inner, djoined = product(gradient, self.weight.t()).view(shape), torch.empty(shape, dtype=gradient.dtype)
+        self.normal.backward(inner, djoined, asked)
+        if asked.weights:
+            found = product(gradient.t(), self.fused.t()).view(-1, *shape[1:])
+            asked.found[linear.weight] = found.transpose(1, 2).reshape(len(found), -1)
+            asked.found[linear.bias] = gradient.sum(0)
+        return [part.contiguous() for part in djoined.split(self.C, 2)]

@@ -1,13 +1,13 @@
 """The reshaped features and the part that they have in every Cell's mixture."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from bmnas.fast.batchnorm import array, back_of, line_of, moments, products_with_output
+from bmnas.fast.asking import Asked
+from bmnas.fast.batchnorm import Array, array, back_of, line_of, moments, products_with_output
 from bmnas.fast.dropout import Masks
 from bmnas.fast.products import product, product_into
 from bmnas.fast.rectified import Blocks
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from bmnas.reshape import Reshape
 
 
-def feature_mixtures(
-    layers: Sequence["Reshape"], features: Sequence[Tensor], weights: Tensor, masks: Masks
-) -> Sequence[Tensor]:
+class Mixtures:
     """N mixtures (B, L, C) of K reshaped features.
 
     Args:
@@ -26,77 +24,54 @@ def feature_mixtures(
         features: (B, C_in, P), where P divides L: a position stands for L / P copies.
         weights: (N, K).
     """
-    parameters = [p for x in layers for p in (x.conv.weight, x.conv.bias, x.norm.weight, x.norm.bias)]
-    return cast(Tensor, FeatureMixtures.apply(layers, features, masks, weights, *parameters)).unbind()
 
+    def __init__(
+        self, layers: Sequence["Reshape"], features: Sequence[Tensor], weights: Sequence[Sequence[float]]
+    ) -> None:
+        self.layers, self.weights = layers, np.array(weights)
+        self.rows = [rows_of(layer, x) for layer, x in zip(layers, features, strict=True)]  # (B P, C_in) each
+        self.B = len(features[0])
+        self.positions = [
+            layer.L if layer.learned else len(x) // self.B for layer, x in zip(layers, self.rows, strict=True)
+        ]
+        self.sizes = [self.B * P for P in self.positions]
 
-class FeatureMixtures(torch.autograd.Function):
-    """`feature_mixtures` as one tensor (N, B, L, C)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        layers: Sequence["Reshape"],
-        features: Sequence[Tensor],
-        masks: Masks,
-        weights: Tensor,
-        *parameters: Tensor,
-    ) -> Tensor:
-        layer, B = layers[0], len(features[0])
-        rows = [rows_of(layer, x) for layer, x in zip(layers, features, strict=True)]  # (B P, C_in) each
-        positions = [layer.L if layer.learned else len(x) // B for layer, x in zip(layers, rows, strict=True)]
-        tokens = rows[0].new_empty(B * sum(positions), layer.C)
-        lines = []
-        for layer, x, P, part in zip(layers, rows, positions, tokens.split([B * P for P in positions]), strict=True):
+    def forward(self, masks: Masks) -> Sequence[Tensor]:
+        layer = self.layers[0]
+        tokens, lines = self.rows[0].new_empty(sum(self.sizes), layer.C), []
+        for layer, x, P, part in zip(self.layers, self.rows, self.positions, tokens.split(self.sizes), strict=True):
             reshape_into(part, layer, x)
             bias = None if layer.learned else layer.conv.bias
-            lines.append(line_of(layer.norm, moments(part, [layer.norm]), B * P, bias, layer.L // P))
-        blocks = Blocks(tokens, np.stack(lines), [layer.dropout for layer in layers], positions)
-        sums = tokens.new_empty(len(weights), B, layer.L, layer.C)
-        passed = blocks.into(sums, array(weights), masks)
-        ctx.layers, ctx.blocks = layers, blocks
-        ctx.save_for_backward(weights, passed, *rows, *parameters)
-        return sums
+            lines.append(line_of(layer.norm, moments(part, [layer.norm]), len(part), bias, layer.L // P))
+        self.blocks = Blocks(tokens, np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
+        sums = tokens.new_empty(len(self.weights), self.B, layer.L, layer.C)
+        self.passed = self.blocks.into(sums, self.weights, masks)
+        return sums.unbind()
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:
-        weights, passed, *rows = ctx.saved_tensors[: 2 + len(ctx.layers)]
-        gradients, blocks, values = gradients.contiguous(), ctx.blocks, weights.numpy()
-        sums = blocks.sums_back(gradients, passed)  # (N, K, 2, C)
-        scalars = None
-        if ctx.needs_input_grad[3]:
-            biases = np.stack([array(layer.norm.bias) for layer in ctx.layers])  # (K, C)
-            scalars = torch.from_numpy(products_with_output(biases, blocks.lines, sums)).to(weights.dtype)  # (N, K)
-        found: list[Tensor | None] = [None] * len(ctx.needs_input_grad[4:])
-        if any(ctx.needs_input_grad[4:]):
-            total = np.einsum("nk,nkic->kic", values, sums)
-            found = parameters_back(ctx.layers, blocks, rows, gradients, values, passed, total)
-        return None, None, None, scalars, *found
+    def backward(self, gradients: Tensor, asked: Asked) -> Array:
+        """The gradients of the weights, from those of the mixtures (N, B, L, C); nothing where they are not asked for."""
+        if not asked.choices:
+            self._parameters_back(gradients, self.blocks.sums_back(gradients, self.weights, self.passed), asked)
+            return np.empty((len(self.weights), 0))
+        ones = np.ones((1, len(self.layers)))
+        each = np.stack([self.blocks.sums_back(one[None], ones, self.passed) for one in gradients])  # (N, K, 2, C)
+        if asked.weights:
+            self._parameters_back(gradients, np.einsum("nk,nkic->kic", self.weights, each), asked)
+        biases = np.stack([array(layer.norm.bias) for layer in self.layers])  # (K, C)
+        return products_with_output(biases, self.blocks.lines, each)  # (N, K)
 
-
-def parameters_back(
-    layers: Sequence["Reshape"],
-    blocks: Blocks,
-    rows: Sequence[Tensor],
-    gradients: Tensor,
-    weights: np.ndarray,
-    passed: Tensor,
-    sums: np.ndarray,
-) -> list[Tensor | None]:
-    """Gradients of the parameters, from those of the mixtures."""
-    B = gradients.shape[1]
-    sizes = [B * P for P in blocks.positions]
-    each = [back_of(layer.norm, blocks.lines[k], sums[k], sizes[k]) for k, layer in enumerate(layers)]
-    tokens = gradients.new_empty(blocks.rows.shape)
-    blocks.back(gradients, weights, passed, np.stack([back for _, back in each]), tokens)
-    found: list[Tensor | None] = []
-    for layer, inner, x, (others, _) in zip(layers, tokens.split(sizes), rows, each, strict=True):
-        if layer.learned:
-            inner = inner.view(B, layer.L, layer.C).transpose(1, 2).reshape(B, -1)  # (B, C L)
-            others[0] = inner.sum(0)
-        found += [product(inner.t(), x.t()).unsqueeze(2), *others]  # (C, C_in, 1)
-    return found
+    def _parameters_back(self, gradients: Tensor, sums: Array, asked: Asked) -> None:
+        """From the sums (K, 2, C) of the features' own gradients."""
+        blocks = self.blocks
+        each = [back_of(layer.norm, *its) for layer, *its in zip(self.layers, blocks.lines, sums, self.sizes, strict=True)]
+        tokens = gradients.new_empty(blocks.rows.shape)
+        blocks.back(gradients, self.weights, self.passed, np.stack([back for _, back in each]), tokens)
+        for layer, inner, x, (found, _) in zip(self.layers, tokens.split(self.sizes), self.rows, each, strict=True):
+            if layer.learned:
+                inner = inner.view(self.B, layer.L, layer.C).transpose(1, 2).reshape(self.B, -1)  # (B, C L)
+                found[0] = inner.sum(0)
+            asked.found[layer.conv.weight] = product(inner.t(), x.t()).unsqueeze(2)  # (C, C_in, 1)
+            asked.give([layer.conv.bias, layer.norm.weight, layer.norm.bias], found)
 
 
 def rows_of(layer: "Reshape", x: Tensor) -> Tensor:

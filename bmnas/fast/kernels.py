@@ -36,15 +36,30 @@ def compiled(function: F, freedom: set[str]) -> F:
         return cast(F, numba.njit(fastmath=freedom, **OPTIONS)(function))
 
 
-def _total(x):
-    total = 0.0
+def _sums(x, start):
+    one, two = x.dtype.type(0), x.dtype.type(0)
     for c in range(len(x)):
-        total += x[c]
-    return total
+        distance = x[c] - start
+        one += distance
+        two += distance * distance
+    return one, two
 
 
-total_of = compiled(_total, {"contract", "reassoc"})
-"""The sum of numbers in float64, several side by side."""
+def _products(g, x, mean, inverse, weight, bias):
+    one, two, three = x.dtype.type(0), x.dtype.type(0), x.dtype.type(0)
+    for c in range(len(x)):
+        own = g[c] * weight[c]
+        one += own
+        two += own * ((x[c] - mean) * inverse)
+        three += g[c] * bias[c]
+    return one, two, three
+
+
+sums_of = compiled(_sums, {"contract", "reassoc"})
+"""The sums of x - start and of its square, several numbers side by side."""
+
+products_of = compiled(_products, {"contract", "reassoc"})
+"""The sums of g * weight, of that times the normalised x, and of g * bias, several numbers side by side."""
 
 
 @kernel
@@ -156,27 +171,46 @@ def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, 
 
 
 @kernel
-def add_sums_back(x, first, at, lines, passed, gradients, found):
+def add_sums_back(x, first, at, lines, weights, passed, gradients, found):
     """`Blocks.sums_back`, without the scale of dropout."""
     N, B, L, C = gradients.shape
     K = len(lines)
-    part, zero = np.zeros((N, K, 2, C), x.dtype), x.dtype.type(0)
+    part, inner, zero = np.zeros((K, 2, C), x.dtype), np.empty(C, x.dtype), x.dtype.type(0)
     for b in range(B):
         for k in range(K):
             positions, start, mean = at[k, 0], at[k, 1] * B, lines[k, MEAN]
+            plain, centred = part[k, 0], part[k, 1]
             for l in range(L):
                 row = x[start + b * positions + l * positions // L, first : first + C]
-                through = passed[k, b, l]
-                for n in range(N):
-                    gradient, plain, centred = gradients[n, b, l], part[n, k, 0], part[n, k, 1]
+                through, gradient, weight = passed[k, b, l], gradients[0, b, l], weights[0, k]
+                if N == 1:
                     for c in range(C):
-                        g = gradient[c]  # read in any case: the loop is then one over vectors
+                        g = weight * gradient[c]  # read in any case: the loop is then one over vectors
+                        g = g if through[c] else zero
+                        plain[c] += g
+                        centred[c] += g * (row[c] - mean[c])
+                else:
+                    combine(weights, k, gradients, b, l, inner)
+                    for c in range(C):
+                        g = inner[c]
                         g = g if through[c] else zero
                         plain[c] += g
                         centred[c] += g * (row[c] - mean[c])
         if (b + 1) % max(1, BLOCK // L) == 0 or b + 1 == B:
             found += part
             part[:] = 0
+
+
+@kernel
+def combine(weights, k, gradients, b, l, out):
+    """sum_n weights_nk * gradients_nbl."""
+    gradient, weight = gradients[0, b, l], weights[0, k]
+    for c in range(len(out)):
+        out[c] = weight * gradient[c]
+    for n in range(1, len(weights)):
+        gradient, weight = gradients[n, b, l], weights[n, k]
+        for c in range(len(out)):
+            out[c] += weight * gradient[c]
 
 
 @kernel
@@ -289,9 +323,13 @@ def gate_back(x, first, line, gates, passed, gradient, back, out):
 
 @kernel
 def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, passed, found, total):
-    """`normalise`, sample by sample."""
+    """`Normalised`, sample by sample.
+
+    Sums of distances from the mean of the first row give mean and variance in one pass: that mean is not further from
+    the sample's than sqrt(L) deviations, so little is lost in the difference.
+    """
     B, L, C = x.shape
-    part, factor, zero, bits = np.empty(C, x.dtype), x.dtype.type(factor), x.dtype.type(0), memory(L, C)
+    factor, zero, bits = x.dtype.type(factor), x.dtype.type(0), memory(L, C)
     for b in range(B):
         if lowest > ALL:
             draw(stream, b * L, bits)
@@ -300,16 +338,15 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
                     kept, value = bits[l, c] >= lowest, x[b, l, c]
                     passed[b, l, c] = kept
                     x[b, l, c] = value if kept else zero
-        part[:] = 0
+        start = x.dtype.type(sums_of(x[b, 0], zero)[0] / C)
+        plain, squares = 0.0, 0.0
         for l in range(L):
-            for c in range(C):
-                part[c] += x[b, l, c]
-        mean = x.dtype.type(total_of(part) / (L * C))
-        part[:] = 0
-        for l in range(L):
-            for c in range(C):
-                part[c] += (x[b, l, c] - mean) * (x[b, l, c] - mean)
-        inverse = x.dtype.type(1 / np.sqrt(total_of(part) / (L * C) + eps))
+            one, two = sums_of(x[b, l], start)
+            plain += one
+            squares += two
+        distance = plain / (L * C)
+        mean = x.dtype.type(start + distance)
+        inverse = x.dtype.type(1 / np.sqrt(max(squares / (L * C) - distance * distance, 0) + eps))
         found[b, 0], found[b, 1] = mean, inverse
         for l in range(L):
             if add:
@@ -323,34 +360,34 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
 
 @kernel
 def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found, dx, sums):
-    """`normalise_back`; the sums are those of weight and bias without the factor."""
+    """`Normalised.backward`; the sums are those of weight and bias without the factor."""
     B, L, C = x.shape
-    plain, centred, factor, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(factor), x.dtype.type(0)
+    factor, zero, scalar = x.dtype.type(factor), x.dtype.type(0), 0.0
     for b in range(B):
         mean, inverse = found[b, 0], found[b, 1]
-        plain[:] = 0
-        centred[:] = 0
+        plain, centred = 0.0, 0.0
+        for l in range(L):
+            if relu:
+                for c in range(C):
+                    value, g = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c], gradient[b, l, c]
+                    dx[b, l, c] = zero if value <= zero else g
+            else:
+                dx[b, l] = gradient[b, l]
+            if sums.size:
+                for c in range(C):
+                    sums[0, l, c] += dx[b, l, c] * ((x[b, l, c] - mean) * inverse)
+                    sums[1, l, c] += dx[b, l, c]
+            one, two, three = products_of(dx[b, l], x[b, l], mean, inverse, weight[l], bias[l])
+            plain += one
+            centred += two
+            scalar += two + three
+        constant, straight = x.dtype.type(plain / (L * C)), x.dtype.type(centred / (L * C))
         for l in range(L):
             for c in range(C):
                 normal = (x[b, l, c] - mean) * inverse
-                g = gradient[b, l, c]
-                g = zero if relu and normal * weight[l, c] + bias[l, c] <= zero else g
-                sums[0, l, c] += g * normal
-                sums[1, l, c] += g
-                dx[b, l, c] = g * weight[l, c]
-                plain[c] += g * weight[l, c]
-                centred[c] += g * weight[l, c] * normal
-        constant, straight = x.dtype.type(total_of(plain) / (L * C)), x.dtype.type(total_of(centred) / (L * C))
-        for l in range(L):
-            for c in range(C):
-                normal = (x[b, l, c] - mean) * inverse
-                dx[b, l, c] = factor * inverse * (dx[b, l, c] - constant - straight * normal)
+                dx[b, l, c] = factor * inverse * (dx[b, l, c] * weight[l, c] - constant - straight * normal)
             if passed.size:
                 for c in range(C):
                     g = dx[b, l, c]
                     dx[b, l, c] = g if passed[b, l, c] else zero
-    scalar = 0.0
-    for l in range(L):
-        for c in range(C):
-            scalar += weight[l, c] * sums[0, l, c] + bias[l, c] * sums[1, l, c]
     return scalar

@@ -1,38 +1,25 @@
-"""Weighted sums in one pass over each tensor, forwards and backwards."""
+"""Weighted sums of tensors, and of their gradients."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 
-def mix(weights: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+def mix(weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
     """sum_i weights_i * tensors_i."""
-    return cast(Tensor, Mix.apply(weights, *tensors))
+    out = tensors[0] * weights[0]
+    for weight, tensor in zip(weights[1:], tensors[1:], strict=True):
+        out.add_(tensor, alpha=weight)
+    return out
 
 
-def scalar(a: Tensor, b: Tensor) -> Tensor:
+def scalar(a: Tensor, b: Tensor) -> float:
     """The scalar product of two tensors of one shape."""
-    return torch.dot(a.reshape(-1), b.reshape(-1))
+    return torch.dot(a.reshape(-1), b.reshape(-1)).item()
 
 
-class Mix(torch.autograd.Function):
-    """`mix`. The gradient of a weight is a scalar product, without the tensor of products that autograd would sum."""
-
-    @staticmethod
-    def forward(ctx: Any, weights: Tensor, *tensors: Tensor) -> Tensor:
-        ctx.save_for_backward(weights, *tensors)
-        first, *others = weights.tolist()
-        out = tensors[0] * first
-        for weight, tensor in zip(others, tensors[1:], strict=True):
-            out.add_(tensor, alpha=weight)
-        return out
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weights, *tensors = ctx.saved_tensors
-        parts = list(zip(weights.tolist(), ctx.needs_input_grad[1:], strict=True))
-        scalars = torch.stack([scalar(gradient, t) for t in tensors]) if ctx.needs_input_grad[0] else None  # (n,)
-        return scalars, *[gradient * weight if needed else None for weight, needed in parts]
+def add_gradient(gradients: list[Tensor | None], i: int, gradient: Tensor, weight: float) -> None:
+    """Adds weight * gradient to the i-th of the gradients, which nobody else holds."""
+    own = gradients[i]
+    gradients[i] = gradient * weight if own is None else own.add_(gradient, alpha=weight)

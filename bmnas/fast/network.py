@@ -1,37 +1,104 @@
-"""The whole forward pass."""
+"""The whole pass, forwards and backwards: features, Cells, classifier.
+
+It is one function of autograd, so that the gradients of what is read more than once are added up where they lie.
+"""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from bmnas.fast.classifier import classified
+from bmnas.fast.asking import Asked
+from bmnas.fast.cell import Cell
+from bmnas.fast.classifier import Classified
 from bmnas.fast.dropout import Masks
-from bmnas.fast.features import feature_mixtures
-from bmnas.fast.mixture import mix
-from bmnas.fast.output import cell_output
-from bmnas.fast.step import mixed_step
+from bmnas.fast.features import Mixtures
+from bmnas.fast.mixture import scalar
 
 if TYPE_CHECKING:
     from bmnas.hypernet import Hypernet
-    from bmnas.reshape import Reshape
 
 
 def forward(net: "Hypernet", batch: Mapping[str, Tensor]) -> Tensor:
     """Logits (B, classes): `Hypernet.forward`."""
-    layers = [cast("Reshape", net.reshape[name]) for name in net.features]
-    masks = Masks()
-    K, cells = len(layers), list(net.named_cells().values())
-    alphas = [cell.alpha.softmax(-1)[:, 1] for cell in cells]  # (K + n - 1,) for Cell n
-    parts = feature_mixtures(
-        layers, [batch[name] for name in net.features], torch.stack([a[:K] for a in alphas]), masks
-    )
-    outputs: list[Tensor] = []
-    for cell, alpha, part in zip(cells, alphas, parts, strict=True):
-        s = part + mix(alpha[K:], outputs) if outputs else part  # (B, L, C)
-        states = [s, s]
+    features = [batch[name] for name in net.features]
+    choices = []  # of each Cell its alpha, and of each of its Steps beta and gamma
+    for cell in net.named_cells().values():
+        choices.append(cell.alpha.softmax(-1)[:, 1])
         for step in cell.named_steps().values():
-            states.append(mixed_step(step, states, masks))
-        outputs.append(cell_output(cell.output, states, masks))
-    return classified(net.classifier, outputs)  # (B, classes)
+            choices += [step.beta.softmax(-1)[:, 1], step.gamma.softmax(-1)]
+    return cast(Tensor, Network.apply(net, len(choices), *choices, *net.weight_parameters(), *features))
+
+
+class Network(torch.autograd.Function):
+    """`forward` of choices, parameters and features."""
+
+    @staticmethod
+    def forward(ctx: Any, net: "Hypernet", choices: int, *tensors: Tensor) -> Tensor:
+        first, K = ctx.needs_input_grad[2 : 2 + choices], len(net.features)
+        ctx.choices, ctx.parameters = choices, tensors[choices:-K]
+        ctx.made = Pass(net, [choice.tolist() for choice in tensors[:choices]], any(first))
+        ctx.save_for_backward(*tensors)  # nobody may change these before the way back
+        return ctx.made.forward(tensors[-K:])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        choices = ctx.saved_tensors[: ctx.choices]
+        needed = ctx.needs_input_grad[2:]
+        asked = Asked(any(needed[: ctx.choices]), any(needed[ctx.choices :]))
+        scalars = ctx.made.backward(gradient, asked)
+        of_choices = [
+            None if one is None else torch.tensor(one, dtype=choice.dtype)
+            for one, choice in zip(scalars, choices, strict=True)
+        ]
+        of_parameters = [asked.found.get(parameter) for parameter in ctx.parameters]
+        return None, None, *of_choices, *of_parameters, *[None] * len(ctx.made.net.features)
+
+
+class Pass:
+    """One pass through a network, with what its way back needs.
+
+    Args:
+        choices: the values of those of `forward`.
+        open_choices: whether the way back will be asked for their gradients.
+    """
+
+    def __init__(self, net: "Hypernet", choices: list[list[float]], open_choices: bool) -> None:
+        self.net, self.masks, rest = net, Masks(), iter(choices)
+        self.alphas, self.cells = [], []
+        for cell in net.named_cells().values():
+            self.alphas.append(next(rest))
+            pairs = [(next(rest), next(rest)) for _ in cell.steps]  # (beta, gamma)
+            self.cells.append(Cell(cell, pairs, open_choices))
+
+    def forward(self, features: tuple[Tensor, ...]) -> Tensor:
+        K = len(features)
+        layers = [self.net.reshape[name] for name in self.net.features]
+        self.mixtures = Mixtures(cast(Any, layers), features, [alpha[:K] for alpha in self.alphas])
+        self.outputs: list[Tensor] = []
+        for cell, alpha, s in zip(self.cells, self.alphas, self.mixtures.forward(self.masks), strict=True):
+            for weight, output in zip(alpha[K:], self.outputs, strict=True):
+                s.add_(output, alpha=weight)  # (B, L, C)
+            self.outputs.append(cell.forward(s, self.masks))
+        self.classified = Classified(self.net.classifier)
+        return self.classified.forward(self.outputs)  # (B, classes)
+
+    def backward(self, gradient: Tensor, asked: Asked) -> list[list[float] | None]:
+        """The gradients of the choices, from that of the logits; None for one that nothing depends on."""
+        K, N = len(self.net.features), len(self.cells)
+        outputs = self.classified.backward(gradient, asked)  # N times (B, L, C)
+        parts = gradient.new_empty(N, *outputs[0].shape)  # of the mixtures s
+        of_alphas, of_steps = [], []
+        for n in reversed(range(N)):
+            of_steps.append(self.cells[n].backward(outputs[n], parts[n], asked))
+            earlier = list(zip(self.alphas[n][K:], self.outputs, outputs, strict=False))
+            of_alphas.append([scalar(parts[n], output) for _, output, _ in earlier] if asked.choices else [])
+            for weight, _, its in earlier:
+                its.add_(parts[n], alpha=weight)
+        of_features = self.mixtures.backward(parts, asked)  # (N, K)
+        found: list[list[float] | None] = []
+        for row, alpha, steps in zip(of_features, reversed(of_alphas), reversed(of_steps), strict=True):
+            found += [[*row, *alpha], *steps]
+        return found

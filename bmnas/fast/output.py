@@ -1,92 +1,100 @@
 """A Cell's output: concatenate, reduce, add the residual, LayerNorm."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
+from bmnas.fast.asking import Asked
 from bmnas.fast.batchnorm import back_of, line_of, moments
 from bmnas.fast.dropout import Masks
-from bmnas.fast.layernorm import Normal, normalise, normalise_back
-from bmnas.fast.products import add_product_, product
+from bmnas.fast.layernorm import Normalised
+from bmnas.fast.products import add_product_, product, product_into
 from bmnas.fast.rectified import ONE, Blocks
 
 if TYPE_CHECKING:
     from bmnas.parts import CellOutput
 
 
-def cell_output(output: "CellOutput", states: Sequence[Tensor], masks: Masks) -> Tensor:
-    """`CellOutput` of states (B, L, C)."""
-    if output.r == 1:
-        return cast(Tensor, Normalised.apply(output, states[0] + states[-1], *output.norm.parameters()))
-    return cast(Tensor, Reduced.apply(output, masks, states[0], *output.parameters(), *states[-output.r :]))
+class Output(Protocol):
+    """`CellOutput` of states (B, L, C), the first of which stands for both x and y.
+
+    `backward` writes the gradient of the first, and sets or adds to those of the others.
+    """
+
+    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor: ...
+    def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None: ...
 
 
-class Normalised(torch.autograd.Function):
-    """LayerNorm(sum)."""
+def output_of(output: "CellOutput") -> Output:
+    return Residual(output) if output.r == 1 else Reduced(output)
 
-    @staticmethod
-    def forward(ctx: Any, output: "CellOutput", total: Tensor, *parameters: Tensor) -> Tensor:
+
+class Residual:
+    """LayerNorm(x + last state)."""
+
+    def __init__(self, output: "CellOutput") -> None:
+        self.norm = output.norm
+
+    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor:
+        total = states[0] + states[-1]
         out = torch.empty_like(total)
-        normal = normalise(output.norm, total, out)
-        ctx.output = output
-        ctx.save_for_backward(normal.x, normal.found, normal.passed, *parameters)
+        self.normal = Normalised(self.norm, total, out)
         return out  # (B, L, C)
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        dx, found, _ = normalise_back(ctx.output.norm, gradient.contiguous(), Normal(*ctx.saved_tensors[:3]))
-        return None, dx, *found
+    def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
+        self.normal.backward(gradient, of_x, asked)
+        of_states[-1] = of_x.clone()
 
 
-class Reduced(torch.autograd.Function):
+class Reduced:
     """LayerNorm(x + dropout(ReLU(BatchNorm(W [states]))))."""
 
-    @staticmethod
-    def forward(ctx: Any, output: "CellOutput", masks: Masks, x: Tensor, *others: Tensor) -> Tensor:
-        parameters, states = others[:6], others[6:]
-        rows = [state.flatten(0, 1) for state in states]  # (T, C) each
-        reduced = joined_product(rows, output.conv.weight.detach().squeeze(2))  # (T, C)
+    def __init__(self, output: "CellOutput") -> None:
+        self.output = output
+
+    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor:
+        output, x = self.output, states[0]
+        each = [x, *states]  # [x, y, Step_1 ..]
+        self.first = len(each) - output.r
+        self.rows = [state.flatten(0, 1) for state in each[self.first :]]  # (T, C) each
+        self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
+        reduced = joined_product(self.rows, self.weights)  # (T, C)
         line = line_of(output.batch_norm, moments(reduced, [output.batch_norm]), len(reduced), output.conv.bias)
-        block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)
-        passed = block.into(total[None], ONE, masks, x[None])
+        self.block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)
+        self.passed = self.block.into(total[None], ONE, masks, x[None])
         out = torch.empty_like(x)
-        normal = normalise(output.norm, total, out)
-        ctx.output, ctx.block, ctx.begins = output, block, states[0] is x
-        ctx.save_for_backward(normal.x, normal.found, normal.passed, passed, *rows, *parameters)
+        self.normal = Normalised(output.norm, total, out)
         return out  # (B, L, C)
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        output, block, (*normal, passed) = ctx.output, ctx.block, ctx.saved_tensors[:4]
-        rows, wanted = ctx.saved_tensors[4 : 4 + output.r], ctx.needs_input_grad[3]
-        dx, dnorm, _ = normalise_back(output.norm, gradient.contiguous(), Normal(*normal))
-        (sums,) = block.sums_back(dx[None], passed)[0]
+    def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
+        output, block = self.output, self.block
+        self.normal.backward(gradient, of_x, asked)
+        (sums,) = block.sums_back(of_x[None], ONE, self.passed)
         found, back = back_of(output.batch_norm, block.lines[0], sums, len(block.rows))
-        inner = torch.empty_like(rows[0])
-        block.back(dx[None], ONE, passed, back[None], inner)
-        dW = torch.cat([product(inner.t(), part.t()) for part in rows], 1).unsqueeze(2) if wanted else None
-        weights = split(output.conv.weight.detach().squeeze(2), rows)
-        states = [
-            None if ctx.begins and i == 0 else product(inner, one.t()).view_as(dx) for i, one in enumerate(weights)
-        ]
-        if ctx.begins:  # x is the first of the states too
-            add_product_(dx.flatten(0, 1), inner, weights[0].t())
-        return None, None, dx, dW, *found, *dnorm, *states
+        inner = torch.empty_like(self.rows[0])
+        block.back(of_x[None], ONE, self.passed, back[None], inner)
+        asked.give([output.conv.bias, output.batch_norm.weight, output.batch_norm.bias], found)
+        if asked.weights:
+            self._weights_back(inner, asked)
+        for i, weight in enumerate(self.weights, self.first):
+            if i < 2:  # x and y are one state
+                add_product_(of_x.flatten(0, 1), inner, weight.t())
+            else:
+                of_states[i - 1] = product(inner, weight.t()).view_as(gradient)
+
+    def _weights_back(self, inner: Tensor, asked: Asked) -> None:
+        conv = self.output.conv
+        found = torch.empty(conv.weight.shape[:2], dtype=inner.dtype)
+        for part, rows in zip(found.split(inner.shape[1], 1), self.rows, strict=True):
+            product_into(part, inner.t(), rows.t())
+        asked.found[conv.weight] = found.unsqueeze(2)
 
 
-def joined_product(parts: Sequence[Tensor], weight: Tensor) -> Tensor:
-    """[part; part; ...] W^T, (T, I) -> (T, O). The parts are not put together."""
-    (first, its), *others = zip(parts, split(weight, parts), strict=True)
-    rows = product(first, its)
-    for part, its in others:
-        add_product_(rows, part, its)
+def joined_product(parts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """[part; part; ...] W^T, (T, I) -> (T, O), from the columns of W that meet each part. Nothing is put together."""
+    rows = product(parts[0], weights[0])
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        add_product_(rows, part, weight)
     return rows
-
-
-def split(weight: Tensor, parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The columns of a weight (O, I) that meet each part of x."""
-    return weight.split([part.shape[1] for part in parts], 1)

@@ -1,4 +1,4 @@
-"""Attention, LinearGLU and ConcatFC of one tensor s with itself, forwards and backwards by hand.
+"""The primitives of one tensor s with itself, forwards and backwards by hand.
 
 A primitive of the search gets s twice, so the halves of its weight add up: [s; s] W = s (W_x + W_y). s has the channels
 last, (B, L, C). The folded weights of all primitives of a Step are multiplied with s at once, and each finds its
@@ -6,21 +6,33 @@ last, (B, L, C). The folded weights of all primitives of a Step are multiplied w
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from bmnas.fast.asking import Asked
 from bmnas.fast.batchnorm import Array, array, back_of, line_of, products_with_output
 from bmnas.fast.dropout import Masks, level, scale
 from bmnas.fast.gated import add_gated, gated_back, gated_sums_back
-from bmnas.fast.layernorm import Normal, normalise, normalise_back
+from bmnas.fast.layernorm import Normalised
+from bmnas.fast.mixture import scalar
 from bmnas.fast.rectified import ONE, Blocks
 from bmnas.primitives import Attention, ConcatFC, LinearGLU, Sum
+from bmnas.registry import PRIMITIVES
 
 LINEAR: dict[type, float] = {Sum: 2.0}
 """f(s, s) = constant * s."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """s = factor * x."""
+
+    x: Tensor  # (B, L, C)
+    factor: float
 
 
 @dataclass(frozen=True)
@@ -29,139 +41,141 @@ class Columns:
 
     rows: Tensor  # (B L, width)
     found: Array  # (2, width), `batchnorm.moments`
-    channels: slice
-
-    @property
-    def first(self) -> int:
-        return self.channels.start
+    first: int
 
     def line(self, primitive: LinearGLU | ConcatFC) -> Array:
         """The line of the primitive's BatchNorm."""
-        return line_of(primitive.norm, self.found[:, self.channels], len(self.rows), primitive.conv.bias)
-
-
-@dataclass(frozen=True)
-class Gradients:
-    """Where a primitive leaves its gradients."""
-
-    of_s: Tensor  # (B, L, C), added to
-    of_rows: Tensor  # (B L, width), its columns are written
+        its = slice(self.first, self.first + primitive.norm.num_features)
+        return line_of(primitive.norm, self.found[:, its], len(self.rows), primitive.conv.bias)
 
 
 class Shortcut(Protocol):
-    """A primitive with a shortcut.
+    """A primitive with what its way back needs.
 
-    `width` is the number of its columns, in C. `forward` adds weight * f(s, s) to `total`, and returns what the way
-    back needs. `backward` takes the gradient of `total`, and returns the gradient of `weight`, and those of the
-    parameters behind the convolution's weight.
+    `weight` is its convolution's, the first `width` columns of the product are its own, and `norms` normalise them.
+    `forward` adds weight * f(s, s) to `total`. `backward` takes the gradient of `total`, adds to that of the x of s,
+    writes its columns of that of the product, and returns the gradient of the weight in the sum, if it is asked for.
     """
 
+    weight: nn.Parameter | None
     width: int
+    norms: Sequence[nn.BatchNorm1d]
 
-    @staticmethod
-    def forward(
-        primitive: Any, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
-    ) -> tuple[Tensor, ...]: ...
-    @staticmethod
-    def backward(
-        primitive: Any, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[float, list[Tensor | None]]: ...
+    def __init__(self, name: str, primitive: Any) -> None: ...
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None: ...
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float: ...
 
 
 class Attended:
     """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
 
-    width = 0
+    weight, width, norms = None, 0, ()
 
-    @staticmethod
-    def forward(
-        primitive: Attention, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
-    ) -> tuple[Tensor, ...]:
-        scores = torch.bmm(s, s.transpose(1, 2)).mul_(1 / math.sqrt(s.shape[2]))  # (B, L, L), symmetric
-        P = scores.softmax(1)  # transposed: the library is faster along the middle
-        inner = torch.bmm((P * scale(primitive.dropout)).transpose(1, 2), s)  # (B, L, C)
-        normal = normalise(primitive.norm, inner, total, masks, primitive.dropout, weight)
-        return P, normal.x, normal.found, normal.passed
+    def __init__(self, name: str, primitive: Attention) -> None:
+        self.primitive = primitive
 
-    @staticmethod
-    def backward(
-        primitive: Attention, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[float, list[Tensor | None]]:
-        P, *normal = saved
-        d, found, scalar = normalise_back(primitive.norm, gradient, Normal(*normal), weight)
-        kept = scale(primitive.dropout)
-        dP = torch.bmm(s, d.transpose(1, 2)).mul_(kept / math.sqrt(s.shape[2]))  # (B, L, L), transposed
-        dscores = torch.ops.aten._softmax_backward_data(dP, P, 1, P.dtype)
-        into.of_s.baddbmm_(P * kept, d).baddbmm_(dscores + dscores.transpose(1, 2), s)  # value; query and key
-        return scalar, list(found)
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+        primitive, (x, factor) = self.primitive, (s.x, s.factor)
+        scores = torch.bmm(x, x.transpose(1, 2)).mul_(factor**2 / math.sqrt(x.shape[2]))  # (B, L, L), symmetric
+        self.P = scores.softmax(1)  # transposed: the library is faster along the middle
+        self.x, self.factor = x, factor
+        inner = torch.bmm((self.P * (factor * scale(primitive.dropout))).transpose(1, 2), x)  # (B, L, C)
+        self.normal = Normalised(primitive.norm, inner, total, masks, primitive.dropout, weight)
+
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+        kept = scale(self.primitive.dropout) * self.factor
+        d = torch.empty_like(self.x)
+        found = self.normal.backward(gradient, d, asked)
+        dP = torch.bmm(self.x, d.transpose(1, 2)).mul_(kept * self.factor**2 / math.sqrt(d.shape[2]))  # transposed
+        dscores = torch.ops.aten._softmax_backward_data(dP, self.P, 1, dP.dtype)
+        of_x.baddbmm_(self.P * kept, d)  # value
+        of_x.baddbmm_(dscores + dscores.transpose(1, 2), self.x)  # query and key
+        return found
 
 
 class Gated:
     """`LinearGLU`; in mode "paper" its weight is (2C, C) from the start."""
 
-    width = 2
+    def __init__(self, name: str, primitive: LinearGLU) -> None:
+        self.primitive, self.weight = primitive, primitive.conv.weight
+        self.width, self.norms = len(self.weight), (primitive.norm,)
 
-    @staticmethod
-    def forward(
-        primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
-    ) -> tuple[Tensor, ...]:
-        line, dropout, stream = columns.line(primitive), primitive.dropout, masks.stream(s.shape)
-        by = weight * scale(dropout)
-        gates, passed = add_gated(columns.rows, columns.first, line, level(dropout), stream, by, total)
-        return torch.from_numpy(line), gates, passed
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+        self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
+        self.by, self.factor = scale(dropout), weight
+        stream = masks.stream(total.shape)
+        given = (columns.rows, columns.first, self.line, level(dropout), stream)
+        self.gates, self.passed = add_gated(*given, weight * self.by, total)
 
-    @staticmethod
-    def backward(
-        primitive: LinearGLU, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[float, list[Tensor | None]]:
-        line, gates, passed = saved[0].numpy(), *saved[1:]
-        norm, C, by = primitive.norm, s.shape[2], scale(primitive.dropout)
-        sums = gated_sums_back(columns.rows, columns.first, line, gates, passed, gradient)
-        found, back = back_of(norm, line, sums, len(columns.rows), weight * by)
-        gated_back(columns.rows, columns.first, line, gates, passed, gradient, back, into.of_rows)
-        open_half = products_with_output(array(norm.bias)[:C], line[:, :C], sums[:, :C])
-        return by * float(open_half), list(found)
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+        conv, norm, line, C = self.primitive.conv, self.primitive.norm, self.line, gradient.shape[2]
+        given = (self.columns.rows, self.columns.first, line, self.gates, self.passed, gradient)
+        sums = gated_sums_back(*given)
+        found, back = back_of(norm, line, sums, len(self.columns.rows), self.factor * self.by)
+        gated_back(*given, back, of_rows)
+        asked.give([conv.bias, norm.weight, norm.bias], found)
+        return self.by * float(products_with_output(array(norm.bias)[:C], line[:, :C], sums[:, :C]))
 
 
 class Connected:
     """`ConcatFC`."""
 
-    width = 1
+    def __init__(self, name: str, primitive: ConcatFC) -> None:
+        self.primitive, self.weight = primitive, primitive.conv.weight
+        self.width, self.norms = len(self.weight), (primitive.norm,)
 
-    @staticmethod
-    def forward(
-        primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, masks: Masks, total: Tensor
-    ) -> tuple[Tensor, ...]:
-        lines = columns.line(primitive)[None]
-        block, total = Connected.block(primitive, s, columns, lines), total[None]
-        return torch.from_numpy(lines), block.into(total, weight * ONE, masks, total)
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+        lines, self.factor = columns.line(self.primitive)[None], weight
+        self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
+        self.passed = self.block.into(total[None], weight * ONE, masks, total[None])
 
-    @staticmethod
-    def backward(
-        primitive: ConcatFC, s: Tensor, columns: Columns, weight: float, saved: Any, gradient: Tensor, into: Gradients
-    ) -> tuple[float, list[Tensor | None]]:
-        lines, passed, norm = saved[0].numpy(), saved[1], primitive.norm
-        block = Connected.block(primitive, s, columns, lines)
-        (sums,) = block.sums_back(gradient[None], passed)[0]  # (2, C)
-        found, back = back_of(norm, lines[0], sums, len(columns.rows), weight)
-        block.back(gradient[None], ONE, passed, back[None], into.of_rows)
-        return float(products_with_output(array(norm.bias), lines[0], sums)), list(found)
-
-    @staticmethod
-    def block(primitive: ConcatFC, s: Tensor, columns: Columns, lines: Array) -> Blocks:
-        return Blocks(columns.rows, lines, [primitive.dropout], [s.shape[1]], columns.first)
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+        conv, norm, (line,) = self.primitive.conv, self.primitive.norm, self.block.lines
+        (sums,) = self.block.sums_back(gradient[None], ONE, self.passed)  # (2, C)
+        found, back = back_of(norm, line, sums, len(self.block.rows), self.factor)
+        self.block.back(gradient[None], ONE, self.passed, back[None], of_rows)
+        asked.give([conv.bias, norm.weight, norm.bias], found)
+        return float(products_with_output(array(norm.bias), line, sums))
 
 
-def folded(weight: Tensor, C: int) -> Tensor:
-    """The sum of the one or two halves (O, C) of a convolution's weight."""
-    plain = weight.detach().squeeze(2)
-    return plain if plain.shape[1] == C else plain[:, :C] + plain[:, C:]
+class Own:
+    """A primitive without a shortcut, called as it is: f(s, s, ...), channels first."""
 
+    weight, width, norms = None, 0, ()
 
-def unfolded(gradient: Tensor, weight: Tensor) -> Tensor:
-    """The gradient of a folded weight (O, C) is that of either half."""
-    return torch.cat([gradient] * (weight.shape[1] // gradient.shape[1]), 1).unsqueeze(2)
+    def __init__(self, name: str, primitive: nn.Module) -> None:
+        self.primitive, self.arity = primitive, PRIMITIVES[name].arity
+
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+        self.x, self.factor = s.x.detach().requires_grad_(), weight
+        with torch.enable_grad():
+            turned = (self.x * s.factor).transpose(1, 2).contiguous()  # (B, C, L)
+            self.out = self.primitive(*[turned] * self.arity).transpose(1, 2)  # (B, L, C)
+        total.add_(self.out.detach(), alpha=weight)
+
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+        parameters = [p for p in self.primitive.parameters() if p.requires_grad]
+        if self.out.requires_grad:
+            inputs = [self.x, *parameters]
+            given = (self.out, inputs, gradient * self.factor)
+            dx, *found = torch.autograd.grad(*given, retain_graph=True, allow_unused=True)
+            if dx is not None:
+                of_x.add_(dx)
+            asked.found.update((p, one) for p, one in zip(parameters, found, strict=True) if one is not None)
+        return scalar(gradient, self.out.detach()) if asked.choices else 0.0
 
 
 SHORTCUTS: dict[type, type[Shortcut]] = {Attention: Attended, LinearGLU: Gated, ConcatFC: Connected}
 """Exactly these classes: one that inherits from them computes what it likes."""
+
+
+def fold(weights: Sequence[nn.Parameter | None], s: Scaled) -> Tensor:
+    """What x is multiplied with, (width, C): of each convolution the sum of its one or two halves, times the factor."""
+    C, plain = s.x.shape[2], [weight.detach().squeeze(2) for weight in weights if weight is not None]
+    out = s.x.new_empty(sum(map(len, plain)), C)
+    for part, weight in zip(out.split([len(weight) for weight in plain]), plain, strict=True):
+        if weight.shape[1] == C:
+            part.copy_(weight)
+        else:
+            torch.add(weight[:, :C], weight[:, C:], out=part)
+    return out.mul_(s.factor) if s.factor != 1 else out

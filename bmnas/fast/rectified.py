@@ -59,11 +59,12 @@ class Blocks:
         rectify(self.rows, self.first, self.at, self.lines, *given, start, begin is None, passed.numpy(), sums.numpy())
         return passed
 
-    def sums_back(self, gradients: Tensor, passed: Tensor) -> Array:
-        """float64 (N, K, 2, C): over all rows, the sums of g and of g * (x - mean), where weights_nk * g comes from
-        the gradient (N, B, L, C) of a sum."""
-        found = np.zeros((len(gradients), len(self.lines), 2, gradients.shape[3]))
-        add_sums_back(self.rows, self.first, self.at, self.lines, passed.numpy(), gradients.numpy(), found)
+    def sums_back(self, gradients: Tensor, weights: Array, passed: Tensor) -> Array:
+        """float64 (K, 2, C): over all rows, the sums of g and of g * (x - mean), where g comes from sum_n weights_nk
+        times the gradient (N, B, L, C) of a sum."""
+        found = np.zeros((len(self.lines), 2, gradients.shape[3]))
+        given = (weights.astype(self.lines.dtype), passed.numpy(), gradients.numpy())
+        add_sums_back(self.rows, self.first, self.at, self.lines, *given, found)
         return found * self.scales[:, None, None]
 
     def back(self, gradients: Tensor, weights: Array, passed: Tensor, backs: Array, out: Tensor) -> None:

@@ -1,0 +1,52 @@
+"""A mixed Cell: its Steps one after the other, and its output."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from bmnas.fast.asking import Asked
+from bmnas.fast.dropout import Masks
+from bmnas.fast.output import output_of
+from bmnas.fast.step import Step
+
+if TYPE_CHECKING:
+    from bmnas.hypernet import MixedCell
+
+
+class Cell:
+    """`MixedCell` of s (B, L, C).
+
+    Its states are s and the outputs of its Steps: x and y are one tensor, so they are one state.
+
+    Args:
+        choices: (beta, gamma) of each Step.
+        open_choices: whether the way back will be asked for their gradients.
+    """
+
+    def __init__(
+        self, cell: "MixedCell", choices: Sequence[tuple[list[float], list[float]]], open_choices: bool
+    ) -> None:
+        pairs = zip(cell.named_steps().values(), choices, strict=True)
+        self.steps = [Step(step, beta, gamma, open_choices) for step, (beta, gamma) in pairs]
+        self.output = output_of(cell.output)
+
+    def forward(self, s: Tensor, masks: Masks) -> Tensor:
+        states = [s]
+        for step in self.steps:
+            states.append(step.forward(states, masks))
+        return self.output.forward(states, masks)
+
+    def backward(self, gradient: Tensor, of_s: Tensor, asked: Asked) -> list[list[float] | None]:
+        """The gradient of s into `of_s`.
+
+        Returns:
+            those of beta and gamma, Step by Step; None for a beta that nothing depends on.
+        """
+        states: list[Tensor | None] = [of_s, *[None] * len(self.steps)]
+        self.output.backward(gradient, states, of_s, asked)
+        found: list[list[float] | None] = []
+        for m in reversed(range(len(self.steps))):
+            its = states.pop()
+            found = [*(self.steps[m].backward(its, states, asked) if its is not None else (None, None)), *found]
+        return found
