@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,10 +14,16 @@ class Asked:
 
     choices: bool  # alpha, beta, gamma
     weights: bool
+    again: bool  # whether there may be another way back
     found: dict[nn.Parameter, Tensor] = field(default_factory=dict)
 
     def give(self, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> None:
         self.found.update(zip(parameters, gradients, strict=True))
+
+    def leave(self, layer: Any) -> None:
+        """Lets go of what a layer kept for its way back, so that the next one finds its memory in the cache."""
+        if not self.again:
+            vars(layer).clear()
 
 
 @contextmanager

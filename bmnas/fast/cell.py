@@ -1,7 +1,7 @@
 """A mixed Cell: its Steps one after the other, and its output."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import Tensor
 
@@ -45,8 +45,9 @@ class Cell:
         """
         states: list[Tensor | None] = [of_s, *[None] * len(self.steps)]
         self.output.backward(gradient, states, of_s, asked)
+        asked.leave(self.output)
         found: list[list[float] | None] = []
-        for m in reversed(range(len(self.steps))):
-            its = states.pop()
-            found = [*(self.steps[m].backward(its, states, asked) if its is not None else (None, None)), *found]
+        for step in reversed(self.steps):
+            found = [*step.backward(cast(Tensor, states.pop()), states, asked), *found]
+            asked.leave(step)
         return found

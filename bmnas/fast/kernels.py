@@ -362,22 +362,22 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
 def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found, dx, sums):
     """`Normalised.backward`; the sums are those of weight and bias without the factor."""
     B, L, C = x.shape
-    factor, zero, scalar = x.dtype.type(factor), x.dtype.type(0), 0.0
+    factor, zero, scalar, open_ = x.dtype.type(factor), x.dtype.type(0), 0.0, np.empty((L, C), x.dtype)
     for b in range(B):
         mean, inverse = found[b, 0], found[b, 1]
         plain, centred = 0.0, 0.0
-        for l in range(L):
-            if relu:
+        if relu:
+            for l in range(L):
                 for c in range(C):
                     value, g = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c], gradient[b, l, c]
-                    dx[b, l, c] = zero if value <= zero else g
-            else:
-                dx[b, l] = gradient[b, l]
+                    open_[l, c] = zero if value <= zero else g
+        inner = open_ if relu else gradient[b]
+        for l in range(L):
             if sums.size:
                 for c in range(C):
-                    sums[0, l, c] += dx[b, l, c] * ((x[b, l, c] - mean) * inverse)
-                    sums[1, l, c] += dx[b, l, c]
-            one, two, three = products_of(dx[b, l], x[b, l], mean, inverse, weight[l], bias[l])
+                    sums[0, l, c] += inner[l, c] * ((x[b, l, c] - mean) * inverse)
+                    sums[1, l, c] += inner[l, c]
+            one, two, three = products_of(inner[l], x[b, l], mean, inverse, weight[l], bias[l])
             plain += one
             centred += two
             scalar += two + three
@@ -385,7 +385,7 @@ def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found,
         for l in range(L):
             for c in range(C):
                 normal = (x[b, l, c] - mean) * inverse
-                dx[b, l, c] = factor * inverse * (dx[b, l, c] * weight[l, c] - constant - straight * normal)
+                dx[b, l, c] = factor * inverse * (inner[l, c] * weight[l, c] - constant - straight * normal)
             if passed.size:
                 for c in range(C):
                     g = dx[b, l, c]

@@ -47,14 +47,21 @@ class Network(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         choices = ctx.saved_tensors[: ctx.choices]
         needed = ctx.needs_input_grad[2:]
-        asked = Asked(any(needed[: ctx.choices]), any(needed[ctx.choices :]))
+        asked = Asked(any(needed[: ctx.choices]), any(needed[ctx.choices :]), graph_is_kept())
         scalars = ctx.made.backward(gradient, asked)
         of_choices = [
             None if one is None else torch.tensor(one, dtype=choice.dtype)
             for one, choice in zip(scalars, choices, strict=True)
         ]
         of_parameters = [asked.found.get(parameter) for parameter in ctx.parameters]
-        return None, None, *of_choices, *of_parameters, *[None] * len(ctx.made.net.features)
+        of_features = [None] * (len(needed) - len(of_choices) - len(of_parameters))
+        return None, None, *of_choices, *of_parameters, *of_features
+
+
+def graph_is_kept() -> bool:
+    """Whether autograd was told that there may be another way back; a torch that does not tell keeps it."""
+    told = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
+    return told is None or told()
 
 
 class Pass:
@@ -66,7 +73,7 @@ class Pass:
     """
 
     def __init__(self, net: "Hypernet", choices: list[list[float]], open_choices: bool) -> None:
-        self.net, self.masks, rest = net, Masks(), iter(choices)
+        self.net, self.masks, self.open_choices, rest = net, Masks(), open_choices, iter(choices)
         self.alphas, self.cells = [], []
         for cell in net.named_cells().values():
             self.alphas.append(next(rest))
@@ -77,25 +84,27 @@ class Pass:
         K = len(features)
         layers = [self.net.reshape[name] for name in self.net.features]
         self.mixtures = Mixtures(cast(Any, layers), features, [alpha[:K] for alpha in self.alphas])
-        self.outputs: list[Tensor] = []
+        outputs: list[Tensor] = []
         for cell, alpha, s in zip(self.cells, self.alphas, self.mixtures.forward(self.masks), strict=True):
-            for weight, output in zip(alpha[K:], self.outputs, strict=True):
+            for weight, output in zip(alpha[K:], outputs, strict=True):
                 s.add_(output, alpha=weight)  # (B, L, C)
-            self.outputs.append(cell.forward(s, self.masks))
+            outputs.append(cell.forward(s, self.masks))
+        self.outputs = outputs if self.open_choices else []
         self.classified = Classified(self.net.classifier)
-        return self.classified.forward(self.outputs)  # (B, classes)
+        return self.classified.forward(outputs)  # (B, classes)
 
     def backward(self, gradient: Tensor, asked: Asked) -> list[list[float] | None]:
         """The gradients of the choices, from that of the logits; None for one that nothing depends on."""
         K, N = len(self.net.features), len(self.cells)
         outputs = self.classified.backward(gradient, asked)  # N times (B, L, C)
+        asked.leave(self.classified)
         parts = gradient.new_empty(N, *outputs[0].shape)  # of the mixtures s
         of_alphas, of_steps = [], []
         for n in reversed(range(N)):
-            of_steps.append(self.cells[n].backward(outputs[n], parts[n], asked))
-            earlier = list(zip(self.alphas[n][K:], self.outputs, outputs, strict=False))
-            of_alphas.append([scalar(parts[n], output) for _, output, _ in earlier] if asked.choices else [])
-            for weight, _, its in earlier:
+            of_steps.append(self.cells[n].backward(outputs.pop(), parts[n], asked))
+            asked.leave(self.cells[n])
+            of_alphas.append([scalar(parts[n], output) for output in self.outputs[:n]])
+            for weight, its in zip(self.alphas[n][K:], outputs, strict=True):
                 its.add_(parts[n], alpha=weight)
         of_features = self.mixtures.backward(parts, asked)  # (N, K)
         found: list[list[float] | None] = []
