@@ -1,11 +1,12 @@
 """When the shortcuts may be taken."""
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+from bmnas.fast.layers import layers
 
 if TYPE_CHECKING:
     from bmnas.hypernet import Hypernet
@@ -17,7 +18,7 @@ def applies(net: "Hypernet", batch: Mapping[str, Tensor]) -> bool:
     by a fixed momentum.
     """
     known = all(map(plain, (batch[name] for name in net.features)))
-    return known and all(map(untouched, islice(net.modules(), 1, None)))  # without the network itself
+    return known and all(map(untouched, layers(net)[1:]))  # without the network itself
 
 
 def plain(feature: Tensor) -> bool:

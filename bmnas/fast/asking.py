@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bmnas.fast.layers import parameters
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -27,10 +29,10 @@ class Asked:
 
 
 @contextmanager
-def only(network: nn.Module, parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+def only(network: nn.Module, asked: Iterable[nn.Parameter]) -> Iterator[None]:
     """Inside, these parameters of the network alone ask for a gradient, so that no other is computed."""
-    wanted = {id(p) for p in parameters}
-    silent = [p for p in network.parameters() if p.requires_grad and id(p) not in wanted]
+    wanted = {id(p) for p in asked}
+    silent = [p for p in parameters(network) if p.requires_grad and id(p) not in wanted]
     try:
         for parameter in silent:
             parameter.requires_grad_(False)

@@ -14,6 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ALL = -(2**15)  # the level of dropout that keeps all
 BLOCK = 16  # rows whose sums are kept in the numbers' own precision
+FRESH, BEGUN, ONTO = range(3)  # a sum is begun from nothing, from another tensor, or is there already
 SLOPE, OFFSET, MEAN, INVERSE = range(4)  # of a line, see `batchnorm`
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
@@ -137,7 +138,7 @@ def turn(line, sums, n, weight, parameters, back):
 
 
 @kernel
-def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, sums):
+def rectify(x, first, at, lines, levels, stream, weights, how, begin, passed, sums):
     """`Blocks.into`, sample by sample, so that its sums stay in the cache while all blocks are added."""
     N, B, L, C = sums.shape
     kept, bits, zero = np.empty(C, x.dtype), memory(L, C), x.dtype.type(0)
@@ -158,10 +159,10 @@ def rectify(x, first, at, lines, levels, stream, weights, begin, fresh, passed, 
                     kept[c] = value if through[c] else zero
                 for n in range(N):
                     total, weight = sums[n, b, l], weights[n, k]
-                    if k > 0:
+                    if k > 0 or how == ONTO:  # not by `before`: LLVM has a slow loop for arrays that overlap
                         for c in range(C):
                             total[c] += weight * kept[c]
-                    elif fresh:
+                    elif how == FRESH:
                         for c in range(C):
                             total[c] = weight * kept[c]
                     else:

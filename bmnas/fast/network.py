@@ -14,6 +14,7 @@ from bmnas.fast.cell import Cell
 from bmnas.fast.classifier import Classified
 from bmnas.fast.dropout import Masks
 from bmnas.fast.features import Mixtures
+from bmnas.fast.layers import parameters
 from bmnas.fast.mixture import scalar
 
 if TYPE_CHECKING:
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 def forward(net: "Hypernet", batch: Mapping[str, Tensor]) -> Tensor:
     """Logits (B, classes): `Hypernet.forward`."""
     features = [batch[name] for name in net.features]
-    choices = []  # of each Cell its alpha, and of each of its Steps beta and gamma
+    logits, choices = set(), []  # of each Cell its alpha, and of each of its Steps beta and gamma
     for cell in net.named_cells().values():
+        logits.add(cell.alpha)
         choices.append(cell.alpha.softmax(-1)[:, 1])
         for step in cell.named_steps().values():
+            logits |= {step.beta, step.gamma}
             choices += [step.beta.softmax(-1)[:, 1], step.gamma.softmax(-1)]
-    return cast(Tensor, Network.apply(net, len(choices), *choices, *net.weight_parameters(), *features))
+    others = [parameter for parameter in parameters(net) if parameter not in logits]
+    return cast(Tensor, Network.apply(net, len(choices), *choices, *others, *features))
 
 
 class Network(torch.autograd.Function):

@@ -127,7 +127,8 @@ class Connected:
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
         lines, self.factor = columns.line(self.primitive)[None], weight
         self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
-        self.passed = self.block.into(total[None], weight * ONE, masks, total[None])
+        sums = total[None]
+        self.passed = self.block.into(sums, weight * ONE, masks, sums)
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
         conv, norm, (line,) = self.primitive.conv, self.primitive.norm, self.block.lines

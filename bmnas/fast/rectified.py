@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bmnas.fast.batchnorm import Array, array
 from bmnas.fast.dropout import Masks, level, scale
-from bmnas.fast.kernels import add_sums_back, rectify, rectify_back
+from bmnas.fast.kernels import BEGUN, FRESH, ONTO, add_sums_back, rectify, rectify_back
 
 ONE = np.ones((1, 1))  # weights of a block that is a sum of its own
 
@@ -55,8 +55,9 @@ class Blocks:
         """
         passed = torch.empty(len(self.lines), *sums.shape[1:], dtype=torch.bool)
         given = (self.levels, masks.stream(passed.shape), self.scaled(weights))
-        start = (sums if begin is None else begin).numpy()
-        rectify(self.rows, self.first, self.at, self.lines, *given, start, begin is None, passed.numpy(), sums.numpy())
+        how = FRESH if begin is None else ONTO if begin is sums else BEGUN
+        arrays = ((sums if begin is None else begin).numpy(), passed.numpy(), sums.numpy())
+        rectify(self.rows, self.first, self.at, self.lines, *given, how, *arrays)
         return passed
 
     def sums_back(self, gradients: Tensor, weights: Array, passed: Tensor) -> Array:
