@@ -31,11 +31,12 @@ class Cell:
         self.steps = [Step(step, beta, gamma, open_choices) for step, (beta, gamma) in pairs]
         self.output = output_of(cell.output)
 
-    def forward(self, s: Tensor, masks: Masks) -> Tensor:
+    def forward(self, s: Tensor, masks: Masks, out: Tensor) -> None:
+        """Writes the output to `out`."""
         states = [s]
         for step in self.steps:
             states.append(step.forward(states, masks))
-        return self.output.forward(states, masks)
+        self.output.forward(states, masks, out)
 
     def backward(self, gradient: Tensor, of_s: Tensor, asked: Asked) -> list[list[float] | None]:
         """The gradient of s into `of_s`.

@@ -1,6 +1,5 @@
 """The classifier, fed with the channels last."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -8,35 +7,41 @@ from torch import Tensor
 
 from bmnas.fast.asking import Asked
 from bmnas.fast.layernorm import Normalised
-from bmnas.fast.products import product
+from bmnas.fast.products import add_product_, product, product_into
 
 if TYPE_CHECKING:
     from bmnas.parts import Classifier
 
 
 class Classified:
-    """`Classifier` of N outputs (B, L, C). The weight is turned to the order of the channels: it is smaller than what
-    it meets."""
+    """`Classifier` of N outputs (N, B, L, C). Its weight is turned to their order: it is smaller than what it meets."""
 
     def __init__(self, classifier: "Classifier") -> None:
         self.classifier = classifier
 
-    def forward(self, cells: Sequence[Tensor]) -> Tensor:
-        linear, joined = self.classifier.linear, torch.cat(list(cells), 2)  # (B, L, NC)
-        self.C, fused = cells[0].shape[2], torch.empty_like(joined)
-        self.normal = Normalised(self.classifier.norm, joined, fused, relu=True)
-        self.fused = fused.flatten(1)  # (B, L NC)
-        plain = linear.weight.detach().view(linear.out_features, -1, joined.shape[1])  # (classes, NC, L)
-        self.weight = plain.transpose(1, 2).reshape(len(plain), -1)  # (classes, L NC)
-        return product(self.fused, self.weight, linear.bias)  # (B, classes)
+    def forward(self, outputs: Tensor) -> Tensor:
+        linear, (N, _, L, _) = self.classifier.linear, outputs.shape
+        fused = torch.empty_like(outputs)
+        self.normal = Normalised(self.classifier.norm, outputs, fused, relu=True)
+        self.fused = fused.flatten(2)  # (N, B, L C)
+        plain = linear.weight.detach().view(len(linear.weight), N, -1, L)  # (classes, N, C, L)
+        self.weights = plain.permute(1, 0, 3, 2).flatten(2)  # (N, classes, L C)
+        logits = product(self.fused[0], self.weights[0], linear.bias)
+        for part, weight in zip(self.fused[1:], self.weights[1:], strict=True):
+            add_product_(logits, part, weight)
+        return logits  # (B, classes)
 
-    def backward(self, gradient: Tensor, asked: Asked) -> list[Tensor]:
+    def backward(self, gradient: Tensor, asked: Asked) -> Tensor:
         """The gradients of the N outputs."""
-        linear, shape = self.classifier.linear, self.normal.x.shape  # (B, L, NC)
-        inner, djoined = product(gradient, self.weight.t()).view(shape), torch.empty(shape, dtype=gradient.dtype)
-        self.normal.backward(inner, djoined, asked)
+        inner, linear = torch.empty_like(self.fused), self.classifier.linear
+        for part, weight in zip(inner, self.weights, strict=True):
+            product_into(part, gradient, weight.t())
         if asked.weights:
-            found = product(gradient.t(), self.fused.t()).view(-1, *shape[1:])
-            asked.found[linear.weight] = found.transpose(1, 2).reshape(len(found), -1)
-            asked.found[linear.bias] = gradient.sum(0)
-        return [part.contiguous() for part in djoined.split(self.C, 2)]
+            found = torch.empty_like(self.weights)
+            for part, fused in zip(found, self.fused, strict=True):
+                product_into(part, gradient.t(), fused.t())
+            turned = found.unflatten(2, self.normal.x.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
+            asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])
+        out = torch.empty_like(self.normal.x)
+        self.normal.backward(inner.view(out.shape), out, asked)
+        return out

@@ -36,7 +36,8 @@ class Mixtures:
         ]
         self.sizes = [self.B * P for P in self.positions]
 
-    def forward(self, masks: Masks) -> Sequence[Tensor]:
+    def forward(self, masks: Masks) -> Tensor:
+        """(N, B, L, C)."""
         layer = self.layers[0]
         tokens, lines = self.rows[0].new_empty(sum(self.sizes), layer.C), []
         for layer, x, P, part in zip(self.layers, self.rows, self.positions, tokens.split(self.sizes), strict=True):
@@ -46,7 +47,7 @@ class Mixtures:
         self.blocks = Blocks(tokens, np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
         sums = tokens.new_empty(len(self.weights), self.B, layer.L, layer.C)
         self.passed = self.blocks.into(sums, self.weights, masks)
-        return sums.unbind()
+        return sums
 
     def backward(self, gradients: Tensor, asked: Asked) -> Array:
         """The gradients of the weights, from those of the mixtures (N, B, L, C); nothing where they are not asked for."""

@@ -327,68 +327,76 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
     """`Normalised`, sample by sample.
 
     Sums of distances from the mean of the first row give mean and variance in one pass: that mean is not further from
-    the sample's than sqrt(L) deviations, so little is lost in the difference.
+    the sample's than the square root of the number of rows times the deviation, so little is lost in the difference.
     """
-    B, L, C = x.shape
-    factor, zero, bits = x.dtype.type(factor), x.dtype.type(0), memory(L, C)
+    N, B, L, C = x.shape
+    size, factor, zero, bits = N * L * C, x.dtype.type(factor), x.dtype.type(0), memory(L, C)
     for b in range(B):
-        if lowest > ALL:
-            draw(stream, b * L, bits)
-            for l in range(L):
-                for c in range(C):
-                    kept, value = bits[l, c] >= lowest, x[b, l, c]
-                    passed[b, l, c] = kept
-                    x[b, l, c] = value if kept else zero
-        start = x.dtype.type(sums_of(x[b, 0], zero)[0] / C)
+        for n in range(N):
+            if lowest > ALL:
+                draw(stream, (n * B + b) * L, bits)
+                for l in range(L):
+                    for c in range(C):
+                        kept, value = bits[l, c] >= lowest, x[n, b, l, c]
+                        passed[n, b, l, c] = kept
+                        x[n, b, l, c] = value if kept else zero
+        start = x.dtype.type(sums_of(x[0, b, 0], zero)[0] / C)
         plain, squares = 0.0, 0.0
-        for l in range(L):
-            one, two = sums_of(x[b, l], start)
-            plain += one
-            squares += two
-        distance = plain / (L * C)
+        for n in range(N):
+            for l in range(L):
+                one, two = sums_of(x[n, b, l], start)
+                plain += one
+                squares += two
+        distance = plain / size
         mean = x.dtype.type(start + distance)
-        inverse = x.dtype.type(1 / np.sqrt(max(squares / (L * C) - distance * distance, 0) + eps))
+        inverse = x.dtype.type(1 / np.sqrt(max(squares / size - distance * distance, 0) + eps))
         found[b, 0], found[b, 1] = mean, inverse
-        for l in range(L):
-            if add:
-                for c in range(C):
-                    total[b, l, c] += factor * ((x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c])
-            else:
-                for c in range(C):
-                    value = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c]
-                    total[b, l, c] = zero if relu and value <= zero else value
+        for n in range(N):
+            for l in range(L):
+                row, scale, shift, out = x[n, b, l], weight[n, l], bias[n, l], total[n, b, l]
+                if add:
+                    for c in range(C):
+                        out[c] += factor * ((row[c] - mean) * inverse * scale[c] + shift[c])
+                else:
+                    for c in range(C):
+                        value = (row[c] - mean) * inverse * scale[c] + shift[c]
+                        out[c] = zero if relu and value <= zero else value
 
 
 @kernel
-def layer_normalise_back(weight, bias, factor, relu, gradient, x, passed, found, dx, sums):
+def layer_normalise_back(weight, bias, factor, relu, gradients, x, passed, found, dx, sums):
     """`Normalised.backward`; the sums are those of weight and bias without the factor."""
-    B, L, C = x.shape
-    factor, zero, scalar, open_ = x.dtype.type(factor), x.dtype.type(0), 0.0, np.empty((L, C), x.dtype)
+    N, B, L, C = x.shape
+    size, factor, zero, scalar = N * L * C, x.dtype.type(factor), x.dtype.type(0), 0.0
+    open_ = np.empty((N, L, C), x.dtype)
     for b in range(B):
         mean, inverse = found[b, 0], found[b, 1]
         plain, centred = 0.0, 0.0
-        if relu:
+        for n in range(N):
+            if relu:
+                for l in range(L):
+                    for c in range(C):
+                        value, g = (x[n, b, l, c] - mean) * inverse * weight[n, l, c] + bias[n, l, c], gradients[n, b, l, c]
+                        open_[n, l, c] = zero if value <= zero else g
+            inner = open_[n] if relu else gradients[n, b]
+            for l in range(L):
+                if sums.size:
+                    for c in range(C):
+                        sums[0, n, l, c] += inner[l, c] * ((x[n, b, l, c] - mean) * inverse)
+                        sums[1, n, l, c] += inner[l, c]
+                one, two, three = products_of(inner[l], x[n, b, l], mean, inverse, weight[n, l], bias[n, l])
+                plain += one
+                centred += two
+                scalar += two + three
+        constant, straight = x.dtype.type(plain / size), x.dtype.type(centred / size)
+        for n in range(N):
+            inner = open_[n] if relu else gradients[n, b]
             for l in range(L):
                 for c in range(C):
-                    value, g = (x[b, l, c] - mean) * inverse * weight[l, c] + bias[l, c], gradient[b, l, c]
-                    open_[l, c] = zero if value <= zero else g
-        inner = open_ if relu else gradient[b]
-        for l in range(L):
-            if sums.size:
-                for c in range(C):
-                    sums[0, l, c] += inner[l, c] * ((x[b, l, c] - mean) * inverse)
-                    sums[1, l, c] += inner[l, c]
-            one, two, three = products_of(inner[l], x[b, l], mean, inverse, weight[l], bias[l])
-            plain += one
-            centred += two
-            scalar += two + three
-        constant, straight = x.dtype.type(plain / (L * C)), x.dtype.type(centred / (L * C))
-        for l in range(L):
-            for c in range(C):
-                normal = (x[b, l, c] - mean) * inverse
-                dx[b, l, c] = factor * inverse * (inner[l, c] * weight[l, c] - constant - straight * normal)
-            if passed.size:
-                for c in range(C):
-                    g = dx[b, l, c]
-                    dx[b, l, c] = g if passed[b, l, c] else zero
+                    normal = (x[n, b, l, c] - mean) * inverse
+                    dx[n, b, l, c] = factor * inverse * (inner[l, c] * weight[n, l, c] - constant - straight * normal)
+                if passed.size:
+                    for c in range(C):
+                        g = dx[n, b, l, c]
+                        dx[n, b, l, c] = g if passed[n, b, l, c] else zero
     return scalar

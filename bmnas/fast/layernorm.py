@@ -1,4 +1,4 @@
-"""LayerNorm([C, L]) of tensors (B, L, C), with the dropout before it and the ReLU behind it, forwards and backwards.
+"""LayerNorm([N C, L]) of tensors (N, B, L, C), with the dropout before it and the ReLU behind it, forwards and backwards.
 
 Sums run along a row of channels in the numbers' own precision, and over the rows in float64.
 """
@@ -14,9 +14,9 @@ from bmnas.fast.kernels import ALL, layer_normalise, layer_normalise_back
 
 
 class Normalised:
-    """Writes LayerNorm(dropout(x)) into the total (B, L, C), behind a ReLU or not; or adds `factor` times that to it.
+    """Writes LayerNorm(dropout(x)) into the total (N, B, L, C), behind a ReLU or not; or adds `factor` times that to it.
 
-    x itself loses what is dropped; what is kept still wants `dropout.scale`.
+    A sample has N parts, one after the other among the channels of the norm. x itself loses what is dropped; what is kept still wants `dropout.scale`.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class Normalised:
         stream = masks.stream(x.shape) if masks is not None and dropping else (np.uint64(0), np.uint64(0))
         add, self.factor = factor is not None, 1.0 if factor is None else factor
         self.norm, self.relu, self.x = norm, relu, x
-        self.passed = np.empty(x.shape if dropping else (0, 0, 0), np.bool_)
-        self.weight, self.bias = turned(norm.weight), turned(norm.bias)
-        self.found = np.empty((len(x), 2), self.weight.dtype)  # mean, 1 / deviation
+        self.passed = np.empty(x.shape if dropping else (0, 0, 0, 0), np.bool_)
+        self.weight, self.bias = turned(norm.weight, len(x)), turned(norm.bias, len(x))
+        self.found = np.empty((x.shape[1], 2), self.weight.dtype)  # mean, 1 / deviation
         arrays = (x.numpy(), self.passed, self.found, total.numpy())
         layer_normalise(self.weight, self.bias, norm.eps, lowest, stream, add, self.factor, relu, *arrays)
 
@@ -46,15 +46,16 @@ class Normalised:
         Returns:
             that of the factor.
         """
-        sums = np.zeros((2, *self.weight.shape) if asked.weights else (2, 0, 0), self.weight.dtype)
+        sums = np.zeros((2, *self.weight.shape) if asked.weights else (2, 0, 0, 0), self.weight.dtype)
         arrays = (gradient.numpy(), self.x.numpy(), self.passed, self.found, out.numpy(), sums)
         scalar = layer_normalise_back(self.weight, self.bias, self.factor, self.relu, *arrays)
         if asked.weights:
-            of_parameters = torch.from_numpy(np.ascontiguousarray(sums.swapaxes(1, 2))).mul_(self.factor)
+            plain = np.ascontiguousarray(sums.swapaxes(2, 3)).reshape(2, *self.norm.weight.shape)
+            of_parameters = torch.from_numpy(plain).mul_(self.factor)
             asked.give([self.norm.weight, self.norm.bias], of_parameters)
         return scalar
 
 
-def turned(x: Tensor) -> Array:
-    """(C, L) -> (L, C)."""
-    return np.ascontiguousarray(array(x).T)
+def turned(x: Tensor, N: int) -> Array:
+    """(N C, L) -> (N, L, C)."""
+    return np.ascontiguousarray(array(x).reshape(N, -1, x.shape[1]).swapaxes(1, 2))

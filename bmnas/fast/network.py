@@ -88,27 +88,28 @@ class Pass:
         K = len(features)
         layers = [self.net.reshape[name] for name in self.net.features]
         self.mixtures = Mixtures(cast(Any, layers), features, [alpha[:K] for alpha in self.alphas])
-        outputs: list[Tensor] = []
-        for cell, alpha, s in zip(self.cells, self.alphas, self.mixtures.forward(self.masks), strict=True):
-            for weight, output in zip(alpha[K:], outputs, strict=True):
+        mixtures = self.mixtures.forward(self.masks)  # (N, B, L, C)
+        outputs = torch.empty_like(mixtures)
+        for n, (cell, alpha, s) in enumerate(zip(self.cells, self.alphas, mixtures, strict=True)):
+            for weight, output in zip(alpha[K:], outputs[:n], strict=True):
                 s.add_(output, alpha=weight)  # (B, L, C)
-            outputs.append(cell.forward(s, self.masks))
-        self.outputs = outputs if self.open_choices else []
+            cell.forward(s, self.masks, outputs[n])
+        self.outputs = outputs if self.open_choices else outputs[:0]
         self.classified = Classified(self.net.classifier)
         return self.classified.forward(outputs)  # (B, classes)
 
     def backward(self, gradient: Tensor, asked: Asked) -> list[list[float] | None]:
         """The gradients of the choices, from that of the logits; None for one that nothing depends on."""
         K, N = len(self.net.features), len(self.cells)
-        outputs = self.classified.backward(gradient, asked)  # N times (B, L, C)
+        outputs = self.classified.backward(gradient, asked)  # (N, B, L, C)
         asked.leave(self.classified)
-        parts = gradient.new_empty(N, *outputs[0].shape)  # of the mixtures s
+        parts = torch.empty_like(outputs)  # of the mixtures s
         of_alphas, of_steps = [], []
         for n in reversed(range(N)):
-            of_steps.append(self.cells[n].backward(outputs.pop(), parts[n], asked))
+            of_steps.append(self.cells[n].backward(outputs[n], parts[n], asked))
             asked.leave(self.cells[n])
             of_alphas.append([scalar(parts[n], output) for output in self.outputs[:n]])
-            for weight, its in zip(self.alphas[n][K:], outputs, strict=True):
+            for weight, its in zip(self.alphas[n][K:], outputs[:n], strict=True):
                 its.add_(parts[n], alpha=weight)
         of_features = self.mixtures.backward(parts, asked)  # (N, K)
         found: list[list[float] | None] = []

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class Output(Protocol):
     """`CellOutput` of states (B, L, C), the first of which stands for both x and y.
 
-    `backward` writes the gradient of the first, and sets or adds to those of the others.
+    `forward` writes to `out` (B, L, C). `backward` writes the gradient of the first, and sets or adds to those of the others.
     """
 
-    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor: ...
+    def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None: ...
     def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None: ...
 
 
@@ -37,14 +37,11 @@ class Residual:
     def __init__(self, output: "CellOutput") -> None:
         self.norm = output.norm
 
-    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor:
-        total = states[0] + states[-1]
-        out = torch.empty_like(total)
-        self.normal = Normalised(self.norm, total, out)
-        return out  # (B, L, C)
+    def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None:
+        self.normal = Normalised(self.norm, (states[0] + states[-1])[None], out[None])
 
     def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
-        self.normal.backward(gradient, of_x, asked)
+        self.normal.backward(gradient[None], of_x[None], asked)
         of_states[-1] = of_x.clone()
 
 
@@ -54,7 +51,7 @@ class Reduced:
     def __init__(self, output: "CellOutput") -> None:
         self.output = output
 
-    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor:
+    def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None:
         output, x = self.output, states[0]
         each = [x, *states]  # [x, y, Step_1 ..]
         self.first = len(each) - output.r
@@ -62,15 +59,13 @@ class Reduced:
         self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
         reduced = joined_product(self.rows, self.weights)  # (T, C)
         line = line_of(output.batch_norm, moments(reduced, [output.batch_norm]), len(reduced), output.conv.bias)
-        self.block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)
-        self.passed = self.block.into(total[None], ONE, masks, x[None])
-        out = torch.empty_like(x)
-        self.normal = Normalised(output.norm, total, out)
-        return out  # (B, L, C)
+        self.block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)[None]
+        self.passed = self.block.into(total, ONE, masks, x[None])
+        self.normal = Normalised(output.norm, total, out[None])
 
     def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
         output, block = self.output, self.block
-        self.normal.backward(gradient, of_x, asked)
+        self.normal.backward(gradient[None], of_x[None], asked)
         (sums,) = block.sums_back(of_x[None], ONE, self.passed)
         found, back = back_of(output.batch_norm, block.lines[0], sums, len(block.rows))
         inner = torch.empty_like(self.rows[0])

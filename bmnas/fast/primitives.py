@@ -80,12 +80,12 @@ class Attended:
         self.P = scores.softmax(1)  # transposed: the library is faster along the middle
         self.x, self.factor = x, factor
         inner = torch.bmm((self.P * (factor * scale(primitive.dropout))).transpose(1, 2), x)  # (B, L, C)
-        self.normal = Normalised(primitive.norm, inner, total, masks, primitive.dropout, weight)
+        self.normal = Normalised(primitive.norm, inner[None], total[None], masks, primitive.dropout, weight)
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
         kept = scale(self.primitive.dropout) * self.factor
         d = torch.empty_like(self.x)
-        found = self.normal.backward(gradient, d, asked)
+        found = self.normal.backward(gradient[None], d[None], asked)
         dP = torch.bmm(self.x, d.transpose(1, 2)).mul_(kept * self.factor**2 / math.sqrt(d.shape[2]))  # transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, self.P, 1, dP.dtype)
         of_x.baddbmm_(self.P * kept, d)  # value
