@@ -14,7 +14,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ALL = -(2**15)  # the level of dropout that keeps all
 BLOCK = 16  # rows whose sums are kept in the numbers' own precision
-FRESH, BEGUN, ONTO = range(3)  # a sum is begun from nothing, from another tensor, or is there already
 SLOPE, OFFSET, MEAN, INVERSE = range(4)  # of a line, see `batchnorm`
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
@@ -72,11 +71,11 @@ def memory(rows, size):
 @kernel
 def draw(stream, row, bits):
     """Fills `memory` with the numbers of some rows of a mask, four of each word; the first is `row`."""
-    words = bits.view(np.uint64).reshape(-1)
-    begin = stream[1] + np.uint64(row * (bits.shape[1] // 4) + 1)
+    words, step = bits.view(np.uint64).reshape(-1), np.uint64(0x9E3779B97F4A7C15)
+    state = stream[0] + (stream[1] + np.uint64(row * (bits.shape[1] // 4))) * step
     for i in range(words.size):
-        word = stream[0] + (begin + np.uint64(i)) * np.uint64(0x9E3779B97F4A7C15)
-        word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state += step
+        word = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         words[i] = word ^ (word >> np.uint64(31))
 
@@ -99,29 +98,37 @@ def fit(found, n, copies, momentum, eps, shift, running_mean, running_variance, 
 
 @kernel
 def add_moments(x, found):
-    """Block by block: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983)."""
+    """Block by block: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983).
+
+    Within a block, sums of distances from the mean so far: if that is far from the block's own, then so is the block from
+    those before it, and its variance counts for little.
+    """
     T, C = x.shape
-    mean, spread = np.empty(C, x.dtype), np.empty(C, x.dtype)
+    start, plain, squares = x[0].copy(), np.empty(C, x.dtype), np.empty(C, x.dtype)
     for begin in range(0, T, BLOCK):
         end = min(begin + BLOCK, T)
-        mean[:] = 0
-        for t in range(begin, end):
+        plain[:] = 0
+        squares[:] = 0
+        for t in range(begin, end - 3, 4):  # four rows at once: sums go through memory once
+            one, two, three, four = x[t], x[t + 1], x[t + 2], x[t + 3]
+            for c in range(C):
+                i, j, k, l = one[c] - start[c], two[c] - start[c], three[c] - start[c], four[c] - start[c]
+                plain[c] += (i + j) + (k + l)
+                squares[c] += (i * i + j * j) + (k * k + l * l)
+        for t in range(end - (end - begin) % 4, end):
             row = x[t]
             for c in range(C):
-                mean[c] += row[c]
+                i = row[c] - start[c]
+                plain[c] += i
+                squares[c] += i * i
+        n = end - begin
+        share, weight = n / end, begin * n / end
         for c in range(C):
-            mean[c] /= end - begin
-        spread[:] = 0
-        for t in range(begin, end):
-            row = x[t]
-            for c in range(C):
-                distance = row[c] - mean[c]
-                spread[c] += distance * distance
-        share, weight = (end - begin) / end, begin * (end - begin) / end
-        for c in range(C):
-            apart = mean[c] - found[0, c]
+            distance = plain[c] / n
+            apart = start[c] + distance - found[0, c]
             found[0, c] += share * apart
-            found[1, c] += spread[c] + weight * apart * apart
+            found[1, c] += squares[c] - distance * plain[c] + weight * apart * apart
+            start[c] = found[0, c]
 
 
 @kernel
@@ -138,10 +145,10 @@ def turn(line, sums, n, weight, parameters, back):
 
 
 @kernel
-def rectify(x, first, at, lines, levels, stream, weights, how, begin, passed, sums):
+def rectify(x, first, at, lines, levels, stream, weights, begin, by, passed, sums):
     """`Blocks.into`, sample by sample, so that its sums stay in the cache while all blocks are added."""
     N, B, L, C = sums.shape
-    kept, bits, zero = np.empty(C, x.dtype), memory(L, C), x.dtype.type(0)
+    kept, bits, zero, by = np.empty(C, x.dtype), memory(L, C), x.dtype.type(0), x.dtype.type(by)
     for b in range(B):
         for k in range(len(lines)):
             positions, start, lowest = at[k, 0], at[k, 1] * B, levels[k]
@@ -159,16 +166,16 @@ def rectify(x, first, at, lines, levels, stream, weights, how, begin, passed, su
                     kept[c] = value if through[c] else zero
                 for n in range(N):
                     total, weight = sums[n, b, l], weights[n, k]
-                    if k > 0 or how == ONTO:  # not by `before`: LLVM has a slow loop for arrays that overlap
+                    if k > 0:
                         for c in range(C):
                             total[c] += weight * kept[c]
-                    elif how == FRESH:
+                    elif by == zero:
                         for c in range(C):
                             total[c] = weight * kept[c]
                     else:
                         before = begin[n, b, l]
                         for c in range(C):
-                            total[c] = before[c] + weight * kept[c]
+                            total[c] = by * before[c] + weight * kept[c]
 
 
 @kernel

@@ -53,28 +53,34 @@ class Shortcut(Protocol):
     """A primitive with what its way back needs.
 
     `weight` is its convolution's, the first `width` columns of the product are its own, and `norms` normalise them.
-    `forward` adds weight * f(s, s) to `total`. `backward` takes the gradient of `total`, adds to that of the x of s,
+    `forward` adds weight * f(s, s) to `total`; where a class `begins`, it writes constant * s + weight * f(s, s) to it,
+    in one pass. `backward` takes the gradient of `total`, adds to that of the x of s,
     writes its columns of that of the product, and returns the gradient of the weight in the sum, if it is asked for.
     """
 
+    begins: bool
     weight: nn.Parameter | None
     width: int
     norms: Sequence[nn.BatchNorm1d]
 
     def __init__(self, name: str, primitive: Any) -> None: ...
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None: ...
+    def forward(
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+    ) -> None: ...
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float: ...
 
 
 class Attended:
     """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
 
-    weight, width, norms = None, 0, ()
+    begins, weight, width, norms = False, None, 0, ()
 
     def __init__(self, name: str, primitive: Attention) -> None:
         self.primitive = primitive
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+    def forward(
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+    ) -> None:
         primitive, (x, factor) = self.primitive, (s.x, s.factor)
         scores = torch.bmm(x, x.transpose(1, 2)).mul_(factor**2 / math.sqrt(x.shape[2]))  # (B, L, L), symmetric
         self.P = scores.softmax(1)  # transposed: the library is faster along the middle
@@ -96,11 +102,15 @@ class Attended:
 class Gated:
     """`LinearGLU`; in mode "paper" its weight is (2C, C) from the start."""
 
+    begins = False
+
     def __init__(self, name: str, primitive: LinearGLU) -> None:
         self.primitive, self.weight = primitive, primitive.conv.weight
         self.width, self.norms = len(self.weight), (primitive.norm,)
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+    def forward(
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+    ) -> None:
         self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
         self.by, self.factor = scale(dropout), weight
         stream = masks.stream(total.shape)
@@ -120,15 +130,18 @@ class Gated:
 class Connected:
     """`ConcatFC`."""
 
+    begins = True
+
     def __init__(self, name: str, primitive: ConcatFC) -> None:
         self.primitive, self.weight = primitive, primitive.conv.weight
         self.width, self.norms = len(self.weight), (primitive.norm,)
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+    def forward(
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+    ) -> None:
         lines, self.factor = columns.line(self.primitive)[None], weight
         self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
-        sums = total[None]
-        self.passed = self.block.into(sums, weight * ONE, masks, sums)
+        self.passed = self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
         conv, norm, (line,) = self.primitive.conv, self.primitive.norm, self.block.lines
@@ -142,12 +155,14 @@ class Connected:
 class Own:
     """A primitive without a shortcut, called as it is: f(s, s, ...), channels first."""
 
-    weight, width, norms = None, 0, ()
+    begins, weight, width, norms = False, None, 0, ()
 
     def __init__(self, name: str, primitive: nn.Module) -> None:
         self.primitive, self.arity = primitive, PRIMITIVES[name].arity
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor) -> None:
+    def forward(
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+    ) -> None:
         self.x, self.factor = s.x.detach().requires_grad_(), weight
         with torch.enable_grad():
             turned = (self.x * s.factor).transpose(1, 2).contiguous()  # (B, C, L)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bmnas.fast.batchnorm import Array, array
 from bmnas.fast.dropout import Masks, level, scale
-from bmnas.fast.kernels import BEGUN, FRESH, ONTO, add_sums_back, rectify, rectify_back
+from bmnas.fast.kernels import add_sums_back, rectify, rectify_back
 
 ONE = np.ones((1, 1))  # weights of a block that is a sum of its own
 
@@ -44,20 +44,19 @@ class Blocks:
         """Weights (N, K) times the scale of dropout, in the precision of the rows."""
         return (weights * self.scales).astype(self.lines.dtype)
 
-    def into(self, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None) -> Tensor:
-        """Writes begin + sum_k weights_nk * dropout(ReLU(BatchNorm(x_k))) to the sums (N, B, L, C).
+    def into(self, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None, by: float = 1.0) -> Tensor:
+        """Writes by * begin + sum_k weights_nk * dropout(ReLU(BatchNorm(x_k))) to the sums (N, B, L, C).
 
         Args:
-            begin: may be the sums themselves; 0 when None.
+            begin: 0 when None.
 
         Returns:
             bool (K, B, L, C): what was let through.
         """
         passed = torch.empty(len(self.lines), *sums.shape[1:], dtype=torch.bool)
         given = (self.levels, masks.stream(passed.shape), self.scaled(weights))
-        how = FRESH if begin is None else ONTO if begin is sums else BEGUN
-        arrays = ((sums if begin is None else begin).numpy(), passed.numpy(), sums.numpy())
-        rectify(self.rows, self.first, self.at, self.lines, *given, how, *arrays)
+        start = ((sums if begin is None else begin).numpy(), by if begin is not None else 0.0)
+        rectify(self.rows, self.first, self.at, self.lines, *given, *start, passed.numpy(), sums.numpy())
         return passed
 
     def sums_back(self, gradients: Tensor, weights: Array, passed: Tensor) -> Array:

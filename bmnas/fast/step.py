@@ -34,14 +34,15 @@ class Step:
         self.beta, self.gamma = [beta[0] + beta[1], *beta[2:]], gamma
         self.folded = len(self.beta) == 1 and not open_choices
         self.constant = 0.0  # of s in the sum over primitives
-        self.parts: dict[int, Shortcut] = {}  # by place in gamma
+        parts: dict[int, Shortcut] = {}
         self.places: list[tuple[int, float]] = []  # of linear primitives, and what they multiply s with
         for i, (name, part) in enumerate(step.primitives.items()):
             if type(part) in LINEAR:
                 self.constant += gamma[i] * LINEAR[type(part)]
                 self.places.append((i, LINEAR[type(part)]))
             elif type(part) is not Zero:
-                self.parts[i] = SHORTCUTS.get(type(part), Own)(name, part)
+                parts[i] = SHORTCUTS.get(type(part), Own)(name, part)
+        self.parts = dict(sorted(parts.items(), key=lambda item: not item[1].begins))  # by place in gamma
 
     def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor:
         """The output (B, L, C)."""
@@ -51,10 +52,11 @@ class Step:
         self.weight = fold([part.weight for part in self.parts.values()], self.s)  # (width, C)
         rows = product(x, self.weight)  # (B L, width)
         found = moments(rows, [norm for part in self.parts.values() for norm in part.norms])
-        out = self.s.x * (self.constant * self.s.factor)
-        begin = 0
+        out, begin = torch.empty_like(self.s.x), 0
+        if not any(part.begins for part in self.parts.values()):
+            torch.mul(self.s.x, self.constant * self.s.factor, out=out)
         for i, part in self.parts.items():
-            part.forward(self.s, Columns(rows, found, begin), self.gamma[i], masks, out)
+            part.forward(self.s, Columns(rows, found, begin), self.gamma[i], masks, out, self.constant)
             begin += part.width
         return out
 
