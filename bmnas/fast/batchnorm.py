@@ -30,29 +30,33 @@ def moments(x: Tensor, norms: list[nn.BatchNorm1d]) -> Array:
     return found
 
 
-def line_of(norm: nn.BatchNorm1d, found: Array, n: int, bias: Tensor | None = None, copies: int = 1) -> Array:
-    """The line (4, C) of x + bias, and in train mode the step of the running statistics.
+def line_of(
+    norm: nn.BatchNorm1d, found: Array, n: int, bias: Tensor | None = None, copies: int = 1, factor: float = 1.0
+) -> Array:
+    """The line (4, C) of factor * x + bias, and in train mode the step of the running statistics.
 
     Copies change neither mean nor variance, only the factor n / (n - 1) in the running variance. In train mode the bias
-    changes nothing but the running mean.
+    changes nothing but the running mean. The third and fourth of the line are the mean of x, and what x less its mean is
+    multiplied with.
 
     Args:
         found: `moments` of the n rows of x; not looked at in eval mode.
         copies: how often each row is there.
+        factor: not 0.
 
     Raises:
         ValueError: there is a single row to normalise in train mode, as torch says it.
     """
-    C = norm.num_features
-    if norm.training and n == 1:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {(n, C)}")
-    running, parameters = (array(norm.running_mean), array(norm.running_var)), (array(norm.weight), array(norm.bias))
-    line, shift = np.empty((4, C), running[0].dtype), np.zeros(C, running[0].dtype) if bias is None else array(bias)
-    momentum = 0.0
-    if norm.training:
+    running_mean, training = array(norm.running_mean), norm.training
+    C, momentum = len(running_mean), 0.0
+    if training:
+        if n == 1:
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {(n, C)}")
         cast(Tensor, norm.num_batches_tracked).add_(1)
         momentum = cast(float, norm.momentum)
-    fit(found, n if norm.training else 0, copies, momentum, norm.eps, shift, *running, *parameters, line)
+    line, shift = np.empty((4, C), running_mean.dtype), np.zeros(C, running_mean.dtype) if bias is None else array(bias)
+    statistics = (running_mean, array(norm.running_var), array(norm.weight), array(norm.bias))
+    fit(found, n if training else 0, copies, factor, momentum, norm.eps, shift, *statistics, line)
     return line
 
 

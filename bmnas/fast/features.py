@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bmnas.fast.asking import Asked
@@ -44,7 +45,7 @@ class Mixtures:
             reshape_into(part, layer, x)
             bias = None if layer.learned else layer.conv.bias
             lines.append(line_of(layer.norm, moments(part, [layer.norm]), len(part), bias, layer.L // P))
-        self.blocks = Blocks(tokens, np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
+        self.blocks = Blocks(tokens.numpy(), np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
         sums = tokens.new_empty(len(self.weights), self.B, layer.L, layer.C)
         self.passed = self.blocks.into(sums, self.weights, masks)
         return sums
@@ -64,8 +65,10 @@ class Mixtures:
     def _parameters_back(self, gradients: Tensor, sums: Array, asked: Asked) -> None:
         """From the sums (K, 2, C) of the features' own gradients."""
         blocks = self.blocks
-        each = [back_of(layer.norm, *its) for layer, *its in zip(self.layers, blocks.lines, sums, self.sizes, strict=True)]
-        tokens = gradients.new_empty(blocks.rows.shape)
+        each = [
+            back_of(layer.norm, *its) for layer, *its in zip(self.layers, blocks.lines, sums, self.sizes, strict=True)
+        ]
+        tokens = torch.empty(blocks.rows.shape, dtype=gradients.dtype)
         blocks.back(gradients, self.weights, self.passed, np.stack([back for _, back in each]), tokens)
         for layer, inner, x, (found, _) in zip(self.layers, tokens.split(self.sizes), self.rows, each, strict=True):
             if layer.learned:

@@ -6,38 +6,36 @@ kept, and as bytes what dropout let through; the rest is computed anew on the wa
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bmnas.fast.batchnorm import Array, array
+from bmnas.fast.batchnorm import Array
 from bmnas.fast.dropout import Stream
 from bmnas.fast.kernels import add_gated_sums_back, draw_gates, gate, gate_back
 
 
 def add_gated(
-    rows: Tensor, first: int, line: Array, lowest: np.int16, stream: Stream, weight: float, total: Tensor
-) -> tuple[Tensor, Tensor]:
+    rows: Array, first: int, line: Array, lowest: np.int16, stream: Stream, weight: float, total: Array
+) -> tuple[Array, Array]:
     """Adds weight * (what is kept of a * sigmoid(b)) to the total (B, L, C).
 
     Returns:
         the sigmoids, and bool: what dropout let through; both like the total.
     """
-    gates, passed = torch.empty_like(total), torch.empty(total.shape, dtype=torch.bool)
-    draw_gates(array(rows), first + total.shape[2], line, gates.numpy())
-    gates.sigmoid_()
-    factor = line.dtype.type(weight)
-    gate(array(rows), first, line, lowest, stream, factor, gates.numpy(), passed.numpy(), total.numpy())
+    gates, passed = np.empty_like(total), np.empty(total.shape, np.bool_)
+    draw_gates(rows, first + total.shape[2], line, gates)
+    torch.from_numpy(gates).sigmoid_()
+    gate(rows, first, line, lowest, stream, line.dtype.type(weight), gates, passed, total)
     return gates, passed
 
 
-def gated_sums_back(rows: Tensor, first: int, line: Array, gates: Tensor, passed: Tensor, gradient: Tensor) -> Array:
+def gated_sums_back(rows: Array, first: int, line: Array, gates: Array, passed: Array, gradient: Array) -> Array:
     """float64 (2, 2C): over all rows, the sums of g and of g * (x - mean), g the gradient of what BatchNorm gave."""
     found = np.zeros((2, line.shape[1]))
-    add_gated_sums_back(array(rows), first, line, gates.numpy(), passed.numpy(), gradient.numpy(), found)
+    add_gated_sums_back(rows, first, line, gates, passed, gradient, found)
     return found
 
 
 def gated_back(
-    rows: Tensor, first: int, line: Array, gates: Tensor, passed: Tensor, gradient: Tensor, back: Array, out: Tensor
+    rows: Array, first: int, line: Array, gates: Array, passed: Array, gradient: Array, back: Array, out: Array
 ) -> None:
     """The gradient of x into `out`, a matrix like `rows`, from (3, 2C) of `batchnorm.back_of`."""
-    gate_back(array(rows), first, line, gates.numpy(), passed.numpy(), gradient.numpy(), back, out.numpy())
+    gate_back(rows, first, line, gates, passed, gradient, back, out)

@@ -81,17 +81,18 @@ def draw(stream, row, bits):
 
 
 @kernel
-def fit(found, n, copies, momentum, eps, shift, running_mean, running_variance, weight, bias, line):
+def fit(found, n, copies, factor, momentum, eps, shift, running_mean, running_variance, weight, bias, line):
     """`line_of`; n is 0 in eval mode."""
     for c in range(line.shape[1]):
         if n:
             mean, spread = found[0, c], found[1, c]
-            line[MEAN, c], line[INVERSE, c] = mean, 1 / np.sqrt(spread / n + eps)
-            running_mean[c] += momentum * (mean + shift[c] - running_mean[c])
-            running_variance[c] += momentum * (copies * spread / (copies * n - 1) - running_variance[c])
+            line[MEAN, c], line[INVERSE, c] = mean, factor / np.sqrt(factor * factor * spread / n + eps)
+            variance = factor * factor * copies * spread / (copies * n - 1)
+            running_mean[c] += momentum * (factor * mean + shift[c] - running_mean[c])
+            running_variance[c] += momentum * (variance - running_variance[c])
         else:
-            line[MEAN, c] = running_mean[c] - shift[c]
-            line[INVERSE, c] = 1 / np.sqrt(running_variance[c] + eps)
+            line[MEAN, c] = (running_mean[c] - shift[c]) / factor
+            line[INVERSE, c] = factor / np.sqrt(running_variance[c] + eps)
         line[SLOPE, c] = weight[c] * line[INVERSE, c]
         line[OFFSET, c] = bias[c] - line[MEAN, c] * line[SLOPE, c]
 
@@ -383,7 +384,10 @@ def layer_normalise_back(weight, bias, factor, relu, gradients, x, passed, found
             if relu:
                 for l in range(L):
                     for c in range(C):
-                        value, g = (x[n, b, l, c] - mean) * inverse * weight[n, l, c] + bias[n, l, c], gradients[n, b, l, c]
+                        value, g = (
+                            (x[n, b, l, c] - mean) * inverse * weight[n, l, c] + bias[n, l, c],
+                            gradients[n, b, l, c],
+                        )
                         open_[n, l, c] = zero if value <= zero else g
             inner = open_[n] if relu else gradients[n, b]
             for l in range(L):

@@ -59,7 +59,10 @@ class Reduced:
         self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
         reduced = joined_product(self.rows, self.weights)  # (T, C)
         line = line_of(output.batch_norm, moments(reduced, [output.batch_norm]), len(reduced), output.conv.bias)
-        self.block, total = Blocks(reduced, line[None], [output.dropout], [x.shape[1]]), torch.empty_like(x)[None]
+        self.block, total = (
+            Blocks(reduced.numpy(), line[None], [output.dropout], [x.shape[1]]),
+            torch.empty_like(x)[None],
+        )
         self.passed = self.block.into(total, ONE, masks, x[None])
         self.normal = Normalised(output.norm, total, out[None])
 

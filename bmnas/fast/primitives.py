@@ -37,16 +37,17 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Columns:
-    """A primitive's part of s (B, L, C) times all folded weights of a Step."""
+    """A primitive's part of x times all folded weights of a Step, where s = factor * x."""
 
-    rows: Tensor  # (B L, width)
+    rows: Array  # (B L, width)
     found: Array  # (2, width), `batchnorm.moments`
     first: int
+    factor: float
 
     def line(self, primitive: LinearGLU | ConcatFC) -> Array:
         """The line of the primitive's BatchNorm."""
         its = slice(self.first, self.first + primitive.norm.num_features)
-        return line_of(primitive.norm, self.found[:, its], len(self.rows), primitive.conv.bias)
+        return line_of(primitive.norm, self.found[:, its], len(self.rows), primitive.conv.bias, factor=self.factor)
 
 
 class Shortcut(Protocol):
@@ -78,9 +79,7 @@ class Attended:
     def __init__(self, name: str, primitive: Attention) -> None:
         self.primitive = primitive
 
-    def forward(
-        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
-    ) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         primitive, (x, factor) = self.primitive, (s.x, s.factor)
         scores = torch.bmm(x, x.transpose(1, 2)).mul_(factor**2 / math.sqrt(x.shape[2]))  # (B, L, L), symmetric
         self.P = scores.softmax(1)  # transposed: the library is faster along the middle
@@ -106,24 +105,24 @@ class Gated:
 
     def __init__(self, name: str, primitive: LinearGLU) -> None:
         self.primitive, self.weight = primitive, primitive.conv.weight
-        self.width, self.norms = len(self.weight), (primitive.norm,)
+        self.width, self.norms = self.weight.shape[0], (primitive.norm,)
 
-    def forward(
-        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
-    ) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
         self.by, self.factor = scale(dropout), weight
         stream = masks.stream(total.shape)
         given = (columns.rows, columns.first, self.line, level(dropout), stream)
-        self.gates, self.passed = add_gated(*given, weight * self.by, total)
+        self.gates, self.passed = add_gated(*given, weight * self.by, total.numpy())
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
         conv, norm, line, C = self.primitive.conv, self.primitive.norm, self.line, gradient.shape[2]
-        given = (self.columns.rows, self.columns.first, line, self.gates, self.passed, gradient)
+        given = (self.columns.rows, self.columns.first, line, self.gates, self.passed, gradient.numpy())
         sums = gated_sums_back(*given)
         found, back = back_of(norm, line, sums, len(self.columns.rows), self.factor * self.by)
-        gated_back(*given, back, of_rows)
+        gated_back(*given, back, of_rows.numpy())
         asked.give([conv.bias, norm.weight, norm.bias], found)
+        if not asked.choices:
+            return 0.0
         return self.by * float(products_with_output(array(norm.bias)[:C], line[:, :C], sums[:, :C]))
 
 
@@ -134,11 +133,9 @@ class Connected:
 
     def __init__(self, name: str, primitive: ConcatFC) -> None:
         self.primitive, self.weight = primitive, primitive.conv.weight
-        self.width, self.norms = len(self.weight), (primitive.norm,)
+        self.width, self.norms = self.weight.shape[0], (primitive.norm,)
 
-    def forward(
-        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
-    ) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         lines, self.factor = columns.line(self.primitive)[None], weight
         self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
         self.passed = self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
@@ -149,7 +146,7 @@ class Connected:
         found, back = back_of(norm, line, sums, len(self.block.rows), self.factor)
         self.block.back(gradient[None], ONE, self.passed, back[None], of_rows)
         asked.give([conv.bias, norm.weight, norm.bias], found)
-        return float(products_with_output(array(norm.bias), line, sums))
+        return float(products_with_output(array(norm.bias), line, sums)) if asked.choices else 0.0
 
 
 class Own:
@@ -160,9 +157,7 @@ class Own:
     def __init__(self, name: str, primitive: nn.Module) -> None:
         self.primitive, self.arity = primitive, PRIMITIVES[name].arity
 
-    def forward(
-        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
-    ) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         self.x, self.factor = s.x.detach().requires_grad_(), weight
         with torch.enable_grad():
             turned = (self.x * s.factor).transpose(1, 2).contiguous()  # (B, C, L)
@@ -185,13 +180,15 @@ SHORTCUTS: dict[type, type[Shortcut]] = {Attention: Attended, LinearGLU: Gated, 
 """Exactly these classes: one that inherits from them computes what it likes."""
 
 
-def fold(weights: Sequence[nn.Parameter | None], s: Scaled) -> Tensor:
-    """What x is multiplied with, (width, C): of each convolution the sum of its one or two halves, times the factor."""
-    C, plain = s.x.shape[2], [weight.detach().squeeze(2) for weight in weights if weight is not None]
-    out = s.x.new_empty(sum(map(len, plain)), C)
-    for part, weight in zip(out.split([len(weight) for weight in plain]), plain, strict=True):
+def fold(weights: Sequence[nn.Parameter | None], x: Tensor) -> Tensor:
+    """What x (B L, C) is multiplied with, (width, C): of each convolution the sum of its one or two halves."""
+    C, plain = x.shape[1], [weight.detach().squeeze(2) for weight in weights if weight is not None]
+    out = x.new_empty(sum(weight.shape[0] for weight in plain), C)
+    begin = 0
+    for weight in plain:
+        part, begin = out[begin : begin + weight.shape[0]], begin + weight.shape[0]
         if weight.shape[1] == C:
             part.copy_(weight)
         else:
             torch.add(weight[:, :C], weight[:, C:], out=part)
-    return out.mul_(s.factor) if s.factor != 1 else out
+    return out

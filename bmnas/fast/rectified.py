@@ -9,10 +9,9 @@ back.
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from bmnas.fast.batchnorm import Array, array
+from bmnas.fast.batchnorm import Array
 from bmnas.fast.dropout import Masks, level, scale
 from bmnas.fast.kernels import add_sums_back, rectify, rectify_back
 
@@ -31,9 +30,9 @@ class Blocks:
     """
 
     def __init__(
-        self, rows: Tensor, lines: Array, dropouts: Sequence[nn.Dropout], positions: Sequence[int], first: int = 0
+        self, rows: Array, lines: Array, dropouts: Sequence[nn.Dropout], positions: Sequence[int], first: int = 0
     ) -> None:
-        self.rows, self.lines, self.positions, self.first = array(rows), lines, positions, first
+        self.rows, self.lines, self.positions, self.first = rows, lines, positions, first
         self.levels = np.array([level(layer) for layer in dropouts])
         self.scales = np.array([scale(layer) for layer in dropouts])
         sizes = np.array(positions)
@@ -44,7 +43,7 @@ class Blocks:
         """Weights (N, K) times the scale of dropout, in the precision of the rows."""
         return (weights * self.scales).astype(self.lines.dtype)
 
-    def into(self, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None, by: float = 1.0) -> Tensor:
+    def into(self, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None, by: float = 1.0) -> Array:
         """Writes by * begin + sum_k weights_nk * dropout(ReLU(BatchNorm(x_k))) to the sums (N, B, L, C).
 
         Args:
@@ -53,21 +52,21 @@ class Blocks:
         Returns:
             bool (K, B, L, C): what was let through.
         """
-        passed = torch.empty(len(self.lines), *sums.shape[1:], dtype=torch.bool)
+        passed = np.empty((len(self.lines), *sums.shape[1:]), np.bool_)
         given = (self.levels, masks.stream(passed.shape), self.scaled(weights))
         start = ((sums if begin is None else begin).numpy(), by if begin is not None else 0.0)
-        rectify(self.rows, self.first, self.at, self.lines, *given, *start, passed.numpy(), sums.numpy())
+        rectify(self.rows, self.first, self.at, self.lines, *given, *start, passed, sums.numpy())
         return passed
 
-    def sums_back(self, gradients: Tensor, weights: Array, passed: Tensor) -> Array:
+    def sums_back(self, gradients: Tensor, weights: Array, passed: Array) -> Array:
         """float64 (K, 2, C): over all rows, the sums of g and of g * (x - mean), where g comes from sum_n weights_nk
         times the gradient (N, B, L, C) of a sum."""
         found = np.zeros((len(self.lines), 2, gradients.shape[3]))
-        given = (weights.astype(self.lines.dtype), passed.numpy(), gradients.numpy())
+        given = (weights.astype(self.lines.dtype), passed, gradients.numpy())
         add_sums_back(self.rows, self.first, self.at, self.lines, *given, found)
         return found * self.scales[:, None, None]
 
-    def back(self, gradients: Tensor, weights: Array, passed: Tensor, backs: Array, out: Tensor) -> None:
+    def back(self, gradients: Tensor, weights: Array, passed: Array, backs: Array, out: Tensor) -> None:
         """The gradient of x into `out`, a matrix like `rows`, from (K, 3, C) of `batchnorm.back_of`."""
-        given = (self.scaled(weights), passed.numpy(), gradients.numpy(), backs)
+        given = (self.scaled(weights), passed, gradients.numpy(), backs)
         rectify_back(self.rows, self.first, self.at, self.lines, *given, out.numpy())

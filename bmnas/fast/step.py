@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from bmnas.hypernet import MixedStep
 
 
+LEAST = 1e-12  # a factor that may be divided by
+
+
 class Step:
     """`MixedStep` of states (B, L, C), the first of which stands for both x and y.
 
@@ -32,7 +35,7 @@ class Step:
 
     def __init__(self, step: "MixedStep", beta: list[float], gamma: list[float], open_choices: bool) -> None:
         self.beta, self.gamma = [beta[0] + beta[1], *beta[2:]], gamma
-        self.folded = len(self.beta) == 1 and not open_choices
+        self.folded = len(self.beta) == 1 and self.beta[0] > LEAST and not open_choices
         self.constant = 0.0  # of s in the sum over primitives
         parts: dict[int, Shortcut] = {}
         self.places: list[tuple[int, float]] = []  # of linear primitives, and what they multiply s with
@@ -49,14 +52,15 @@ class Step:
         self.states = list(states)
         self.s = Scaled(states[0], self.beta[0]) if self.folded else Scaled(mix(self.beta, states), 1.0)
         x = self.s.x.flatten(0, 1)  # (B L, C)
-        self.weight = fold([part.weight for part in self.parts.values()], self.s)  # (width, C)
+        self.weight = fold([part.weight for part in self.parts.values()], x)  # (width, C)
         rows = product(x, self.weight)  # (B L, width)
         found = moments(rows, [norm for part in self.parts.values() for norm in part.norms])
         out, begin = torch.empty_like(self.s.x), 0
         if not any(part.begins for part in self.parts.values()):
             torch.mul(self.s.x, self.constant * self.s.factor, out=out)
         for i, part in self.parts.items():
-            part.forward(self.s, Columns(rows, found, begin), self.gamma[i], masks, out, self.constant)
+            its = Columns(rows.numpy(), found, begin, self.s.factor)
+            part.forward(self.s, its, self.gamma[i], masks, out, self.constant)
             begin += part.width
         return out
 
@@ -93,8 +97,6 @@ class Step:
         C = self.s.x.shape[2]
         wide = of_rows.new_empty(len(self.weight), 2 * C)
         product_into(wide[:, :C], of_rows.t(), self.s.x.flatten(0, 1).t())
-        if self.s.factor != 1:
-            wide[:, :C].mul_(self.s.factor)
         wide[:, C:].copy_(wide[:, :C])
         begin = 0
         for part in self.parts.values():
