@@ -94,7 +94,7 @@ class Pass:
             for weight, output in zip(alpha[K:], outputs[:n], strict=True):
                 s.add_(output, alpha=weight)  # (B, L, C)
             cell.forward(s, self.masks, outputs[n])
-        self.outputs = outputs if self.open_choices else outputs[:0]
+        self.outputs = list(outputs) if self.open_choices else []
         self.classified = Classified(self.net.classifier)
         return self.classified.forward(outputs)  # (B, classes)
 
