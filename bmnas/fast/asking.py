@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from bmnas.fast.layers import parameters
@@ -17,15 +18,22 @@ class Asked:
     choices: bool  # alpha, beta, gamma
     weights: bool
     again: bool  # whether there may be another way back
-    found: dict[nn.Parameter, Tensor] = field(default_factory=dict)
+    found: dict[Any, Tensor] = field(default_factory=dict)
 
-    def give(self, parameters: Iterable[nn.Parameter], gradients: Iterable[Tensor]) -> None:
-        self.found.update(zip(parameters, gradients, strict=True))
+    def give(self, its: Iterable[Any], gradients: Iterable[Tensor]) -> None:
+        """The gradients of parameters."""
+        self.found.update(zip(its, gradients, strict=True))
 
     def leave(self, layer: Any) -> None:
         """Lets go of what a layer kept for its way back, so that the next one finds its memory in the cache."""
         if not self.again:
             vars(layer).clear()
+
+
+def graph_is_kept() -> bool:
+    """Whether autograd was told to keep the graph it is going back through; True where this torch does not tell."""
+    told = getattr(getattr(torch._C, "_autograd", None), "_get_current_graph_task_keep_graph", None)
+    return told is None or told()
 
 
 @contextmanager

@@ -16,17 +16,16 @@ from bmnas.fast.kernels import SLOPE, add_moments, fit, turn
 Array = NDArray[Any]
 
 
-def array(x: Tensor | None) -> Array:
+def array(x: Any) -> Array:
     """The numbers of a tensor, as numpy sees them."""
-    x = cast(Tensor, x)
     return x.detach().numpy() if x.requires_grad else x.numpy()
 
 
-def moments(x: Tensor, norms: list[nn.BatchNorm1d]) -> Array:
+def moments(x: Array, training: bool) -> Array:
     """(T, C) -> float64 (2, C): mean, and sum of squared distances from it; 0 where no norm is in train mode."""
     found = np.zeros((2, x.shape[1]))
-    if any(norm.training for norm in norms):
-        add_moments(array(x), found)
+    if training:
+        add_moments(x, found)
     return found
 
 
@@ -36,8 +35,7 @@ def line_of(
     """The line (4, C) of factor * x + bias, and in train mode the step of the running statistics.
 
     Copies change neither mean nor variance, only the factor n / (n - 1) in the running variance. In train mode the bias
-    changes nothing but the running mean. The third and fourth of the line are the mean of x, and what x less its mean is
-    multiplied with.
+    changes nothing but the running mean. The mean in the line is that of x, the deviation that of x over the factor.
 
     Args:
         found: `moments` of the n rows of x; not looked at in eval mode.
@@ -47,14 +45,15 @@ def line_of(
     Raises:
         ValueError: there is a single row to normalise in train mode, as torch says it.
     """
-    running_mean, training = array(norm.running_mean), norm.training
-    C, momentum = len(running_mean), 0.0
+    running_mean, training, momentum = array(norm.running_mean), norm.training, 0.0
+    line = np.empty((4, len(running_mean)), running_mean.dtype)
     if training:
         if n == 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {(n, C)}")
+            size = (n, len(running_mean))
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
         cast(Tensor, norm.num_batches_tracked).add_(1)
         momentum = cast(float, norm.momentum)
-    line, shift = np.empty((4, C), running_mean.dtype), np.zeros(C, running_mean.dtype) if bias is None else array(bias)
+    shift = np.zeros_like(running_mean) if bias is None else array(bias)
     statistics = (running_mean, array(norm.running_var), array(norm.weight), array(norm.bias))
     fit(found, n if training else 0, copies, factor, momentum, norm.eps, shift, *statistics, line)
     return line

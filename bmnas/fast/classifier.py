@@ -24,21 +24,22 @@ class Classified:
         fused = torch.empty_like(outputs)
         self.normal = Normalised(self.classifier.norm, outputs, fused, relu=True)
         self.fused = fused.flatten(2)  # (N, B, L C)
-        plain = linear.weight.detach().view(len(linear.weight), N, -1, L)  # (classes, N, C, L)
+        plain = linear.weight.detach().view(linear.out_features, N, -1, L)  # (classes, N, C, L)
         self.weights = plain.permute(1, 0, 3, 2).flatten(2)  # (N, classes, L C)
-        logits = product(self.fused[0], self.weights[0], linear.bias)
-        for part, weight in zip(self.fused[1:], self.weights[1:], strict=True):
+        (first, weight), *others = zip(self.fused.unbind(), self.weights.unbind(), strict=True)
+        logits = product(first, weight, linear.bias)
+        for part, weight in others:
             add_product_(logits, part, weight)
         return logits  # (B, classes)
 
     def backward(self, gradient: Tensor, asked: Asked) -> Tensor:
         """The gradients of the N outputs."""
         inner, linear = torch.empty_like(self.fused), self.classifier.linear
-        for part, weight in zip(inner, self.weights, strict=True):
+        for part, weight in zip(inner.unbind(), self.weights.unbind(), strict=True):
             product_into(part, gradient, weight.t())
         if asked.weights:
             found = torch.empty_like(self.weights)
-            for part, fused in zip(found, self.fused, strict=True):
+            for part, fused in zip(found.unbind(), self.fused.unbind(), strict=True):
                 product_into(part, gradient.t(), fused.t())
             turned = found.unflatten(2, self.normal.x.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
             asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])

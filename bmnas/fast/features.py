@@ -31,27 +31,26 @@ class Mixtures:
     ) -> None:
         self.layers, self.weights = layers, np.array(weights)
         self.rows = [rows_of(layer, x) for layer, x in zip(layers, features, strict=True)]  # (B P, C_in) each
-        self.B = len(features[0])
-        self.positions = [
-            layer.L if layer.learned else len(x) // self.B for layer, x in zip(layers, self.rows, strict=True)
-        ]
+        self.B = features[0].shape[0]
+        pairs = zip(layers, self.rows, strict=True)
+        self.positions = [layer.L if layer.learned else x.shape[0] // self.B for layer, x in pairs]
         self.sizes = [self.B * P for P in self.positions]
 
     def forward(self, masks: Masks) -> Tensor:
         """(N, B, L, C)."""
-        layer = self.layers[0]
-        tokens, lines = self.rows[0].new_empty(sum(self.sizes), layer.C), []
-        for layer, x, P, part in zip(self.layers, self.rows, self.positions, tokens.split(self.sizes), strict=True):
+        L, C = self.layers[0].L, self.layers[0].C
+        tokens, lines, each = self.rows[0].new_empty(sum(self.sizes), C), [], zip(self.layers, self.rows, strict=True)
+        for (layer, x), part in zip(each, tokens.split(self.sizes), strict=True):
             reshape_into(part, layer, x)
-            bias = None if layer.learned else layer.conv.bias
-            lines.append(line_of(layer.norm, moments(part, [layer.norm]), len(part), bias, layer.L // P))
+            norm, n, bias = layer.norm, part.shape[0], None if layer.learned else layer.conv.bias
+            lines.append(line_of(norm, moments(part.numpy(), norm.training), n, bias, self.B * L // n))
         self.blocks = Blocks(tokens.numpy(), np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
-        sums = tokens.new_empty(len(self.weights), self.B, layer.L, layer.C)
+        sums = tokens.new_empty(len(self.weights), self.B, L, C)
         self.passed = self.blocks.into(sums, self.weights, masks)
         return sums
 
     def backward(self, gradients: Tensor, asked: Asked) -> Array:
-        """The gradients of the weights, from those of the mixtures (N, B, L, C); nothing where they are not asked for."""
+        """The gradients (N, K) of the weights, from those of the mixtures (N, B, L, C); (N, 0) where nobody asks."""
         if not asked.choices:
             self._parameters_back(gradients, self.blocks.sums_back(gradients, self.weights, self.passed), asked)
             return np.empty((len(self.weights), 0))
@@ -60,14 +59,13 @@ class Mixtures:
         if asked.weights:
             self._parameters_back(gradients, np.einsum("nk,nkic->kic", self.weights, each), asked)
         biases = np.stack([array(layer.norm.bias) for layer in self.layers])  # (K, C)
-        return products_with_output(biases, self.blocks.lines, each)  # (N, K)
+        return products_with_output(biases, self.blocks.lines, each)
 
     def _parameters_back(self, gradients: Tensor, sums: Array, asked: Asked) -> None:
         """From the sums (K, 2, C) of the features' own gradients."""
         blocks = self.blocks
-        each = [
-            back_of(layer.norm, *its) for layer, *its in zip(self.layers, blocks.lines, sums, self.sizes, strict=True)
-        ]
+        known = zip(self.layers, blocks.lines, sums, self.sizes, strict=True)
+        each = [back_of(layer.norm, line, its, n) for layer, line, its, n in known]
         tokens = torch.empty(blocks.rows.shape, dtype=gradients.dtype)
         blocks.back(gradients, self.weights, self.passed, np.stack([back for _, back in each]), tokens)
         for layer, inner, x, (found, _) in zip(self.layers, tokens.split(self.sizes), self.rows, each, strict=True):

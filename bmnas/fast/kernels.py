@@ -101,7 +101,7 @@ def fit(found, n, copies, factor, momentum, eps, shift, running_mean, running_va
 def add_moments(x, found):
     """Block by block: Chan, Golub and LeVeque, Algorithms for computing the sample variance (1983).
 
-    Within a block, sums of distances from the mean so far: if that is far from the block's own, then so is the block from
+    Within a block, sums of distances from the mean so far: if that is far from the block's own, so is the block from
     those before it, and its variance counts for little.
     """
     T, C = x.shape
@@ -384,10 +384,8 @@ def layer_normalise_back(weight, bias, factor, relu, gradients, x, passed, found
             if relu:
                 for l in range(L):
                     for c in range(C):
-                        value, g = (
-                            (x[n, b, l, c] - mean) * inverse * weight[n, l, c] + bias[n, l, c],
-                            gradients[n, b, l, c],
-                        )
+                        value = (x[n, b, l, c] - mean) * inverse * weight[n, l, c] + bias[n, l, c]
+                        g = gradients[n, b, l, c]
                         open_[n, l, c] = zero if value <= zero else g
             inner = open_[n] if relu else gradients[n, b]
             for l in range(L):

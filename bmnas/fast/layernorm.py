@@ -1,4 +1,4 @@
-"""LayerNorm([N C, L]) of tensors (N, B, L, C), with the dropout before it and the ReLU behind it, forwards and backwards.
+"""LayerNorm([N C, L]) of tensors (N, B, L, C), with the dropout before and the ReLU behind it, forwards and backwards.
 
 Sums run along a row of channels in the numbers' own precision, and over the rows in float64.
 """
@@ -14,9 +14,10 @@ from bmnas.fast.kernels import ALL, layer_normalise, layer_normalise_back
 
 
 class Normalised:
-    """Writes LayerNorm(dropout(x)) into the total (N, B, L, C), behind a ReLU or not; or adds `factor` times that to it.
+    """Writes LayerNorm(dropout(x)) into the total, behind a ReLU or not; or adds `factor` times that to it.
 
-    A sample has N parts, one after the other among the channels of the norm. x itself loses what is dropped; what is kept still wants `dropout.scale`.
+    x and the total are (N, B, L, C): a sample has N parts, one after the other among the channels of the norm. x itself
+    loses what is dropped; what is kept still wants `dropout.scale`.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Normalised:
         add, self.factor = factor is not None, 1.0 if factor is None else factor
         self.norm, self.relu, self.x = norm, relu, x
         self.passed = np.empty(x.shape if dropping else (0, 0, 0, 0), np.bool_)
-        self.weight, self.bias = turned(norm.weight, len(x)), turned(norm.bias, len(x))
+        self.weight, self.bias = turned(norm.weight, x.shape[0]), turned(norm.bias, x.shape[0])
         self.found = np.empty((x.shape[1], 2), self.weight.dtype)  # mean, 1 / deviation
         arrays = (x.numpy(), self.passed, self.found, total.numpy())
         layer_normalise(self.weight, self.bias, norm.eps, lowest, stream, add, self.factor, relu, *arrays)

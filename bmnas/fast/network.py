@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from bmnas.fast.asking import Asked
+from bmnas.fast.asking import Asked, graph_is_kept
 from bmnas.fast.cell import Cell
 from bmnas.fast.classifier import Classified
 from bmnas.fast.dropout import Masks
@@ -62,12 +62,6 @@ class Network(torch.autograd.Function):
         return None, None, *of_choices, *of_parameters, *of_features
 
 
-def graph_is_kept() -> bool:
-    """Whether autograd was told that there may be another way back; a torch that does not tell keeps it."""
-    told = getattr(torch._C._autograd, "_get_current_graph_task_keep_graph", None)
-    return told is None or told()
-
-
 class Pass:
     """One pass through a network, with what its way back needs.
 
@@ -90,7 +84,7 @@ class Pass:
         self.mixtures = Mixtures(cast(Any, layers), features, [alpha[:K] for alpha in self.alphas])
         mixtures = self.mixtures.forward(self.masks)  # (N, B, L, C)
         outputs = torch.empty_like(mixtures)
-        for n, (cell, alpha, s) in enumerate(zip(self.cells, self.alphas, mixtures, strict=True)):
+        for n, (cell, alpha, s) in enumerate(zip(self.cells, self.alphas, mixtures.unbind(), strict=True)):
             for weight, output in zip(alpha[K:], outputs[:n], strict=True):
                 s.add_(output, alpha=weight)  # (B, L, C)
             cell.forward(s, self.masks, outputs[n])

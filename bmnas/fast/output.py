@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Output(Protocol):
     """`CellOutput` of states (B, L, C), the first of which stands for both x and y.
 
-    `forward` writes to `out` (B, L, C). `backward` writes the gradient of the first, and sets or adds to those of the others.
+    `forward` writes to `out`. `backward` writes the gradient of the first to `of_x`, and sets those of the others.
     """
 
     def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None: ...
@@ -28,6 +28,7 @@ class Output(Protocol):
 
 
 def output_of(output: "CellOutput") -> Output:
+    """The one that an output is."""
     return Residual(output) if output.r == 1 else Reduced(output)
 
 
@@ -58,11 +59,9 @@ class Reduced:
         self.rows = [state.flatten(0, 1) for state in each[self.first :]]  # (T, C) each
         self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
         reduced = joined_product(self.rows, self.weights)  # (T, C)
-        line = line_of(output.batch_norm, moments(reduced, [output.batch_norm]), len(reduced), output.conv.bias)
-        self.block, total = (
-            Blocks(reduced.numpy(), line[None], [output.dropout], [x.shape[1]]),
-            torch.empty_like(x)[None],
-        )
+        norm, rows, total = output.batch_norm, reduced.numpy(), torch.empty_like(x)[None]
+        line = line_of(norm, moments(rows, norm.training), len(rows), output.conv.bias)
+        self.block = Blocks(rows, line[None], [output.dropout], [x.shape[1]])
         self.passed = self.block.into(total, ONE, masks, x[None])
         self.normal = Normalised(output.norm, total, out[None])
 

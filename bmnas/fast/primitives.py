@@ -8,7 +8,7 @@ last, (B, L, C). The folded weights of all primitives of a Step are multiplied w
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,34 +50,45 @@ class Columns:
         return line_of(primitive.norm, self.found[:, its], len(self.rows), primitive.conv.bias, factor=self.factor)
 
 
-class Shortcut(Protocol):
+class Shortcut:
     """A primitive with what its way back needs.
 
     `weight` is its convolution's, the first `width` columns of the product are its own, and `norms` normalise them.
     `forward` adds weight * f(s, s) to `total`; where a class `begins`, it writes constant * s + weight * f(s, s) to it,
-    in one pass. `backward` takes the gradient of `total`, adds to that of the x of s,
-    writes its columns of that of the product, and returns the gradient of the weight in the sum, if it is asked for.
+    in one pass. `backward` takes the gradient of `total`, adds to that of the x of s, writes its columns of that of the
+    product, and returns the gradient of the weight in the sum, if it is asked for.
     """
 
-    begins: bool
-    weight: nn.Parameter | None
-    width: int
-    norms: Sequence[nn.BatchNorm1d]
+    begins = False
+    weight: nn.Parameter | None = None
+    width = 0
+    norms: Sequence[nn.BatchNorm1d] = ()
 
-    def __init__(self, name: str, primitive: Any) -> None: ...
-    def forward(
-        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
-    ) -> None: ...
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float: ...
-
-
-class Attended:
-    """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
-
-    begins, weight, width, norms = False, None, 0, ()
-
-    def __init__(self, name: str, primitive: Attention) -> None:
+    def __init__(self, name: str, primitive: Any) -> None:
         self.primitive = primitive
+
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
+        raise NotImplementedError
+
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+        raise NotImplementedError
+
+
+class Convolved(Shortcut):
+    """One with a convolution and BatchNorm."""
+
+    def __init__(self, name: str, primitive: Any) -> None:
+        super().__init__(name, primitive)
+        self.weight, self.norms = primitive.conv.weight, (primitive.norm,)
+        self.width = primitive.conv.out_channels
+
+    def give(self, asked: Asked, found: Sequence[Tensor]) -> None:
+        """The gradients of the convolution's bias and of BatchNorm's weight and bias."""
+        asked.give([self.primitive.conv.bias, self.primitive.norm.weight, self.primitive.norm.bias], found)
+
+
+class Attended(Shortcut):
+    """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         primitive, (x, factor) = self.primitive, (s.x, s.factor)
@@ -98,14 +109,8 @@ class Attended:
         return found
 
 
-class Gated:
+class Gated(Convolved):
     """`LinearGLU`; in mode "paper" its weight is (2C, C) from the start."""
-
-    begins = False
-
-    def __init__(self, name: str, primitive: LinearGLU) -> None:
-        self.primitive, self.weight = primitive, primitive.conv.weight
-        self.width, self.norms = self.weight.shape[0], (primitive.norm,)
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
@@ -115,25 +120,21 @@ class Gated:
         self.gates, self.passed = add_gated(*given, weight * self.by, total.numpy())
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
-        conv, norm, line, C = self.primitive.conv, self.primitive.norm, self.line, gradient.shape[2]
+        norm, line, C = self.primitive.norm, self.line, gradient.shape[2]
         given = (self.columns.rows, self.columns.first, line, self.gates, self.passed, gradient.numpy())
         sums = gated_sums_back(*given)
         found, back = back_of(norm, line, sums, len(self.columns.rows), self.factor * self.by)
         gated_back(*given, back, of_rows.numpy())
-        asked.give([conv.bias, norm.weight, norm.bias], found)
+        self.give(asked, found)
         if not asked.choices:
             return 0.0
         return self.by * float(products_with_output(array(norm.bias)[:C], line[:, :C], sums[:, :C]))
 
 
-class Connected:
+class Connected(Convolved):
     """`ConcatFC`."""
 
     begins = True
-
-    def __init__(self, name: str, primitive: ConcatFC) -> None:
-        self.primitive, self.weight = primitive, primitive.conv.weight
-        self.width, self.norms = self.weight.shape[0], (primitive.norm,)
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         lines, self.factor = columns.line(self.primitive)[None], weight
@@ -141,21 +142,20 @@ class Connected:
         self.passed = self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
-        conv, norm, (line,) = self.primitive.conv, self.primitive.norm, self.block.lines
+        norm, (line,) = self.primitive.norm, self.block.lines
         (sums,) = self.block.sums_back(gradient[None], ONE, self.passed)  # (2, C)
         found, back = back_of(norm, line, sums, len(self.block.rows), self.factor)
         self.block.back(gradient[None], ONE, self.passed, back[None], of_rows)
-        asked.give([conv.bias, norm.weight, norm.bias], found)
+        self.give(asked, found)
         return float(products_with_output(array(norm.bias), line, sums)) if asked.choices else 0.0
 
 
-class Own:
+class Own(Shortcut):
     """A primitive without a shortcut, called as it is: f(s, s, ...), channels first."""
 
-    begins, weight, width, norms = False, None, 0, ()
-
     def __init__(self, name: str, primitive: nn.Module) -> None:
-        self.primitive, self.arity = primitive, PRIMITIVES[name].arity
+        super().__init__(name, primitive)
+        self.arity = PRIMITIVES[name].arity
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         self.x, self.factor = s.x.detach().requires_grad_(), weight

@@ -53,13 +53,13 @@ class Step:
         self.s = Scaled(states[0], self.beta[0]) if self.folded else Scaled(mix(self.beta, states), 1.0)
         x = self.s.x.flatten(0, 1)  # (B L, C)
         self.weight = fold([part.weight for part in self.parts.values()], x)  # (width, C)
-        rows = product(x, self.weight)  # (B L, width)
-        found = moments(rows, [norm for part in self.parts.values() for norm in part.norms])
+        rows = product(x, self.weight).numpy()  # (B L, width)
+        found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
         out, begin = torch.empty_like(self.s.x), 0
         if not any(part.begins for part in self.parts.values()):
             torch.mul(self.s.x, self.constant * self.s.factor, out=out)
         for i, part in self.parts.items():
-            its = Columns(rows.numpy(), found, begin, self.s.factor)
+            its = Columns(rows, found, begin, self.s.factor)
             part.forward(self.s, its, self.gamma[i], masks, out, self.constant)
             begin += part.width
         return out
@@ -75,7 +75,7 @@ class Step:
             of_s = states[0].add_(gradient, alpha=self.constant * s.factor)
         else:
             of_s = gradient * (self.constant * s.factor)
-        of_rows = gradient.new_empty(s.x.shape[0] * s.x.shape[1], len(self.weight))
+        of_rows = gradient.new_empty(s.x.shape[0] * s.x.shape[1], self.weight.shape[0])
         for i, part in self.parts.items():
             of_choices[i] = part.backward(gradient, of_s, of_rows, asked)
         add_product_(of_s.flatten(0, 1), of_rows, self.weight.t())
@@ -95,7 +95,7 @@ class Step:
     def _weights_back(self, of_rows: Tensor, asked: Asked) -> None:
         """Gradients of the convolutions' weights: that of a folded one is that of either half."""
         C = self.s.x.shape[2]
-        wide = of_rows.new_empty(len(self.weight), 2 * C)
+        wide = of_rows.new_empty(self.weight.shape[0], 2 * C)
         product_into(wide[:, :C], of_rows.t(), self.s.x.flatten(0, 1).t())
         wide[:, C:].copy_(wide[:, :C])
         begin = 0
