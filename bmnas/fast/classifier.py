@@ -27,20 +27,20 @@ class Classified:
         plain = linear.weight.detach().view(linear.out_features, N, -1, L)  # (classes, N, C, L)
         self.weights = plain.permute(1, 0, 3, 2).flatten(2)  # (N, classes, L C)
         (first, weight), *others = zip(self.fused.unbind(), self.weights.unbind(), strict=True)
-        logits = product(first, weight, linear.bias)
+        logits = product(first, weight.t(), linear.bias)
         for part, weight in others:
-            add_product_(logits, part, weight)
+            add_product_(logits, part, weight.t())
         return logits  # (B, classes)
 
     def backward(self, gradient: Tensor, asked: Asked) -> Tensor:
         """The gradients of the N outputs."""
         inner, linear = torch.empty_like(self.fused), self.classifier.linear
         for part, weight in zip(inner.unbind(), self.weights.unbind(), strict=True):
-            product_into(part, gradient, weight.t())
+            product_into(part, gradient, weight)
         if asked.weights:
             found = torch.empty_like(self.weights)
             for part, fused in zip(found.unbind(), self.fused.unbind(), strict=True):
-                product_into(part, gradient.t(), fused.t())
+                product_into(part, gradient.t(), fused)
             turned = found.unflatten(2, self.normal.x.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
             asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])
         out = torch.empty_like(self.normal.x)

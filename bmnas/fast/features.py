@@ -72,7 +72,7 @@ class Mixtures:
             if layer.learned:
                 inner = inner.view(self.B, layer.L, layer.C).transpose(1, 2).reshape(self.B, -1)  # (B, C L)
                 found[0] = inner.sum(0)
-            asked.found[layer.conv.weight] = product(inner.t(), x.t()).unsqueeze(2)  # (C, C_in, 1)
+            asked.found[layer.conv.weight] = product(inner.t(), x).unsqueeze(2)  # (C, C_in, 1)
             asked.give([layer.conv.bias, layer.norm.weight, layer.norm.bias], found)
 
 
@@ -87,7 +87,7 @@ def reshape_into(out: Tensor, layer: "Reshape", rows: Tensor) -> None:
     """The convolution of a feature (B P, C_in) into (B P, C), without a bias that BatchNorm takes away."""
     weight = layer.conv.weight.detach().squeeze(2)
     if layer.learned:  # a bias for each position: BatchNorm takes only their mean away
-        tokens = product(rows, weight, layer.conv.bias).view(-1, layer.C, layer.L)
+        tokens = product(rows, weight.t(), layer.conv.bias).view(-1, layer.C, layer.L)
         out.view(-1, layer.L, layer.C).copy_(tokens.transpose(1, 2))
     else:
-        product_into(out, rows, weight)
+        product_into(out, rows, weight.t())

@@ -77,21 +77,21 @@ class Reduced:
             self._weights_back(inner, asked)
         for i, weight in enumerate(self.weights, self.first):
             if i < 2:  # x and y are one state
-                add_product_(of_x.flatten(0, 1), inner, weight.t())
+                add_product_(of_x.flatten(0, 1), inner, weight)
             else:
-                of_states[i - 1] = product(inner, weight.t()).view_as(gradient)
+                of_states[i - 1] = product(inner, weight).view_as(gradient)
 
     def _weights_back(self, inner: Tensor, asked: Asked) -> None:
         conv = self.output.conv
         found = torch.empty(conv.weight.shape[:2], dtype=inner.dtype)
         for part, rows in zip(found.split(inner.shape[1], 1), self.rows, strict=True):
-            product_into(part, inner.t(), rows.t())
+            product_into(part, inner.t(), rows)
         asked.found[conv.weight] = found.unsqueeze(2)
 
 
 def joined_product(parts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """[part; part; ...] W^T, (T, I) -> (T, O), from the columns of W that meet each part. Nothing is put together."""
-    rows = product(parts[0], weights[0])
+    rows = product(parts[0], weights[0].t())
     for part, weight in zip(parts[1:], weights[1:], strict=True):
-        add_product_(rows, part, weight)
+        add_product_(rows, part, weight.t())
     return rows

@@ -1,4 +1,4 @@
-"""x W^T + b over the channels: most of a step's arithmetic.
+"""Matrix products: most of a step's arithmetic.
 
 torch brings two libraries of products. MKL is the faster one on Intel's processors: by a tenth to a half where a matrix
 is read transposed, as gradients are. On others it is the slower one, by a tenth to a half, and oneDNN is taken. Which
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 FEW = 2**23  # multiplications below which MKL is faster on any processor
 CPUINFO = Path("/proc/cpuinfo")
@@ -25,28 +24,28 @@ def made_by_intel() -> bool:
 ONEDNN = not made_by_intel() and torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """(T, I) and (O, I) -> (T, O). Transposed matrices are read as they lie."""
-    if by_onednn(x, weight):
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return linear(x, weight, bias)
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(T, I) and (I, O) -> a b + bias, (T, O). Transposed matrices are read as they lie."""
+    if by_onednn(a, b):
+        return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
+    return torch.mm(a, b) if bias is None else torch.addmm(bias, a, b)
 
 
-def product_into(out: Tensor, x: Tensor, weight: Tensor) -> None:
-    """`product(x, weight)` into (T, O); MKL computes it there."""
-    if by_onednn(x, weight):
-        out.copy_(product(x, weight))
+def product_into(out: Tensor, a: Tensor, b: Tensor) -> None:
+    """`product(a, b)` into (T, O); MKL computes it there."""
+    if by_onednn(a, b):
+        out.copy_(product(a, b))
     else:
-        torch.mm(x, weight.t(), out=out)
+        torch.mm(a, b, out=out)
 
 
-def add_product_(total: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    """Adds `product(x, weight)` to `total` (T, O) in place; MKL does it in the same pass."""
-    if by_onednn(x, weight):
-        return total.add_(product(x, weight))
-    return total.addmm_(x, weight.t())
+def add_product_(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Adds `product(a, b)` to `total` (T, O) in place; MKL does it in the same pass."""
+    if by_onednn(a, b):
+        return total.add_(product(a, b))
+    return total.addmm_(a, b)
 
 
-def by_onednn(x: Tensor, weight: Tensor) -> bool:
+def by_onednn(a: Tensor, b: Tensor) -> bool:
     """Whether oneDNN multiplies these two: float32, on its processors, and not too small."""
-    return ONEDNN and x.dtype == torch.float32 and len(x) * weight.numel() > FEW
+    return ONEDNN and a.dtype == torch.float32 and a.shape[0] * b.numel() > FEW

@@ -53,7 +53,7 @@ class Step:
         self.s = Scaled(states[0], self.beta[0]) if self.folded else Scaled(mix(self.beta, states), 1.0)
         x = self.s.x.flatten(0, 1)  # (B L, C)
         self.weight = fold([part.weight for part in self.parts.values()], x)  # (width, C)
-        rows = product(x, self.weight).numpy()  # (B L, width)
+        rows = product(x, self.weight.t()).numpy()  # (B L, width)
         found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
         out, begin = torch.empty_like(self.s.x), 0
         if not any(part.begins for part in self.parts.values()):
@@ -78,7 +78,7 @@ class Step:
         of_rows = gradient.new_empty(s.x.shape[0] * s.x.shape[1], self.weight.shape[0])
         for i, part in self.parts.items():
             of_choices[i] = part.backward(gradient, of_s, of_rows, asked)
-        add_product_(of_s.flatten(0, 1), of_rows, self.weight.t())
+        add_product_(of_s.flatten(0, 1), of_rows, self.weight)
         if asked.weights:
             self._weights_back(of_rows, asked)
         if self.folded:
@@ -96,7 +96,7 @@ class Step:
         """Gradients of the convolutions' weights: that of a folded one is that of either half."""
         C = self.s.x.shape[2]
         wide = of_rows.new_empty(self.weight.shape[0], 2 * C)
-        product_into(wide[:, :C], of_rows.t(), self.s.x.flatten(0, 1).t())
+        product_into(wide[:, :C], of_rows.t(), self.s.x.flatten(0, 1))
         wide[:, C:].copy_(wide[:, :C])
         begin = 0
         for part in self.parts.values():
