@@ -14,10 +14,12 @@ from torch import nn
 
 from bmnas import fast
 from bmnas.fast import products
+from bmnas.fast.asking import Asked
 from bmnas.fast.batchnorm import line_of, moments
 from bmnas.fast.dropout import LEVELS, Masks, level, scale
 from bmnas.fast.features import rows_of
 from bmnas.fast.kernels import ALL, MEAN, draw, memory
+from bmnas.fast.layernorm import Normalised
 from bmnas.fast.products import product
 from bmnas.fast.stored import TokenTensors, distinct_positions
 from bmnas.features import FeatureSet
@@ -234,6 +236,53 @@ def test_only_the_gradients_that_a_step_asks_for(mode, asked):
     for parameter, gradient in zip(wanted, gradients, strict=True):
         torch.testing.assert_close(gradient, expected[names[id(parameter)]], **CLOSE)
     assert all(p.requires_grad for p in net.parameters())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("zero", [0.0, 10.0, 60.0, 1e3], ids=lambda logit: f"zero {logit:g}")
+@pytest.mark.parametrize("sizes", [dict(), dict(M=1, r=1), dict(M=1, r=2), dict(N=3, M=3)], ids=str)
+def test_weights_alone_with_the_beta_of_a_single_input_folded_away(sizes, zero, training):
+    """Also where that beta is almost or exactly 0."""
+    net, plain = pair(**sizes)
+    for part in (net, plain):
+        with torch.no_grad():
+            for cell in part.named_cells().values():
+                cell.steps["Step_1"].beta[:, 0] += zero
+    expected = results(plain.train(training), batch())[1]
+    wanted = {name: p for name, p in net.train(training).named_parameters() if expected[name] is not None}
+    wanted = {name: p for name, p in wanted.items() if not name.endswith(("alpha", "beta", "gamma"))}
+    with fast.only(net, wanted.values()):
+        out = net(batch())
+        weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
+        gradients = torch.autograd.grad((out * weights).sum(), list(wanted.values()))
+    for name, gradient in zip(wanted, gradients, strict=True):
+        torch.testing.assert_close(gradient, expected[name], **CLOSE, msg=lambda text, n=name: f"{n}: {text}")
+    for name, value in net.state_dict().items():
+        torch.testing.assert_close(value, plain.state_dict()[name], **CLOSE)
+    with torch.no_grad():
+        torch.testing.assert_close(net(batch()), plain(batch()), **CLOSE)
+
+
+def test_own_primitives_where_weights_alone_are_asked_for(own_primitives):
+    net, plain = pair(primitives=own_primitives, M=3)
+    expected = results(plain, batch())[1]
+    with fast.only(net, net.weight_parameters()):
+        out = net(batch())
+        weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
+        gradients = torch.autograd.grad((out * weights).sum(), net.weight_parameters())
+    names = {id(p): name for name, p in net.named_parameters()}
+    for parameter, gradient in zip(net.weight_parameters(), gradients, strict=True):
+        torch.testing.assert_close(gradient, expected[names[id(parameter)]], **CLOSE)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_pass_lets_go_of_what_it_kept_as_it_goes_back(kept):
+    net, _ = pair()
+    out = net(batch())
+    made = out.grad_fn.made
+    torch.autograd.grad(out.sum(), list(net.parameters()), retain_graph=kept)
+    layers = [made.classified, *made.cells]
+    assert [bool(vars(layer)) for layer in layers] == [kept] * 3
 
 
 def test_what_asks_for_no_gradient_asks_for_none_afterwards():
@@ -469,12 +518,73 @@ def test_the_line_of_batchnorm(rows, channels, copies, shift, seed):
             torch.testing.assert_close(ours.state_dict()[name], value, rtol=1e-9, atol=1e-9)
 
 
-def test_the_moments_of_single_precision_lose_nothing_far_from_zero():
-    x = torch.randn(1536, 3) + 1e4
+@pytest.mark.parametrize("rows", [1, 2, 15, 1536, 1537])
+@pytest.mark.parametrize("kind", ["far", "drifting", "one block apart", "constant"])
+def test_the_moments_of_single_precision_lose_nothing(kind, rows):
+    torch.manual_seed(0)
+    x = torch.randn(rows, 3)
+    if kind == "far":
+        x += 1e4
+    elif kind == "drifting":
+        x += 10 * torch.arange(rows)[:, None]
+    elif kind == "one block apart":
+        x[16:] = 1e-3 * x[16:] + 1e3
+    else:
+        x[:] = 3.7
     found, exact = moments(x.numpy(), True), x.double()
-    np.testing.assert_allclose(found[0], exact.mean(0), rtol=1e-8)
-    np.testing.assert_allclose(found[1] / 1536, exact.var(0, unbiased=False), rtol=1e-3)
-    assert line_of(nn.BatchNorm1d(3), found, 1536)[MEAN].dtype == np.float32
+    np.testing.assert_allclose(found[0], exact.mean(0), rtol=1e-7, atol=1e-6)
+    np.testing.assert_allclose(found[1] / rows, exact.var(0, unbiased=False), rtol=1e-5, atol=1e-12)
+
+
+def test_a_line_has_the_precision_of_its_layer():
+    found = moments(torch.randn(8, 3).numpy(), True)
+    assert line_of(nn.BatchNorm1d(3), found, 8)[MEAN].dtype == np.float32
+    assert line_of(nn.BatchNorm1d(3).double(), found, 8)[MEAN].dtype == np.float64
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_line_takes_a_factor(training):
+    """BatchNorm of factor * x + bias, from the moments of x."""
+    torch.manual_seed(0)
+    x, bias, factor = torch.randn(30, 4).double(), torch.randn(4).double(), 1e-3
+    ours, theirs = (nn.BatchNorm1d(4).double().train(training) for _ in range(2))
+    slope, offset, *_ = torch.from_numpy(line_of(ours, moments(x.numpy(), training), 30, bias, factor=factor))
+    torch.testing.assert_close(slope * x + offset, theirs(factor * x + bias), **CLOSE)
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value, **CLOSE)
+
+
+# layernorm
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "far", "first row apart"])
+def test_layernorm_of_single_precision_loses_nothing(kind, relu):
+    """Parts of a sample that lie apart, values and all gradients, against torch's layer in float64."""
+    torch.manual_seed(0)
+    N, B, L, C = 2, 5, 4, 12
+    x, gradient = torch.randn(N, B, L, C), torch.randn(N, B, L, C)
+    if kind == "far":
+        x += 1e3
+    elif kind == "first row apart":
+        x[0, :, 0] += 1e4
+    norm = nn.LayerNorm([N * C, L])
+    with torch.no_grad():
+        norm.weight.add_(torch.randn_like(norm.weight))
+        norm.bias.add_(torch.randn_like(norm.bias))
+    out, dx, asked = torch.empty_like(x), torch.empty_like(x), Asked(True, True, False)
+    scalar = Normalised(norm, x, out, relu=relu).backward(gradient, dx, asked)
+
+    exact, theirs = copy.deepcopy(norm).double(), x.double().requires_grad_()
+    expected = exact(theirs.permute(1, 0, 3, 2).flatten(1, 2))  # (B, N C, L)
+    expected = (expected.relu() if relu else expected).unflatten(1, (N, C)).permute(1, 0, 3, 2)
+    expected.backward(gradient.double())
+    near = dict(rtol=2e-3, atol=2e-3) if kind == "far" else dict(rtol=1e-4, atol=1e-4)  # x itself has 4 digits there
+    torch.testing.assert_close(out.double(), expected.detach(), **near)
+    torch.testing.assert_close(dx.double(), theirs.grad, **near)
+    torch.testing.assert_close(asked.found[norm.weight].double(), exact.weight.grad, **near)
+    torch.testing.assert_close(asked.found[norm.bias].double(), exact.bias.grad, **near)
+    assert scalar == pytest.approx((expected * gradient).sum().item(), rel=1e-2, abs=1e-2)
 
 
 # compiled loops

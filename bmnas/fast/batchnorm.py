@@ -59,8 +59,10 @@ def line_of(
     return line
 
 
-def back_of(norm: nn.BatchNorm1d, line: Array, sums: Array, n: int, weight: float = 1.0) -> tuple[list[Tensor], Array]:
-    """The way back through BatchNorm of x + bias, from sums over the n rows.
+def back_of(
+    norm: nn.BatchNorm1d, line: Array, sums: Array, n: int, weight: float = 1.0, factor: float = 1.0
+) -> tuple[list[Tensor], Array]:
+    """The way back through BatchNorm of factor * x + bias, from sums over the n rows.
 
     Args:
         sums: (2, C), of g and of g * (x - mean), where weight * g is the gradient of the output.
@@ -71,7 +73,7 @@ def back_of(norm: nn.BatchNorm1d, line: Array, sums: Array, n: int, weight: floa
     """
     C = line.shape[1]
     parameters, back = torch.empty(3, C, dtype=norm.weight.dtype), np.empty((3, C), line.dtype)
-    turn(line, sums, n if norm.training else 0, weight, parameters.numpy(), back)
+    turn(line, sums, n if norm.training else 0, weight, factor, parameters.numpy(), back)
     return list(parameters.unbind()), back
 
 

@@ -133,11 +133,11 @@ def add_moments(x, found):
 
 
 @kernel
-def turn(line, sums, n, weight, parameters, back):
+def turn(line, sums, n, weight, factor, parameters, back):
     """`back_of`; n is 0 where the line does not depend on x, and else the gradient of the bias is 0."""
     for c in range(line.shape[1]):
         slope, inverse = weight * line[SLOPE, c], line[INVERSE, c]
-        parameters[0, c] = 0 if n else slope * sums[0, c]
+        parameters[0, c] = 0 if n else slope / factor * sums[0, c]
         parameters[1, c] = weight * inverse * sums[1, c]
         parameters[2, c] = weight * sums[0, c]
         back[0, c] = slope

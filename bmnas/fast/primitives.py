@@ -114,7 +114,7 @@ class Gated(Convolved):
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
-        self.by, self.factor = scale(dropout), weight
+        self.by, self.share = scale(dropout), weight
         stream = masks.stream(total.shape)
         given = (columns.rows, columns.first, self.line, level(dropout), stream)
         self.gates, self.passed = add_gated(*given, weight * self.by, total.numpy())
@@ -123,7 +123,7 @@ class Gated(Convolved):
         norm, line, C = self.primitive.norm, self.line, gradient.shape[2]
         given = (self.columns.rows, self.columns.first, line, self.gates, self.passed, gradient.numpy())
         sums = gated_sums_back(*given)
-        found, back = back_of(norm, line, sums, len(self.columns.rows), self.factor * self.by)
+        found, back = back_of(norm, line, sums, len(self.columns.rows), self.by * self.share, self.columns.factor)
         gated_back(*given, back, of_rows.numpy())
         self.give(asked, found)
         if not asked.choices:
@@ -137,14 +137,14 @@ class Connected(Convolved):
     begins = True
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
-        lines, self.factor = columns.line(self.primitive)[None], weight
+        lines, self.columns, self.share = columns.line(self.primitive)[None], columns, weight
         self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
         self.passed = self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
         norm, (line,) = self.primitive.norm, self.block.lines
         (sums,) = self.block.sums_back(gradient[None], ONE, self.passed)  # (2, C)
-        found, back = back_of(norm, line, sums, len(self.block.rows), self.factor)
+        found, back = back_of(norm, line, sums, len(self.block.rows), self.share, self.columns.factor)
         self.block.back(gradient[None], ONE, self.passed, back[None], of_rows)
         self.give(asked, found)
         return float(products_with_output(array(norm.bias), line, sums)) if asked.choices else 0.0
@@ -158,7 +158,7 @@ class Own(Shortcut):
         self.arity = PRIMITIVES[name].arity
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
-        self.x, self.factor = s.x.detach().requires_grad_(), weight
+        self.x, self.share = s.x.detach().requires_grad_(), weight
         with torch.enable_grad():
             turned = (self.x * s.factor).transpose(1, 2).contiguous()  # (B, C, L)
             self.out = self.primitive(*[turned] * self.arity).transpose(1, 2)  # (B, L, C)
@@ -168,7 +168,7 @@ class Own(Shortcut):
         parameters = [p for p in self.primitive.parameters() if p.requires_grad]
         if self.out.requires_grad:
             inputs = [self.x, *parameters]
-            given = (self.out, inputs, gradient * self.factor)
+            given = (self.out, inputs, gradient * self.share)
             dx, *found = torch.autograd.grad(*given, retain_graph=True, allow_unused=True)
             if dx is not None:
                 of_x.add_(dx)
