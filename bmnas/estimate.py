@@ -34,7 +34,8 @@ class Estimate:
     Attributes:
         epoch_seconds: one epoch of Algorithm 1, measured step by step; torch.compile not counted.
         epochs: how many.
-        read_out_seconds: of the ranking and the brief trainings that follow; a local search may end earlier.
+        read_out_seconds: of the ranking and the brief trainings that follow, at most: a local search may end earlier,
+            and genotypes that share Cells are ranked together.
         memory: bytes by what they are for.
         free: bytes that were free before.
     """
@@ -52,7 +53,7 @@ class Estimate:
 
     def __str__(self) -> str:
         epochs = f"about {self.seconds:.0f} s ({self.epochs} epochs of {self.epoch_seconds:.2f} s)"
-        read_out = f"then {self.read_out_seconds:.0f} s to read the answer out"
+        read_out = f"then up to {self.read_out_seconds:.0f} s to read the answer out"
         return f"{epochs}, {read_out}, and {size(self.memory.total)} ({self.memory}); {size(self.free)} are free"
 
 
@@ -113,7 +114,8 @@ def _step(
     def step() -> None:
         batch, target = state.tensors.batch(rows)
         state.network.train()
-        batch_step(state.network, state.kind, batch, target, optimizer, parameters, parts=state.config.accumulate)
+        with state.moving(parameters):
+            batch_step(state.network, state.kind, batch, target, optimizer, parameters, parts=state.config.accumulate)
 
     return step
 

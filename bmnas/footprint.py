@@ -54,7 +54,7 @@ class Footprint:
         return max(ADVICE, key=lambda name: getattr(self, name))
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {size(getattr(self, name))}" for name in ADVICE)
+        return ", ".join(f"{name} {size(getattr(self, name))}" for name in (*ADVICE, "libraries"))
 
 
 def size(count: int) -> str:

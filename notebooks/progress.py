@@ -34,7 +34,7 @@ class Progress(logging.Handler):
         if begun := re.match(r"Executing Cell (\d+)-", text):
             self.cell, self.line = int(begun[1]), ""
         elif not re.match(r"Ending Cell|Executing notebook|Input Notebook|Output Notebook|\[figure", text):
-            printed = [line.strip() for line in re.split(r"[\r\n]+", BAR.sub(" ", text)) if line.strip()]
+            printed = [line.strip() for line in re.split(r"[\r\n]+", BAR.sub(" ", text)) if re.search(r"\w", line)]
             self.line = printed[-1] if printed else self.line
 
 

@@ -186,8 +186,8 @@ def test_a_learning_rate_that_diverges_is_left_to_the_search():
 def test_the_line():
     line = str(estimates.Estimate(4.0, 10, 7.2, Footprint(300_000_000, 10**8, 10**8, 0), 20_100_000_000))
     assert line == (
-        "about 40 s (10 epochs of 4.00 s), then 7 s to read the answer out, and 550 MB "
-        "(features 300 MB, weights 100 MB, step 100 MB, scoring 0 MB); "
+        "about 40 s (10 epochs of 4.00 s), then up to 7 s to read the answer out, and 550 MB "
+        "(features 300 MB, weights 100 MB, step 100 MB, scoring 0 MB, libraries 50 MB); "
         "20.1 GB are free"
     )
     assert re.match(r"about \d+ s \(4 epochs of ", str(estimate(tiny_features(), CONFIG)))

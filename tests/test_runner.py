@@ -322,7 +322,7 @@ def test_the_working_directory_is_the_callers(folder, tmp_path, monkeypatch):
 
 def test_progress_reads_cell_and_last_line():
     reader = progress.Progress()
-    for text in ("Executing Cell 7------", "one\ntwo\n", "10%|#   |\r a: 20%|██▎  | 2/9\r", "[figure]"):
+    for text in ("Executing Cell 7------", "one\ntwo\n", "10%|#   |\r a: 20%|██▎  | 2/9\r", "[figure]", " }\n"):
         reader.emit(logging.LogRecord("papermill", logging.INFO, "", 0, text, None, None))
     assert (reader.cell, reader.line) == (7, "a: 20%  2/9")
 
