@@ -6,6 +6,7 @@ last, (B, L, C). The folded weights of all primitives of a Step are multiplied w
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ class Columns:
         return line_of(primitive.norm, self.found[:, its], len(self.rows), primitive.conv.bias, factor=self.factor)
 
 
-class Shortcut:
+class Shortcut(ABC):
     """A primitive with what its way back needs.
 
     `weight` is its convolution's, the first `width` columns of the product are its own, and `norms` normalise them.
@@ -67,11 +68,13 @@ class Shortcut:
     def __init__(self, name: str, primitive: Any) -> None:
         self.primitive = primitive
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+    ) -> None: ...
 
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
-        raise NotImplementedError
+    @abstractmethod
+    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float: ...
 
 
 class Convolved(Shortcut):
