@@ -1,7 +1,7 @@
 """A mixed Step: the mixture of earlier nodes, its primitives, and their mixture."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
@@ -38,11 +38,11 @@ class Step:
         self.folded = len(self.beta) == 1 and self.beta[0] > LEAST and not open_choices
         self.constant = 0.0  # of s in the sum over primitives
         parts: dict[int, Shortcut] = {}
-        self.places: list[tuple[int, float]] = []  # of linear primitives, and what they multiply s with
+        self.linear: dict[int, float] = {}  # what linear primitives multiply s with, by place in gamma
         for i, (name, part) in enumerate(step.primitives.items()):
             if type(part) in LINEAR:
                 self.constant += gamma[i] * LINEAR[type(part)]
-                self.places.append((i, LINEAR[type(part)]))
+                self.linear[i] = LINEAR[type(part)]
             elif type(part) is not Zero:
                 parts[i] = SHORTCUTS.get(type(part), Own)(name, part)
         self.parts = dict(sorted(parts.items(), key=lambda item: not item[1].begins))  # by place in gamma
@@ -71,8 +71,8 @@ class Step:
             the gradients of beta and gamma; None for beta where nothing depends on it.
         """
         s, of_choices = self.s, [0.0] * len(self.gamma)
-        if self.folded and states[0] is not None:
-            of_s = states[0].add_(gradient, alpha=self.constant * s.factor)
+        if self.folded:
+            of_s = cast(Tensor, states[0]).add_(gradient, alpha=self.constant * s.factor)
         else:
             of_s = gradient * (self.constant * s.factor)
         of_rows = gradient.new_empty(s.x.shape[0] * s.x.shape[1], self.weight.shape[0])
@@ -83,12 +83,12 @@ class Step:
             self._weights_back(of_rows, asked)
         if self.folded:
             return [None, None]
-        for i, constant in self.places:
+        for i, constant in self.linear.items():
             of_choices[i] = constant * scalar(gradient, s.x) if asked.choices else 0.0
         of_beta = [scalar(of_s, state) for state in self.states] if asked.choices else []
         for i, weight in enumerate(self.beta):
             add_gradient(states, i, of_s, weight)
-        if not (self.parts or self.places):
+        if not (self.parts or self.linear):
             return [None, of_choices]  # Zero alone
         return [[*of_beta[:1], *of_beta], of_choices]
 
