@@ -66,7 +66,7 @@ def step(results: dict) -> go.Figure:
         bars = {"array": high, "arrayminus": low, "thickness": 1}
         fig.add_trace(go.Bar(x=labels, y=middles, error_y=bars, name=name, marker_color=COLOURS[name]))
     fig.update_yaxes(title="release style / it")
-    return _finished(fig, "How many times faster a search step is than the release's style", 420)
+    return _finished(fig, "How many times faster a search step is than the release's style, its pooling included", 420)
 
 
 def seeds(results: dict) -> go.Figure:
