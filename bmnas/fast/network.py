@@ -15,7 +15,6 @@ from bmnas.fast.classifier import Classified
 from bmnas.fast.dropout import Masks
 from bmnas.fast.features import Mixtures
 from bmnas.fast.layers import parameters
-from bmnas.fast.mixture import scalar
 
 if TYPE_CHECKING:
     from bmnas.hypernet import Hypernet
@@ -85,10 +84,10 @@ class Pass:
         mixtures = self.mixtures.forward(self.masks)  # (N, B, L, C)
         outputs = torch.empty_like(mixtures)
         for n, (cell, alpha, s) in enumerate(zip(self.cells, self.alphas, mixtures.unbind(), strict=True)):
-            for weight, output in zip(alpha[K:], outputs[:n], strict=True):
-                s.add_(output, alpha=weight)  # (B, L, C)
+            if n:
+                s.view(-1).addmv_(outputs[:n].flatten(1).t(), s.new_tensor(alpha[K:]))  # (B, L, C)
             cell.forward(s, self.masks, outputs[n])
-        self.outputs = list(outputs) if self.open_choices else []
+        self.outputs = outputs.flatten(1) if self.open_choices else outputs.new_empty(0)  # (N, B L C)
         self.classified = Classified(self.net.classifier)
         return self.classified.forward(outputs)  # (B, classes)
 
@@ -102,9 +101,10 @@ class Pass:
         for n in reversed(range(N)):
             of_steps.append(self.cells[n].backward(outputs[n], parts[n], asked))
             asked.leave(self.cells[n])
-            of_alphas.append([scalar(parts[n], output) for output in self.outputs[:n]])
-            for weight, its in zip(self.alphas[n][K:], outputs[:n], strict=True):
-                its.add_(parts[n], alpha=weight)
+            s = parts[n].view(-1)
+            of_alphas.append(self.outputs[:n].mv(s).tolist() if asked.choices else [])
+            if n:
+                outputs[:n].flatten(1).addr_(s.new_tensor(self.alphas[n][K:]), s)
         of_features = self.mixtures.backward(parts, asked)  # (N, K)
         found: list[list[float] | None] = []
         for row, alpha, steps in zip(of_features, reversed(of_alphas), reversed(of_steps), strict=True):
