@@ -101,11 +101,11 @@ class Selection:
         if ours == theirs:
             return (
                 f"The two answers DIFFER, and tie: trained briefly, both score {100 * ours:.1f} % on val. "
-                "The shortlist's counts, as it ranks better with the hypernet's weights."
+                "The shortlist's is taken, as it ranks better with the hypernet's weights."
             )
         return (
             f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {100 * theirs:.1f} % on val, "
-            f"the shortlist's {100 * ours:.1f} %. The shortlist's counts."
+            f"the shortlist's {100 * ours:.1f} %. The shortlist's is taken."
         )
 
     def to_dict(self) -> dict[str, Any]:
