@@ -46,16 +46,16 @@ class Mixtures:
             lines.append(line_of(norm, moments(part.numpy(), norm.training), n, bias, self.B * L // n))
         self.blocks = Blocks(tokens.numpy(), np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
         sums = tokens.new_empty(len(self.weights), self.B, L, C)
-        self.passed = self.blocks.into(sums, self.weights, masks)
+        self.blocks.into(sums, self.weights, masks)
         return sums
 
     def backward(self, gradients: Tensor, asked: Asked) -> Array:
         """The gradients (N, K) of the weights, from those of the mixtures (N, B, L, C); (N, 0) where nobody asks."""
         if not asked.choices:
-            self._parameters_back(gradients, self.blocks.sums_back(gradients, self.weights, self.passed), asked)
+            self._parameters_back(gradients, self.blocks.sums_back(gradients, self.weights), asked)
             return np.empty((len(self.weights), 0))
         ones = np.ones((1, len(self.layers)))
-        each = np.stack([self.blocks.sums_back(one[None], ones, self.passed) for one in gradients])  # (N, K, 2, C)
+        each = np.stack([self.blocks.sums_back(one[None], ones) for one in gradients])  # (N, K, 2, C)
         if asked.weights:
             self._parameters_back(gradients, np.einsum("nk,nkic->kic", self.weights, each), asked)
         biases = np.stack([array(layer.norm.bias) for layer in self.layers])  # (K, C)
@@ -67,7 +67,7 @@ class Mixtures:
         known = zip(self.layers, blocks.lines, sums, self.sizes, strict=True)
         each = [back_of(layer.norm, line, its, n) for layer, line, its, n in known]
         tokens = torch.empty(blocks.rows.shape, dtype=gradients.dtype)
-        blocks.back(gradients, self.weights, self.passed, np.stack([back for _, back in each]), tokens)
+        blocks.back(gradients, self.weights, np.stack([back for _, back in each]), tokens)
         for layer, inner, x, (found, _) in zip(self.layers, tokens.split(self.sizes), self.rows, each, strict=True):
             if layer.learned:
                 inner = inner.view(self.B, layer.L, layer.C).transpose(1, 2).reshape(self.B, -1)  # (B, C L)

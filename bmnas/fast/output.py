@@ -62,16 +62,16 @@ class Reduced:
         norm, rows, total = output.batch_norm, reduced.numpy(), torch.empty_like(x)[None]
         line = line_of(norm, moments(rows, norm.training), len(rows), output.conv.bias)
         self.block = Blocks(rows, line[None], [output.dropout], [x.shape[1]])
-        self.passed = self.block.into(total, ONE, masks, x[None])
+        self.block.into(total, ONE, masks, x[None])
         self.normal = Normalised(output.norm, total, out[None])
 
     def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
         output, block = self.output, self.block
         self.normal.backward(gradient[None], of_x[None], asked)
-        (sums,) = block.sums_back(of_x[None], ONE, self.passed)
+        (sums,) = block.sums_back(of_x[None], ONE)
         found, back = back_of(output.batch_norm, block.lines[0], sums, len(block.rows))
         inner = torch.empty_like(self.rows[0])
-        block.back(of_x[None], ONE, self.passed, back[None], inner)
+        block.back(of_x[None], ONE, back[None], inner)
         asked.give([output.conv.bias, output.batch_norm.weight, output.batch_norm.bias], found)
         if asked.weights:
             self._weights_back(inner, asked)

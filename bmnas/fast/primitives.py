@@ -142,13 +142,13 @@ class Connected(Convolved):
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         lines, self.columns, self.share = columns.line(self.primitive)[None], columns, weight
         self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
-        self.passed = self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
+        self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
         norm, (line,) = self.primitive.norm, self.block.lines
-        (sums,) = self.block.sums_back(gradient[None], ONE, self.passed)  # (2, C)
+        (sums,) = self.block.sums_back(gradient[None], ONE)  # (2, C)
         found, back = back_of(norm, line, sums, len(self.block.rows), self.share, self.columns.factor)
-        self.block.back(gradient[None], ONE, self.passed, back[None], of_rows)
+        self.block.back(gradient[None], ONE, back[None], of_rows)
         self.give(asked, found)
         return float(products_with_output(array(norm.bias), line, sums)) if asked.choices else 0.0
 
