@@ -99,12 +99,16 @@ def batch(n=5, L=8):
     return {name: draw(name, p) for name, p in (("a", L), ("b", 1), ("c", L // 2), ("d", 1))}
 
 
+def loss_of(out):
+    """Treats every logit differently."""
+    return (out * torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)).sum()
+
+
 def results(net, features):
-    """Logits, and all gradients by name, of a loss that treats every logit differently."""
+    """Logits, and all gradients by name, of `loss_of`."""
     out = net(features)
-    weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
     named = dict(net.named_parameters())
-    gradients = torch.autograd.grad((out * weights).sum(), list(named.values()), allow_unused=True)
+    gradients = torch.autograd.grad(loss_of(out), list(named.values()), allow_unused=True)
     return out, dict(zip(named, gradients, strict=True))
 
 
@@ -230,9 +234,7 @@ def test_only_the_gradients_that_a_step_asks_for(mode, asked):
     expected = results(plain, batch())[1]
     with fast.only(net, wanted):
         assert {id(p) for p in net.parameters() if p.requires_grad} == {id(p) for p in wanted}
-        out = net(batch())
-        weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
-        gradients = torch.autograd.grad((out * weights).sum(), wanted, allow_unused=True)
+        gradients = torch.autograd.grad(loss_of(net(batch())), wanted, allow_unused=True)
     for parameter, gradient in zip(wanted, gradients, strict=True):
         torch.testing.assert_close(gradient, expected[names[id(parameter)]], **CLOSE)
     assert all(p.requires_grad for p in net.parameters())
@@ -252,9 +254,7 @@ def test_weights_alone_with_the_beta_of_a_single_input_folded_away(sizes, zero, 
     wanted = {name: p for name, p in net.train(training).named_parameters() if expected[name] is not None}
     wanted = {name: p for name, p in wanted.items() if not name.endswith(("alpha", "beta", "gamma"))}
     with fast.only(net, wanted.values()):
-        out = net(batch())
-        weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
-        gradients = torch.autograd.grad((out * weights).sum(), list(wanted.values()))
+        gradients = torch.autograd.grad(loss_of(net(batch())), list(wanted.values()))
     for name, gradient in zip(wanted, gradients, strict=True):
         torch.testing.assert_close(gradient, expected[name], **CLOSE, msg=lambda text, n=name: f"{n}: {text}")
     for name, value in net.state_dict().items():
@@ -267,9 +267,7 @@ def test_own_primitives_where_weights_alone_are_asked_for(own_primitives):
     net, plain = pair(primitives=own_primitives, M=3)
     expected = results(plain, batch())[1]
     with fast.only(net, net.weight_parameters()):
-        out = net(batch())
-        weights = torch.cos(torch.arange(out.numel(), dtype=out.dtype)).view_as(out)
-        gradients = torch.autograd.grad((out * weights).sum(), net.weight_parameters())
+        gradients = torch.autograd.grad(loss_of(net(batch())), net.weight_parameters())
     names = {id(p): name for name, p in net.named_parameters()}
     for parameter, gradient in zip(net.weight_parameters(), gradients, strict=True):
         torch.testing.assert_close(gradient, expected[names[id(parameter)]], **CLOSE)

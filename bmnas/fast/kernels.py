@@ -240,7 +240,7 @@ def combine(weights, k, gradients, b, l, out):
 @kernel
 def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
     """`Blocks.back`."""
-    N, B, L, C = gradients.shape
+    _, B, L, C = gradients.shape
     inner, whole, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(0)
     for b in range(B):
         for k in range(len(lines)):
@@ -250,11 +250,7 @@ def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
                 whole[:] = 0
                 for l in range(p * L // positions, (p + 1) * L // positions):
                     through = passed[k, b, l]
-                    inner[:] = 0
-                    for n in range(N):
-                        gradient, weight = gradients[n, b, l], weights[n, k]
-                        for c in range(C):
-                            inner[c] += weight * gradient[c]
+                    combine(weights, k, gradients, b, l, inner)
                     for c in range(C):
                         g = inner[c]
                         whole[c] += g if through[c] else zero
