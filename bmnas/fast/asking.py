@@ -24,6 +24,10 @@ class Asked:
         """The gradients of parameters."""
         self.found.update(zip(its, gradients, strict=True))
 
+    def own(self, kept: Tensor) -> Tensor:
+        """What a layer kept, to be written over: a copy where there may be another way back."""
+        return kept.clone() if self.again else kept
+
     def leave(self, layer: Any) -> None:
         """Lets go of what a layer kept for its way back, so that the next one finds its memory in the cache."""
         if not self.again:

@@ -31,21 +31,21 @@ class Cell:
         self.steps = [Step(step, beta, gamma, open_choices) for step, (beta, gamma) in pairs]
         self.output = output_of(cell.output)
 
-    def forward(self, s: Tensor, masks: Masks, out: Tensor) -> None:
-        """Writes the output to `out`."""
+    def forward(self, s: Tensor, masks: Masks, inner: Tensor, out: Tensor) -> None:
+        """Writes the output to `out`, and what the way back wants to `inner`."""
         states = [s]
         for step in self.steps:
             states.append(step.forward(states, masks))
-        self.output.forward(states, masks, out)
+        self.output.forward(states, masks, inner, out)
 
-    def backward(self, gradient: Tensor, of_s: Tensor, asked: Asked) -> list[list[float] | None]:
-        """The gradient of s into `of_s`.
+    def backward(self, gradient: Tensor, inner: Tensor, asked: Asked) -> list[list[float] | None]:
+        """Writes the gradient of s over `inner`.
 
         Returns:
             those of beta and gamma, Step by Step; None for a beta that nothing depends on.
         """
-        states: list[Tensor | None] = [of_s, *[None] * len(self.steps)]
-        self.output.backward(gradient, states, of_s, asked)
+        states: list[Tensor | None] = [inner, *[None] * len(self.steps)]
+        self.output.backward(gradient, states, inner, asked)
         asked.leave(self.output)
         found: list[list[float] | None] = []
         for step in reversed(self.steps):

@@ -32,8 +32,8 @@ class Classified:
             add_product_(logits, part, weight.t())
         return logits  # (B, classes)
 
-    def backward(self, gradient: Tensor, asked: Asked) -> Tensor:
-        """The gradients of the N outputs."""
+    def backward(self, gradient: Tensor, outputs: Tensor, asked: Asked) -> None:
+        """Writes the gradients of the N outputs over them."""
         inner, linear = torch.empty_like(self.fused), self.classifier.linear
         for part, weight in zip(inner.unbind(), self.weights.unbind(), strict=True):
             product_into(part, gradient, weight)
@@ -41,8 +41,6 @@ class Classified:
             found = torch.empty_like(self.weights)
             for part, fused in zip(found.unbind(), self.fused.unbind(), strict=True):
                 product_into(part, gradient.t(), fused)
-            turned = found.unflatten(2, self.normal.x.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
+            turned = found.unflatten(2, outputs.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
             asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])
-        out = torch.empty_like(self.normal.x)
-        self.normal.backward(inner.view(out.shape), out, asked)
-        return out
+        self.normal.backward(inner.view(outputs.shape), outputs, asked)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from bmnas.fast.asking import Asked
@@ -44,18 +43,19 @@ class Mixtures:
             reshape_into(part, layer, x)
             norm, n, bias = layer.norm, part.shape[0], None if layer.learned else layer.conv.bias
             lines.append(line_of(norm, moments(part.numpy(), norm.training), n, bias, self.B * L // n))
-        self.blocks = Blocks(tokens.numpy(), np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
+        self.tokens = tokens
+        self.blocks = Blocks(np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
         sums = tokens.new_empty(len(self.weights), self.B, L, C)
-        self.blocks.into(sums, self.weights, masks)
+        self.blocks.into(self.tokens, sums, self.weights, masks)
         return sums
 
     def backward(self, gradients: Tensor, asked: Asked) -> Array:
         """The gradients (N, K) of the weights, from those of the mixtures (N, B, L, C); (N, 0) where nobody asks."""
         if not asked.choices:
-            self._parameters_back(gradients, self.blocks.sums_back(gradients, self.weights), asked)
+            self._parameters_back(gradients, self.blocks.sums_back(self.tokens, gradients, self.weights), asked)
             return np.empty((len(self.weights), 0))
         ones = np.ones((1, len(self.layers)))
-        each = np.stack([self.blocks.sums_back(one[None], ones) for one in gradients])  # (N, K, 2, C)
+        each = np.stack([self.blocks.sums_back(self.tokens, one[None], ones) for one in gradients])  # (N, K, 2, C)
         if asked.weights:
             self._parameters_back(gradients, np.einsum("nk,nkic->kic", self.weights, each), asked)
         biases = np.stack([array(layer.norm.bias) for layer in self.layers])  # (K, C)
@@ -66,8 +66,8 @@ class Mixtures:
         blocks = self.blocks
         known = zip(self.layers, blocks.lines, sums, self.sizes, strict=True)
         each = [back_of(layer.norm, line, its, n) for layer, line, its, n in known]
-        tokens = torch.empty(blocks.rows.shape, dtype=gradients.dtype)
-        blocks.back(gradients, self.weights, np.stack([back for _, back in each]), tokens)
+        tokens = asked.own(self.tokens)
+        blocks.back(tokens, gradients, self.weights, np.stack([back for _, back in each]))
         for layer, inner, x, (found, _) in zip(self.layers, tokens.split(self.sizes), self.rows, each, strict=True):
             if layer.learned:
                 inner = inner.view(self.B, layer.L, layer.C).transpose(1, 2).reshape(self.B, -1)  # (B, C L)

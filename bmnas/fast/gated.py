@@ -34,8 +34,6 @@ def gated_sums_back(rows: Array, first: int, line: Array, gates: Array, passed: 
     return found
 
 
-def gated_back(
-    rows: Array, first: int, line: Array, gates: Array, passed: Array, gradient: Array, back: Array, out: Array
-) -> None:
-    """The gradient of x into `out`, a matrix like `rows`, from (3, 2C) of `batchnorm.back_of`."""
-    gate_back(rows, first, line, gates, passed, gradient, back, out)
+def gated_back(rows: Array, first: int, line: Array, gates: Array, passed: Array, gradient: Array, back: Array) -> None:
+    """Writes the gradient of x over x, from (3, 2C) of `batchnorm.back_of`."""
+    gate_back(rows, first, line, gates, passed, gradient, back)

@@ -238,7 +238,7 @@ def combine(weights, k, gradients, b, l, out):
 
 
 @kernel
-def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
+def rectify_back(x, first, at, lines, weights, passed, gradients, backs):
     """`Blocks.back`."""
     _, B, L, C = gradients.shape
     inner, whole, zero = np.empty(C, x.dtype), np.empty(C, x.dtype), x.dtype.type(0)
@@ -254,10 +254,9 @@ def rectify_back(x, first, at, lines, weights, passed, gradients, backs, out):
                     for c in range(C):
                         g = inner[c]
                         whole[c] += g if through[c] else zero
-                r = start + b * positions + p
-                row, target = x[r, first : first + C], out[r, first : first + C]
+                row = x[start + b * positions + p, first : first + C]
                 for c in range(C):
-                    target[c] = straight[c] * whole[c] + constant[c] + centred[c] * (row[c] - mean[c])
+                    row[c] = straight[c] * whole[c] + constant[c] + centred[c] * (row[c] - mean[c])
 
 
 @kernel
@@ -318,7 +317,7 @@ def add_gated_sums_back(x, first, line, gates, passed, gradient, found):
 
 
 @kernel
-def gate_back(x, first, line, gates, passed, gradient, back, out):
+def gate_back(x, first, line, gates, passed, gradient, back):
     """`gated_back`."""
     B, L, C = gradient.shape
     zero, one = x.dtype.type(0), x.dtype.type(1)
@@ -329,16 +328,14 @@ def gate_back(x, first, line, gates, passed, gradient, back, out):
         for l in range(L):
             t = b * L + l
             row, other = x[t, first : first + C], x[t, first + C : first + 2 * C]
-            target, target_gate = out[t, first : first + C], out[t, first + C : first + 2 * C]
             open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
             for c in range(C):
                 inner = g[c] * open_[c]
                 inner = inner if through[c] else zero
-                target[c] = straight[c] * inner + constant[c] + centred[c] * (row[c] - mean[c])
-                inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
-                target_gate[c] = (
-                    straight_gate[c] * inner + constant_gate[c] + centred_gate[c] * (other[c] - mean_gate[c])
-                )
+                value, gated = row[c], other[c]
+                row[c] = straight[c] * inner + constant[c] + centred[c] * (value - mean[c])
+                inner *= (value * slope[c] + offset[c]) * (one - open_[c])
+                other[c] = straight_gate[c] * inner + constant_gate[c] + centred_gate[c] * (gated - mean_gate[c])
 
 
 @kernel
@@ -383,7 +380,7 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
 
 
 @kernel
-def layer_normalise_back(weight, bias, factor, relu, gradients, x, passed, found, dx, sums):
+def layer_normalise_back(weight, bias, factor, relu, gradients, passed, found, x, sums):
     """`Normalised.backward`; the sums are those of weight and bias without the factor."""
     N, B, L, C = x.shape
     size, factor, zero, scalar = N * L * C, x.dtype.type(factor), x.dtype.type(0), 0.0
@@ -414,9 +411,9 @@ def layer_normalise_back(weight, bias, factor, relu, gradients, x, passed, found
             for l in range(L):
                 for c in range(C):
                     normal = (x[n, b, l, c] - mean) * inverse
-                    dx[n, b, l, c] = factor * inverse * (inner[l, c] * weight[n, l, c] - constant - straight * normal)
+                    x[n, b, l, c] = factor * inverse * (inner[l, c] * weight[n, l, c] - constant - straight * normal)
                 if passed.size:
                     for c in range(C):
-                        g = dx[n, b, l, c]
-                        dx[n, b, l, c] = g if passed[n, b, l, c] else zero
+                        g = x[n, b, l, c]
+                        x[n, b, l, c] = g if passed[n, b, l, c] else zero
     return scalar

@@ -34,21 +34,21 @@ class Normalised:
         dropping = masks is not None and lowest > ALL
         stream = masks.stream(x.shape) if masks is not None and dropping else (np.uint64(0), np.uint64(0))
         add, self.factor = factor is not None, 1.0 if factor is None else factor
-        self.norm, self.relu, self.x = norm, relu, x
+        self.norm, self.relu = norm, relu
         self.passed = np.empty(x.shape if dropping else (0, 0, 0, 0), np.bool_)
         self.weight, self.bias = turned(norm.weight, x.shape[0]), turned(norm.bias, x.shape[0])
         self.found = np.empty((x.shape[1], 2), self.weight.dtype)  # mean, 1 / deviation
         arrays = (x.numpy(), self.passed, self.found, total.numpy())
         layer_normalise(self.weight, self.bias, norm.eps, lowest, stream, add, self.factor, relu, *arrays)
 
-    def backward(self, gradient: Tensor, out: Tensor, asked: Asked) -> float:
-        """Writes the gradient of x before dropout (without its scale) to `out`, from that of the total.
+    def backward(self, gradient: Tensor, x: Tensor, asked: Asked) -> float:
+        """Writes the gradient of x before dropout (without its scale) over x, from that of the total.
 
         Returns:
             that of the factor.
         """
         sums = np.zeros((2, *self.weight.shape) if asked.weights else (2, 0, 0, 0), self.weight.dtype)
-        arrays = (gradient.numpy(), self.x.numpy(), self.passed, self.found, out.numpy(), sums)
+        arrays = (gradient.numpy(), self.passed, self.found, x.numpy(), sums)
         scalar = layer_normalise_back(self.weight, self.bias, self.factor, self.relu, *arrays)
         if asked.weights:
             plain = np.ascontiguousarray(sums.swapaxes(2, 3)).reshape(2, *self.norm.weight.shape)

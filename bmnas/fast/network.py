@@ -70,7 +70,7 @@ class Pass:
     """
 
     def __init__(self, net: "Hypernet", choices: list[list[float]], open_choices: bool) -> None:
-        self.net, self.masks, self.open_choices, rest = net, Masks(), open_choices, iter(choices)
+        self.net, self.masks, rest = net, Masks(), iter(choices)
         self.alphas, self.cells = [], []
         for cell in net.named_cells().values():
             self.alphas.append(next(rest))
@@ -82,27 +82,27 @@ class Pass:
         layers = [self.net.reshape[name] for name in self.net.features]
         self.mixtures = Mixtures(cast(Any, layers), features, [alpha[:K] for alpha in self.alphas])
         mixtures = self.mixtures.forward(self.masks)  # (N, B, L, C)
-        outputs = torch.empty_like(mixtures)
+        self.inner, self.outputs = torch.empty_like(mixtures), torch.empty_like(mixtures)
         for n, (cell, alpha, s) in enumerate(zip(self.cells, self.alphas, mixtures.unbind(), strict=True)):
             if n:
-                s.view(-1).addmv_(outputs[:n].flatten(1).t(), s.new_tensor(alpha[K:]))  # (B, L, C)
-            cell.forward(s, self.masks, outputs[n])
-        self.outputs = outputs.flatten(1) if self.open_choices else outputs.new_empty(0)  # (N, B L C)
+                s.view(-1).addmv_(self.outputs[:n].flatten(1).t(), s.new_tensor(alpha[K:]))  # (B, L, C)
+            cell.forward(s, self.masks, self.inner[n], self.outputs[n])
         self.classified = Classified(self.net.classifier)
-        return self.classified.forward(outputs)  # (B, classes)
+        return self.classified.forward(self.outputs)  # (B, classes)
 
     def backward(self, gradient: Tensor, asked: Asked) -> list[list[float] | None]:
         """The gradients of the choices, from that of the logits; None for one that nothing depends on."""
         K, N = len(self.net.features), len(self.cells)
-        outputs = self.classified.backward(gradient, asked)  # (N, B, L, C)
+        outputs = self.outputs.clone() if asked.choices else asked.own(self.outputs)  # becomes its gradient
+        self.classified.backward(gradient, outputs, asked)
         asked.leave(self.classified)
-        parts = torch.empty_like(outputs)  # of the mixtures s
+        parts = asked.own(self.inner)  # becomes the gradients of the mixtures s
         of_alphas, of_steps = [], []
         for n in reversed(range(N)):
             of_steps.append(self.cells[n].backward(outputs[n], parts[n], asked))
             asked.leave(self.cells[n])
             s = parts[n].view(-1)
-            of_alphas.append(self.outputs[:n].mv(s).tolist() if asked.choices else [])
+            of_alphas.append(self.outputs[:n].flatten(1).mv(s).tolist() if asked.choices else [])
             if n:
                 outputs[:n].flatten(1).addr_(s.new_tensor(self.alphas[n][K:]), s)
         of_features = self.mixtures.backward(parts, asked)  # (N, K)

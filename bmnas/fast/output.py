@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 class Output(Protocol):
     """`CellOutput` of states (B, L, C), the first of which stands for both x and y.
 
-    `forward` writes to `out`. `backward` writes the gradient of the first to `of_x`, and sets those of the others.
+    `forward` writes what LayerNorm is given to `inner`, and what it gives to `out`. `backward` is given `inner` again,
+    writes the gradient of the first state over it, and sets those of the others.
     """
 
-    def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None: ...
-    def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None: ...
+    def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None: ...
+    def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None: ...
 
 
 def output_of(output: "CellOutput") -> Output:
@@ -38,12 +39,13 @@ class Residual:
     def __init__(self, output: "CellOutput") -> None:
         self.norm = output.norm
 
-    def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None:
-        self.normal = Normalised(self.norm, (states[0] + states[-1])[None], out[None])
+    def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None:
+        torch.add(states[0], states[-1], out=inner)
+        self.normal = Normalised(self.norm, inner[None], out[None])
 
-    def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
-        self.normal.backward(gradient[None], of_x[None], asked)
-        of_states[-1] = of_x.clone()
+    def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None:
+        self.normal.backward(gradient[None], inner[None], asked)
+        of_states[-1] = inner.clone()
 
 
 class Reduced:
@@ -52,40 +54,38 @@ class Reduced:
     def __init__(self, output: "CellOutput") -> None:
         self.output = output
 
-    def forward(self, states: Sequence[Tensor], masks: Masks, out: Tensor) -> None:
+    def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None:
         output, x = self.output, states[0]
         each = [x, *states]  # [x, y, Step_1 ..]
         self.first = len(each) - output.r
         self.rows = [state.flatten(0, 1) for state in each[self.first :]]  # (T, C) each
         self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
-        reduced = joined_product(self.rows, self.weights)  # (T, C)
-        norm, rows, total = output.batch_norm, reduced.numpy(), torch.empty_like(x)[None]
-        line = line_of(norm, moments(rows, norm.training), len(rows), output.conv.bias)
-        self.block = Blocks(rows, line[None], [output.dropout], [x.shape[1]])
-        self.block.into(total, ONE, masks, x[None])
-        self.normal = Normalised(output.norm, total, out[None])
+        self.reduced, norm = joined_product(self.rows, self.weights), output.batch_norm  # (T, C)
+        line = line_of(norm, moments(self.reduced.numpy(), norm.training), len(self.reduced), output.conv.bias)
+        self.block = Blocks(line[None], [output.dropout], [x.shape[1]])
+        self.block.into(self.reduced, inner[None], ONE, masks, x[None])
+        self.normal = Normalised(output.norm, inner[None], out[None])
 
-    def backward(self, gradient: Tensor, of_states: list[Tensor | None], of_x: Tensor, asked: Asked) -> None:
-        output, block = self.output, self.block
-        self.normal.backward(gradient[None], of_x[None], asked)
-        (sums,) = block.sums_back(of_x[None], ONE)
-        found, back = back_of(output.batch_norm, block.lines[0], sums, len(block.rows))
-        inner = torch.empty_like(self.rows[0])
-        block.back(of_x[None], ONE, back[None], inner)
+    def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None:
+        output, block, reduced = self.output, self.block, asked.own(self.reduced)
+        self.normal.backward(gradient[None], inner[None], asked)
+        (sums,) = block.sums_back(reduced, inner[None], ONE)
+        found, back = back_of(output.batch_norm, block.lines[0], sums, len(reduced))
+        block.back(reduced, inner[None], ONE, back[None])
         asked.give([output.conv.bias, output.batch_norm.weight, output.batch_norm.bias], found)
         if asked.weights:
-            self._weights_back(inner, asked)
+            self._weights_back(reduced, asked)
         for i, weight in enumerate(self.weights, self.first):
             if i < 2:  # x and y are one state
-                add_product_(of_x.flatten(0, 1), inner, weight)
+                add_product_(inner.flatten(0, 1), reduced, weight)
             else:
-                of_states[i - 1] = product(inner, weight).view_as(gradient)
+                of_states[i - 1] = product(reduced, weight).view_as(gradient)
 
-    def _weights_back(self, inner: Tensor, asked: Asked) -> None:
+    def _weights_back(self, reduced: Tensor, asked: Asked) -> None:
         conv = self.output.conv
-        found = torch.empty(conv.weight.shape[:2], dtype=inner.dtype)
-        for part, rows in zip(found.split(inner.shape[1], 1), self.rows, strict=True):
-            product_into(part, inner.t(), rows)
+        found = torch.empty(conv.weight.shape[:2], dtype=reduced.dtype)
+        for part, rows in zip(found.split(reduced.shape[1], 1), self.rows, strict=True):
+            product_into(part, reduced.t(), rows)
         asked.found[conv.weight] = found.unsqueeze(2)
 
 

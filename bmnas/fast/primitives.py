@@ -40,7 +40,7 @@ class Scaled:
 class Columns:
     """A primitive's part of x times all folded weights of a Step, where s = factor * x."""
 
-    rows: Array  # (B L, width)
+    rows: Tensor  # (B L, width)
     found: Array  # (2, width), `batchnorm.moments`
     first: int
     factor: float
@@ -56,8 +56,8 @@ class Shortcut(ABC):
 
     `weight` is its convolution's, the first `width` columns of the product are its own, and `norms` normalise them.
     `forward` adds weight * f(s, s) to `total`; where a class `begins`, it writes constant * s + weight * f(s, s) to it,
-    in one pass. `backward` takes the gradient of `total`, adds to that of the x of s, writes its columns of that of the
-    product, and returns the gradient of the weight in the sum, if it is asked for.
+    in one pass. `backward` takes the gradient of `total`, adds to that of the x of s, writes that of its columns of the
+    product over them, and returns the gradient of the weight in the sum, if it is asked for.
     """
 
     begins = False
@@ -74,7 +74,7 @@ class Shortcut(ABC):
     ) -> None: ...
 
     @abstractmethod
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float: ...
+    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float: ...
 
 
 class Convolved(Shortcut):
@@ -98,12 +98,11 @@ class Attended(Shortcut):
         scores = torch.bmm(x, x.transpose(1, 2)).mul_(factor**2 / math.sqrt(x.shape[2]))  # (B, L, L), symmetric
         self.P = scores.softmax(1)  # transposed: the library is faster along the middle
         self.x, self.factor = x, factor
-        inner = torch.bmm((self.P * (factor * scale(primitive.dropout))).transpose(1, 2), x)  # (B, L, C)
-        self.normal = Normalised(primitive.norm, inner[None], total[None], masks, primitive.dropout, weight)
+        self.inner = torch.bmm((self.P * (factor * scale(primitive.dropout))).transpose(1, 2), x)  # (B, L, C)
+        self.normal = Normalised(primitive.norm, self.inner[None], total[None], masks, primitive.dropout, weight)
 
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
-        kept = scale(self.primitive.dropout) * self.factor
-        d = torch.empty_like(self.x)
+    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
+        kept, d = scale(self.primitive.dropout) * self.factor, asked.own(self.inner)
         found = self.normal.backward(gradient[None], d[None], asked)
         dP = torch.bmm(self.x, d.transpose(1, 2)).mul_(kept * self.factor**2 / math.sqrt(d.shape[2]))  # transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, self.P, 1, dP.dtype)
@@ -119,15 +118,15 @@ class Gated(Convolved):
         self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
         self.by, self.share = scale(dropout), weight
         stream = masks.stream(total.shape)
-        given = (columns.rows, columns.first, self.line, level(dropout), stream)
+        given = (columns.rows.numpy(), columns.first, self.line, level(dropout), stream)
         self.gates, self.passed = add_gated(*given, weight * self.by, total.numpy())
 
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
         norm, line, C = self.primitive.norm, self.line, gradient.shape[2]
-        given = (self.columns.rows, self.columns.first, line, self.gates, self.passed, gradient.numpy())
+        given = (rows.numpy(), self.columns.first, line, self.gates, self.passed, gradient.numpy())
         sums = gated_sums_back(*given)
-        found, back = back_of(norm, line, sums, len(self.columns.rows), self.by * self.share, self.columns.factor)
-        gated_back(*given, back, of_rows.numpy())
+        found, back = back_of(norm, line, sums, len(rows), self.by * self.share, self.columns.factor)
+        gated_back(*given, back)
         self.give(asked, found)
         if not asked.choices:
             return 0.0
@@ -141,14 +140,14 @@ class Connected(Convolved):
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
         lines, self.columns, self.share = columns.line(self.primitive)[None], columns, weight
-        self.block = Blocks(columns.rows, lines, [self.primitive.dropout], [total.shape[1]], columns.first)
-        self.block.into(total[None], weight * ONE, masks, s.x[None], constant * s.factor)
+        self.block = Blocks(lines, [self.primitive.dropout], [total.shape[1]], columns.first)
+        self.block.into(columns.rows, total[None], weight * ONE, masks, s.x[None], constant * s.factor)
 
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
         norm, (line,) = self.primitive.norm, self.block.lines
-        (sums,) = self.block.sums_back(gradient[None], ONE)  # (2, C)
-        found, back = back_of(norm, line, sums, len(self.block.rows), self.share, self.columns.factor)
-        self.block.back(gradient[None], ONE, back[None], of_rows)
+        (sums,) = self.block.sums_back(rows, gradient[None], ONE)  # (2, C)
+        found, back = back_of(norm, line, sums, len(rows), self.share, self.columns.factor)
+        self.block.back(rows, gradient[None], ONE, back[None])
         self.give(asked, found)
         return float(products_with_output(array(norm.bias), line, sums)) if asked.choices else 0.0
 
@@ -167,7 +166,7 @@ class Own(Shortcut):
             self.out = self.primitive(*[turned] * self.arity).transpose(1, 2)  # (B, L, C)
         total.add_(self.out.detach(), alpha=weight)
 
-    def backward(self, gradient: Tensor, of_x: Tensor, of_rows: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
         parameters = [p for p in self.primitive.parameters() if p.requires_grad]
         if self.out.requires_grad:
             inputs = [self.x, *parameters]

@@ -22,17 +22,14 @@ class Blocks:
     """K blocks of C columns of a matrix, and what happens to them.
 
     Args:
-        rows: (R, width).
         lines: (K, 4, C).
         dropouts: (K,).
         positions: (K,), the P of each.
         first: the first of the C columns.
     """
 
-    def __init__(
-        self, rows: Array, lines: Array, dropouts: Sequence[nn.Dropout], positions: Sequence[int], first: int = 0
-    ) -> None:
-        self.rows, self.lines, self.first = rows, lines, first
+    def __init__(self, lines: Array, dropouts: Sequence[nn.Dropout], positions: Sequence[int], first: int = 0) -> None:
+        self.lines, self.first = lines, first
         self.levels = np.array([level(layer) for layer in dropouts])
         self.scales = np.array([scale(layer) for layer in dropouts])
         sizes = np.array(positions)
@@ -43,7 +40,9 @@ class Blocks:
         """Weights (N, K) times the scale of dropout, in the precision of the rows."""
         return (weights * self.scales).astype(self.lines.dtype)
 
-    def into(self, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None, by: float = 1.0) -> None:
+    def into(
+        self, rows: Tensor, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None, by: float = 1.0
+    ) -> None:
         """Writes by * begin + sum_k weights_nk * dropout(ReLU(BatchNorm(x_k))) to the sums (N, B, L, C).
 
         Args:
@@ -52,17 +51,17 @@ class Blocks:
         self.passed = np.empty((len(self.lines), *sums.shape[1:]), np.bool_)  # what was let through
         given = (self.levels, masks.stream(self.passed.shape), self.scaled(weights))
         start = ((sums if begin is None else begin).numpy(), by if begin is not None else 0.0)
-        rectify(self.rows, self.first, self.at, self.lines, *given, *start, self.passed, sums.numpy())
+        rectify(rows.numpy(), self.first, self.at, self.lines, *given, *start, self.passed, sums.numpy())
 
-    def sums_back(self, gradients: Tensor, weights: Array) -> Array:
+    def sums_back(self, rows: Tensor, gradients: Tensor, weights: Array) -> Array:
         """float64 (K, 2, C): over all rows, the sums of g and of g * (x - mean), where g comes from sum_n weights_nk
         times the gradient (N, B, L, C) of a sum."""
         found = np.zeros((len(self.lines), 2, gradients.shape[3]))
         given = (weights.astype(self.lines.dtype), self.passed, gradients.numpy())
-        add_sums_back(self.rows, self.first, self.at, self.lines, *given, found)
+        add_sums_back(rows.numpy(), self.first, self.at, self.lines, *given, found)
         return found * self.scales[:, None, None]
 
-    def back(self, gradients: Tensor, weights: Array, backs: Array, out: Tensor) -> None:
-        """The gradient of x into `out`, a matrix like `rows`, from (K, 3, C) of `batchnorm.back_of`."""
+    def back(self, rows: Tensor, gradients: Tensor, weights: Array, backs: Array) -> None:
+        """Writes the gradient of x over the rows, from (K, 3, C) of `batchnorm.back_of`."""
         given = (self.scaled(weights), self.passed, gradients.numpy(), backs)
-        rectify_back(self.rows, self.first, self.at, self.lines, *given, out.numpy())
+        rectify_back(rows.numpy(), self.first, self.at, self.lines, *given)

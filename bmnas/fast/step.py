@@ -53,13 +53,13 @@ class Step:
         self.s = Scaled(states[0], self.beta[0]) if self.folded else Scaled(mix(self.beta, states), 1.0)
         x = self.s.x.flatten(0, 1)  # (B L, C)
         self.weight = fold([part.weight for part in self.parts.values()], x)  # (width, C)
-        rows = product(x, self.weight.t()).numpy()  # (B L, width)
-        found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
+        self.rows = product(x, self.weight.t())  # (B L, width)
+        found = moments(self.rows.numpy(), any(norm.training for part in self.parts.values() for norm in part.norms))
         out, begin = torch.empty_like(self.s.x), 0
         if not any(part.begins for part in self.parts.values()):
             torch.mul(self.s.x, self.constant * self.s.factor, out=out)
         for i, part in self.parts.items():
-            its = Columns(rows, found, begin, self.s.factor)
+            its = Columns(self.rows, found, begin, self.s.factor)
             part.forward(self.s, its, self.gamma[i], masks, out, self.constant)
             begin += part.width
         return out
@@ -75,12 +75,12 @@ class Step:
             of_s = cast(Tensor, states[0]).add_(gradient, alpha=self.constant * s.factor)
         else:
             of_s = gradient * (self.constant * s.factor)
-        of_rows = gradient.new_empty(s.x.shape[0] * s.x.shape[1], self.weight.shape[0])
+        rows = asked.own(self.rows)
         for i, part in self.parts.items():
-            of_choices[i] = part.backward(gradient, of_s, of_rows, asked)
-        add_product_(of_s.flatten(0, 1), of_rows, self.weight)
+            of_choices[i] = part.backward(gradient, of_s, rows, asked)
+        add_product_(of_s.flatten(0, 1), rows, self.weight)
         if asked.weights:
-            self._weights_back(of_rows, asked)
+            self._weights_back(rows, asked)
         if self.folded:
             return [None, None]
         for i, constant in self.linear.items():
