@@ -22,7 +22,7 @@ class Classified:
     def forward(self, outputs: Tensor) -> Tensor:
         linear, (N, _, L, _) = self.classifier.linear, outputs.shape
         fused = torch.empty_like(outputs)
-        self.normal = Normalised(self.classifier.norm, outputs, fused, relu=True)
+        self.normal = Normalised(self.classifier.norm, outputs.numpy(), fused.numpy(), relu=True)
         self.fused = fused.flatten(2)  # (N, B, L C)
         plain = linear.weight.detach().view(linear.out_features, N, -1, L)  # (classes, N, C, L)
         self.weights = plain.permute(1, 0, 3, 2).flatten(2)  # (N, classes, L C)
@@ -43,4 +43,4 @@ class Classified:
                 product_into(part, gradient.t(), fused)
             turned = found.unflatten(2, outputs.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
             asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])
-        self.normal.backward(inner.view(outputs.shape), outputs, asked)
+        self.normal.backward(inner.view(outputs.shape).numpy(), outputs.numpy(), asked)

@@ -46,28 +46,29 @@ class Mixtures:
         self.tokens = tokens
         self.blocks = Blocks(np.stack(lines), [layer.dropout for layer in self.layers], self.positions)
         sums = tokens.new_empty(len(self.weights), self.B, L, C)
-        self.blocks.into(self.tokens, sums, self.weights, masks)
+        self.blocks.into(tokens.numpy(), sums.numpy(), self.weights, masks)
         return sums
 
     def backward(self, gradients: Tensor, asked: Asked) -> Array:
         """The gradients (N, K) of the weights, from those of the mixtures (N, B, L, C); (N, 0) where nobody asks."""
+        tokens, known = self.tokens.numpy(), gradients.numpy()
         if not asked.choices:
-            self._parameters_back(gradients, self.blocks.sums_back(self.tokens, gradients, self.weights), asked)
+            self._parameters_back(known, self.blocks.sums_back(tokens, known, self.weights), asked)
             return np.empty((len(self.weights), 0))
         ones = np.ones((1, len(self.layers)))
-        each = np.stack([self.blocks.sums_back(self.tokens, one[None], ones) for one in gradients])  # (N, K, 2, C)
+        each = np.stack([self.blocks.sums_back(tokens, one[None], ones) for one in known])  # (N, K, 2, C)
         if asked.weights:
-            self._parameters_back(gradients, np.einsum("nk,nkic->kic", self.weights, each), asked)
+            self._parameters_back(known, np.einsum("nk,nkic->kic", self.weights, each), asked)
         biases = np.stack([array(layer.norm.bias) for layer in self.layers])  # (K, C)
         return products_with_output(biases, self.blocks.lines, each)
 
-    def _parameters_back(self, gradients: Tensor, sums: Array, asked: Asked) -> None:
+    def _parameters_back(self, gradients: Array, sums: Array, asked: Asked) -> None:
         """From the sums (K, 2, C) of the features' own gradients."""
         blocks = self.blocks
         known = zip(self.layers, blocks.lines, sums, self.sizes, strict=True)
         each = [back_of(layer.norm, line, its, n) for layer, line, its, n in known]
         tokens = asked.own(self.tokens)
-        blocks.back(tokens, gradients, self.weights, np.stack([back for _, back in each]))
+        blocks.back(tokens.numpy(), gradients, self.weights, np.stack([back for _, back in each]))
         for layer, inner, x, (found, _) in zip(self.layers, tokens.split(self.sizes), self.rows, each, strict=True):
             if layer.learned:
                 inner = inner.view(self.B, layer.L, layer.C).transpose(1, 2).reshape(self.B, -1)  # (B, C L)

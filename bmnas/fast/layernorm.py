@@ -23,8 +23,8 @@ class Normalised:
     def __init__(
         self,
         norm: nn.LayerNorm,
-        x: Tensor,
-        total: Tensor,
+        x: Array,
+        total: Array,
         masks: Masks | None = None,
         dropout: nn.Dropout | None = None,
         factor: float | None = None,
@@ -38,17 +38,17 @@ class Normalised:
         self.passed = np.empty(x.shape if dropping else (0, 0, 0, 0), np.bool_)
         self.weight, self.bias = turned(norm.weight, x.shape[0]), turned(norm.bias, x.shape[0])
         self.found = np.empty((x.shape[1], 2), self.weight.dtype)  # mean, 1 / deviation
-        arrays = (x.numpy(), self.passed, self.found, total.numpy())
+        arrays = (x, self.passed, self.found, total)
         layer_normalise(self.weight, self.bias, norm.eps, lowest, stream, add, self.factor, relu, *arrays)
 
-    def backward(self, gradient: Tensor, x: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Array, x: Array, asked: Asked) -> float:
         """Writes the gradient of x before dropout (without its scale) over x, from that of the total.
 
         Returns:
             that of the factor.
         """
         sums = np.zeros((2, *self.weight.shape) if asked.weights else (2, 0, 0, 0), self.weight.dtype)
-        arrays = (gradient.numpy(), self.passed, self.found, x.numpy(), sums)
+        arrays = (gradient, self.passed, self.found, x, sums)
         scalar = layer_normalise_back(self.weight, self.bias, self.factor, self.relu, *arrays)
         if asked.weights:
             plain = np.ascontiguousarray(sums.swapaxes(2, 3)).reshape(2, *self.norm.weight.shape)

@@ -41,10 +41,10 @@ class Residual:
 
     def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None:
         torch.add(states[0], states[-1], out=inner)
-        self.normal = Normalised(self.norm, inner[None], out[None])
+        self.normal = Normalised(self.norm, inner.numpy()[None], out.numpy()[None])
 
     def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None:
-        self.normal.backward(gradient[None], inner[None], asked)
+        self.normal.backward(gradient.numpy()[None], inner.numpy()[None], asked)
         of_states[-1] = inner.clone()
 
 
@@ -61,17 +61,19 @@ class Reduced:
         self.rows = [state.flatten(0, 1) for state in each[self.first :]]  # (T, C) each
         self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
         self.reduced, norm = joined_product(self.rows, self.weights), output.batch_norm  # (T, C)
-        line = line_of(norm, moments(self.reduced.numpy(), norm.training), len(self.reduced), output.conv.bias)
+        rows, total = self.reduced.numpy(), inner.numpy()[None]
+        line = line_of(norm, moments(rows, norm.training), len(rows), output.conv.bias)
         self.block = Blocks(line[None], [output.dropout], [x.shape[1]])
-        self.block.into(self.reduced, inner[None], ONE, masks, x[None])
-        self.normal = Normalised(output.norm, inner[None], out[None])
+        self.block.into(rows, total, ONE, masks, x.numpy()[None])
+        self.normal = Normalised(output.norm, total, out.numpy()[None])
 
     def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None:
         output, block, reduced = self.output, self.block, asked.own(self.reduced)
-        self.normal.backward(gradient[None], inner[None], asked)
-        (sums,) = block.sums_back(reduced, inner[None], ONE)
-        found, back = back_of(output.batch_norm, block.lines[0], sums, len(reduced))
-        block.back(reduced, inner[None], ONE, back[None])
+        rows, of_sum = reduced.numpy(), inner.numpy()[None]
+        self.normal.backward(gradient.numpy()[None], of_sum, asked)
+        (sums,) = block.sums_back(rows, of_sum, ONE)
+        found, back = back_of(output.batch_norm, block.lines[0], sums, len(rows))
+        block.back(rows, of_sum, ONE, back[None])
         asked.give([output.conv.bias, output.batch_norm.weight, output.batch_norm.bias], found)
         if asked.weights:
             self._weights_back(reduced, asked)

@@ -40,7 +40,7 @@ class Scaled:
 class Columns:
     """A primitive's part of x times all folded weights of a Step, where s = factor * x."""
 
-    rows: Tensor  # (B L, width)
+    rows: Array  # (B L, width)
     found: Array  # (2, width), `batchnorm.moments`
     first: int
     factor: float
@@ -70,11 +70,11 @@ class Shortcut(ABC):
 
     @abstractmethod
     def forward(
-        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float
+        self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Array, constant: float
     ) -> None: ...
 
     @abstractmethod
-    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float: ...
+    def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float: ...
 
 
 class Convolved(Shortcut):
@@ -93,17 +93,19 @@ class Convolved(Shortcut):
 class Attended(Shortcut):
     """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Array, constant: float) -> None:
         primitive, (x, factor) = self.primitive, (s.x, s.factor)
         scores = torch.bmm(x, x.transpose(1, 2)).mul_(factor**2 / math.sqrt(x.shape[2]))  # (B, L, L), symmetric
         self.P = scores.softmax(1)  # transposed: the library is faster along the middle
         self.x, self.factor = x, factor
         self.inner = torch.bmm((self.P * (factor * scale(primitive.dropout))).transpose(1, 2), x)  # (B, L, C)
-        self.normal = Normalised(primitive.norm, self.inner[None], total[None], masks, primitive.dropout, weight)
+        self.normal = Normalised(
+            primitive.norm, self.inner.numpy()[None], total[None], masks, primitive.dropout, weight
+        )
 
-    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float:
         kept, d = scale(self.primitive.dropout) * self.factor, asked.own(self.inner)
-        found = self.normal.backward(gradient[None], d[None], asked)
+        found = self.normal.backward(gradient[None], d.numpy()[None], asked)
         dP = torch.bmm(self.x, d.transpose(1, 2)).mul_(kept * self.factor**2 / math.sqrt(d.shape[2]))  # transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, self.P, 1, dP.dtype)
         of_x.baddbmm_(self.P * kept, d)  # value
@@ -114,16 +116,16 @@ class Attended(Shortcut):
 class Gated(Convolved):
     """`LinearGLU`; in mode "paper" its weight is (2C, C) from the start."""
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Array, constant: float) -> None:
         self.columns, self.line, dropout = columns, columns.line(self.primitive), self.primitive.dropout
         self.by, self.share = scale(dropout), weight
         stream = masks.stream(total.shape)
-        given = (columns.rows.numpy(), columns.first, self.line, level(dropout), stream)
-        self.gates, self.passed = add_gated(*given, weight * self.by, total.numpy())
+        given = (columns.rows, columns.first, self.line, level(dropout), stream)
+        self.gates, self.passed = add_gated(*given, weight * self.by, total)
 
-    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float:
         norm, line, C = self.primitive.norm, self.line, gradient.shape[2]
-        given = (rows.numpy(), self.columns.first, line, self.gates, self.passed, gradient.numpy())
+        given = (rows, self.columns.first, line, self.gates, self.passed, gradient)
         sums = gated_sums_back(*given)
         found, back = back_of(norm, line, sums, len(rows), self.by * self.share, self.columns.factor)
         gated_back(*given, back)
@@ -138,12 +140,12 @@ class Connected(Convolved):
 
     begins = True
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Array, constant: float) -> None:
         lines, self.columns, self.share = columns.line(self.primitive)[None], columns, weight
         self.block = Blocks(lines, [self.primitive.dropout], [total.shape[1]], columns.first)
-        self.block.into(columns.rows, total[None], weight * ONE, masks, s.x[None], constant * s.factor)
+        self.block.into(columns.rows, total[None], weight * ONE, masks, s.x.numpy()[None], constant * s.factor)
 
-    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
+    def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float:
         norm, (line,) = self.primitive.norm, self.block.lines
         (sums,) = self.block.sums_back(rows, gradient[None], ONE)  # (2, C)
         found, back = back_of(norm, line, sums, len(rows), self.share, self.columns.factor)
@@ -159,23 +161,23 @@ class Own(Shortcut):
         super().__init__(name, primitive)
         self.arity = PRIMITIVES[name].arity
 
-    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Tensor, constant: float) -> None:
+    def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Array, constant: float) -> None:
         self.x, self.share = s.x.detach().requires_grad_(), weight
         with torch.enable_grad():
             turned = (self.x * s.factor).transpose(1, 2).contiguous()  # (B, C, L)
             self.out = self.primitive(*[turned] * self.arity).transpose(1, 2)  # (B, L, C)
-        total.add_(self.out.detach(), alpha=weight)
+        torch.from_numpy(total).add_(self.out.detach(), alpha=weight)
 
-    def backward(self, gradient: Tensor, of_x: Tensor, rows: Tensor, asked: Asked) -> float:
-        parameters = [p for p in self.primitive.parameters() if p.requires_grad]
+    def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float:
+        parameters, known = [p for p in self.primitive.parameters() if p.requires_grad], torch.from_numpy(gradient)
         if self.out.requires_grad:
             inputs = [self.x, *parameters]
-            given = (self.out, inputs, gradient * self.share)
+            given = (self.out, inputs, known * self.share)
             dx, *found = torch.autograd.grad(*given, retain_graph=True, allow_unused=True)
             if dx is not None:
                 of_x.add_(dx)
             asked.found.update((p, one) for p, one in zip(parameters, found, strict=True) if one is not None)
-        return scalar(gradient, self.out.detach()) if asked.choices else 0.0
+        return scalar(known, self.out.detach()) if asked.choices else 0.0
 
 
 SHORTCUTS: dict[type, type[Shortcut]] = {Attention: Attended, LinearGLU: Gated, ConcatFC: Connected}

@@ -9,7 +9,7 @@ back.
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from bmnas.fast.batchnorm import Array
 from bmnas.fast.dropout import Masks, level, scale
@@ -41,7 +41,7 @@ class Blocks:
         return (weights * self.scales).astype(self.lines.dtype)
 
     def into(
-        self, rows: Tensor, sums: Tensor, weights: Array, masks: Masks, begin: Tensor | None = None, by: float = 1.0
+        self, rows: Array, sums: Array, weights: Array, masks: Masks, begin: Array | None = None, by: float = 1.0
     ) -> None:
         """Writes by * begin + sum_k weights_nk * dropout(ReLU(BatchNorm(x_k))) to the sums (N, B, L, C).
 
@@ -50,18 +50,18 @@ class Blocks:
         """
         self.passed = np.empty((len(self.lines), *sums.shape[1:]), np.bool_)  # what was let through
         given = (self.levels, masks.stream(self.passed.shape), self.scaled(weights))
-        start = ((sums if begin is None else begin).numpy(), by if begin is not None else 0.0)
-        rectify(rows.numpy(), self.first, self.at, self.lines, *given, *start, self.passed, sums.numpy())
+        start = (sums, 0.0) if begin is None else (begin, by)
+        rectify(rows, self.first, self.at, self.lines, *given, *start, self.passed, sums)
 
-    def sums_back(self, rows: Tensor, gradients: Tensor, weights: Array) -> Array:
+    def sums_back(self, rows: Array, gradients: Array, weights: Array) -> Array:
         """float64 (K, 2, C): over all rows, the sums of g and of g * (x - mean), where g comes from sum_n weights_nk
         times the gradient (N, B, L, C) of a sum."""
         found = np.zeros((len(self.lines), 2, gradients.shape[3]))
-        given = (weights.astype(self.lines.dtype), self.passed, gradients.numpy())
-        add_sums_back(rows.numpy(), self.first, self.at, self.lines, *given, found)
+        given = (weights.astype(self.lines.dtype), self.passed, gradients)
+        add_sums_back(rows, self.first, self.at, self.lines, *given, found)
         return found * self.scales[:, None, None]
 
-    def back(self, rows: Tensor, gradients: Tensor, weights: Array, backs: Array) -> None:
+    def back(self, rows: Array, gradients: Array, weights: Array, backs: Array) -> None:
         """Writes the gradient of x over the rows, from (K, 3, C) of `batchnorm.back_of`."""
-        given = (self.scaled(weights), self.passed, gradients.numpy(), backs)
-        rectify_back(rows.numpy(), self.first, self.at, self.lines, *given)
+        given = (self.scaled(weights), self.passed, gradients, backs)
+        rectify_back(rows, self.first, self.at, self.lines, *given)

@@ -54,13 +54,13 @@ class Step:
         x = self.s.x.flatten(0, 1)  # (B L, C)
         self.weight = fold([part.weight for part in self.parts.values()], x)  # (width, C)
         self.rows = product(x, self.weight.t())  # (B L, width)
-        found = moments(self.rows.numpy(), any(norm.training for part in self.parts.values() for norm in part.norms))
-        out, begin = torch.empty_like(self.s.x), 0
+        rows, out, begin = self.rows.numpy(), torch.empty_like(self.s.x), 0
+        found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
         if not any(part.begins for part in self.parts.values()):
             torch.mul(self.s.x, self.constant * self.s.factor, out=out)
         for i, part in self.parts.items():
-            its = Columns(self.rows, found, begin, self.s.factor)
-            part.forward(self.s, its, self.gamma[i], masks, out, self.constant)
+            its = Columns(rows, found, begin, self.s.factor)
+            part.forward(self.s, its, self.gamma[i], masks, out.numpy(), self.constant)
             begin += part.width
         return out
 
@@ -77,7 +77,7 @@ class Step:
             of_s = gradient * (self.constant * s.factor)
         rows = asked.own(self.rows)
         for i, part in self.parts.items():
-            of_choices[i] = part.backward(gradient, of_s, rows, asked)
+            of_choices[i] = part.backward(gradient.numpy(), of_s, rows.numpy(), asked)
         add_product_(of_s.flatten(0, 1), rows, self.weight)
         if asked.weights:
             self._weights_back(rows, asked)
