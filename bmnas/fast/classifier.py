@@ -34,13 +34,13 @@ class Classified:
 
     def backward(self, gradient: Tensor, outputs: Tensor, asked: Asked) -> None:
         """Writes the gradients of the N outputs over them."""
-        inner, linear = torch.empty_like(self.fused), self.classifier.linear
-        for part, weight in zip(inner.unbind(), self.weights.unbind(), strict=True):
-            product_into(part, gradient, weight)
+        linear, inner = self.classifier.linear, asked.own(self.fused)
         if asked.weights:
             found = torch.empty_like(self.weights)
-            for part, fused in zip(found.unbind(), self.fused.unbind(), strict=True):
+            for part, fused in zip(found.unbind(), inner.unbind(), strict=True):
                 product_into(part, gradient.t(), fused)
             turned = found.unflatten(2, outputs.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
             asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])
+        for part, weight in zip(inner.unbind(), self.weights.unbind(), strict=True):
+            product_into(part, gradient, weight)
         self.normal.backward(inner.view(outputs.shape).numpy(), outputs.numpy(), asked)

@@ -272,7 +272,7 @@ def draw_gates(x, begin, line, out):
 
 
 @kernel
-def gate(x, first, line, lowest, stream, weight, gates, passed, total):
+def gate(x, first, line, lowest, stream, weight, gates, total):
     """`add_gated`, after the sigmoids."""
     B, L, C = total.shape
     bits, zero = memory(L, C), x.dtype.type(0)
@@ -282,27 +282,27 @@ def gate(x, first, line, lowest, stream, weight, gates, passed, total):
         if lowest > ALL:
             draw(stream, b * L, bits)
         for l in range(L):
-            row, open_, through, number, target = x[b * L + l, first:], gates[b, l], passed[b, l], bits[l], total[b, l]
+            row, open_, number, target = x[b * L + l, first:], gates[b, l], bits[l], total[b, l]
             for c in range(C):
-                value = weight * (row[c] * slope[c] + offset[c]) * open_[c]
-                through[c] = number[c] >= lowest
-                target[c] += value if through[c] else zero
+                value = open_[c]
+                value = value if number[c] >= lowest else zero
+                open_[c] = value
+                target[c] += weight * (row[c] * slope[c] + offset[c]) * value
 
 
 @kernel
-def add_gated_sums_back(x, first, line, gates, passed, gradient, found):
+def add_gated_sums_back(x, first, line, gates, gradient, found):
     """`gated_sums_back`."""
     B, L, C = gradient.shape
-    part, zero, one = np.zeros((4, C), x.dtype), x.dtype.type(0), x.dtype.type(1)
+    part, one = np.zeros((4, C), x.dtype), x.dtype.type(1)
     plain, centred, plain_gate, centred_gate = part[0], part[1], part[2], part[3]
     slope, offset, mean, mean_gate = line[SLOPE], line[OFFSET], line[MEAN], line[MEAN, C:]
     for b in range(B):
         for l in range(L):
             row, other = x[b * L + l, first : first + C], x[b * L + l, first + C : first + 2 * C]
-            open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
+            open_, g = gates[b, l], gradient[b, l]
             for c in range(C):
                 inner = g[c] * open_[c]
-                inner = inner if through[c] else zero
                 plain[c] += inner
                 centred[c] += inner * (row[c] - mean[c])
                 inner *= (row[c] * slope[c] + offset[c]) * (one - open_[c])
@@ -317,10 +317,10 @@ def add_gated_sums_back(x, first, line, gates, passed, gradient, found):
 
 
 @kernel
-def gate_back(x, first, line, gates, passed, gradient, back):
+def gate_back(x, first, line, gates, gradient, back):
     """`gated_back`."""
     B, L, C = gradient.shape
-    zero, one = x.dtype.type(0), x.dtype.type(1)
+    one = x.dtype.type(1)
     slope, offset, mean, mean_gate = line[SLOPE], line[OFFSET], line[MEAN], line[MEAN, C:]
     straight, constant, centred = back[0], back[1], back[2]
     straight_gate, constant_gate, centred_gate = back[0, C:], back[1, C:], back[2, C:]
@@ -328,10 +328,9 @@ def gate_back(x, first, line, gates, passed, gradient, back):
         for l in range(L):
             t = b * L + l
             row, other = x[t, first : first + C], x[t, first + C : first + 2 * C]
-            open_, through, g = gates[b, l], passed[b, l], gradient[b, l]
+            open_, g = gates[b, l], gradient[b, l]
             for c in range(C):
                 inner = g[c] * open_[c]
-                inner = inner if through[c] else zero
                 value, gated = row[c], other[c]
                 row[c] = straight[c] * inner + constant[c] + centred[c] * (value - mean[c])
                 inner *= (value * slope[c] + offset[c]) * (one - open_[c])

@@ -121,11 +121,11 @@ class Gated(Convolved):
         self.by, self.share = scale(dropout), weight
         stream = masks.stream(total.shape)
         given = (columns.rows, columns.first, self.line, level(dropout), stream)
-        self.gates, self.passed = add_gated(*given, weight * self.by, total)
+        self.gates = add_gated(*given, weight * self.by, total)
 
     def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float:
         norm, line, C = self.primitive.norm, self.line, gradient.shape[2]
-        given = (rows, self.columns.first, line, self.gates, self.passed, gradient)
+        given = (rows, self.columns.first, line, self.gates, gradient)
         sums = gated_sums_back(*given)
         found, back = back_of(norm, line, sums, len(rows), self.by * self.share, self.columns.factor)
         gated_back(*given, back)
