@@ -4,7 +4,7 @@ A line is (4, C): slope, offset, mean, 1 / deviation. Sums run over blocks of ro
 over the blocks in float64.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,17 +45,15 @@ def line_of(
     Raises:
         ValueError: there is a single row to normalise in train mode, as torch says it.
     """
-    running_mean, training, momentum = array(norm.running_mean), norm.training, 0.0
-    line = np.empty((4, len(running_mean)), running_mean.dtype)
-    if training:
-        if n == 1:
-            size = (n, len(running_mean))
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {size}")
-        cast(Tensor, norm.num_batches_tracked).add_(1)
-        momentum = cast(float, norm.momentum)
-    shift = np.zeros_like(running_mean) if bias is None else array(bias)
-    statistics = (running_mean, array(norm.running_var), array(norm.weight), array(norm.bias))
-    fit(found, n if training else 0, copies, factor, momentum, norm.eps, shift, *statistics, line)
+    C, training = norm.num_features, norm.training
+    if training and n == 1:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {(n, C)}")
+    known = norm.num_batches_tracked, norm.running_mean, norm.running_var, norm.weight, norm.bias
+    batches, *each = map(array, known)
+    line = np.empty((4, C), each[0].dtype)
+    shift = np.zeros(C, line.dtype) if bias is None else array(bias)
+    given = (found, n if training else 0, copies, factor, norm.momentum, norm.eps)
+    fit(*given, shift, batches, *each, line)
     return line
 
 

@@ -96,8 +96,9 @@ def draw(stream, row, bits):
 
 
 @kernel
-def fit(found, n, copies, factor, momentum, eps, shift, running_mean, running_variance, weight, bias, line):
+def fit(found, n, copies, factor, momentum, eps, shift, batches, running_mean, running_variance, weight, bias, line):
     """`line_of`; n is 0 in eval mode."""
+    batches[()] += n > 0
     for c in range(line.shape[1]):
         if n:
             mean, spread = found[0, c], found[1, c]

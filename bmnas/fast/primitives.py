@@ -94,23 +94,28 @@ class Attended(Shortcut):
     """`Attention`: the matrix P of scores is (B, L, L), far smaller than s, so it takes all factors."""
 
     def forward(self, s: Scaled, columns: Columns, weight: float, masks: Masks, total: Array, constant: float) -> None:
-        primitive, (x, factor) = self.primitive, (s.x, s.factor)
-        scores = torch.bmm(x, x.transpose(1, 2)).mul_(factor**2 / math.sqrt(x.shape[2]))  # (B, L, L), symmetric
+        primitive, self.x = self.primitive, s.x
+        self.kept, self.sharpness = scale(primitive.dropout) * s.factor, s.factor**2 / math.sqrt(s.x.shape[2])
+        scores = multiplied(self.sharpness, s.x, s.x.transpose(1, 2))  # (B, L, L), symmetric
         self.P = scores.softmax(1)  # transposed: the library is faster along the middle
-        self.x, self.factor = x, factor
-        self.inner = torch.bmm((self.P * (factor * scale(primitive.dropout))).transpose(1, 2), x)  # (B, L, C)
+        self.inner = multiplied(self.kept, self.P.transpose(1, 2), s.x)  # (B, L, C)
         self.normal = Normalised(
             primitive.norm, self.inner.numpy()[None], total[None], masks, primitive.dropout, weight
         )
 
     def backward(self, gradient: Array, of_x: Tensor, rows: Array, asked: Asked) -> float:
-        kept, d = scale(self.primitive.dropout) * self.factor, asked.own(self.inner)
+        d = asked.own(self.inner)
         found = self.normal.backward(gradient[None], d.numpy()[None], asked)
-        dP = torch.bmm(self.x, d.transpose(1, 2)).mul_(kept * self.factor**2 / math.sqrt(d.shape[2]))  # transposed
+        dP = multiplied(self.kept * self.sharpness, self.x, d.transpose(1, 2))  # transposed
         dscores = torch.ops.aten._softmax_backward_data(dP, self.P, 1, dP.dtype)
-        of_x.baddbmm_(self.P * kept, d)  # value
+        of_x.baddbmm_(self.P, d, alpha=self.kept)  # value
         of_x.baddbmm_(dscores + dscores.transpose(1, 2), self.x)  # query and key
         return found
+
+
+def multiplied(factor: float, a: Tensor, b: Tensor) -> Tensor:
+    """factor * a b, sample by sample."""
+    return a.new_empty(len(a), a.shape[1], b.shape[2]).baddbmm_(a, b, beta=0, alpha=factor)
 
 
 class Gated(Convolved):
