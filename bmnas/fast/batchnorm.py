@@ -70,9 +70,9 @@ def back_of(
         back_0 * g + back_1 + back_2 * (x - mean).
     """
     C = line.shape[1]
-    parameters, back = torch.empty(3, C, dtype=norm.weight.dtype), np.empty((3, C), line.dtype)
-    turn(line, sums, n if norm.training else 0, weight, factor, parameters.numpy(), back)
-    return list(parameters.unbind()), back
+    parameters, back = np.empty((3, C), line.dtype), np.empty((3, C), line.dtype)
+    turn(line, sums, n if norm.training else 0, weight, factor, parameters, back)
+    return [*map(torch.from_numpy, parameters)], back
 
 
 def products_with_output(biases: Array, lines: Array, sums: Array) -> Array:

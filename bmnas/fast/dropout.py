@@ -30,9 +30,9 @@ def scale(layer: nn.Dropout) -> float:
     return LEVELS / kept if kept else 0.0
 
 
-def level(layer: nn.Dropout) -> np.int16:
+def level(layer: nn.Dropout) -> int:
     """The smallest number of 16 bits, with a sign, that keeps an element."""
-    return np.int16(min(dropped(layer) + ALL, -ALL - 1))
+    return min(dropped(layer) + ALL, -ALL - 1)
 
 
 class Masks:

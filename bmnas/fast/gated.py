@@ -12,9 +12,7 @@ from bmnas.fast.dropout import Stream
 from bmnas.fast.kernels import add_gated_sums_back, draw_gates, gate, gate_back
 
 
-def add_gated(
-    rows: Array, first: int, line: Array, lowest: np.int16, stream: Stream, weight: float, total: Array
-) -> Array:
+def add_gated(rows: Array, first: int, line: Array, lowest: int, stream: Stream, weight: float, total: Array) -> Array:
     """Adds weight * (what is kept of a * sigmoid(b)) to the total (B, L, C).
 
     Returns:

@@ -197,7 +197,7 @@ def rectify(x, first, at, lines, levels, stream, weights, begin, by, passed, sum
 
 @kernel
 def add_sums_back(x, first, at, lines, weights, passed, gradients, found):
-    """`Blocks.sums_back`, without the scale of dropout."""
+    """`Blocks.sums_back`."""
     N, B, L, C = gradients.shape
     K = len(lines)
     part, inner, zero = np.zeros((K, 2, C), x.dtype), np.empty(C, x.dtype), x.dtype.type(0)
@@ -276,7 +276,7 @@ def draw_gates(x, begin, line, out):
 def gate(x, first, line, lowest, stream, weight, gates, total):
     """`add_gated`, after the sigmoids."""
     B, L, C = total.shape
-    bits, zero = memory(L, C), x.dtype.type(0)
+    bits, zero, lowest = memory(L, C), x.dtype.type(0), np.int16(lowest)
     bits[:] = ALL
     slope, offset = line[SLOPE], line[OFFSET]
     for b in range(B):
@@ -346,7 +346,7 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
     the sample's than the square root of the number of rows times the deviation, so little is lost in the difference.
     """
     N, B, L, C = x.shape
-    size, factor, zero, bits = N * L * C, x.dtype.type(factor), x.dtype.type(0), memory(L, C)
+    size, factor, zero, bits, lowest = N * L * C, x.dtype.type(factor), x.dtype.type(0), memory(L, C), np.int16(lowest)
     for b in range(B):
         for n in range(N):
             if lowest > ALL:
@@ -380,9 +380,10 @@ def layer_normalise(weight, bias, eps, lowest, stream, add, factor, relu, x, pas
 
 
 @kernel
-def layer_normalise_back(weight, bias, factor, relu, gradients, passed, found, x, sums):
-    """`Normalised.backward`; the sums are those of weight and bias without the factor."""
+def layer_normalise_back(weight, bias, factor, relu, gradients, passed, found, x, parameters):
+    """`Normalised.backward`; the parameters' gradients (2, N C, L) are written, unless there is no room for them."""
     N, B, L, C = x.shape
+    sums = np.zeros((2, N, L, C) if parameters.size else (2, 0, 0, 0), x.dtype)
     size, factor, zero, scalar = N * L * C, x.dtype.type(factor), x.dtype.type(0), 0.0
     open_ = np.empty((N, L, C), x.dtype)
     for b in range(B):
@@ -416,4 +417,8 @@ def layer_normalise_back(weight, bias, factor, relu, gradients, passed, found, x
                     for c in range(C):
                         g = x[n, b, l, c]
                         x[n, b, l, c] = g if passed[n, b, l, c] else zero
+    for i in range(parameters.shape[1]):
+        for l in range(L):
+            for part in range(2):
+                parameters[part, i, l] = factor * sums[part, i // C, l, i % C]
     return scalar

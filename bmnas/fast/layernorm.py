@@ -30,7 +30,7 @@ class Normalised:
         factor: float | None = None,
         relu: bool = False,
     ) -> None:
-        lowest = level(dropout) if dropout is not None else np.int16(ALL)
+        lowest = level(dropout) if dropout is not None else ALL
         dropping = masks is not None and lowest > ALL
         stream = masks.stream(x.shape) if masks is not None and dropping else (np.uint64(0), np.uint64(0))
         add, self.factor = factor is not None, 1.0 if factor is None else factor
@@ -47,13 +47,11 @@ class Normalised:
         Returns:
             that of the factor.
         """
-        sums = np.zeros((2, *self.weight.shape) if asked.weights else (2, 0, 0, 0), self.weight.dtype)
-        arrays = (gradient, self.passed, self.found, x, sums)
+        parameters = np.empty((2, *self.norm.weight.shape) if asked.weights else (2, 0, 0), self.weight.dtype)
+        arrays = (gradient, self.passed, self.found, x, parameters)
         scalar = layer_normalise_back(self.weight, self.bias, self.factor, self.relu, *arrays)
         if asked.weights:
-            plain = np.ascontiguousarray(sums.swapaxes(2, 3)).reshape(2, *self.norm.weight.shape)
-            of_parameters = torch.from_numpy(plain).mul_(self.factor)
-            asked.give([self.norm.weight, self.norm.bias], of_parameters)
+            asked.give([self.norm.weight, self.norm.bias], map(torch.from_numpy, parameters))
         return scalar
 
 

@@ -7,6 +7,7 @@ back.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from torch import nn
@@ -30,11 +31,10 @@ class Blocks:
 
     def __init__(self, lines: Array, dropouts: Sequence[nn.Dropout], positions: Sequence[int], first: int = 0) -> None:
         self.lines, self.first = lines, first
-        self.levels = np.array([level(layer) for layer in dropouts])
+        self.levels = np.array([level(layer) for layer in dropouts], np.int16)
         self.scales = np.array([scale(layer) for layer in dropouts])
-        sizes = np.array(positions)
-        self.at = np.empty((len(positions), 2), np.int64)  # P, and the sum of those before
-        self.at[:, 0], self.at[:, 1] = sizes, np.cumsum(sizes) - sizes
+        before = accumulate(positions[:-1], initial=0)
+        self.at = np.array([*zip(positions, before, strict=True)])  # P, and the sum of those before
 
     def scaled(self, weights: Array) -> Array:
         """Weights (N, K) times the scale of dropout, in the precision of the rows."""
@@ -57,9 +57,9 @@ class Blocks:
         """float64 (K, 2, C): over all rows, the sums of g and of g * (x - mean), where g comes from sum_n weights_nk
         times the gradient (N, B, L, C) of a sum."""
         found = np.zeros((len(self.lines), 2, gradients.shape[3]))
-        given = (weights.astype(self.lines.dtype), self.passed, gradients)
+        given = (self.scaled(weights), self.passed, gradients)
         add_sums_back(rows, self.first, self.at, self.lines, *given, found)
-        return found * self.scales[:, None, None]
+        return found
 
     def back(self, rows: Array, gradients: Array, weights: Array, backs: Array) -> None:
         """Writes the gradient of x over the rows, from (K, 3, C) of `batchnorm.back_of`."""
