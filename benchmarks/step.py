@@ -183,13 +183,14 @@ def products(steps: dict[str, Callable]) -> dict[str, Callable]:
             return product(*arguments)
 
         with ExitStack() as patched:
+            stand_ins = {
+                "product": recorded,
+                "add_product_": lambda total, *arguments: total.add_(recorded(*arguments)),
+                "product_into": lambda out, *arguments: out.copy_(recorded(*arguments)),
+            }
             for module in (classifier, features, output, mixed):
-                patched.enter_context(mock.patch.object(module, "product", recorded))
-            added = lambda total, *arguments: total.add_(recorded(*arguments))  # noqa: E731
-            for module in (output, mixed):
-                patched.enter_context(mock.patch.object(module, "add_product_", added))
-            into = lambda out, *arguments: out.copy_(recorded(*arguments))  # noqa: E731
-            patched.enter_context(mock.patch.object(features, "product_into", into))
+                for name in vars(module).keys() & stand_ins.keys():
+                    patched.enter_context(mock.patch.object(module, name, stand_ins[name]))
             step()
     return {kind: lambda calls=calls: [product(*arguments) for arguments in calls] for kind, calls in taken.items()}
 

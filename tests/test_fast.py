@@ -133,6 +133,8 @@ SIZES = [
     dict(M=1, r=2),
     dict(M=1, r=3),
     dict(N=3, M=3, L=4),
+    dict(M=4, r=2),
+    dict(M=3, r=1),
     dict(N=1, M=1, L=12),
     dict(L=1),
     dict(tokeniser="learned"),

@@ -49,11 +49,11 @@ def line_of(
     if training and n == 1:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {(n, C)}")
     known = norm.num_batches_tracked, norm.running_mean, norm.running_var, norm.weight, norm.bias
-    batches, *each = map(array, known)
-    line = np.empty((4, C), each[0].dtype)
+    batches, mean, variance, weight, own_bias = map(array, known)
+    line = np.empty((4, C), mean.dtype)
     shift = np.zeros(C, line.dtype) if bias is None else array(bias)
-    given = (found, n if training else 0, copies, factor, norm.momentum, norm.eps)
-    fit(*given, shift, batches, *each, line)
+    given = (found, n if training else 0, copies, factor, norm.momentum, norm.eps, shift)
+    fit(*given, batches, mean, variance, weight, own_bias, line)
     return line
 
 

@@ -1,8 +1,9 @@
 """A mixed Cell: its Steps one after the other, and its output."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from bmnas.fast.asking import Asked
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 class Cell:
     """`MixedCell` of s (B, L, C).
-
-    Its states are s and the outputs of its Steps: x and y are one tensor, so they are one state.
 
     Args:
         choices: (beta, gamma) of each Step.
@@ -33,10 +32,10 @@ class Cell:
 
     def forward(self, s: Tensor, masks: Masks, inner: Tensor, out: Tensor) -> None:
         """Writes the output to `out`, and what the way back wants to `inner`."""
-        states = [s]
-        for step in self.steps:
-            states.append(step.forward(states, masks))
-        self.output.forward(states, masks, inner, out)
+        self.outputs = s.new_empty(len(self.steps), *s.shape)  # of its Steps
+        for i, step in enumerate(self.steps):
+            step.forward(s, self.outputs[:i], masks, self.outputs[i])
+        self.output.forward(s, self.outputs, masks, inner, out)
 
     def backward(self, gradient: Tensor, inner: Tensor, asked: Asked) -> list[list[float] | None]:
         """Writes the gradient of s over `inner`.
@@ -44,11 +43,10 @@ class Cell:
         Returns:
             those of beta and gamma, Step by Step; None for a beta that nothing depends on.
         """
-        states: list[Tensor | None] = [inner, *[None] * len(self.steps)]
-        self.output.backward(gradient, states, inner, asked)
+        each, found = torch.empty_like(self.outputs), []
+        self.output.backward(gradient, inner, each, asked)
         asked.leave(self.output)
-        found: list[list[float] | None] = []
-        for step in reversed(self.steps):
-            found = [*step.backward(cast(Tensor, states.pop()), states, asked), *found]
+        for i, step in reversed(list(enumerate(self.steps))):
+            found = [*step.backward(each[i], inner, each[:i], asked), *found]
             asked.leave(step)
         return found

@@ -1,25 +1,22 @@
-"""Weighted sums of tensors, and of their gradients."""
+"""Weighted sums of tensors side by side, and their gradients: a matrix times a vector, however many there are."""
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 
-def mix(weights: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
-    """sum_i weights_i * tensors_i."""
-    out = tensors[0] * weights[0]
-    for weight, tensor in zip(weights[1:], tensors[1:], strict=True):
-        out.add_(tensor, alpha=weight)
-    return out
+def add_mixture_(total: Tensor, weights: Sequence[float], tensors: Tensor) -> None:
+    """Adds sum_i weights_i * tensors_i, of (n, ...), to the total (...)."""
+    if len(tensors):
+        total.view(-1).addmv_(tensors.flatten(1).t(), total.new_tensor(weights))
 
 
-def scalar(a: Tensor, b: Tensor) -> float:
-    """The scalar product of two tensors of one shape."""
-    return torch.dot(a.reshape(-1), b.reshape(-1)).item()
+def add_gradients_(gradients: Tensor, weights: Sequence[float], gradient: Tensor) -> None:
+    """The way back of `add_mixture_`: adds weights_i * gradient (...) to gradients_i, of (n, ...)."""
+    if len(gradients):
+        gradients.flatten(1).addr_(gradient.new_tensor(weights), gradient.view(-1))
 
 
-def add_gradient(gradients: list[Tensor | None], i: int, gradient: Tensor, weight: float) -> None:
-    """Adds weight * gradient to the i-th of the gradients, which nobody else holds."""
-    own = gradients[i]
-    gradients[i] = gradient * weight if own is None else own.add_(gradient, alpha=weight)
+def scalars(tensors: Tensor, gradient: Tensor) -> list[float]:
+    """The scalar products of tensors (n, ...) and a gradient (...)."""
+    return tensors.flatten(1).mv(gradient.view(-1)).tolist()

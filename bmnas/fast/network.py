@@ -15,6 +15,7 @@ from bmnas.fast.classifier import Classified
 from bmnas.fast.dropout import Masks
 from bmnas.fast.features import Mixtures
 from bmnas.fast.layers import parameters
+from bmnas.fast.mixture import add_gradients_, add_mixture_, scalars
 
 if TYPE_CHECKING:
     from bmnas.hypernet import Hypernet
@@ -84,8 +85,7 @@ class Pass:
         mixtures = self.mixtures.forward(self.masks)  # (N, B, L, C)
         self.inner, self.outputs = torch.empty_like(mixtures), torch.empty_like(mixtures)
         for n, (cell, alpha, s) in enumerate(zip(self.cells, self.alphas, mixtures.unbind(), strict=True)):
-            if n:
-                s.view(-1).addmv_(self.outputs[:n].flatten(1).t(), s.new_tensor(alpha[K:]))  # (B, L, C)
+            add_mixture_(s, alpha[K:], self.outputs[:n])  # (B, L, C)
             cell.forward(s, self.masks, self.inner[n], self.outputs[n])
         self.classified = Classified(self.net.classifier)
         return self.classified.forward(self.outputs)  # (B, classes)
@@ -101,10 +101,8 @@ class Pass:
         for n in reversed(range(N)):
             of_steps.append(self.cells[n].backward(outputs[n], parts[n], asked))
             asked.leave(self.cells[n])
-            s = parts[n].view(-1)
-            of_alphas.append(self.outputs[:n].flatten(1).mv(s).tolist() if asked.choices else [])
-            if n:
-                outputs[:n].flatten(1).addr_(s.new_tensor(self.alphas[n][K:]), s)
+            of_alphas.append(scalars(self.outputs[:n], parts[n]) if asked.choices else [])
+            add_gradients_(outputs[:n], self.alphas[n][K:], parts[n])
         of_features = self.mixtures.backward(parts, asked)  # (N, K)
         found: list[list[float] | None] = []
         for row, alpha, steps in zip(of_features, reversed(of_alphas), reversed(of_steps), strict=True):

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Output(Protocol):
-    """`CellOutput` of states (B, L, C), the first of which stands for both x and y.
+    """`CellOutput` of x (B, L, C), which is y as well, and of the Steps' outputs (M, B, L, C).
 
     `forward` writes what LayerNorm is given to `inner`, and what it gives to `out`. `backward` is given `inner` again,
-    writes the gradient of the first state over it, and sets those of the others.
+    and writes the gradient of x over it, and those of the Steps' outputs to `of_steps`.
     """
 
-    def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None: ...
-    def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None: ...
+    def forward(self, x: Tensor, steps: Tensor, masks: Masks, inner: Tensor, out: Tensor) -> None: ...
+    def backward(self, gradient: Tensor, inner: Tensor, of_steps: Tensor, asked: Asked) -> None: ...
 
 
 def output_of(output: "CellOutput") -> Output:
@@ -34,29 +34,29 @@ def output_of(output: "CellOutput") -> Output:
 
 
 class Residual:
-    """LayerNorm(x + last state)."""
+    """LayerNorm(x + Step_M)."""
 
     def __init__(self, output: "CellOutput") -> None:
         self.norm = output.norm
 
-    def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None:
-        torch.add(states[0], states[-1], out=inner)
+    def forward(self, x: Tensor, steps: Tensor, masks: Masks, inner: Tensor, out: Tensor) -> None:
+        torch.add(x, steps[-1], out=inner)
         self.normal = Normalised(self.norm, inner.numpy()[None], out.numpy()[None])
 
-    def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None:
+    def backward(self, gradient: Tensor, inner: Tensor, of_steps: Tensor, asked: Asked) -> None:
         self.normal.backward(gradient.numpy()[None], inner.numpy()[None], asked)
-        of_states[-1] = inner.clone()
+        of_steps[:-1].zero_()
+        of_steps[-1].copy_(inner)
 
 
 class Reduced:
-    """LayerNorm(x + dropout(ReLU(BatchNorm(W [states]))))."""
+    """LayerNorm(x + dropout(ReLU(BatchNorm(W [the last r of x, y, Step_1 ..]))))."""
 
     def __init__(self, output: "CellOutput") -> None:
         self.output = output
 
-    def forward(self, states: Sequence[Tensor], masks: Masks, inner: Tensor, out: Tensor) -> None:
-        output, x = self.output, states[0]
-        each = [x, *states]  # [x, y, Step_1 ..]
+    def forward(self, x: Tensor, steps: Tensor, masks: Masks, inner: Tensor, out: Tensor) -> None:
+        output, each = self.output, [x, x, *steps.unbind()]
         self.first = len(each) - output.r
         self.rows = [state.flatten(0, 1) for state in each[self.first :]]  # (T, C) each
         self.weights = output.conv.weight.detach().squeeze(2).split(x.shape[2], 1)  # (C, C) each
@@ -67,7 +67,7 @@ class Reduced:
         self.block.into(rows, total, ONE, masks, x.numpy()[None])
         self.normal = Normalised(output.norm, total, out.numpy()[None])
 
-    def backward(self, gradient: Tensor, of_states: list[Tensor | None], inner: Tensor, asked: Asked) -> None:
+    def backward(self, gradient: Tensor, inner: Tensor, of_steps: Tensor, asked: Asked) -> None:
         output, block, reduced = self.output, self.block, asked.own(self.reduced)
         rows, of_sum = reduced.numpy(), inner.numpy()[None]
         self.normal.backward(gradient.numpy()[None], of_sum, asked)
@@ -77,11 +77,12 @@ class Reduced:
         asked.give([output.conv.bias, output.batch_norm.weight, output.batch_norm.bias], found)
         if asked.weights:
             self._weights_back(reduced, asked)
+        of_steps[: max(0, self.first - 2)].zero_()
         for i, weight in enumerate(self.weights, self.first):
-            if i < 2:  # x and y are one state
+            if i < 2:  # x or y
                 add_product_(inner.flatten(0, 1), reduced, weight)
             else:
-                of_states[i - 1] = product(reduced, weight).view_as(gradient)
+                product_into(of_steps[i - 2].flatten(0, 1), reduced, weight)
 
     def _weights_back(self, reduced: Tensor, asked: Asked) -> None:
         conv = self.output.conv

@@ -19,7 +19,7 @@ from bmnas.fast.batchnorm import Array, array, back_of, line_of, products_with_o
 from bmnas.fast.dropout import Masks, level, scale
 from bmnas.fast.gated import add_gated, gated_back, gated_sums_back
 from bmnas.fast.layernorm import Normalised
-from bmnas.fast.mixture import scalar
+from bmnas.fast.mixture import scalars
 from bmnas.fast.rectified import ONE, Blocks
 from bmnas.primitives import Attention, ConcatFC, LinearGLU, Sum
 from bmnas.registry import PRIMITIVES
@@ -182,7 +182,7 @@ class Own(Shortcut):
             if dx is not None:
                 of_x.add_(dx)
             asked.found.update((p, one) for p, one in zip(parameters, found, strict=True) if one is not None)
-        return scalar(known, self.out.detach()) if asked.choices else 0.0
+        return scalars(self.out.detach()[None], known)[0] if asked.choices else 0.0
 
 
 SHORTCUTS: dict[type, type[Shortcut]] = {Attention: Attended, LinearGLU: Gated, ConcatFC: Connected}

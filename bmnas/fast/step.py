@@ -1,7 +1,6 @@
 """A mixed Step: the mixture of earlier nodes, its primitives, and their mixture."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -9,7 +8,7 @@ from torch import Tensor
 from bmnas.fast.asking import Asked
 from bmnas.fast.batchnorm import moments
 from bmnas.fast.dropout import Masks
-from bmnas.fast.mixture import add_gradient, mix, scalar
+from bmnas.fast.mixture import add_gradients_, add_mixture_, scalars
 from bmnas.fast.primitives import LINEAR, SHORTCUTS, Columns, Own, Scaled, Shortcut, fold
 from bmnas.fast.products import add_product_, product, product_into
 from bmnas.primitives import Zero
@@ -22,10 +21,10 @@ LEAST = 1e-12  # a factor that may be divided by
 
 
 class Step:
-    """`MixedStep` of states (B, L, C), the first of which stands for both x and y.
+    """`MixedStep` of x (B, L, C), which is y as well, and of the outputs of earlier Steps.
 
-    A Step of one state is a multiple of it, s = beta * x: nobody needs s itself, unless the gradient of beta is asked
-    for. Zero is left out, and Sum is a constant times s.
+    The first Step's s is a multiple of x, beta * x: nobody needs s itself, unless the gradient of beta is asked for.
+    Zero is left out, and Sum is a constant times s.
 
     Args:
         beta: softmax weights of the edges from x, from y and from earlier Steps.
@@ -47,14 +46,17 @@ class Step:
                 parts[i] = SHORTCUTS.get(type(part), Own)(name, part)
         self.parts = dict(sorted(parts.items(), key=lambda item: not item[1].begins))  # by place in gamma
 
-    def forward(self, states: Sequence[Tensor], masks: Masks) -> Tensor:
-        """The output (B, L, C)."""
-        self.states = list(states)
-        self.s = Scaled(states[0], self.beta[0]) if self.folded else Scaled(mix(self.beta, states), 1.0)
-        x = self.s.x.flatten(0, 1)  # (B L, C)
-        self.weight = fold([part.weight for part in self.parts.values()], x)  # (width, C)
-        self.rows = product(x, self.weight.t())  # (B L, width)
-        rows, out, begin = self.rows.numpy(), torch.empty_like(self.s.x), 0
+    def forward(self, x: Tensor, earlier: Tensor, masks: Masks, out: Tensor) -> None:
+        """Writes the output (B, L, C) to `out`; the earlier ones are (n, B, L, C)."""
+        self.x, self.earlier = x, earlier
+        self.s = Scaled(x, self.beta[0])
+        if not self.folded:
+            self.s = Scaled(x * self.beta[0], 1.0)
+            add_mixture_(self.s.x, self.beta[1:], earlier)
+        inputs = self.s.x.flatten(0, 1)  # (B L, C)
+        self.weight = fold([part.weight for part in self.parts.values()], inputs)  # (width, C)
+        self.rows = product(inputs, self.weight.t())  # (B L, width)
+        rows, begin = self.rows.numpy(), 0
         found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
         if not any(part.begins for part in self.parts.values()):
             torch.mul(self.s.x, self.constant * self.s.factor, out=out)
@@ -62,17 +64,16 @@ class Step:
             its = Columns(rows, found, begin, self.s.factor)
             part.forward(self.s, its, self.gamma[i], masks, out.numpy(), self.constant)
             begin += part.width
-        return out
 
-    def backward(self, gradient: Tensor, states: list[Tensor | None], asked: Asked) -> list[list[float] | None]:
-        """Adds to the gradients of the states, from that of the output.
+    def backward(self, gradient: Tensor, of_x: Tensor, of_earlier: Tensor, asked: Asked) -> list[list[float] | None]:
+        """Adds to the gradients of x and of the earlier outputs, from that of the output.
 
         Returns:
             the gradients of beta and gamma; None for beta where nothing depends on it.
         """
         s, of_choices = self.s, [0.0] * len(self.gamma)
         if self.folded:
-            of_s = cast(Tensor, states[0]).add_(gradient, alpha=self.constant * s.factor)
+            of_s = of_x.add_(gradient, alpha=self.constant * s.factor)
         else:
             of_s = gradient * (self.constant * s.factor)
         rows = asked.own(self.rows)
@@ -83,14 +84,16 @@ class Step:
             self._weights_back(rows, asked)
         if self.folded:
             return [None, None]
+        of_x.add_(of_s, alpha=self.beta[0])
+        add_gradients_(of_earlier, self.beta[1:], of_s)
+        if not asked.choices:
+            return [None, None]
         for i, constant in self.linear.items():
-            of_choices[i] = constant * scalar(gradient, s.x) if asked.choices else 0.0
-        of_beta = [scalar(of_s, state) for state in self.states] if asked.choices else []
-        for i, weight in enumerate(self.beta):
-            add_gradient(states, i, of_s, weight)
+            of_choices[i] = constant * scalars(s.x[None], gradient)[0]
         if not (self.parts or self.linear):
             return [None, of_choices]  # Zero alone
-        return [[*of_beta[:1], *of_beta], of_choices]
+        (of_beta,) = scalars(self.x[None], of_s)
+        return [[of_beta, of_beta, *scalars(self.earlier, of_s)], of_choices]
 
     def _weights_back(self, of_rows: Tensor, asked: Asked) -> None:
         """Gradients of the convolutions' weights: that of a folded one is that of either half."""
