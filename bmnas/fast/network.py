@@ -52,10 +52,10 @@ class Network(torch.autograd.Function):
         choices = ctx.saved_tensors[: ctx.choices]
         needed = ctx.needs_input_grad[2:]
         asked = Asked(any(needed[: ctx.choices]), any(needed[ctx.choices :]), graph_is_kept())
-        scalars = ctx.made.backward(gradient, asked)
+        found = ctx.made.backward(gradient, asked)
         of_choices = [
             None if one is None else torch.tensor(one, dtype=choice.dtype)
-            for one, choice in zip(scalars, choices, strict=True)
+            for one, choice in zip(found, choices, strict=True)
         ]
         of_parameters = [asked.found.get(parameter) for parameter in ctx.parameters]
         of_features = [None] * (len(needed) - len(of_choices) - len(of_parameters))
