@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bmnas import fast
-from bmnas.fast import products
+from bmnas.fast import kernels, products
 from bmnas.fast.asking import Asked
 from bmnas.fast.batchnorm import line_of, moments
 from bmnas.fast.dropout import LEVELS, Masks, level, scale
@@ -596,6 +597,25 @@ def test_compiled_loops_stand_in_one_file_that_depends_on_no_other():
     with_numba = [path.name for path in folder.glob("*.py") if "import numba" in path.read_text(encoding="utf-8")]
     assert with_numba == ["kernels.py"]
     assert "from bmnas" not in (folder / "kernels.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "told, features, expected",
+    [
+        (None, "+sse2,+avx512f,+fma", "+sse2,+avx512f,+fma,-prefer-256-bit"),
+        (None, "+sse2,+avx2", None),
+        (None, "+avx512fp16", None),  # another name that begins like it
+        ("+sse2", "+avx512f", "+sse2"),
+    ],
+)
+def test_vectors_are_widened_where_the_processor_knows_them_and_nobody_said_otherwise(
+    told, features, expected, monkeypatch
+):
+    config = SimpleNamespace(CPU_FEATURES=told)
+    monkeypatch.setattr(kernels, "config", config)
+    monkeypatch.setattr(kernels.codegen, "get_host_cpu_features", lambda: features)
+    kernels.widen()
+    assert expected == config.CPU_FEATURES
 
 
 # positions that are copies
