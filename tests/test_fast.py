@@ -168,6 +168,28 @@ def test_any_pool(pool, training):
     assert_equal_networks(net.train(training), plain.train(training), batch())
 
 
+@given(
+    sizes=st.fixed_dictionaries({"N": st.integers(1, 3), "M": st.integers(1, 4), "C": st.sampled_from([1, 2, 6, 16])}),
+    r=st.integers(1, 5),
+    mode=st.sampled_from(["paper", "reference"]),
+    pool=st.lists(st.sampled_from(PAPER), min_size=1, unique=True),
+    training=st.booleans(),
+    asked=st.lists(st.sampled_from(["weights", "architecture", "both"]), min_size=1, max_size=3),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_network_whatever_is_asked_for_in_whatever_order(sizes, r, mode, pool, training, asked):
+    """What is asked for first must not write over what is asked for later."""
+    net, plain = pair(**sizes, r=min(r, sizes["M"] + 1), mode=mode, primitives=pool)
+    found = []
+    for part in (net.train(training), plain.train(training)):
+        weights, architecture = part.weight_parameters(), part.architecture_parameters()
+        parameters = {"weights": weights, "architecture": architecture, "both": [*weights, *architecture]}
+        loss, told = loss_of(part(batch())), {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+        found.append([gradient for each in asked for gradient in torch.autograd.grad(loss, parameters[each], **told)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_own_primitives_are_called_as_they_are(own_primitives, calls):
     net, plain = pair(primitives=own_primitives, M=3)
     assert_equal_networks(net, plain, batch())
