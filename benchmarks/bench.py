@@ -1,7 +1,7 @@
 """All benchmarks in a row, each in a process of its own: numbers as JSON, and pictures of them.
 
     python3 run.py bench                        some minutes; writes to benchmarks/results/
-    python3 run.py bench --quick --out there    less than a minute: whether they work, not what they say
+    python3 run.py bench --quick --out there    two minutes: whether they work, not what they say; of the steps one case
     python3 run.py bench --only step scaling
     python3 run.py bench --kill 100             instead: kills runs at random moments and compares the ends
 
@@ -39,8 +39,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="run.py bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--quick", action="store_true", help="few sizes and rounds")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="some of the parts")
+    parser.add_argument("--quick", action="store_true", help="few sizes and rounds, of the steps Ego 1 alone")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the JSON files")
     parser.add_argument("--pictures", type=Path, help="folder of the pictures; that of the JSON files by default")
     parser.add_argument("--kill", type=int, metavar="N", help="N kills instead of everything else")

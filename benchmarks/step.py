@@ -266,9 +266,9 @@ def print_table(name: str, rows: dict, differs: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="rows of Table 8")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each variant")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file, written over")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_pages()  # as a search does; the transcription takes no page faults either way

@@ -232,8 +232,12 @@ class SearchConfig(_Config):
                 f"accumulate is {self.accumulate} with batch_size = {self.batch_size}; expected {most} at most, as a "
                 "micro-batch needs 2 samples for BatchNorm"
             )
-        if self.fast and (self.compile or self.bf16):
-            raise ConfigError("fast is True beside compile or bf16, which its shortcuts do not know; set fast = False")
+        others = [f"{name} = {getattr(self, name)!r}" for name in ("compile", "bf16") if getattr(self, name)]
+        if self.fast and others:
+            given = " and ".join(others)
+            raise ConfigError(
+                f"fast = True beside {given}, which the shortcuts do not know; leave out one or the other"
+            )
         for name in [field.name for field in fields(self) if field.type in (bool, bool | None)]:
             if getattr(self, name) is not None and type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected True or False")

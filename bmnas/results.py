@@ -159,6 +159,8 @@ def verdict(results: list[Evaluation], name: str) -> str:
         difference = 100 * (mine.mean - rival.mean)
         error = 100 * math.sqrt(mine.std**2 / len(mine.scores) + rival.std**2 / len(rival.scores))
         clear = "" if abs(difference) > 2 * error else f" (within the spread of {len(mine.scores)} seeds)"
+        points = f"{abs(difference):.2f}"
         word = "better" if difference >= 0 else "worse"
-        lines.append(f"{name}: {abs(difference):.2f} points {word} than {rival.name}{clear}")
+        than = f"as good as {rival.name}" if points == "0.00" else f"{points} points {word} than {rival.name}"
+        lines.append(f"{name}: {than}{clear}")
     return "\n".join(lines)

@@ -59,7 +59,8 @@ def scores(run: Path) -> list[str]:
     ):
         if (run / name).is_file():
             try:
-                rows = [score_line(row) for row in read(read_text(run / name))]
+                each = [score_line(row) for row in read(read_text(run / name))]
+                rows = list(dict.fromkeys(each))  # a method that is in both tables once
             except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
                 rows = [f"    cannot be read ({error}); run the notebook that makes it again"]
             lines += [f"  {title}, mean ± standard deviation over the seeds ({name})", *rows]

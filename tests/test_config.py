@@ -60,8 +60,9 @@ BAD = [
     ({"bf16": 1}, "bf16 is 1; expected True or False"),
     ({"accumulate": 0}, "accumulate is 0; expected a whole number of at least 1"),
     ({"accumulate": 5, "batch_size": 8}, "accumulate is 5 with batch_size = 8; expected 4 at most"),
-    ({"fast": True, "compile": "default"}, "fast is True beside compile or bf16"),
-    ({"fast": True, "bf16": True}, "set fast = False"),
+    ({"fast": True, "compile": "default"}, "fast = True beside compile = 'default', which the shortcuts do not know"),
+    ({"fast": True, "compile": "default", "bf16": True}, "fast = True beside compile = 'default' and bf16 = True"),
+    ({"fast": True, "bf16": True}, "fast = True beside bf16 = True, "),
 ]
 
 

@@ -297,9 +297,11 @@ def test_a_verdict_tells_differences_the_seeds_can_tell():
         Evaluation("far", "accuracy", (0.6, 0.6, 0.6)),
         Evaluation("near", "accuracy", (0.83, 0.83, 0.83)),
         Evaluation("fixed", "accuracy", (0.9,)),
+        Evaluation("alike", "accuracy", (0.81, 0.82, 0.83)),
     ]
     assert verdict([rivals[0], ours, *rivals[1:]], "ours").split("\n") == [
         "ours: 22.00 points better than far",
         "ours: 1.00 points worse than near (within the spread of 3 seeds)",
         "ours: 8.00 points worse than fixed",
+        "ours: as good as alike (within the spread of 3 seeds)",
     ]

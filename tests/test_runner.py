@@ -362,7 +362,9 @@ def test_summary_shows_the_scores_that_a_run_has(tmp_path):
     assert summary.scores(run.folder) == []
     found = Evaluation("searched", "accuracy", (0.9, 0.8))
     run.save_json("evaluation.json", {"rows": [found.to_dict()], "note": "any structure"})
-    run.save_text("ablation.csv", pd.DataFrame([Evaluation("random features", "accuracy", (0.5,)).row()]).to_csv())
+    one, ours = (Evaluation(name, "accuracy", (0.5,)).row() for name in ("random features", "ours"))
+    run.save_text("ablation.csv", pd.DataFrame([one, ours, one, ours]).to_csv())
     text = "\n".join(summary.scores(run.folder))
+    assert text.count("ours ") == 1  # which both tables have
     assert "searched " in text and "85.00 ±  7.07 % accuracy" in text
     assert "random features " in text and "50.00 %         accuracy" in text

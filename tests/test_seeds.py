@@ -400,7 +400,7 @@ def test_when_all_seeds_diverge(sick):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"fast": True}, "fast = True beside 3 seeds at once.* Set fast = False.*or search one seed at a time"),
+        ({"fast": True}, "fast = True beside 3 seeds at once.* Set fast = False, or search one seed at a time"),
         ({"accumulate": 2, "bf16": True}, "bf16 = True, accumulate = 2 beside 3 seeds"),
         ({"compile": "default"}, "compile = 'default' beside 3 seeds"),
         ({"L": 8}, "L is 8, but the features"),

@@ -65,7 +65,9 @@ def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "S
 def candidate_figure(
     rows: Sequence[CandidateRow], metric: str, title: str = "The shortlist, ranked and trained", note: str = ""
 ) -> go.Figure:
-    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank beside it.
+    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank to the right.
+
+    Many share a score with the hypernet's weights, so that dots lie above each other.
 
     Candidates with both scores equal share a dot, which has all their ranks.
     """
@@ -78,7 +80,7 @@ def candidate_figure(
         fig.add_scatter(
             x=[x for x, _ in mine], y=[y for _, y in mine], mode="markers+text", name=kind,
             text=[", ".join(str(row.rank) for row in found) for found in mine.values()],
-            textposition="top center", showlegend=bool(mine),
+            textposition="middle right", showlegend=bool(mine),
             hovertext=[escape(text).replace("\n", "<br>") for text in genotypes], hoverinfo="text+x+y",
             marker={"size": size, "symbol": symbol, "color": style.PALETTE[colour], "line": edge},
         )  # fmt: skip

@@ -94,12 +94,13 @@ def check(config: SearchConfig, runs: Runs) -> None:
     """
     if not runs:
         raise ConfigError("runs names no seed; expected seed -> run folder (or None), like {0: None, 1: None}")
-    given = [f"{name} = {getattr(config, name)!r}" for name, plain in ALONE.items() if getattr(config, name) != plain]
-    if given:
+    plain = {name: value for name, value in ALONE.items() if getattr(config, name) != value}
+    if plain:
+        given = ", ".join(f"{name} = {getattr(config, name)!r}" for name in plain)
         raise ConfigError(
-            f"{', '.join(given)} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and "
-            f"in whole batches. Set {', '.join(f'{name} = {plain!r}' for name, plain in ALONE.items())}, or search one "
-            "seed at a time"
+            f"{given} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and in whole "
+            f"batches. Set {', '.join(f'{name} = {value!r}' for name, value in plain.items())}, or search one seed at "
+            "a time"
         )
 
 
