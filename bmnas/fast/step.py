@@ -56,13 +56,13 @@ class Step:
         inputs = self.s.x.flatten(0, 1)  # (B L, C)
         self.weight = fold([part.weight for part in self.parts.values()], inputs)  # (width, C)
         self.rows = product(inputs, self.weight.t())  # (B L, width)
-        rows, begin = self.rows.numpy(), 0
+        rows, total, begin = self.rows.numpy(), out.numpy(), 0
         found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
         if not any(part.begins for part in self.parts.values()):
             torch.mul(self.s.x, self.constant * self.s.factor, out=out)
         for i, part in self.parts.items():
             its = Columns(rows, found, begin, self.s.factor)
-            part.forward(self.s, its, self.gamma[i], masks, out.numpy(), self.constant)
+            part.forward(self.s, its, self.gamma[i], masks, total, self.constant)
             begin += part.width
 
     def backward(self, gradient: Tensor, of_x: Tensor, of_earlier: Tensor, asked: Asked) -> list[list[float] | None]:
@@ -77,8 +77,9 @@ class Step:
         else:
             of_s = gradient * (self.constant * s.factor)
         rows = asked.own(self.rows)
+        given = gradient.numpy(), of_s, rows.numpy()
         for i, part in self.parts.items():
-            of_choices[i] = part.backward(gradient.numpy(), of_s, rows.numpy(), asked)
+            of_choices[i] = part.backward(*given, asked)
         add_product_(of_s.flatten(0, 1), rows, self.weight)
         if asked.weights:
             self._weights_back(rows, asked)
