@@ -33,7 +33,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-APP = ROOT / "notebooks" / "app"
+APP = ROOT / "tools" / "app"
 VENV = ROOT / ".venv"
 STAMP = VENV / "bmnas-setup.json"
 LOG = "bmnas-setup.log"
@@ -273,13 +273,13 @@ def end_with_parent():
 
 def run_notebooks(arguments):
     """All notebooks, or those named, by the runner that lives beside them."""
-    return foreground([str(venv_python()), str(ROOT / "notebooks/runner.py"), *arguments], None, environment())
+    return foreground([str(venv_python()), str(ROOT / "tools/runner.py"), *arguments], None, environment())
 
 
 def run_lab(arguments):
     """JupyterLab with the notebooks open."""
     places = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
-    places.append("--ServerApp.jpserver_extensions=notebooks.saving=True")
+    places.append("--ServerApp.jpserver_extensions=tools.saving=True")
     return call("jupyterlab", *places, *arguments, cwd=ROOT)
 
 

@@ -23,11 +23,11 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from benchmarks.shared import in_turns, ratios, spread, write  # noqa: E402
-from bmnas.backbones import hcn, vgg  # noqa: E402
-from bmnas.backbones.lenet import LeNet  # noqa: E402
-from bmnas.bulk.extract import Backbone, bulk_extract  # noqa: E402
-from bmnas.datasets.samples import Samples  # noqa: E402
-from bmnas.extract import Tap, extract  # noqa: E402
+from bmnas.features.backbones import hcn, vgg  # noqa: E402
+from bmnas.features.backbones.lenet import LeNet  # noqa: E402
+from bmnas.features.extraction import Backbone, bulk_extract  # noqa: E402
+from bmnas.features.samples import Samples  # noqa: E402
+from bmnas.features.taps import Tap, extract  # noqa: E402
 
 L = 16
 LENET_TAPS = {f"Image_{i + 1}": Tap(f"blocks.{i}", "grid") for i in range(3)}

@@ -26,8 +26,8 @@ import torch._dynamo  # noqa: F401
 
 import bmnas
 import bmnas.storage.replay
-from bmnas.ablation import TABLES, ablation_table
-from bmnas.baselines.late_fusion import baselines
+from bmnas.evaluation.ablation import TABLES, ablation_table
+from bmnas.rivals.late_fusion import baselines
 
 STAGES = ("extraction", "search", "read-out", "evaluation", "ablation")
 CONFIG = bmnas.SearchConfig(

@@ -1,4 +1,4 @@
-"""Memory of a search, each setting in a process of its own, beside what `bmnas.footprint` says before it starts.
+"""Memory of a search beside what `bmnas.searching.footprint` says before it starts; a process for each setting.
 
     python benchmarks/memory.py                  all settings
     python benchmarks/memory.py --quick
@@ -19,9 +19,9 @@ import numpy as np  # noqa: E402
 
 from benchmarks.shared import write  # noqa: E402
 from bmnas.config import PAPER_CONFIGS, SearchConfig  # noqa: E402
-from bmnas.features import FeatureSet  # noqa: E402
-from bmnas.published import NTU_CHANNELS  # noqa: E402
-from bmnas.search import Search, sketched  # noqa: E402
+from bmnas.features.feature_set import FeatureSet  # noqa: E402
+from bmnas.paper.published import NTU_CHANNELS  # noqa: E402
+from bmnas.searching.algorithm1 import Search, sketched  # noqa: E402
 
 NTU = PAPER_CONFIGS["ntu-1"].change(device="cpu", threads=1, epochs=1)
 SETTINGS: dict[str, dict] = {

@@ -24,7 +24,7 @@ from benchmarks.memory import random_features  # noqa: E402
 from benchmarks.shared import in_turns, ratios, spread, write  # noqa: E402
 from benchmarks.step import Case, hypernet, maps, our_steps, release_steps, stored, transcription  # noqa: E402
 from bmnas.config import SearchConfig  # noqa: E402
-from bmnas.search import Search  # noqa: E402
+from bmnas.searching.algorithm1 import Search  # noqa: E402
 
 CHANNELS, CLASSES = 128, 20
 SWEEPS = {

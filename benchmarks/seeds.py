@@ -4,7 +4,7 @@
     python benchmarks/seeds.py --device cuda         the same on a GPU, by wall time
 
 All variants take turns in one process, an epoch each, so that a busy machine slows them alike; on the CPU one thread
-and CPU time count. In float64 both compute the same (`tests/test_seeds.py`); how far float32 takes them apart is
+and CPU time count. In float64 both compute the same (`tests/scale/test_seeds.py`); how far float32 takes them apart is
 printed. Besides, the tensor operations of a weight step are counted, which no machine changes: on a GPU each is a
 kernel or more.
 """
@@ -27,9 +27,9 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 import bmnas  # noqa: E402
 from benchmarks.shared import ratios, write  # noqa: E402
 from bmnas.config import SearchConfig  # noqa: E402
-from bmnas.features import FeatureSet  # noqa: E402
-from bmnas.search import Search  # noqa: E402
-from bmnas.seeds.together import SeedSearches  # noqa: E402
+from bmnas.features.feature_set import FeatureSet  # noqa: E402
+from bmnas.scale.seeds.together import SeedSearches  # noqa: E402
+from bmnas.searching.algorithm1 import Search  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 COUNTS = (2, 4, 8)  # seeds at once; one seed is the plain search

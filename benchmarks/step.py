@@ -29,15 +29,15 @@ import torch  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
-from bmnas.fast import TokenTensors, classifier, features, keep_pages, only, output  # noqa: E402
-from bmnas.fast import step as mixed  # noqa: E402
-from bmnas.fast.products import product  # noqa: E402
-from bmnas.features import FeatureSet  # noqa: E402
-from bmnas.hypernet import Hypernet  # noqa: E402
-from bmnas.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
-from bmnas.search import ARCH_BETAS  # noqa: E402
-from bmnas.training import gradient_step  # noqa: E402
-from tests.transcription import Transcription  # noqa: E402
+from bmnas.features.feature_set import FeatureSet  # noqa: E402
+from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
+from bmnas.scale.fast import TokenTensors, classifier, features, keep_pages, only, output  # noqa: E402
+from bmnas.scale.fast import step as mixed  # noqa: E402
+from bmnas.scale.fast.products import product  # noqa: E402
+from bmnas.searching.algorithm1 import ARCH_BETAS  # noqa: E402
+from bmnas.space.hypernet import Hypernet  # noqa: E402
+from bmnas.training.steps import gradient_step  # noqa: E402
+from tests.support.transcription import Transcription  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "step.json"
 TOLERANCE = 1e-10  # of float64 logits and gradients

@@ -6,43 +6,43 @@ The names below follow the sections of the paper.
 from bmnas import tasks as _tasks  # fills TASKS
 
 # 3.1 unimodal features
-from bmnas.backbones.checkpoints import load_checkpoint
-from bmnas.extract import Tap, extract, pool
-from bmnas.features import FeatureSet
-from bmnas.prepare import prepare
-from bmnas.reshape import Reshape
+from bmnas.features.backbones.checkpoints import load_checkpoint
+from bmnas.features.taps import Tap, extract, pool
+from bmnas.features.feature_set import FeatureSet
+from bmnas.tasks.preparation import prepare
+from bmnas.space.reshape import Reshape
 
 # 3.2 and 3.3 the search space: Cells, Steps, primitives
-from bmnas.architecture import Architecture
-from bmnas.derivation import derive
-from bmnas.genotype import CellGenotype, Genotype, StepGenotype
-from bmnas.hypernet import Hypernet
-from bmnas.network import FusionNetwork
-from bmnas.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
+from bmnas.space.architecture import Architecture
+from bmnas.space.derivation import derive
+from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.space.hypernet import Hypernet
+from bmnas.space.network import FusionNetwork
+from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
 from bmnas.registry import PRIMITIVES, TASKS
-from bmnas.space import Space
+from bmnas.space.enumeration import Space
 
 # 3.4 search and evaluation
 from bmnas.config import PAPER_CONFIGS, EvalConfig, SearchConfig
-from bmnas.estimate import Estimate, estimate
-from bmnas.evaluation import evaluate
-from bmnas.release_score import score_by_epoch
-from bmnas.results import Evaluation, verdict
-from bmnas.schedule import WarmRestarts
-from bmnas.joint import JointNetwork, joint_network
-from bmnas.joint_evaluation import evaluate_joint
-from bmnas.joint_training import train_and_test_joint
-from bmnas.search import Search, search
-from bmnas.seeds.search import drift, search_seeds, seed_runs
-from bmnas.selection import Selection, load_selection, read_out, select
-from bmnas.trace import EpochEvent, Trace
-from bmnas.trained import TrainedNetwork, load, train_and_save
+from bmnas.searching.cost_estimate import Estimate, estimate
+from bmnas.evaluation.evaluation import evaluate
+from bmnas.paper.release_score import score_by_epoch
+from bmnas.evaluation.results import Evaluation, verdict
+from bmnas.training.learning_rates import WarmRestarts
+from bmnas.evaluation.joint.network import JointNetwork, joint_network
+from bmnas.evaluation.joint.evaluation import evaluate_joint
+from bmnas.evaluation.joint.training import train_and_test_joint
+from bmnas.searching.algorithm1 import Search, search
+from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
+from bmnas.searching.read_out import Selection, load_selection, read_out, select
+from bmnas.searching.trace import EpochEvent, Trace
+from bmnas.evaluation.trained_network import TrainedNetwork, load, train_and_save
 
 # 4.5 ablations, and appendix C: the published genotypes
-from bmnas.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
-from bmnas.baselines.late_fusion import baselines
-from bmnas.published import PUBLISHED
-from bmnas.reference import (
+from bmnas.evaluation.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
+from bmnas.rivals.late_fusion import baselines
+from bmnas.paper.published import PUBLISHED
+from bmnas.paper.reference import (
     from_release_indices,
     load_reference_architecture,
     load_reference_state,
@@ -51,6 +51,6 @@ from bmnas.reference import (
 
 # run folders
 from bmnas.errors import BmnasError
-from bmnas.runs import Run, list_runs, open_run, run_name
+from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
 
 __version__ = "0.1.0"

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 from bmnas.errors import ConfigError
-from bmnas.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES
 from bmnas.registry import Registry, unknown
+from bmnas.space.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "paper": {
@@ -182,8 +182,8 @@ class SearchConfig(_Config):
     tokeniser: str = "copy"
     """How a vector feature becomes L tokens: "copy" (the release) or "learned"."""
     fast: bool = False
-    """Whether the hypernet takes the shortcuts of `bmnas.fast`: equal values and gradients, other dropout masks. They
-    are for one thread; their loops are compiled at the first step, about 20 s once."""
+    """Whether the hypernet takes the shortcuts of `bmnas.scale.fast`: equal values and gradients, other dropout
+    masks. They are for one thread; their loops are compiled at the first step, about 20 s once."""
     compile: str | None = None
     """torch.compile of the hypernet: "default", or "reduce-overhead", which is CUDA graphs; None: none."""
     bf16: bool = False
@@ -191,7 +191,7 @@ class SearchConfig(_Config):
     accumulate: int = 1
     """Micro-batches that a batch of a search goes in, for less memory; BatchNorm sees each by itself."""
     selection: str = "shortlist"
-    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.selection`)."""
+    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.read_out`)."""
     shortlist_size: int = 5
     """Genotypes that the shortlist trains briefly."""
     shortlist_epochs: int = 5

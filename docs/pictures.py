@@ -5,7 +5,7 @@
     .venv/bin/python docs/pictures.py --to /tmp/looks  elsewhere
 
 Three searches on `digits` are run for it, evaluated and trained, in BMNAS_RUNS (what lies there is taken as it is), so
-the first time takes some minutes. It needs a Chromium or Chrome, as `tests/test_browser.py` does.
+the first time takes some minutes. It needs a Chromium or Chrome, as `tests/browser/test_browser.py` does.
 """
 
 import argparse
@@ -20,8 +20,8 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bmnas.paths import runs_root  # noqa: E402
-from tests.test_browser import Lab, open_notebook, write_notebook  # noqa: E402
+from bmnas.machine import runs_root  # noqa: E402
+from tests.browser.test_browser import Lab, open_notebook, write_notebook  # noqa: E402
 
 LARGEST = 200_000  # bytes of a picture
 THEMES = {"": "Light", "_dark": "Dark"}
@@ -31,7 +31,7 @@ import tempfile, time
 from pathlib import Path
 
 import bmnas
-from bmnas.paths import runs_root
+from bmnas.machine import runs_root
 from widgets import *
 import widgets
 
@@ -154,7 +154,7 @@ PICTURES = {
     "gap": Picture('view(GapSlider(Gap.of(run, features)), "gap")', halfway),
     "wins": Picture(
         "found = wins(trained, features)\n"
-        'raw = task.open_raw(features.manifest["options"], bmnas.paths.data_root(), None)\n'
+        'raw = task.open_raw(features.manifest["options"], bmnas.machine.data_root(), None)\n'
         'show(sample_grid(win_pictures(found, raw, features), win_labels(found), "What only the fusion gets right", '
         'features.notes), "wins")'
     ),

@@ -1,41 +1,41 @@
 """The views of bmnas: record -> Info -> figure. Nothing imports them but notebooks and tests."""
 
 # while a search runs
-from widgets.live import is_live, live, stop_requested
-from widgets.watching import SearchDashboard
+from widgets.live.cell import is_live, live, stop_requested
+from widgets.search.dashboard import SearchDashboard
 
 # for demos, without code
 from widgets.app import SearchApp
 
 # figures that stay
-from widgets.show import prepare_images, show
+from widgets.static.display import prepare_images, show
 
 # what goes in
-from widgets.samples import feature_bars, feature_maps, feature_rows, sample_grid, sample_rows
+from widgets.inputs.samples import feature_bars, feature_maps, feature_rows, sample_grid, sample_rows
 
 # how the search went
-from widgets.dashboard import search_figure
-from widgets.scores import score_curves, scores_info
-from widgets.weights import weight_heatmap, weight_lines, weights_info
+from widgets.search.figure import search_figure
+from widgets.search.scores import score_curves, scores_info
+from widgets.search.weights import weight_heatmap, weight_lines, weights_info
 
 # the networks
-from widgets.dag import genotype_figure, hypernet_figure
+from widgets.networks.dag import genotype_figure, hypernet_figure
 
 # what came out
-from widgets.results import ablation_scores, score_bars, score_table, scores_of_methods
-from widgets.classes import class_dots, class_scores
-from widgets.shortlist import candidate_figure, candidate_rows, candidate_table
-from widgets.table import table
+from widgets.results.methods import ablation_scores, score_bars, score_table, scores_of_methods
+from widgets.results.classes import class_dots, class_scores
+from widgets.results.shortlist import candidate_figure, candidate_rows, candidate_table
+from widgets.static.html_table import table
 
 # the library's own source
-from widgets.source import show_source
+from widgets.notebook.source_listing import show_source
 
 # what every notebook begins with
-from widgets.notebook import banner, check_parameters, progress_bar
+from widgets.notebook.cells import banner, check_parameters, progress_bar
 
 # data frames for tables
-from widgets.sizes import compared_sizes, size_tables
-from widgets.tables import (
+from widgets.results.sizes import compared_sizes, size_tables
+from widgets.results.frames import (
     ablation_view,
     config_table,
     extraction_table,
@@ -49,16 +49,16 @@ from widgets.tables import (
 )
 
 # views to play with; without a watcher each leaves a picture of the same content
-from widgets.twin import picture, view
-from widgets.epochs import comparable_runs, explorer_info
-from widgets.explorer import GenotypeExplorer
-from widgets.choices import choice_counts, choice_sheet, choice_text, genotypes_of
-from widgets.seeds import seeds_table
-from widgets.building import builder_info
-from widgets.builder import GenotypeBuilder
-from widgets.by_hand import by_hand_rows, save_genotype
-from widgets.run_rows import browser_info
-from widgets.browser import ResultsBrowser
-from widgets.lab import PrimitiveLab
-from widgets.gap import Gap, GapSlider
-from widgets.wins import win_labels, win_pictures, wins, wins_frame
+from widgets.static.twin import picture, view
+from widgets.explorer.info import comparable_runs, explorer_info
+from widgets.explorer.explorer import GenotypeExplorer
+from widgets.explorer.choices import choice_counts, choice_sheet, choice_text, genotypes_of
+from widgets.results.seeds import seeds_table
+from widgets.builder.info import builder_info
+from widgets.builder.builder import GenotypeBuilder
+from widgets.builder.saved import by_hand_rows, save_genotype
+from widgets.runs.rows import browser_info
+from widgets.runs.browser import ResultsBrowser
+from widgets.labs.primitive import PrimitiveLab
+from widgets.labs.gap import Gap, GapSlider
+from widgets.results.fusion_wins import win_labels, win_pictures, wins, wins_frame

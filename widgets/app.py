@@ -17,17 +17,17 @@ import ipywidgets as ipw
 
 import bmnas
 from bmnas.errors import BmnasError
-from bmnas.features import FeatureSet
-from bmnas.graph import genotype_graph
-from bmnas.paths import runs_root
-from bmnas.runs import Run
-from widgets.controls import close_all
-from widgets.dag import dag_drawing
-from widgets.drawing import dag_svg
-from widgets.live import live
-from widgets.screen import Screen
-from widgets.standing import summary_text
-from widgets.watching import SearchDashboard
+from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import runs_root
+from bmnas.searching.run_folder import Run
+from bmnas.space.graph import genotype_graph
+from widgets.live.cell import live
+from widgets.live.controls import close_all
+from widgets.networks.dag import dag_drawing
+from widgets.networks.drawing import dag_svg
+from widgets.search.dashboard import SearchDashboard
+from widgets.search.screen import Screen
+from widgets.search.status import summary_text
 
 T = TypeVar("T")
 NEW = "choose a run"

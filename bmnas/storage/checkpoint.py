@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bmnas.errors import RunError
-from bmnas.storage.files import whole
 from bmnas.storage.reading import regular
+from bmnas.storage.whole_files import whole
 
 TENSOR, MAPPING = "__tensor__", "__mapping__"
 SHA256 = "sha256"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
 from bmnas.errors import RunError
-from bmnas.storage.files import whole
 from bmnas.storage.records import append_record, read_records
+from bmnas.storage.whole_files import whole
 
 T = TypeVar("T")
 

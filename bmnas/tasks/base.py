@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from bmnas.backbones.checkpoints import State
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.datasets.samples import Samples
 from bmnas.errors import ConfigError, DataError
-from bmnas.extract import Progress, Tap
-from bmnas.features import FeatureSet
-from bmnas.metrics import METRICS
+from bmnas.features.backbones.checkpoints import State
+from bmnas.features.feature_set import FeatureSet
+from bmnas.features.samples import Samples
+from bmnas.features.taps import Progress, Tap
 from bmnas.registry import unknown
+from bmnas.training.metrics import METRICS
 
 Options = Mapping[str, Any]
 PRESET_WHEN_NONE = ("L", "samples", "source")
@@ -125,7 +125,7 @@ class Task:
 
     @property
     def metric(self) -> str:
-        """The name of the score that counts, see `bmnas.metrics`."""
+        """The name of the score that counts, see `bmnas.training.metrics`."""
         return METRICS[self.kind]
 
     @property

@@ -11,10 +11,10 @@ import numpy as np
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
-from bmnas.extract import Progress
-from bmnas.features import FeatureSet
-from bmnas.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.features.feature_set import FeatureSet
+from bmnas.features.taps import Progress
 from bmnas.registry import TASKS
+from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.tasks.base import Modality, Options, Task
 
 CLASSES = 8

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bmnas.errors import ConfigError
-from bmnas.features import FeatureSet
+from bmnas.features.feature_set import FeatureSet
 from bmnas.tasks.planted import answer
 
 BLUR = 0.6  # how often another feature shows a random part

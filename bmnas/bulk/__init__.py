@@ -1,1 +1,0 @@
-"""A long extraction that may be killed anywhere and goes on after its last whole batch."""

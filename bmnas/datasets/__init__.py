@@ -1,1 +1,0 @@
-"""The paper's data sets as torch Datasets: lazy, so that worker processes decode."""

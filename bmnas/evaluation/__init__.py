@@ -1,0 +1,1 @@
+"""Evaluation (section 3.4): train a genotype's network, score it once, and keep the result."""

@@ -1,0 +1,208 @@
+"""Evaluation (section 3.4): train a network from scratch, score the test split once, repeat over seeds.
+
+Every rival goes through the same two functions, `fit` and `evaluate`, with the same budget and seeds. No choice reads
+a test score: the last epoch counts, or the one chosen on validation.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.errors import SearchDiverged
+from bmnas.evaluation.results import Evaluation, combine_seeds, once
+from bmnas.features.feature_set import FeatureSet, FeatureTensors
+from bmnas.machine import use_threads
+from bmnas.searching.algorithm1 import check_length
+from bmnas.searching.run_folder import Run
+from bmnas.space.genotype import Genotype
+from bmnas.space.layers import count_parameters
+from bmnas.space.network import FusionNetwork
+from bmnas.training import metrics
+from bmnas.training.learning_rates import schedule
+from bmnas.training.steps import batches, finite, predict, seeded, train_epoch
+
+INITIAL, BATCHES = 10, 11  # what a random stream is for; the search has others
+
+Build = Callable[[int], nn.Module]
+
+
+def build_network(genotype: Genotype, features: FeatureSet, config: SearchConfig, seed: int) -> FusionNetwork:
+    """The genotype's network for these features, its initial values decided by `seed` alone.
+
+    Raises:
+        GenotypeError: the genotype does not fit the features.
+        ConfigError: the stored features have another L.
+    """
+    check_length(features, config)
+    with seeded((seed, INITIAL), torch.device("cpu")):
+        return FusionNetwork(
+            genotype,
+            features.channels,
+            len(features.classes),
+            config.C,
+            config.L,
+            config.dropout,
+            config.mode,
+            features.vectors,
+            config.tokeniser,
+        )
+
+
+def fit(
+    network: nn.Module,
+    tensors: FeatureTensors,
+    kind: str,
+    rows: Tensor,
+    batch_size: int,
+    budget: EvalConfig,
+    seed: int,
+    after_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Trains a network with Adam and cosine warm restarts for `budget.epochs` epochs.
+
+    Args:
+        rows: what it trains on.
+        after_epoch: called with the epoch's number (from 1) after each.
+
+    Raises:
+        SearchDiverged: a loss is NaN or infinite; names the epoch.
+    """
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(parameters, budget.max_lr, weight_decay=budget.weight_decay)
+    period = budget.epochs if budget.Ti is None else budget.Ti
+    rates = schedule("restarts", budget.max_lr, budget.min_lr, period, budget.Tm, len(rows), batch_size)
+    for epoch in range(1, budget.epochs + 1):
+        order = batches(rows, batch_size, (seed, BATCHES, epoch))
+        with seeded((seed, BATCHES, epoch), tensors.device):
+            loss, _ = train_epoch(network, tensors, kind, order, optimizer, parameters, iter(rates.next, None))
+        if not finite(loss):
+            raise SearchDiverged(f"training, epoch {epoch} of {budget.epochs}: the loss is {loss}; lower max_lr")
+        if after_epoch is not None:
+            after_epoch(epoch)
+
+
+def train_and_test(
+    network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
+) -> tuple[Tensor, Tensor]:
+    """Trains as `budget.select` says and looks at the test split once.
+
+    Returns:
+        Logits and targets of the test split.
+    """
+    tensors = train(network, features, batch_size, budget, seed, device)
+    return predict(network, tensors, tensors.rows("test"))
+
+
+def train(
+    network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
+) -> FeatureTensors:
+    """Trains as `budget.select` says; the features on the device, where the network is too."""
+    tensors = features.tensors(device)
+    network.to(tensors.device)
+    train, val = tensors.rows("train"), tensors.rows("val")
+    if budget.select == "last":
+        fit(network, tensors, features.kind, torch.cat([train, val]), batch_size, budget, seed)
+    else:
+        best = _BestOnValidation(network, tensors, features.kind)
+        fit(network, tensors, features.kind, train, batch_size, budget, seed, after_epoch=best)
+        network.load_state_dict(best.state)
+    return tensors
+
+
+class _BestOnValidation:
+    """Keeps the network of the best validation epoch; the earlier of equal ones."""
+
+    def __init__(self, network: nn.Module, tensors: FeatureTensors, kind: str) -> None:
+        self.network, self.tensors, self.kind = network, tensors, kind
+        self.score, self.state = -math.inf, network.state_dict()
+
+    def __call__(self, epoch: int) -> None:
+        score = metrics.score(self.kind, *predict(self.network, self.tensors, self.tensors.rows("val")))
+        if score > self.score:
+            self.score, self.state = score, copy.deepcopy(self.network.state_dict())
+
+
+def evaluate(
+    name: str,
+    genotype: Genotype | Mapping[int, Genotype],
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    run: Run | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation:
+    """Trains and tests the network of a genotype with the seeds 0, 1, ... of the budget.
+
+    Args:
+        name: of the method, for tables.
+        genotype: one for all seeds, or one a seed (random features draw anew each time).
+        config: gives C, L, dropout, batch size, mode and tokeniser.
+        run: keeps the result of each seed, so that an interrupted evaluation goes on, and nothing is trained twice.
+        progress: called as progress(name, done, of) before each seed.
+
+    Raises:
+        GenotypeError: the genotype does not fit the features.
+    """
+    results = []
+    for seed in range(budget.seeds):
+        if progress is not None:
+            progress(name, seed, budget.seeds)
+        chosen = genotype if isinstance(genotype, Genotype) else genotype[seed]
+
+        def build(seed: int, chosen: Genotype = chosen) -> nn.Module:
+            return build_network(chosen, features, config, seed)
+
+        results.append(evaluate_seed(build, identity_of_genotype(chosen, config), features, config, budget, seed, run))
+    if progress is not None:
+        progress(name, budget.seeds, budget.seeds)
+    return combine_seeds(name, results, features)
+
+
+def evaluate_seed(
+    build: Build,
+    identity: dict[str, Any],
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    seed: int,
+    run: Run | None,
+) -> dict[str, Any]:
+    """Scores of one seed as plain values; read back from the run folder where they were computed before.
+
+    Args:
+        build: seed -> network.
+        identity: what the network is, in JSON values; with budget, features and seed it names the result.
+    """
+    about = identity_of_seed(identity, features, budget, seed)
+    return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
+
+
+def identity_of_seed(identity: dict[str, Any], features: FeatureSet, budget: EvalConfig, seed: int) -> dict[str, Any]:
+    """All that a result of one seed depends on, in JSON values."""
+    return {**identity, "budget": {**budget.to_dict(), "seeds": None}, "features": features.fingerprint, "seed": seed}
+
+
+def identity_of_genotype(genotype: Genotype, config: SearchConfig) -> dict[str, Any]:
+    """What the network of a genotype is, for `evaluate_seed`."""
+    return {"genotype": genotype.to_dict(), "search": config.identity()}
+
+
+def _trained_and_tested(
+    build: Build, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    use_threads(config.threads)
+    network = build(seed)
+    logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device)
+    return {
+        "scores": metrics.scores(features.kind, logits, targets),
+        "per_class": metrics.per_class(features.kind, logits, targets),
+        "parameters": count_parameters(network),
+        "seconds": time.perf_counter() - started,
+    }

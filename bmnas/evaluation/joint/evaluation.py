@@ -1,0 +1,203 @@
+"""The last step of section 3.4 for a run: backbones and fusion network trained together on the raw train + val.
+
+The backbones start from the weights that made the stored features, the fusion network from its seed; each seed is
+trained, then scored on the raw test split once. What needs raw data does not work for stand-ins and for arrays of
+one's own: for these, `bmnas.train_and_test_joint` takes a network and Datasets.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.errors import ConfigError, DataError, FeatureError
+from bmnas.evaluation.evaluation import identity_of_genotype, identity_of_seed
+from bmnas.evaluation.joint.network import JointNetwork, joint_network
+from bmnas.evaluation.joint.training import RawSamples, of_splits, train_and_test_joint
+from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
+from bmnas.features.backbone_training import weights_fingerprint
+from bmnas.features.backbones.kept import kept_file, load_backbone
+from bmnas.features.extraction import NAMES
+from bmnas.features.feature_set import FeatureSet
+from bmnas.features.taps import Progress
+from bmnas.machine import data_root, use_threads
+from bmnas.registry import TASKS
+from bmnas.searching.run_folder import Run
+from bmnas.space.genotype import Genotype
+from bmnas.storage.reading import read_text
+from bmnas.tasks.base import Task
+from bmnas.tasks.preparation import untrained
+from bmnas.tasks.raw.real import MAX_WORKERS
+
+JOINT = "searched, trained with its backbones"
+NOTE = "Backbones and fusion network, trained on raw train + val; the last epoch of each seed met the test split once."
+
+
+def evaluate_joint(
+    run: Run,
+    genotype: Genotype,
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    *,
+    batch_size: int | None = None,
+    root: str | Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Joint training and test with the seeds 0, 1, ... of the budget; `joint.json` in the run folder says the result.
+
+    A seed that is done is not done again, and one that was killed goes on after its last epoch, to the same end.
+
+    Args:
+        genotype, features, config: as for `evaluate`; the features say which raw data, splits and backbones.
+        budget: of each seed: epochs, learning rates, weight decay.
+        batch_size: that of the search when None; raw videos may need less.
+        root: folder of the raw data; `bmnas.machine.data_root()` when None.
+        workers: processes that read samples; as many as help when None.
+        progress: called after each epoch.
+
+    Raises:
+        ConfigError, DataError, FeatureError: see `check_joint`.
+    """
+    check_joint(features, budget)
+    use_threads(config.threads)
+    size = config.batch_size if batch_size is None else batch_size
+    samples, seeds = raw_samples(features, root, progress), []
+    for seed in range(budget.seeds):
+        identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size}
+        about = identity_of_seed(identity, features, budget, seed)
+        checkpoint = run.path(f"scores/{digest_of(about)}.safetensors")
+
+        def compute(seed: int = seed, checkpoint: Path = checkpoint) -> dict[str, Any]:
+            network = build_joint(genotype, features, config, samples, seed)
+            settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
+            settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "seed": seed, "device": config.device}
+            told = None if progress is None else _renamed(f"{JOINT}, seed {seed}", progress)
+            result = train_and_test_joint(
+                network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=features.kind,
+                batch_size=size, workers=_workers(samples, workers), checkpoint=checkpoint, progress=told, **settings,
+            )  # fmt: skip
+            kept = {"scores": result.scores, "per_class": result.per_class, "parameters": result.parameters["trained"]}
+            return {**kept, "seconds": result.seconds}
+
+        seeds.append(once(run, about, features, compute))
+        checkpoint.unlink(missing_ok=True)
+    result = combine_seeds(JOINT, seeds, features)
+    about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
+    run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
+    return result
+
+
+def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
+    """Says before anything is computed why these features cannot be trained jointly.
+
+    Raises:
+        DataError: there are no raw samples behind them: stand-ins, planted features, arrays of one's own.
+        FeatureError: the weights of their backbones are not there.
+        ConfigError: the budget does not ask for the last epoch on train + val.
+    """
+    _task(features)
+    if budget.select != "last":
+        raise ConfigError(
+            f"select is {budget.select!r}; joint training takes the last epoch on train + val (section 3.4): 'last'"
+        )
+    for modality in features.modalities:
+        if features.folder is None or not kept_file(features.folder, modality).exists():
+            raise FeatureError(
+                f"{features.folder} has no weights of the backbone of {modality}, which the joint training starts "
+                "from; delete that folder and run notebook 01 again: the features will be the same"
+            )
+
+
+def build_joint(
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, samples: Any, seed: int
+) -> JointNetwork:
+    """The joint network: backbones as they made the features, the fusion network as `evaluate` starts it.
+
+    Raises:
+        FeatureError: the weights of a backbone are damaged, or not those that made the features.
+    """
+    task = _task(features)
+    backbones: dict[str, nn.Module] = {}
+    for modality in task.modalities:
+        assert features.folder is not None
+        backbones[modality.name] = model = untrained(modality, seed)
+        path = kept_file(features.folder, modality.name)
+        load_backbone(model, path)
+        about = features.manifest["backbones"].get(modality.name)
+        if not isinstance(about, dict) or weights_fingerprint(model) != about.get("fingerprint"):
+            raise FeatureError(f"{path}: other weights than those that made the features; restore it")
+    rows = samples.splits["train"][:2].tolist()  # readable, as those outside the splits need not be
+    two = next(iter(DataLoader(Subset(samples, rows), 2)))[0]
+    return joint_network(
+        genotype, backbones, {modality.name: modality.taps for modality in task.modalities}, two,
+        len(features.classes), C=config.C, L=config.L, dropout=config.dropout, mode=config.mode,
+        tokeniser=config.tokeniser, seed=seed,
+    )  # fmt: skip
+
+
+def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: Progress | None = None) -> Any:
+    """The samples that the features were made of: a Dataset with `splits`, in the same order as the features' own.
+
+    Raises:
+        DataError: there are none, they are absent, or others.
+    """
+    task, place = _task(features), Path(root) if root is not None else data_root()
+    options = features.manifest["options"]
+    if task.real is not None:
+        real = task.real.open(place / task.real.folder, options)
+        real.splits = _named_rows(features, real.names)
+        return real
+    assert task.open_raw is not None
+    samples = RawSamples(task.open_raw(options, place, progress))
+    for name, rows in samples.splits.items():
+        if not np.array_equal(samples.targets[rows].numpy(), features.targets[features.rows(name)]):
+            raise DataError(
+                f"the raw data of {task.name!r} is not that of which {features.folder} was made; restore it"
+            )
+    return samples
+
+
+def _named_rows(features: FeatureSet, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The rows of each split in the raw data, by the names that the extraction wrote down."""
+    assert features.folder is not None
+    try:
+        made_of = read_text(features.folder / NAMES).splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{features.folder / NAMES} cannot be read: {error}; restore it") from error
+    if len(made_of) != len(features):
+        raise DataError(f"{features.folder / NAMES}: {len(made_of)} names of {len(features)} samples; restore it")
+    rows = {name: row for row, name in enumerate(names)}
+    chosen = {split: [made_of[row] for row in features.rows(split)] for split in features.splits}
+    for name in (name for split in chosen.values() for name in split):
+        if name not in rows:
+            raise DataError(f"the sample {name!r} of {features.folder} is not in the raw data any more; restore it")
+    return {split: np.array([rows[name] for name in members]) for split, members in chosen.items()}
+
+
+def _task(features: FeatureSet) -> Task:
+    """The task that has the raw samples of these features."""
+    task: Task | None = TASKS.get(features.task)
+    if task is not None and (task.open_raw is not None or (task.real is not None and features.source == "real")):
+        return task
+    why = f"the features of {features.task!r} ({features.source}) have no raw samples and no backbones behind them"
+    ask = f"; ask for {task.real.title} at {task.real.request}" if task is not None and task.real is not None else ""
+    raise DataError(
+        f"joint training needs raw data, but {why}{ask}. For data of your own, bmnas.joint_network and "
+        "bmnas.train_and_test_joint take backbones and Datasets; without joint=True everything else works"
+    )
+
+
+def _workers(samples: Any, asked: int | None) -> int:
+    if asked is not None:
+        return asked
+    return 0 if isinstance(samples, RawSamples) else min(MAX_WORKERS, (os.cpu_count() or 1) - 1)
+
+
+def _renamed(what: str, progress: Progress) -> Progress:
+    return lambda _what, done, total: progress(what, done, total)

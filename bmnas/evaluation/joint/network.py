@@ -1,0 +1,151 @@
+"""JointNetwork: backbones and fusion network as one module on raw inputs (section 3.4, "Evaluation").
+
+The paper's last step trains the unimodal backbones and the searched network together. The features are taken by the
+same taps and pools as in `bmnas.extract`, but gradients pass through them.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bmnas.errors import FeatureError
+from bmnas.evaluation.evaluation import INITIAL
+from bmnas.features.taps import Tap, frozen, hooked, taken
+from bmnas.registry import unknown
+from bmnas.space.genotype import Genotype
+from bmnas.space.network import FusionNetwork
+from bmnas.training.steps import seeded
+
+Taps = Mapping[str, Mapping[str, str | Tap]]  # modality -> feature -> where it is taken
+
+
+class JointNetwork(nn.Module):
+    """Raw inputs -> taps on backbones -> pool to (C_in, L) -> fusion network -> logits.
+
+    Only backbones with a feature that the fusion network uses are kept.
+
+    Args:
+        backbones: modality -> network.
+        taps: modality -> feature -> tap; features that the fusion network does not use are left out.
+        L: length that features are pooled to.
+        fusion: made for features of this length.
+        freeze: backbones stay as they are, in eval mode (the release does so for EgoGesture).
+
+    Raises:
+        UnknownNameError: a feature of the fusion network has no tap, or a tap's module does not exist.
+    """
+
+    def __init__(
+        self, backbones: Mapping[str, nn.Module], taps: Taps, L: int, fusion: FusionNetwork, freeze: bool = False
+    ) -> None:
+        super().__init__()
+        known = {name for of_modality in taps.values() for name in of_modality}
+        for name in fusion.reshape:
+            if name not in known:
+                raise unknown("feature", name, known)
+        used = {modality: _used(of_modality, fusion) for modality, of_modality in taps.items()}
+        self.taps = {modality: of_modality for modality, of_modality in used.items() if of_modality}
+        self.backbones = nn.ModuleDict({modality: backbones[modality] for modality in self.taps})
+        for modality, backbone in self.backbones.items():
+            with hooked(backbone, self.taps[modality], L):  # a wrong path shows now, not in the first batch
+                pass
+        self.fusion, self.L, self.freeze = fusion, L, freeze
+        if freeze:
+            self.backbones.requires_grad_(False)
+        self.train(self.training)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, classes) of a batch, modality -> (B, ...).
+
+        Raises:
+            FeatureError: a modality is missing, or a tapped module did not run exactly once.
+        """
+        return self.fusion(self.features(inputs))  # (B, classes)
+
+    def features(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """feature -> (B, C_in, L or 1), with gradients unless the backbones are frozen."""
+        features = {}
+        for modality, backbone in self.backbones.items():
+            if modality not in inputs:
+                raise FeatureError(f"the modality {modality!r} is missing; given were: {', '.join(inputs)}")
+            taps = self.taps[modality]
+            with (
+                torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze),
+                hooked(backbone, taps, self.L, to=None) as seen,
+            ):
+                backbone(inputs[modality])
+                features |= taken(taps, seen)  # (B, C_in, L or 1) each
+        return features
+
+    def train(self, mode: bool = True) -> "JointNetwork":
+        """Train or eval mode; frozen backbones remain in eval mode, so that their BatchNorm statistics stay too."""
+        super().train(mode)
+        if self.freeze:
+            self.backbones.eval()
+        return self
+
+    def sizes(self) -> dict[str, int]:
+        """Numbers of parameters of the backbones and of the fusion network, and how many are trained."""
+        parts = {"backbones": self.backbones, "fusion": self.fusion}
+        sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
+        return {**sizes, "trained": sum(p.numel() for p in self.parameters() if p.requires_grad)}
+
+
+def joint_network(
+    genotype: Genotype,
+    backbones: Mapping[str, nn.Module],
+    taps: Taps,
+    inputs: Mapping[str, Tensor],
+    classes: int,
+    *,
+    C: int,
+    L: int,
+    dropout: float = 0.0,
+    mode: str = "paper",
+    tokeniser: str = "copy",
+    freeze: bool = False,
+    seed: int = 0,
+) -> JointNetwork:
+    """The joint network of a genotype; the fusion part starts as `bmnas.evaluation` would start it with this seed.
+
+    Args:
+        inputs: a batch of raw samples, which shows the channels of every feature, and which ones are vectors.
+        C, L, dropout, mode, tokeniser: of the fusion network, see `FusionNetwork`.
+        freeze: see `JointNetwork`.
+
+    Raises:
+        GenotypeError: the genotype uses a feature that has no tap.
+    """
+    channels, vectors = feature_shapes(backbones, taps, L, inputs)
+    with seeded((seed, INITIAL), torch.device("cpu")):
+        fusion = FusionNetwork(genotype, channels, classes, C, L, dropout, mode, vectors, tokeniser)
+    return JointNetwork(backbones, taps, L, fusion, freeze)
+
+
+@torch.no_grad()
+def feature_shapes(
+    backbones: Mapping[str, nn.Module], taps: Taps, L: int, inputs: Mapping[str, Tensor]
+) -> tuple[dict[str, int], frozenset[str]]:
+    """feature -> C_in, and the features without extent; found by running each backbone once, in eval mode.
+
+    Raises:
+        FeatureError: a modality is missing in `inputs`.
+    """
+    shapes: dict[str, torch.Size] = {}
+    for modality, of_modality in taps.items():
+        if modality not in inputs:
+            raise FeatureError(f"the modality {modality!r} is missing; given were: {', '.join(inputs)}")
+        backbone, tapped = backbones[modality], _as_taps(of_modality)
+        with frozen(backbone, inputs[modality].device), hooked(backbone, tapped, L, to=None) as seen:
+            backbone(inputs[modality])
+            shapes |= {name: x.shape for name, x in taken(tapped, seen).items()}
+    return {name: shape[1] for name, shape in shapes.items()}, frozenset(n for n, s in shapes.items() if s[2] == 1)
+
+
+def _as_taps(taps: Mapping[str, str | Tap]) -> dict[str, Tap]:
+    return {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}
+
+
+def _used(taps: Mapping[str, str | Tap], fusion: FusionNetwork) -> dict[str, Tap]:
+    return {name: tap for name, tap in _as_taps(taps).items() if name in fusion.reshape}

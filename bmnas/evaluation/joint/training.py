@@ -1,0 +1,216 @@
+"""Joint training (section 3.4): backbones and fusion network together on train + val, then the test split once.
+
+Samples are raw and come from torch Datasets, so they may be larger than memory. On a CPU the outcome depends on the
+seed alone, and a training that was killed goes on from its last epoch to the same end.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from bmnas.errors import DataError, SearchDiverged
+from bmnas.evaluation.evaluation import BATCHES
+from bmnas.evaluation.joint.network import JointNetwork
+from bmnas.machine import resolve_device
+from bmnas.tasks.base import RawData
+from bmnas.training import metrics
+from bmnas.training.checkpoint import TrainingCheckpoint
+from bmnas.training.learning_rates import schedule
+from bmnas.training.steps import batches, combine, finite, gradient_step, seeded
+
+Told = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class JointResult:
+    """What a joint training gave.
+
+    Attributes:
+        metric: name of the score, between 0 and 1.
+        score: on the test split.
+        scores: every score of the kind on the test split, by name.
+        per_class: a score a class.
+        losses: mean training loss of each epoch.
+        parameters: of the backbones, of the fusion network, and how many were trained.
+        seconds: of this process.
+    """
+
+    metric: str
+    score: float
+    scores: dict[str, float]
+    per_class: list[float]
+    losses: list[float]
+    parameters: dict[str, int]
+    seconds: float
+
+
+class RawSamples(Dataset[tuple[dict[str, Tensor], Tensor]]):
+    """Raw data in memory as a Dataset: sample -> (modality -> tensor, target)."""
+
+    def __init__(self, raw: RawData) -> None:
+        self.inputs = {modality: torch.from_numpy(array) for modality, array in raw.inputs.items()}
+        self.targets, self.splits = torch.from_numpy(raw.labels), raw.splits
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> tuple[dict[str, Tensor], Tensor]:
+        return {modality: array[row] for modality, array in self.inputs.items()}, self.targets[row]
+
+
+def of_splits(samples: Any, *names: str) -> Subset[Any]:
+    """The samples of some splits, one after the other: `of_splits(samples, "train", "val")`.
+
+    Args:
+        samples: a Dataset with `splits`, name -> rows.
+    """
+    return Subset(samples, np.concatenate([samples.splits[name] for name in names]).tolist())
+
+
+def train_and_test_joint(
+    network: JointNetwork,
+    train: Dataset[Any],
+    test: Dataset[Any],
+    *,
+    kind: str,
+    batch_size: int,
+    device: str | torch.device = "auto",
+    workers: int = 0,
+    **training: Any,
+) -> JointResult:
+    """Trains on `train` (the paper: train + val), then scores the last epoch on `test`, which nothing else reads.
+
+    Args:
+        training: epochs, learning rates ..., see `train_joint`, which also says what may be raised.
+    """
+    started = time.perf_counter()
+    losses = train_joint(network, train, kind=kind, batch_size=batch_size, device=device, workers=workers, **training)
+    logits, targets = predict_joint(network, test, batch_size=batch_size, device=device, workers=workers)
+    scores = metrics.scores(kind, logits, targets)
+    return JointResult(
+        metric=metrics.METRICS[kind],
+        score=scores[metrics.METRICS[kind]],
+        scores=scores,
+        per_class=metrics.per_class(kind, logits, targets),
+        losses=losses,
+        parameters=network.sizes(),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def train_joint(
+    network: JointNetwork,
+    data: Dataset[Any],
+    *,
+    kind: str,
+    epochs: int,
+    batch_size: int,
+    max_lr: float = 1e-3,
+    min_lr: float = 1e-6,
+    weight_decay: float = 1e-4,
+    Ti: int | None = None,
+    Tm: int = 2,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    workers: int = 0,
+    checkpoint: Path | None = None,
+    progress: Told | None = None,
+) -> list[float]:
+    """Trains all that is not frozen, with Adam and cosine warm restarts, for `epochs` epochs.
+
+    Args:
+        network: trained in place; left on the device.
+        data: sample -> (modality -> tensor, target, ...).
+        kind: "multiclass" or "multilabel".
+        max_lr, min_lr, weight_decay: of all weights alike.
+        Ti, Tm: first period of the restarts in epochs (all epochs when None), and its factor.
+        seed: order of the samples, dropout, and whatever the samples draw from torch.
+        workers: processes that read samples; 0 reads in this one. The order of the samples does not depend on it.
+        checkpoint: written after each epoch; one that is there is gone on from, if it is of the same training.
+        progress: called after each epoch with ("joint", epoch, epochs).
+
+    Returns:
+        The mean loss of each epoch.
+
+    Raises:
+        SearchDiverged: a loss is NaN or infinite; the weights are those of the step before.
+        RunError: the checkpoint is damaged or of another training.
+        DataError: no samples.
+    """
+    n, target = _length(data), resolve_device(device)
+    network.to(target)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(parameters, max_lr, weight_decay=weight_decay)
+    rates = schedule("restarts", max_lr, min_lr, epochs if Ti is None else Ti, Tm, n, batch_size)
+    about = {"samples": n, "kind": kind, "epochs": epochs, "batch_size": batch_size, "rates": [max_lr, min_lr, Ti, Tm]}
+    about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
+    about |= {"genotype": network.fusion.genotype.to_json()}
+    kept = TrainingCheckpoint(checkpoint, about, {"network": network, "optimizer": optimizer})
+    losses: list[float] = kept.restore().get("losses", [])
+    rates.load_state_dict({"steps": len(losses) * rates.steps_per_epoch})
+    for epoch in range(len(losses) + 1, epochs + 1):
+        total, stream = 0.0, (seed, BATCHES, epoch)
+        network.train()
+        with seeded(stream, target):
+            for inputs, targets in _batches(data, n, batch_size, stream, workers, target):
+                loss = metrics.loss(kind, network(inputs), targets)
+                if not finite(value := loss.item()):
+                    where = f"joint training, epoch {epoch} of {epochs}"
+                    raise SearchDiverged(f"{where}: the loss is {value}; lower max_lr, or look for NaN in the samples")
+                gradient_step(optimizer, parameters, loss, rates.next())
+                total += value * len(targets)
+        losses.append(total / n)
+        kept.keep(losses=losses)
+        if progress is not None:
+            progress("joint", epoch, epochs)
+    return losses
+
+
+@torch.no_grad()
+def predict_joint(
+    network: JointNetwork,
+    data: Dataset[Any],
+    *,
+    batch_size: int,
+    device: str | torch.device = "auto",
+    workers: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """Logits and targets of all samples in order, on the CPU; the network is left in eval mode.
+
+    Raises:
+        DataError: no samples.
+    """
+    target = resolve_device(device)
+    network.to(target).eval()
+    parts = [
+        (network(inputs).cpu(), targets.cpu())
+        for inputs, targets in _batches(data, _length(data), batch_size, None, workers, target)
+    ]
+    logits, targets = zip(*parts, strict=True)
+    return torch.cat(logits), torch.cat(targets)
+
+
+def _length(data: Dataset[Any]) -> int:
+    n = len(data)  # type: ignore[arg-type]
+    if n == 0:
+        raise DataError("the dataset has no samples; expected at least one")
+    return n
+
+
+def _batches(
+    data: Dataset[Any], n: int, batch_size: int, seed: tuple[int, ...] | None, workers: int, device: torch.device
+) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    """Batches on the device: in the order that `seed` decides, or, without one, as they come."""
+    rows = torch.arange(n)
+    parts = rows.split(batch_size) if seed is None else batches(rows, batch_size, seed)
+    order = [part.tolist() for part in parts]
+    generator = torch.Generator().manual_seed(combine(seed or (0,)))  # of the worker processes
+    for batch in DataLoader(data, batch_sampler=order, num_workers=workers, generator=generator):
+        yield {modality: x.to(device) for modality, x in batch[0].items()}, batch[1].to(device)

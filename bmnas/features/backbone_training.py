@@ -1,0 +1,254 @@
+"""Training of one modality's backbone on its own labels, before it is frozen.
+
+Small data sets are arrays in memory (`train_unimodal`); large ones come batch by batch from files
+(`train_unimodal_from`).
+"""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bmnas.errors import ConfigError, SearchDiverged
+from bmnas.features.taps import Progress
+from bmnas.machine import resolve_device
+from bmnas.training import metrics
+from bmnas.training.checkpoint import TrainingCheckpoint, random_states, set_random_states
+
+Loader = Iterable[Any]  # batches (inputs, labels)
+SCORED = 1000  # rows a forward pass without gradients
+
+
+@dataclass(frozen=True)
+class UnimodalReport:
+    """How a backbone was trained and what it can do alone.
+
+    Attributes:
+        backbone: class name.
+        fingerprint: sha256 of its trained weights.
+        parameters: how many weights.
+        rows: how many rows it was trained on.
+        epochs, seconds: of the training.
+        scores: accuracy, or weighted F1 of a multilabel task, by split; "fit" are the rows it was trained on.
+    """
+
+    backbone: str
+    fingerprint: str
+    parameters: int
+    rows: int
+    epochs: int
+    seconds: float
+    scores: dict[str, float]
+
+
+def train_unimodal(
+    model: nn.Module,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    rows: Mapping[str, np.ndarray],
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    max_lr: float = 1e-2,
+    weight_decay: float = 1e-4,
+    kind: str = "multiclass",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> UnimodalReport:
+    """Trains a classifier on arrays in memory; see `train_unimodal_from`, whose arguments it shares.
+
+    Args:
+        inputs: float32 (n, ...).
+        labels: int64 (n,), or float32 (n, classes) of 0 and 1 for "multilabel": the modality's own.
+        rows: "fit" -> the rows to train on; every other entry is only scored.
+        batch_size: in training.
+
+    Raises:
+        ConfigError: no rows to train on.
+    """
+    if "fit" not in rows or len(rows["fit"]) == 0:
+        raise ConfigError("rows['fit'] is empty; expected the rows to train the backbone on")
+    target = resolve_device(device)
+    x, y = torch.from_numpy(inputs).to(target), torch.from_numpy(labels).to(target)
+    fit = _Rows(x, y, torch.from_numpy(rows["fit"]), batch_size, shuffled=True)
+    scored = {name: _Rows(x, y, torch.from_numpy(chosen), SCORED, shuffled=False) for name, chosen in rows.items()}
+    return train_unimodal_from(
+        model,
+        fit,
+        scored,
+        epochs=epochs,
+        max_lr=max_lr,
+        weight_decay=weight_decay,
+        kind=kind,
+        seed=seed,
+        device=target,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+
+
+def train_unimodal_from(
+    model: nn.Module,
+    fit: Loader,
+    scored: Mapping[str, Loader],
+    *,
+    epochs: int,
+    max_lr: float = 1e-2,
+    weight_decay: float = 1e-4,
+    kind: str = "multiclass",
+    modality: str | None = None,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+    checkpoint: Path | None = None,
+) -> UnimodalReport:
+    """Trains a classifier (Adam, one cycle of the learning rate) and scores its last epoch.
+
+    Args:
+        model: inputs (B, ...) -> logits (B, classes); trained in place and left in eval mode.
+        fit: what it is trained on: batches (inputs, labels, ...), in an order of their own each time, for example a
+            `torch.utils.data.DataLoader` with shuffle=True. It must have a length.
+        scored: name -> batches that are only scored.
+        epochs, max_lr, weight_decay: of the training.
+        kind: "multiclass": cross-entropy and accuracy; "multilabel": binary cross-entropy and weighted F1.
+        modality: which inputs to take of batches whose inputs are a dictionary, modality -> inputs.
+        seed: order of the batches, and dropout if the model has any; a DataLoader without generator and workers
+            follows it too.
+        device: "auto" for CUDA if there is one; the model goes back to the CPU.
+        progress: called after each epoch with ("train", epoch, epochs).
+        checkpoint: written after each epoch; one that is there is gone on from, to the same bits on a CPU.
+
+    Raises:
+        ConfigError: nothing to train on, or no length.
+        SearchDiverged: a loss is NaN or infinite; names the epoch.
+        RunError: the checkpoint is damaged, of another training, or cannot be written.
+    """
+    if not hasattr(fit, "__len__") or len(fit) == 0:  # pyright: ignore[reportArgumentType]
+        raise ConfigError("fit is empty, or has no length; expected batches to train the backbone on")
+    start, target = time.perf_counter(), resolve_device(device)
+    steps: int = len(fit)  # pyright: ignore[reportArgumentType]
+    about = {"backbone": type(model).__name__, "start": weights_fingerprint(model), "steps": steps, "epochs": epochs}
+    about |= {"kind": kind, "modality": modality, "seed": seed, "rates": [max_lr, weight_decay]}
+    step = _Step(model.to(target).train(), kind, modality, target)
+    optimizer = torch.optim.Adam(model.parameters(), lr=max_lr, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=steps * epochs + 1)
+    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        rows = _fit(step, fit, epochs, optimizer, schedule, TrainingCheckpoint(checkpoint, about, parts), progress)
+    model.eval()
+    scores = {name: _score(step, loader) for name, loader in scored.items()}
+    model.cpu()
+    return UnimodalReport(
+        backbone=type(model).__name__,
+        fingerprint=weights_fingerprint(model),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        rows=rows,
+        epochs=epochs,
+        seconds=round(time.perf_counter() - start, 2),
+        scores=scores,
+    )
+
+
+def weights_fingerprint(model: nn.Module) -> str:
+    """sha256 of all parameters and buffers, in order, with their names."""
+    digest = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A batch -> logits and labels, on the device."""
+
+    model: nn.Module
+    kind: str
+    modality: str | None
+    device: torch.device
+
+    def __call__(self, batch: Any) -> tuple[Tensor, Tensor]:
+        inputs = batch[0] if self.modality is None else batch[0][self.modality]
+        return self.model(inputs.to(self.device)), batch[1].to(self.device)
+
+
+def _fit(
+    step: _Step,
+    loader: Loader,
+    epochs: int,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    kept: TrainingCheckpoint,
+    progress: Progress | None,
+) -> int:
+    """The training, or what is left of it; returns how many rows an epoch has."""
+    own = getattr(loader, "generator", None)  # a DataLoader's; without one it draws from torch's
+    before = kept.restore()
+    if before:
+        set_random_states(before["random"], step.device, own)
+    rows = before.get("rows", 0)
+    for epoch in range(before.get("epoch", 0) + 1, epochs + 1):
+        rows = 0
+        for batch in loader:
+            optimizer.zero_grad()
+            logits, labels = step(batch)
+            loss = metrics.loss(step.kind, logits, labels)
+            if not torch.isfinite(loss):
+                raise SearchDiverged(f"backbone, epoch {epoch} of {epochs}: the loss is {loss.item()}; lower max_lr")
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            rows += len(labels)
+        kept.keep(epoch=epoch, rows=rows, random=random_states(step.device, own))
+        if progress:
+            progress("train", epoch, epochs)
+    return rows
+
+
+@torch.no_grad()
+def _score(step: _Step, loader: Loader) -> float:
+    """The score of a split; 0 where it has no rows."""
+    parts = [tuple(part.cpu() for part in step(batch)) for batch in loader]
+    if not parts:
+        return 0.0
+    logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+    return metrics.score(step.kind, logits, labels)
+
+
+class _Rows:
+    """Batches of rows of tensors; each pass over shuffled ones draws another order."""
+
+    def __init__(self, x: Tensor, y: Tensor, rows: Tensor, batch_size: int, shuffled: bool) -> None:
+        self.x, self.y, self.rows, self.batch_size, self.shuffled = x, y, rows, batch_size, shuffled
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rows = self.rows[torch.randperm(len(self.rows))] if self.shuffled else self.rows
+        for start in range(0, len(rows), self.batch_size):
+            batch = rows[start : start + self.batch_size].to(self.x.device)
+            yield self.x[batch], self.y[batch]
+
+
+class Batches:
+    """The rows of an array in order, in batches; iterable as often as needed."""
+
+    def __init__(self, inputs: np.ndarray, batch_size: int = 1000) -> None:
+        self.inputs, self.batch_size = inputs, batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.inputs) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for start in range(0, len(self.inputs), self.batch_size):
+            yield torch.from_numpy(self.inputs[start : start + self.batch_size])

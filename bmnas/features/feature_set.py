@@ -1,0 +1,246 @@
+"""Stored features: what frozen backbones saw, pooled to (C_in, L), with targets and splits (section 3.1).
+
+Everything after the extraction (search, derivation, evaluation, ablation) reads only this. One's own features need no
+task: `FeatureSet.from_arrays`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from bmnas.errors import FeatureError
+from bmnas.features import checks, convert, store
+from bmnas.machine import resolve_device
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureSet:
+    """Named features of n samples, ready for a search.
+
+    Attributes:
+        arrays: feature -> (n, C_in, L), or (n, C_in, 1) for a vector, float16 or float32; memory maps when opened.
+            Their order is the order of the sequence S.
+        targets: int64 (n,) for multiclass, float32 (n, classes) of 0 and 1 for multilabel.
+        splits: "train", "val" and "test" -> int64 rows; disjoint.
+        L: the length of all features that have an extent.
+        kind: "multiclass" or "multilabel".
+        classes: their names.
+        modalities: modality -> its features, from the earliest layer to the last.
+        logits: modality -> (n, classes of its backbone), the unimodal outputs; may be empty.
+        task, source, notes: where the features come from; `source` is "real", "synthetic" or "stand-in" and `notes`
+            is one line for banners and titles.
+        manifest: the description that `save` writes beside the arrays.
+        folder: where `open` read it, None for features in memory.
+
+    Raises:
+        FeatureError: any of these is missing or contradicts another; the message names the field.
+    """
+
+    arrays: dict[str, np.ndarray]
+    targets: np.ndarray
+    splits: dict[str, np.ndarray]
+    L: int
+    kind: str
+    classes: tuple[str, ...]
+    modalities: dict[str, tuple[str, ...]]
+    logits: dict[str, np.ndarray] = field(default_factory=dict)
+    task: str = "custom"
+    source: str = "real"
+    notes: str = ""
+    manifest: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    _on: dict[torch.device, "FeatureTensors"] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        samples = checks.count_rows(self.targets)
+        checks.check_names("feature", self.arrays)
+        checks.check_shapes(self.arrays, self.L, samples)
+        checks.check_targets(self.targets, self.kind, self.classes)
+        checks.check_splits(self.splits, samples)
+        checks.check_modalities(self.modalities, self.names)
+        checks.check_logits(self.logits, self.modalities, samples)
+        checks.check_choice("source", self.source, checks.SOURCES)
+        checks.check_text("task", self.task)
+        checks.check_text("notes", self.notes)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Mapping[str, ArrayLike],
+        targets: ArrayLike,
+        splits: Mapping[str, ArrayLike],
+        *,
+        kind: str | None = None,
+        classes: Sequence[str] | None = None,
+        modalities: Mapping[str, Sequence[str]] | None = None,
+        logits: Mapping[str, ArrayLike] | None = None,
+        L: int | None = None,
+        task: str = "custom",
+        source: str = "real",
+        notes: str = "",
+        backbones: Mapping[str, Any] | None = None,
+        pooling: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> "FeatureSet":
+        """A feature set of one's own arrays, with any number of features and modalities.
+
+        Args:
+            arrays: feature -> (n, C_in) vectors or (n, C_in, L) sequences; numbers other than float16 become float32.
+            targets: n class numbers, or (n, classes) of 0 and 1.
+            splits: "train", "val", "test" -> rows.
+            kind: "multiclass" or "multilabel"; by default as the shape of `targets` says.
+            classes: names; by default the numbers.
+            modalities: modality -> features; by default the part of a feature's name before its last "_".
+            logits: modality -> (n, classes) outputs of a unimodal model, for late fusion.
+            L: needed only where it cannot be seen: all features are vectors (then 8 by default).
+            task, source, notes: see `FeatureSet`.
+            backbones, pooling, options: anything worth keeping in the manifest; JSON values.
+
+        Raises:
+            FeatureError: names the field that is wrong.
+        """
+        given = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits}
+        checks.check_mappings({**given, "backbones": backbones, "pooling": pooling, "options": options})
+        features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
+        targets, kind = convert.as_targets(targets, kind)
+        outputs = {
+            name: convert.as_numbers(f"logits[{name!r}]", array, keep_half=False)
+            for name, array in (logits or {}).items()
+        }
+        built = cls(
+            arrays=features,
+            targets=targets,
+            splits={name: convert.as_rows(name, rows) for name, rows in splits.items()},
+            L=convert.common_length(features) if L is None else L,
+            kind=kind,
+            classes=convert.numbered_classes(targets, kind)
+            if classes is None
+            else convert.as_names("classes", classes),
+            modalities=convert.modalities_by_name(features)
+            if modalities is None
+            else {m: convert.as_names(f"modalities[{m!r}]", names) for m, names in modalities.items()},
+            logits=outputs,
+            task=task,
+            source=source,
+            notes=notes,
+        )
+        for name, array in features.items():
+            checks.check_finite(f"feature {name!r}", array)
+        for name, array in outputs.items():
+            checks.check_finite(f"logits[{name!r}]", array)
+        extras = {"backbones": backbones, "pooling": pooling, "options": options}
+        built.manifest.update(store.describe(built, {key: dict(value or {}) for key, value in extras.items()}))
+        return built
+
+    @classmethod
+    def open(cls, folder: str | Path, verify: bool = True) -> "FeatureSet":
+        """The feature set that `save` wrote; the arrays are memory-mapped, so nothing is read that is not used.
+
+        Args:
+            folder: where it lies.
+            verify: compare every file with its checksum (about 2 GB/s) and look for NaN.
+
+        Raises:
+            FeatureError: names the file and the field that is wrong.
+        """
+        fields = store.read(Path(folder), verify)
+        try:
+            return cls(**fields, folder=Path(folder))
+        except FeatureError as error:
+            raise FeatureError(f"{Path(folder) / store.MANIFEST}: {error}") from error
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes one .npy a feature and manifest.json to a new folder, whole or not at all.
+
+        Raises:
+            FeatureError: the folder exists; nothing is overwritten.
+        """
+        return store.write(self, Path(folder))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features in order."""
+        return tuple(self.arrays)
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """feature -> C_in."""
+        return {name: array.shape[1] for name, array in self.arrays.items()}
+
+    @property
+    def vectors(self) -> frozenset[str]:
+        """The features without extent in space or time, stored as (n, C_in, 1)."""
+        return frozenset(name for name, array in self.arrays.items() if array.shape[2] == 1 != self.L)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A sha256 of the numbers and names (not of dates, seconds or versions): equal features, equal fingerprint."""
+        return store.fingerprint(self)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __repr__(self) -> str:
+        sizes = " / ".join(str(len(self.splits[name])) for name in checks.SPLITS)
+        return (
+            f"FeatureSet({self.task}, {self.source}: {len(self.names)} features {', '.join(self.names)}; L = {self.L}; "
+            f"{len(self.classes)} classes, {self.kind}; train / val / test = {sizes})"
+        )
+
+    def rows(self, split: str) -> np.ndarray:
+        """The rows of a split, int64.
+
+        Raises:
+            FeatureError: no such split.
+        """
+        checks.check_choice("split", split, checks.SPLITS)
+        return self.splits[split]
+
+    def loaded(self, device: str | torch.device = "auto") -> bool:
+        """Whether `tensors` has put them on a device already."""
+        return resolve_device(device) in self._on
+
+    def tensors(self, device: str | torch.device = "auto") -> "FeatureTensors":
+        """All features on a device, in memory, to be indexed by rows; put there once."""
+        place = resolve_device(device)
+        if place not in self._on:
+            self._on[place] = FeatureTensors(self, place)
+        return self._on[place]
+
+
+class FeatureTensors:
+    """The features of a FeatureSet as tensors on one device; a batch is an index, no loader is needed.
+
+    Attributes:
+        features: feature -> (n, C_in, L or 1), in the stored type.
+        targets: int64 (n,) or float32 (n, classes).
+        device: where they are.
+    """
+
+    def __init__(self, features: FeatureSet, device: torch.device) -> None:
+        self.device = device
+        self.features = {name: _tensor(array, device) for name, array in features.arrays.items()}
+        self.targets = _tensor(features.targets, device)
+        self._rows = {name: _tensor(rows, device) for name, rows in features.splits.items()}
+
+    def rows(self, split: str) -> Tensor:
+        """The rows of "train", "val" or "test", int64 on the device."""
+        checks.check_choice("split", split, checks.SPLITS)
+        return self._rows[split]
+
+    def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """The features, feature -> float32 (B, C_in, L or 1), and the targets of some rows."""
+        rows = rows.to(self.device)
+        features = {name: feature.index_select(0, rows).float() for name, feature in self.features.items()}
+        return features, self.targets.index_select(0, rows)
+
+
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.array(array)).to(device)  # a copy: memory maps are read-only, and slow to index

@@ -1,0 +1,104 @@
+"""The arrays of a long extraction: .npy files of their final size, mapped into memory and filled batch by batch."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bmnas.errors import FeatureError
+from bmnas.features.npy import open_npy
+
+
+class BulkArrays:
+    """Named arrays of n rows in one folder; each file appears whole, zero-filled, when its first rows are put.
+
+    Args:
+        folder: where they lie.
+        samples: n.
+        files: name -> file name.
+        dtypes: name -> type.
+    """
+
+    def __init__(self, folder: Path, samples: int, files: dict[str, str], dtypes: dict[str, str]) -> None:
+        self.folder, self.samples, self.files, self.dtypes = folder, samples, files, dtypes
+        self._open: dict[str, np.memmap] = {}
+
+    def put(self, rows: list[int], values: dict[str, np.ndarray], samples: Sequence[str]) -> None:
+        """Writes rows of every array; on the disk when it returns.
+
+        Args:
+            rows: where.
+            values: name -> as many rows.
+            samples: what they are called, for errors.
+
+        Raises:
+            FeatureError: NaN, infinite values, an overflow of the type, or another shape than before.
+        """
+        for name, value in values.items():
+            array = self._array(name, value.shape[1:])
+            stored = _narrowed(name, value, array.dtype, samples)
+            if value.shape[1:] != array.shape[1:]:
+                raise FeatureError(
+                    f"{name!r} has the shape {value.shape[1:]} here and {array.shape[1:]} before; the backbone must "
+                    "give every sample one shape"
+                )
+            array[rows] = stored
+        for name in values:
+            self._open[name].flush()
+
+    def opened(self) -> dict[str, np.ndarray]:
+        """All arrays, read-only."""
+        return {name: self._opened(self.folder / file, "r") for name, file in self.files.items()}
+
+    def _opened(self, path: Path, mode: Literal["r", "r+"]) -> np.memmap:
+        try:
+            return open_npy(path, mode)
+        except (OSError, ValueError) as error:
+            raise FeatureError(
+                f"{path} cannot be read as a .npy file: {error}; delete the folder {self.folder}, and the extraction "
+                "begins anew"
+            ) from error
+
+    def _array(self, name: str, shape: tuple[int, ...]) -> np.memmap:
+        if name not in self._open:
+            path, full = self.folder / self.files[name], (self.samples, *shape)
+            if not path.exists():
+                _allocate(path, full, self.dtypes[name])
+            array = self._opened(path, "r+")
+            if array.shape != full or array.dtype != self.dtypes[name]:
+                raise FeatureError(
+                    f"{path}: {array.dtype} {array.shape}, but {self.dtypes[name]} {full} is extracted now; delete the "
+                    f"folder {self.folder}, and the extraction begins anew"
+                )
+            self._open[name] = array
+        return self._open[name]
+
+
+def _narrowed(name: str, value: np.ndarray, dtype: np.dtype, samples: Sequence[str]) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        stored = value.astype(dtype)
+    if stored.dtype.kind == "f" and not np.isfinite(stored).all():
+        bad = [sample for sample, row in zip(samples, stored, strict=True) if not np.isfinite(row).all()]
+        where = f"{name!r} of {bad[0]}" + (f" (and {len(bad) - 1} more of {len(samples)})" if bad[1:] else "")
+        if np.isfinite(value).all():
+            raise FeatureError(f"{where} reaches {np.abs(value).max():.3g}, too much for {dtype}; use dtype='float32'")
+        raise FeatureError(f"{where} holds NaN or infinite values; the backbone's weights or inputs are damaged")
+    return stored
+
+
+def _allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    """A zero-filled .npy whose room on the disk is taken now, so that a full disk is an error and not a crash."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if free < size:
+        raise FeatureError(f"{path} needs {size / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free there; make room")
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
+    if hasattr(os, "posix_fallocate"):
+        with partial.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
+    os.replace(partial, path)

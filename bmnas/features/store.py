@@ -1,0 +1,280 @@
+"""A feature set on disk: one .npy a field, and manifest.json, which describes all of them with checksums."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from bmnas.errors import FeatureError, RunError
+from bmnas.features.checks import check_finite
+from bmnas.features.npy import open_npy
+from bmnas.storage.lock import hold
+from bmnas.storage.reading import read_json
+
+if TYPE_CHECKING:
+    from bmnas.features.feature_set import FeatureSet
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+FIELDS = {
+    "schema": int,
+    "task": str,
+    "source": str,
+    "notes": str,
+    "L": int,
+    "kind": str,
+    "classes": list,
+    "modalities": dict,
+    "features": list,
+    "targets": dict,
+    "splits": dict,
+    "logits": dict,
+    "backbones": dict,
+    "pooling": dict,
+    "options": dict,
+}
+ENTRY = {"file": str, "shape": list, "dtype": str, "sha256": str}
+
+
+class HashedFile:
+    """A file open for writing that knows the sha256 of what was written; hashes only, when there is no file."""
+
+    def __init__(self, file: BinaryIO | None = None) -> None:
+        self.file, self.hash = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        return len(data) if self.file is None else self.file.write(data)
+
+
+def describe(features: "FeatureSet", extras: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest, without the checksums, which only files have."""
+    modality = {name: m for m, names in features.modalities.items() for name in names}
+    return {
+        "schema": SCHEMA,
+        "bmnas": bmnas_version(),
+        "task": features.task,
+        "source": features.source,
+        "notes": features.notes,
+        "L": features.L,
+        "kind": features.kind,
+        "classes": list(features.classes),
+        "modalities": {name: list(members) for name, members in features.modalities.items()},
+        "features": [
+            {"name": name, "modality": modality[name], "vector": name in features.vectors}
+            | _entry(f"{i:02d}_{name}.npy", array)
+            for i, (name, array) in enumerate(features.arrays.items(), start=1)
+        ],
+        "targets": _entry("targets.npy", features.targets),
+        "splits": {name: _entry(f"split_{name}.npy", rows) for name, rows in features.splits.items()},
+        "logits": {name: _entry(f"logits_{name}.npy", array) for name, array in features.logits.items()},
+        **extras,
+    }
+
+
+def write(features: "FeatureSet", folder: Path) -> Path:
+    """Writes to a temporary sibling, then renames it; see `FeatureSet.save`."""
+    if folder.exists():
+        raise FeatureError(
+            f"{folder} exists already; nothing is overwritten. Choose another folder, or delete it first"
+        )
+    extras = {key: features.manifest.get(key, {}) for key in ("backbones", "pooling", "options")}
+    manifest = describe(features, extras)
+    try:
+        json.dumps(manifest, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FeatureError(
+            f"{MANIFEST} cannot be written: {error}; expected JSON values in backbones, pooling, options, and text "
+            "without halves of characters"
+        ) from error
+    try:
+        with hold(folder.parent / f".{folder.name}.lock", wait=True):  # what lies there was left by killed processes
+            for dead in folder.parent.glob(f".{folder.name}-*.partial"):
+                shutil.rmtree(dead, ignore_errors=True)
+            _write(features, folder, manifest)
+    except (OSError, RunError) as error:
+        raise FeatureError(f"{folder} cannot be written: {error}") from error
+    return folder
+
+
+def _write(features: "FeatureSet", folder: Path, manifest: dict[str, Any]) -> None:
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent))
+    try:
+        partial.chmod(0o777 & ~_umask())
+        for entry, array in _entries(manifest, features):
+            entry["sha256"] = _save(partial / entry["file"], array)
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        if folder.exists():
+            raise FileExistsError("another process was faster")
+        os.rename(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def complete(features: "FeatureSet", folder: Path) -> None:
+    """Makes a folder that holds the arrays of features and logits already, under their names, a feature set.
+
+    They are hashed where they lie; targets and splits are written, and at last the manifest.
+
+    Raises:
+        FeatureError: the folder cannot be written.
+    """
+    manifest = describe(features, {key: features.manifest[key] for key in ("backbones", "pooling", "options")})
+    there = [entry["file"] for entry in (*manifest["features"], *manifest["logits"].values())]
+    try:
+        for entry, array in _entries(manifest, features):
+            path = folder / entry["file"]
+            entry["sha256"] = _digest(path) if entry["file"] in there else _save(path, array)
+        partial = folder / f"{MANIFEST}.partial"
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, folder / MANIFEST)
+    except OSError as error:
+        raise FeatureError(f"{folder} cannot be written: {error}") from error
+
+
+def read(folder: Path, verify: bool) -> dict[str, Any]:
+    """The arguments of FeatureSet from a folder; see `FeatureSet.open`."""
+    path = folder / MANIFEST
+    manifest = _manifest(path)
+    features = [_checked(path, f"features[{i}]", e, {"name": str}) for i, e in enumerate(manifest["features"])]
+    targets = _checked(path, "targets", manifest["targets"])
+    splits = {k: _checked(path, f"splits.{k}", e) for k, e in manifest["splits"].items()}
+    logits = {k: _checked(path, f"logits.{k}", e) for k, e in manifest["logits"].items()}
+    if not all(isinstance(names, list) for names in manifest["modalities"].values()):
+        raise FeatureError(f"{path}: modalities is {manifest['modalities']!r}; expected a list of features for each")
+    return {
+        "arrays": {entry["name"]: _load(folder, entry, verify) for entry in features},
+        "targets": np.array(_load(folder, targets, verify)),
+        "splits": {name: np.array(_load(folder, entry, verify)) for name, entry in splits.items()},
+        "L": manifest["L"],
+        "kind": manifest["kind"],
+        "classes": tuple(manifest["classes"]),
+        "modalities": {name: tuple(members) for name, members in manifest["modalities"].items()},
+        "logits": {name: _load(folder, entry, verify) for name, entry in logits.items()},
+        "task": manifest["task"],
+        "source": manifest["source"],
+        "notes": manifest["notes"],
+        "manifest": manifest,
+    }
+
+
+def fingerprint(features: "FeatureSet") -> str:
+    """sha256 of everything that a search depends on."""
+    manifest = describe(features, {})
+    for entry, array in _entries(manifest, features):
+        entry["sha256"] = _save(None, array)
+    kept = {key: value for key, value in manifest.items() if key not in ("bmnas", "notes")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def bmnas_version() -> str:
+    """The installed version, or "uninstalled" where bmnas is only on the path."""
+    try:
+        return version("bmnas")
+    except PackageNotFoundError:
+        return "uninstalled"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _entry(file: str, array: np.ndarray) -> dict[str, Any]:
+    return {"file": file, "shape": list(array.shape), "dtype": str(array.dtype)}
+
+
+def _listed(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [*manifest["features"], manifest["targets"], *manifest["splits"].values(), *manifest["logits"].values()]
+
+
+def _entries(manifest: Mapping[str, Any], features: "FeatureSet") -> list[tuple[dict[str, Any], np.ndarray]]:
+    arrays = [*features.arrays.values(), features.targets, *features.splits.values(), *features.logits.values()]
+    return list(zip(_listed(manifest), arrays, strict=True))
+
+
+def _save(path: Path | None, array: np.ndarray) -> str:
+    """Writes an array, or only pretends to; the sha256 of the file."""
+    if path is None:
+        hashed = HashedFile()
+        np.lib.format.write_array(hashed, np.ascontiguousarray(array), allow_pickle=False)  # pyright: ignore
+        return hashed.hash.hexdigest()
+    with path.open("wb") as file:
+        hashed = HashedFile(file)
+        np.lib.format.write_array(hashed, np.ascontiguousarray(array), allow_pickle=False)  # pyright: ignore
+        file.flush()
+        os.fsync(file.fileno())
+    return hashed.hash.hexdigest()
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = read_json(path)
+    except FileNotFoundError as error:
+        remedy = "make the features with bmnas.prepare(dataset) or notebook 01_feature_extraction"
+        raise FeatureError(f"{path} does not exist, so there is no feature set here; {remedy}") from error
+    except (OSError, ValueError) as error:
+        raise FeatureError(f"{path} cannot be read as JSON: {error}; restore it or make the features anew") from error
+    if not isinstance(manifest, dict):
+        raise FeatureError(f"{path} is not the manifest of a feature set: expected a JSON object")
+    if manifest.get("schema") != SCHEMA:
+        raise FeatureError(f"{path}: schema is {manifest.get('schema')!r}; this version of bmnas reads schema {SCHEMA}")
+    return _typed(path, "", manifest, FIELDS)
+
+
+def _typed(path: Path, where: str, data: Any, types: Mapping[str, type]) -> dict[str, Any]:
+    """The JSON object, each of whose fields is present and of its type."""
+    if not isinstance(data, dict):
+        raise FeatureError(f"{path}: {where} is {data!r}; expected an object with the fields {', '.join(types)}")
+    for name, kind in types.items():
+        field = f"{where}.{name}" if where else name
+        if name not in data:
+            raise FeatureError(f"{path}: the field {field} is missing")
+        if not isinstance(data[name], kind) or isinstance(data[name], bool):
+            raise FeatureError(f"{path}: {field} is {data[name]!r}; expected {kind.__name__}")
+    return data
+
+
+def _checked(path: Path, where: str, data: Any, more: Mapping[str, type] | None = None) -> dict[str, Any]:
+    """The manifest's entry of one file, which must lie in the same folder."""
+    entry = _typed(path, where, data, {**ENTRY, **(more or {})})
+    name = entry["file"]
+    if Path(name).name != name or not name.endswith(".npy") or not name.isprintable():
+        raise FeatureError(f"{path}: {where}.file is {name!r}; expected the name of a .npy file in the same folder")
+    return entry
+
+
+def _load(folder: Path, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
+    path = folder / entry["file"]
+    try:
+        array = open_npy(path)
+        digest = _digest(path) if verify else entry["sha256"]
+    except FileNotFoundError as error:
+        raise FeatureError(f"{path} is missing, but the manifest lists it; make the features anew") from error
+    except (OSError, ValueError) as error:
+        raise FeatureError(f"{path} cannot be read as a .npy file: {error}; make the features anew") from error
+    for field, found in (("shape", list(array.shape)), ("dtype", str(array.dtype)), ("sha256", digest)):
+        if found != entry[field]:
+            raise FeatureError(
+                f"{path}: {field} is {found}, but the manifest says {entry[field]}; "
+                "the file was changed or damaged: restore it or make the features anew"
+            )
+    if verify and array.dtype.kind == "f":
+        check_finite(str(path), array)
+    return array
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,197 @@
+"""Taps on a frozen backbone: its intermediate outputs, pooled at once to (C_in, L) (section 3.1, appendix B.1).
+
+Features of different layers differ in extent; all are brought to one length L by a single adaptive max pool, as the
+authors' release does. The rest of the reshape layer (1x1 convolution to C channels) is learnt, see
+`bmnas.space.reshape`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isqrt
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d
+
+from bmnas.errors import ConfigError, DataError, FeatureError
+from bmnas.machine import resolve_device
+from bmnas.registry import unknown
+
+Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where a feature is taken, and what becomes its length.
+
+    Attributes:
+        module: path of the module in the backbone, as in `named_modules()`, for example "blocks.2".
+        axis: the dimension of the module's output that becomes L (2 is the first behind the channels); all others are
+            pooled away. "auto" is 2; "grid" makes a sqrt(L) x sqrt(L) grid of an image.
+        channel: the dimension that holds the channels; -1 for transformers, whose outputs are (B, T, C). It is moved
+            to place 1 before `axis` counts.
+    """
+
+    module: str
+    axis: str | int = "auto"
+    channel: int = 1
+
+
+def pool(x: Tensor, L: int, axis: str | int = "auto") -> Tensor:
+    """One adaptive max pool of (B, C_in, d1, d2, ...) to (B, C_in, L), or (B, C_in, 1) without extent.
+
+    An integer axis k keeps dimension k: it becomes L, everything else 1, in one max pool (release: AdaptiveMaxPool2d of
+    (L, 1) on (d1, d2 * ...), "auto", k = 2). Where the axis is shorter than L, its windows overlap. "grid" pools
+    (B, C_in, H, W) to sqrt(L) x sqrt(L), flattened row by row. A 2-D output, and one whose kept extent is 1, is a
+    vector; the fusion network copies it to L positions.
+
+    Raises:
+        ConfigError: L is not a square for "grid", or there is no such axis.
+    """
+    if axis == "grid":
+        return _pool_grid(x, L)
+    k = 2 if axis == "auto" else axis
+    if x.ndim == 2:
+        return x.unsqueeze(2)  # (B, C_in, 1)
+    if not isinstance(k, int) or not 2 <= k < x.ndim:
+        raise ConfigError(f"axis is {axis!r}; an output of shape {tuple(x.shape)} has the axes 2 to {x.ndim - 1}")
+    line = x.movedim(k, 2)  # (B, C_in, d_k, ...)
+    line = line.reshape(*line.shape[:3], -1).amax(3)  # (B, C_in, d_k)
+    return line if line.shape[2] == 1 else adaptive_max_pool1d(line, L)  # (B, C_in, 1) or (B, C_in, L)
+
+
+def _pool_grid(x: Tensor, L: int) -> Tensor:
+    side = isqrt(L)
+    if side * side != L:
+        raise ConfigError(f"L is {L}; a grid of sqrt(L) x sqrt(L) needs a square number: 1, 4, 9, 16, ...")
+    if x.ndim == 2 or tuple(x.shape[2:]) == (1, 1):
+        return x.flatten(1).unsqueeze(2)  # (B, C_in, 1)
+    if x.ndim != 4:
+        raise ConfigError(f"axis is 'grid'; it takes an image (B, C, H, W), not an output of shape {tuple(x.shape)}")
+    return adaptive_max_pool2d(x, (side, side)).flatten(2)  # (B, C_in, L)
+
+
+def extract(
+    model: nn.Module,
+    taps: Mapping[str, str | Tap],
+    loader: Iterable[Any],
+    *,
+    L: int,
+    device: str | torch.device = "auto",
+    progress: Progress | None = None,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Runs a backbone once, frozen, and keeps the pooled outputs of some of its modules.
+
+    Args:
+        model: any module; put into eval mode, run without gradients, and left as it was found.
+        taps: feature -> module path or Tap. A module that returns a tuple or list counts with its first tensor.
+        loader: batches; a tensor, or a tuple or list whose first entry is the input.
+        L: length to pool to.
+        device: where to run, "auto" for CUDA if there is one.
+        progress: called after each batch with ("extract", done, batches), batches 0 where the loader has no length.
+
+    Returns:
+        feature -> float32 (n, C_in, L or 1), and the model's outputs, float32 (n, ...).
+
+    Raises:
+        UnknownNameError: no such module; the nearest names come first.
+        FeatureError: a module did not run exactly once in a forward pass, or returned no tensor.
+        DataError: the loader is empty.
+    """
+    taps = {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}
+    target, collected, outputs = resolve_device(device), {name: [] for name in taps}, []
+    batches = len(loader) if hasattr(loader, "__len__") else 0  # pyright: ignore[reportArgumentType]
+    with frozen(model, target), hooked(model, taps, L) as seen, torch.no_grad():
+        for done, batch in enumerate(loader, start=1):
+            inputs = batch[0] if isinstance(batch, tuple | list) else batch
+            outputs.append(_first_tensor("the model", model(inputs.to(target))).float().cpu())
+            for name, pooled in taken(taps, seen).items():
+                collected[name].append(pooled)
+            if progress:
+                progress("extract", done, batches)
+    if not outputs:
+        raise DataError("the loader gave no batch; expected at least one sample to extract features from")
+    return {name: torch.cat(collected.pop(name)).numpy() for name in taps}, torch.cat(outputs).numpy()
+
+
+@contextmanager
+def frozen(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """The model in eval mode on a device; afterwards every module's mode, and the device, are as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    home = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), device)
+    model.eval().to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def hooked(
+    model: nn.Module, taps: Mapping[str, Tap], L: int, to: str | None = "cpu"
+) -> Iterator[dict[str, list[Tensor]]]:
+    """feature -> its pooled outputs since the list was last cleared, while the context lasts.
+
+    Pooling happens inside the hook: the map is not kept, and a later layer that works in place cannot change it.
+
+    Args:
+        to: the device that pooled outputs are moved to; None leaves them where they are.
+    """
+    modules = dict(model.named_modules())
+    for tap in taps.values():
+        if tap.module not in modules:
+            raise unknown("module path", tap.module, [path for path in modules if path])
+    seen: dict[str, list[Tensor]] = {name: [] for name in taps}
+    handles = [
+        modules[tap.module].register_forward_hook(_keep(name, tap, L, to, seen[name])) for name, tap in taps.items()
+    ]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def taken(taps: Mapping[str, Tap], seen: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+    """feature -> its pooled output in the last forward pass, (B, C_in, L or 1); clears what `hooked` collected.
+
+    Raises:
+        FeatureError: a module did not run exactly once.
+    """
+    outputs = {name: _once(name, taps[name], pooled) for name, pooled in seen.items()}
+    for pooled in seen.values():
+        pooled.clear()
+    return outputs
+
+
+def _keep(name: str, tap: Tap, L: int, to: str | None, pooled: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        x = _first_tensor(f"feature {name!r}: the module {tap.module!r}", output).movedim(tap.channel, 1)
+        out = pool(x.float(), L, tap.axis)  # (B, C_in, L or 1)
+        pooled.append(out if to is None else out.to(to))
+
+    return hook
+
+
+def _once(name: str, tap: Tap, pooled: list[Tensor]) -> Tensor:
+    """The one output of a module in the last forward pass."""
+    if len(pooled) != 1:
+        raise FeatureError(
+            f"feature {name!r}: the module {tap.module!r} ran {len(pooled)} times in one forward pass; "
+            "tap a module that runs exactly once"
+        )
+    return pooled[0]
+
+
+def _first_tensor(what: str, output: Any) -> Tensor:
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(first, Tensor):
+        raise FeatureError(
+            f"{what} returned {type(output).__name__}; expected a tensor, or a tuple that begins with one"
+        )
+    return first

@@ -1,0 +1,147 @@
+"""The machine: places, devices, threads, memory, and versions."""
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bmnas.errors import ConfigError
+
+MEMINFO, OWN_GROUPS, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+VERSION_2 = ("memory.max", "memory.current", "inactive_file")
+
+
+def repo_root() -> Path:
+    """The folder that holds `pyproject.toml` (the parent of the package)."""
+    return Path(__file__).resolve().parent.parent
+
+
+def runs_root() -> Path:
+    """The folder of all runs: `BMNAS_RUNS`, else `runs` in the project."""
+    given = os.environ.get("BMNAS_RUNS")
+    return Path(given).expanduser() if given else repo_root() / "runs"
+
+
+def data_root() -> Path:
+    """The folder of all raw data: `BMNAS_DATA`, else `data` in the project."""
+    given = os.environ.get("BMNAS_DATA")
+    return Path(given).expanduser() if given else repo_root() / "data"
+
+
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of a name; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        ConfigError: torch does not know the name, or the machine has no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:<number>'") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device is {device!r}, but torch finds no CUDA device here; use 'auto' or 'cpu'")
+    return found
+
+
+class use_threads:  # noqa: N801 (used as a function is)
+    """Sets torch's CPU threads for the calling thread; None leaves them. As a context it sets them back at its end.
+
+    OpenMP keeps this number for each thread of the program, so it is set wherever heavy work begins, not once.
+    """
+
+    def __init__(self, threads: int | None) -> None:
+        self.before = torch.get_num_threads()
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_error: object) -> None:
+        torch.set_num_threads(self.before)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Largest memory so far in MB (1e6 bytes): allocated on a CUDA device, else the resident set of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that may still be taken on a device.
+
+    On a CUDA device what the driver and torch's own pool have left. Else what the system calls available (Linux; all
+    of the machine's memory elsewhere), or what a limit of this process's control groups leaves, if that is less.
+    """
+    if device.type == "cuda":
+        pooled = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + pooled
+    return min([_available(), *_left_by_groups()])
+
+
+def _available() -> int:
+    try:
+        lines = dict(line.split(":", 1) for line in MEMINFO.read_text().splitlines())
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _left_by_groups() -> Iterator[int]:
+    """What each control group with a limit leaves, from this process's own up to the root that it sees."""
+    try:
+        lines = OWN_GROUPS.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, names = (GROUPS / "memory", VERSION_1) if controllers else (GROUPS, VERSION_2)
+        own = top / path.lstrip("/")
+        for folder in (own, *own.parents):
+            if folder.is_relative_to(top):
+                yield from _left(folder, *names)
+
+
+def _left(folder: Path, limit: str, used: str, files: str) -> Iterator[int]:
+    """What one group leaves: its limit without what it uses, but for files in memory that can be dropped."""
+    try:
+        most, taken = (folder / limit).read_text().strip(), int((folder / used).read_text())
+        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return
+    if most != "max":
+        yield max(0, int(most) - taken + int(stat.get(files, 0)))
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, to be kept beside every result."""
+    packages = ("bmnas", "torch", "numpy", "scikit-learn", "pandas", "networkx", "safetensors")
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "packages": {name: _version(name) for name in packages},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # used from a folder, not installed
+        return None

@@ -1,0 +1,1 @@
+"""The paper's published networks and sizes, and what the authors' release does."""

@@ -1,0 +1,35 @@
+"""What the authors' release reports as its result: the best test epoch. Never a result here, only printed beside ours.
+
+The release scores the test split after every epoch of the final training and keeps the best (models/search/
+train_searchable/*.py), so its number is chosen on the test split. Nothing in bmnas reads this one.
+"""
+
+import torch
+
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.evaluation.evaluation import build_network, fit
+from bmnas.features.feature_set import FeatureSet
+from bmnas.space.genotype import Genotype
+from bmnas.training import metrics
+from bmnas.training.steps import predict
+
+
+def score_by_epoch(
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int = 0
+) -> list[float]:
+    """The test score after each epoch of a training on train + val; `max` of it is what the release would report.
+
+    The training is that of `evaluate` with `select="last"`, whose result is the last of these numbers.
+
+    Raises:
+        GenotypeError, ConfigError, SearchDiverged: see `evaluate`.
+    """
+    tensors, scores = features.tensors(config.device), []
+    network = build_network(genotype, features, config, seed).to(tensors.device)
+
+    def keep(epoch: int) -> None:
+        scores.append(metrics.score(features.kind, *predict(network, tensors, tensors.rows("test"))))
+
+    rows = torch.cat([tensors.rows("train"), tensors.rows("val")])
+    fit(network, tensors, features.kind, rows, config.batch_size, budget, seed, after_epoch=keep)
+    return scores

@@ -1,0 +1,156 @@
+"""Algorithm 1 with several seeds at once: separate searches in one process, in step.
+
+The seeds share the features in memory, the settings and the learning rate. Each has its own initial weights, order of
+batches, dropout masks, derivation, best epoch and run folder: those of a search of that seed alone. In float64 both
+agree to 1e-10 after every step; in float32 sums are rounded in another order, and `drift` tells what becomes of it.
+"""
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+
+from bmnas.config import SearchConfig
+from bmnas.errors import ConfigError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import runs_root, use_threads
+from bmnas.scale.seeds.together import SeedSearches
+from bmnas.searching.algorithm1 import Search, resume, search, sketched
+from bmnas.searching.footprint import Footprint, check_memory
+from bmnas.searching.run_folder import Run, check_run_name, run_name
+from bmnas.searching.trace import EpochEvent
+
+Runs = Mapping[int, Run | None]
+ALONE = {"fast": False, "compile": None, "bf16": False, "accumulate": 1}
+"""Settings that only a search of one seed may change, as they change how the hypernet is computed."""
+
+
+def seed_runs(
+    dataset: str, config: SearchConfig, features: FeatureSet, seeds: int = 1, name: str | None = None
+) -> dict[int, Run]:
+    """Seed -> the folder that its search alone would get, of the seeds config.seed, config.seed + 1, ...
+
+    Args:
+        seeds: how many.
+        name: of the first seed's folder; the others' get `-s<seed>` behind it.
+
+    Raises:
+        ConfigError: `seeds` is no whole number of at least 1.
+        RunError: `name` is not the name of a folder.
+    """
+    if type(seeds) is not int or seeds < 1:
+        raise ConfigError(f"seeds is {seeds!r}; expected a whole number of at least 1")
+    runs = {}
+    for seed in range(config.seed, config.seed + seeds):
+        if name is None:
+            folder = run_name(dataset, config.change(seed=seed), features)
+        else:
+            folder = check_run_name(str(name) if seed == config.seed else f"{name}-s{seed}")
+        runs[seed] = Run(runs_root() / folder)
+    return runs
+
+
+def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iterator[tuple[int, EpochEvent]]:
+    """Algorithm 1 for several seeds at once; (seed, event) an epoch and seed.
+
+    A run folder holds what a search of that seed alone would leave, and either goes on where the other was
+    interrupted. All seeds are recorded before the first event of an epoch is yielded. A finished seed is left out of
+    the work; of one whose loss becomes NaN a warning tells, and the others go on.
+
+    Args:
+        features: shared by all seeds.
+        config: of all seeds; its own seed does not matter.
+        runs: seed -> its run folder, or None for no folder.
+
+    Raises:
+        ConfigError: no seed; features and configuration do not fit; a setting of `ALONE` is another; the memory is not
+            enough.
+        RunError: see `bmnas.search`.
+        SearchDiverged: of the last seed, where no seed could be searched to the end.
+    """
+    if len(runs) == 1:  # exactly the search of one seed
+        ((seed, run),) = runs.items()
+        yield from ((seed, event) for event in search(features, config.change(seed=seed), run))
+        return
+    check(config, runs)
+    use_threads(config.threads)
+    check_memory(memory(features, config, len(runs)), config)
+    states = {seed: Search(features, config.change(seed=seed)) for seed in runs}
+    folders = {seed: run for seed, run in runs.items() if run is not None}
+    with ExitStack() as held:
+        for run in folders.values():
+            held.enter_context(run.working())
+        recorded = {  # the first seed is claimed last: its run is then the newest, which 03 to 05 open
+            seed: list(resume(states[seed], features, folders[seed])) for seed in reversed(folders)
+        }
+        yield from ((seed, event) for seed in folders for event in recorded[seed])
+        yield from advance(states, folders)
+
+
+def check(config: SearchConfig, runs: Runs) -> None:
+    """Raises:
+    ConfigError: see `search_seeds`.
+    """
+    if not runs:
+        raise ConfigError("runs names no seed; expected seed -> run folder (or None), like {0: None, 1: None}")
+    plain = {name: value for name, value in ALONE.items() if getattr(config, name) != value}
+    if plain:
+        given = ", ".join(f"{name} = {getattr(config, name)!r}" for name in plain)
+        raise ConfigError(
+            f"{given} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and in whole "
+            f"batches. Set {', '.join(f'{name} = {value!r}' for name, value in plain.items())}, or search one seed at "
+            "a time"
+        )
+
+
+def memory(features: FeatureSet, config: SearchConfig, seeds: int) -> Footprint:
+    """The features once, all else for each seed; weights twice, in the stack and in each seed's own search."""
+    one = sketched(features, config)
+    return replace(one, weights=2 * seeds * one.weights, step=seeds * one.step, scoring=seeds * one.scoring)
+
+
+def advance(states: dict[int, Search], folders: Mapping[int, Run]) -> Iterator[tuple[int, EpochEvent]]:
+    """Moves all seeds on to their last epoch, those that are behind first."""
+    together, members = None, []
+    while waiting := [seed for seed, state in states.items() if state.epoch < state.config.epochs]:
+        epoch = min(states[seed].epoch for seed in waiting)
+        behind = [seed for seed in waiting if states[seed].epoch == epoch]
+        if together is None or behind != members:
+            together, members = SeedSearches([states[seed] for seed in behind]), behind
+        outcomes = dict(zip(members, together.run_epoch(), strict=True))
+        for seed, event in outcomes.items():
+            if isinstance(event, EpochEvent) and seed in folders:
+                folders[seed].record_epoch(event, states[seed].state_dict())
+        for seed, event in outcomes.items():
+            if isinstance(event, EpochEvent):
+                yield seed, event
+                continue
+            del states[seed]
+            if not states:
+                raise event
+            warnings.warn(f"{event}. The other seeds go on", stacklevel=2)
+
+
+def drift(features: FeatureSet, config: SearchConfig, trace: Iterable[EpochEvent]) -> list[dict[str, float]]:
+    """How far a seed searched beside others comes from its search alone, which is made here for comparison.
+
+    Args:
+        config: of that seed.
+        trace: its first epochs, as many as shall be compared.
+
+    Returns:
+        An epoch: the largest difference of a softmax weight of alpha, beta and gamma, and those of both losses.
+    """
+    alone, found = Search(features, config), []
+    for event in trace:
+        other = alone.run_epoch()
+        pairs = zip(event.architecture.rows(), other.architecture.rows(), strict=True)
+        found.append(
+            {
+                "epoch": event.epoch,
+                "weights": max(abs(a["weight"] - b["weight"]) for a, b in pairs),
+                "train_loss": abs(event.train_loss - other.train_loss),
+                "val_loss": abs(event.val_loss - other.val_loss),
+            }
+        )
+    return found

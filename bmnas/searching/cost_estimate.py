@@ -1,0 +1,137 @@
+"""What a search will take, said before it starts: `print(bmnas.estimate(features, config))`.
+
+Memory comes from shapes (`bmnas.searching.footprint`), time from steps on a copy of the hypernet; the search
+itself then gives the same bits as without an estimate.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+
+from bmnas.config import SearchConfig
+from bmnas.errors import SearchDiverged
+from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import use_threads
+from bmnas.searching.algorithm1 import Search, sketched
+from bmnas.searching.footprint import Footprint, check_memory, size
+from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.read_out import EXHAUSTIVE, LOCAL_SEARCH, brief_score
+from bmnas.space.enumeration import Space
+from bmnas.training.steps import SCORE_BATCH, batch_step, predict, seeded
+
+WARM_UP, TIMED = 1, 2  # steps
+SCORED = 20  # genotypes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a search will take.
+
+    Attributes:
+        epoch_seconds: one epoch of Algorithm 1, measured step by step; torch.compile not counted.
+        epochs: how many.
+        read_out_seconds: of the ranking and the brief trainings that follow, at most: a local search may end earlier,
+            and genotypes that share Cells are ranked together.
+        memory: bytes by what they are for.
+        free: bytes that were free before.
+    """
+
+    epoch_seconds: float
+    epochs: int
+    read_out_seconds: float
+    memory: Footprint
+    free: int
+
+    @property
+    def seconds(self) -> float:
+        """All epochs."""
+        return self.epochs * self.epoch_seconds
+
+    def __str__(self) -> str:
+        epochs = f"about {self.seconds:.0f} s ({self.epochs} epochs of {self.epoch_seconds:.2f} s)"
+        read_out = f"then up to {self.read_out_seconds:.0f} s to read the answer out"
+        return f"{epochs}, {read_out}, and {size(self.memory.total)} ({self.memory}); {size(self.free)} are free"
+
+
+def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
+    """Time and memory of a search, before it starts.
+
+    Raises:
+        ConfigError: the memory is not enough, see `check_memory`; or features and configuration do not fit.
+    """
+    memory = sketched(features, config)
+    free = check_memory(memory, config)
+    use_threads(config.threads)
+    state = Search(features, replace(config, compile=None))
+    with seeded((config.seed,), state.device):
+        seconds = _epoch_seconds(state), config.epochs, _read_out_seconds(state, features)
+    return Estimate(*seconds, memory, free)
+
+
+def _epoch_seconds(state: Search) -> float:
+    """Both steps and a score, each times the number of times that an epoch takes it."""
+    config = state.config
+    train, val = (rows[: config.batch_size] for rows in (state.train_rows, state.val_rows))
+    scored = state.val_rows[:SCORE_BATCH]
+    steps = [  # how often in an epoch, and what
+        (len(state.train_rows) / len(train), _step(state, train, state.weight_optimizer, state.weights)),
+        (config.arch_passes * len(state.val_rows) / len(val), _step(state, val, state.arch_optimizer, state.choices)),
+        (len(state.val_rows) / len(scored), lambda: predict(state.network, state.tensors, scored)),
+    ]
+    return sum(times * _seconds(step, state.device) for times, step in steps)
+
+
+def _read_out_seconds(state: Search, features: FeatureSet) -> float:
+    """A genotype's score and an epoch of a brief training, each as often as the shortlist takes it."""
+    config, device = state.config, state.device
+    if config.selection == "algorithm1":
+        return 0.0
+    space = Space.of(features.names, config)
+    genotypes, count = space.genotypes(), space.size(EXHAUSTIVE)
+    ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
+    score = InheritedScore(state.hypernet, state.tensors, state.kind)
+    first, epoch = next(genotypes), replace(config, shortlist_epochs=1)
+    score(first)
+    scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
+
+    def train() -> None:
+        with suppress(SearchDiverged):  # takes as long, and the search itself will say where
+            brief_score(first, features, epoch)
+
+    training = _seconds(train, device)
+    return ranked * scoring + (config.shortlist_size + 1) * config.shortlist_epochs * training
+
+
+def _step(
+    state: Search, rows: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
+) -> Callable[[], object]:
+    """A step on these rows."""
+
+    def step() -> None:
+        batch, target = state.tensors.batch(rows)
+        state.network.train()
+        with state.moving(parameters):
+            batch_step(state.network, state.kind, batch, target, optimizer, parameters, parts=state.config.accumulate)
+
+    return step
+
+
+def _seconds(step: Callable[[], object], device: torch.device) -> float:
+    """The mean of a few calls after the first."""
+    for _ in range(WARM_UP):
+        step()
+    _wait(device)
+    started = time.perf_counter()
+    for _ in range(TIMED):
+        step()
+    _wait(device)
+    return (time.perf_counter() - started) / TIMED
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,104 @@
+"""Derivation: architecture weights -> Genotype (Eqs. 3 and 11).
+
+A Cell takes the pair (i, j) of earlier nodes with the largest product of Identity weights, x the lower index; equal
+products go to the lexicographically first pair. A Step takes the nodes of largest Identity weight in descending
+order, ties to the lower index, as many as its primitive has inputs; its primitive is the argmax of gamma, ties to the
+first. Weights and products are float32, as in the release.
+
+What no two Cells may share is the `rule`:
+
+* "paper" ("we enforce the Cells to have different predecessors"): no unordered pair is taken twice;
+* "reference" (the release): a pair holds at least one node that no earlier Cell has taken.
+"""
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations
+from math import comb
+
+from bmnas.errors import ConfigError, GenotypeError
+from bmnas.registry import PRIMITIVES
+from bmnas.space.architecture import Architecture
+from bmnas.space.genotype import CELL_NAME, CellGenotype, Genotype, StepGenotype
+
+Pair = tuple[str, str]
+
+
+def _new_pair(pair: Pair, taken: Sequence[Pair]) -> bool:
+    return pair not in taken
+
+
+def _new_node(pair: Pair, taken: Sequence[Pair]) -> bool:
+    return any(all(node not in other for other in taken) for node in pair)
+
+
+PAIR_RULES: dict[str, Callable[[Pair, Sequence[Pair]], bool]] = {"paper": _new_pair, "reference": _new_node}
+
+
+def check_pairs(K: int, N: int, rule: str, cells_as_inputs: bool) -> None:
+    """Refuses a search none of whose derivations could give every Cell a pair.
+
+    Raises:
+        ConfigError: more Cells than the rule allows on K features, whatever the weights are.
+    """
+    if cells_as_inputs:  # the Cell before is a node that is new to every later one
+        return
+    most = comb(K, 2) if rule == "paper" else K - 1  # the release's first Cell takes two new nodes, each later one one
+    if most < N:
+        raise ConfigError(
+            f"N is {N}; the pair rule {rule!r} leaves pairs of {K} features for {most} Cells at most. "
+            "Lower N, or set cells_as_inputs = True"
+        )
+
+
+def derive(architecture: Architecture, r: int, rule: str = "paper", cells_as_inputs: bool = True) -> Genotype:
+    """The genotype that the architecture weights stand for.
+
+    Args:
+        architecture: softmax weights by name.
+        r: of the genotype, see `Genotype`.
+        rule: which pairs a Cell may still take, "paper" or "reference".
+        cells_as_inputs: whether earlier Cells may feed later ones (the released derivation never lets them, though
+            five of the nine published genotypes need it).
+
+    Raises:
+        ConfigError: unknown rule.
+        GenotypeError: the rule leaves a Cell without a pair (the release stops with an IndexError there).
+    """
+    if rule not in PAIR_RULES:
+        raise ConfigError(f"rule is {rule!r}; expected one of {', '.join(PAIR_RULES)}")
+    taken: list[Pair] = []
+    cells = []
+    for cell, edges in architecture.alpha.items():
+        nodes = {name: w for name, w in edges.items() if cells_as_inputs or not CELL_NAME.fullmatch(name)}
+        pair = _best_pair(cell, nodes, taken, rule)
+        taken.append(pair)
+        cells.append(CellGenotype(pair, derive_steps(architecture.beta[cell], architecture.gamma[cell])))
+    return Genotype(tuple(cells), r)
+
+
+def _best_pair(cell: str, weights: Mapping[str, float], taken: Sequence[Pair], rule: str) -> Pair:
+    """Eq. 3 over the pairs that the rule leaves; the first of equal products in lexicographic order of indices."""
+    allowed = [pair for pair in combinations(weights, 2) if PAIR_RULES[rule](pair, taken)]
+    if not allowed:
+        raise GenotypeError(
+            f"{cell} has no pair left under the rule {rule!r}: {len(taken)} Cells have taken {list(taken)} of "
+            f"{len(weights)} nodes. Use fewer Cells, let Cells feed later Cells, or use the rule 'paper'"
+        )
+    return max(allowed, key=lambda pair: _float32(weights[pair[0]] * weights[pair[1]]))  # max keeps the first
+
+
+def derive_steps(
+    beta: Mapping[str, Mapping[str, float]], gamma: Mapping[str, Mapping[str, float]]
+) -> tuple[StepGenotype, ...]:
+    """The Steps of a Cell: Eq. 11 for the primitive, the largest Identity weights for its inputs."""
+    steps = []
+    for step, edges in beta.items():
+        primitive = max(gamma[step], key=lambda name: gamma[step][name])
+        ranked = sorted(edges, key=lambda node: -edges[node])  # stable: ties keep the lower index first
+        steps.append(StepGenotype(primitive, tuple(ranked[: PRIMITIVES[primitive].arity])))
+    return tuple(steps)
+
+
+def _float32(value: float) -> float:
+    return struct.unpack("f", struct.pack("f", value))[0]

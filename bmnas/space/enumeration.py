@@ -1,0 +1,145 @@
+"""The discrete search space: all genotypes, a genotype's neighbours, and which genotypes are the same network."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations, islice, permutations, product
+
+from bmnas.config import SearchConfig
+from bmnas.registry import PRIMITIVES
+from bmnas.space.derivation import PAIR_RULES, Pair
+from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype, cell_name, step_name
+
+Steps = tuple[StepGenotype, ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The genotypes that a search may derive.
+
+    Args:
+        features: the names of the K features.
+        N, M, r: see `Genotype`.
+        primitives: the pool of a Step.
+        pair_rule: which pairs a Cell may still take, see `bmnas.space.derivation`.
+        cells_as_inputs: whether earlier Cells may feed later ones.
+    """
+
+    features: tuple[str, ...]
+    N: int
+    M: int
+    r: int
+    primitives: tuple[str, ...]
+    pair_rule: str = "paper"
+    cells_as_inputs: bool = True
+
+    @classmethod
+    def of(cls, features: Sequence[str], config: SearchConfig) -> "Space":
+        """The space of a configuration."""
+        rule, cells = config.switch("pair_rule"), config.switch("cells_as_inputs")
+        return cls(tuple(features), config.N, config.M, config.depth, config.switch("primitives"), rule, cells)
+
+    def genotypes(self) -> Iterator[Genotype]:
+        """All of them; the last Cell varies fastest, so that neighbours in this order share their first Cells."""
+        yield from (Genotype(cells, self.r) for cells in self._cells(()))
+
+    def size(self, limit: int) -> int:
+        """How many there are, counted up to `limit` + 1."""
+        return sum(1 for _ in islice(self._pairs_and_steps(()), limit + 1))
+
+    def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
+        """All that differ from it in one Cell's pair or in one Step."""
+        for n, cell in enumerate(genotype.cells):
+            for pair in self._pairs(n):
+                yield from self._with(genotype, n, replace(cell, inputs=pair))
+            for m in range(self.M):
+                for step in self.step_choices(m):
+                    steps = (*cell.steps[:m], step, *cell.steps[m + 1 :])
+                    yield from self._with(genotype, n, replace(cell, steps=steps))
+
+    def random(self, generator: random.Random) -> Genotype:
+        """One genotype; every Cell's pair and every Step is drawn uniformly from what is left to it."""
+        cells: tuple[CellGenotype, ...] = ()
+        for n in range(self.N):
+            pair = generator.choice(self._allowed(n, [cell.inputs for cell in cells]))
+            steps = tuple(generator.choice(self.step_choices(m)) for m in range(self.M))
+            cells += (CellGenotype(pair, steps),)
+        return Genotype(cells, self.r)
+
+    def step_choices(self, m: int) -> tuple[StepGenotype, ...]:
+        """What Step m (from 0) may be: every primitive with every choice of its inputs; a symmetric one unordered."""
+        return self._step_choices[m]
+
+    @cached_property
+    def _step_choices(self) -> list[tuple[StepGenotype, ...]]:
+        choices = []
+        for m in range(self.M):
+            nodes = ("x", "y", *(step_name(i) for i in range(1, m + 1)))
+            choices.append(tuple(step for name in self.primitives for step in _choices(name, nodes)))
+        return choices
+
+    @cached_property
+    def _all_steps(self) -> list[Steps]:
+        return list(product(*self._step_choices))
+
+    def _pairs(self, n: int) -> list[Pair]:
+        cells = [cell_name(i) for i in range(1, n + 1)] if self.cells_as_inputs else []
+        return list(combinations((*self.features, *cells), 2))
+
+    def _allowed(self, n: int, taken: Sequence[Pair]) -> list[Pair]:
+        return [pair for pair in self._pairs(n) if PAIR_RULES[self.pair_rule](pair, taken)]
+
+    def _cells(self, before: tuple[CellGenotype, ...]) -> Iterator[tuple[CellGenotype, ...]]:
+        if len(before) == self.N:
+            yield before
+            return
+        for pair in self._allowed(len(before), [cell.inputs for cell in before]):
+            for steps in self._all_steps:
+                yield from self._cells((*before, CellGenotype(pair, steps)))
+
+    def _pairs_and_steps(self, taken: tuple[Pair, ...]) -> Iterator[None]:
+        """One item a genotype, without building it."""
+        if len(taken) == self.N:
+            yield None
+            return
+        per_cell = 1
+        for choices in self._step_choices:
+            per_cell *= len(choices)
+        for pair in self._allowed(len(taken), taken):
+            for _ in range(per_cell):
+                yield from self._pairs_and_steps((*taken, pair))
+
+    def _with(self, genotype: Genotype, n: int, cell: CellGenotype) -> Iterator[Genotype]:
+        """The genotype with another Cell n, if that differs and the pair rule still holds."""
+        cells = (*genotype.cells[:n], cell, *genotype.cells[n + 1 :])
+        pairs = [c.inputs for c in cells]
+        rule = PAIR_RULES[self.pair_rule]
+        if cell != genotype.cells[n] and all(rule(pair, pairs[:i]) for i, pair in enumerate(pairs)):
+            yield Genotype(cells, genotype.r)
+
+
+def _choices(primitive: str, nodes: tuple[str, ...]) -> Iterator[StepGenotype]:
+    kind = PRIMITIVES[primitive]
+    pick = combinations if getattr(kind, "symmetric", False) else permutations
+    for inputs in pick(nodes, kind.arity):
+        yield StepGenotype(primitive, inputs)
+
+
+def network_key(genotype: Genotype) -> tuple:
+    """Equal only for genotypes that are the same network: up to a renumbering of Cells, a relabelling of the weights of
+    symmetric primitives, and the inputs of a primitive that ignores them.
+    """
+    keys: dict[str, tuple] = {}
+    for n, cell in enumerate(genotype.cells, start=1):
+        inputs = tuple(keys.get(name, (name,)) for name in cell.inputs)
+        keys[cell_name(n)] = (inputs, tuple(_step_key(step) for step in cell.steps))
+    return (genotype.r, tuple(sorted(map(repr, keys.values()))))
+
+
+def _step_key(step: StepGenotype) -> tuple:
+    kind = PRIMITIVES[step.primitive]
+    if getattr(kind, "constant", False):
+        return (step.primitive,)
+    symmetric = getattr(kind, "symmetric", False)
+    return (step.primitive, tuple(sorted(step.inputs)) if symmetric else step.inputs)

@@ -1,0 +1,248 @@
+"""Genotypes: the discrete answer of a search, by name, readable and editable by hand.
+
+A Genotype lists N Cells; a Cell lists its two inputs (features or earlier Cells, the first is `x`, the second `y`)
+and its Steps; a Step lists a primitive and its inputs (`x`, `y` or earlier Steps). `r` is how many of a Cell's last
+states are concatenated at its output (`node_multiplier` in the authors' release; the paper does not name it, but the
+sizes it prints need it).
+
+Only the standard library is used here, so that a genotype can be read anywhere.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bmnas.errors import GenotypeError
+from bmnas.registry import PRIMITIVES, by_nearness
+from bmnas.storage.reading import parse_json, read_text
+from bmnas.storage.whole_files import whole
+
+SCHEMA = 1
+CELL_NAME = re.compile(r"Cell_([1-9][0-9]{0,8})")
+
+
+def cell_name(n: int) -> str:
+    """`Cell_n`, counted from 1 as in the paper."""
+    return f"Cell_{n}"
+
+
+def step_name(m: int) -> str:
+    """`Step_m`, counted from 1 as in the paper."""
+    return f"Step_{m}"
+
+
+@dataclass(frozen=True)
+class StepGenotype:
+    """One Step: a primitive and as many input nodes as it takes, in the primitive's order."""
+
+    primitive: str
+    inputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CellGenotype:
+    """One Cell: its two inputs x and y, and its Steps in order."""
+
+    inputs: tuple[str, str]
+    steps: tuple[StepGenotype, ...]
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """A discrete fusion network.
+
+    Args:
+        cells: the Cells in order; Cell n may use features and the Cells before it.
+        r: how many of a Cell's last states [x, y, Step_1 .. Step_M] its output concatenates (1 <= r <= M + 2).
+
+    Raises:
+        GenotypeError: unknown primitive, wrong number of inputs, a node used before it exists, twice the same
+            input in a pair, r out of range.
+    """
+
+    cells: tuple[CellGenotype, ...]
+    r: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.r, int) or isinstance(self.r, bool) or self.r < 1:
+            raise GenotypeError(f"r is {self.r!r}; expected a whole number of at least 1")
+        if not self.cells:
+            raise GenotypeError("cells is empty; a genotype has at least one Cell")
+        for n, cell in enumerate(self.cells, start=1):
+            _check_cell(n, cell, self.r)
+
+    @property
+    def N(self) -> int:
+        """The number of Cells."""
+        return len(self.cells)
+
+    @property
+    def M(self) -> int:
+        """The number of Steps of the longest Cell."""
+        return max(len(cell.steps) for cell in self.cells)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that some Cell uses, in order of first use."""
+        inputs = [name for cell in self.cells for name in cell.inputs if not CELL_NAME.fullmatch(name)]
+        return tuple(dict.fromkeys(inputs))
+
+    def check(self, features: Iterable[str]) -> None:
+        """Makes sure that every feature this genotype uses is among `features`.
+
+        Raises:
+            GenotypeError: names the Cell, the input that is missing, and the features there are, nearest first.
+        """
+        known = list(features)
+        for n, cell in enumerate(self.cells, start=1):
+            for name in cell.inputs:
+                if not CELL_NAME.fullmatch(name) and name not in known:
+                    listed = ", ".join(by_nearness(name, known))
+                    raise GenotypeError(
+                        f"{cell_name(n)} takes {name!r}, which these features do not have; they are (nearest first): "
+                        f"{listed}. Use the genotype with the features it was found on, or edit its inputs"
+                    )
+
+    def describe(self) -> str:
+        """One line a Cell: `Cell_1(x = Video_3, y = Skeleton_4): Step_1 = LinearGLU(x, y)`."""
+        return "\n".join(_describe_cell(n, cell) for n, cell in enumerate(self.cells, start=1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and dictionaries, as `to_json` writes them."""
+        cells = [
+            {
+                "inputs": list(cell.inputs),
+                "steps": [{"primitive": step.primitive, "inputs": list(step.inputs)} for step in cell.steps],
+            }
+            for cell in self.cells
+        ]
+        return {"schema": SCHEMA, "r": self.r, "cells": cells}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "Genotype":
+        """The inverse of `to_dict`.
+
+        Raises:
+            GenotypeError: names the field that is missing, unknown or of the wrong type.
+        """
+        fields = _fields(data, "genotype", {"schema": int, "r": int, "cells": list}, optional=("schema",))
+        if fields.get("schema", SCHEMA) != SCHEMA:
+            raise GenotypeError(f"schema is {fields['schema']!r}; this version of bmnas reads schema {SCHEMA}")
+        return cls(tuple(_cell_from(cell, f"cells[{i}]") for i, cell in enumerate(fields["cells"])), fields["r"])
+
+    def to_json(self) -> str:
+        """JSON with names, one Step a line."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Genotype":
+        """Reads what `to_json` wrote, or what a person edited.
+
+        Raises:
+            GenotypeError: not JSON, or not a genotype.
+        """
+        try:
+            data = parse_json(text)
+        except ValueError as error:
+            raise GenotypeError(f"the genotype is not JSON: {error}") from error
+        return cls.from_dict(data)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the JSON to `path`, whole or not at all.
+
+        Raises:
+            GenotypeError: the file cannot be written; what was there before is kept.
+        """
+        with whole(Path(path), GenotypeError) as partial:
+            partial.write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Genotype":
+        """Reads a genotype file.
+
+        Raises:
+            GenotypeError: names the file, and the field that is wrong.
+        """
+        path = Path(path)
+        try:
+            return cls.from_json(read_text(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise GenotypeError(f"{path}: cannot be read as a genotype: {error}") from error
+        except GenotypeError as error:
+            raise GenotypeError(f"{path}: {error}") from error
+
+
+def _check_cell(n: int, cell: CellGenotype, r: int) -> None:
+    where = cell_name(n)
+    if len(cell.inputs) != 2 or cell.inputs[0] == cell.inputs[1]:
+        raise GenotypeError(f"{where}.inputs is {list(cell.inputs)}; expected two different nodes")
+    for name in cell.inputs:
+        match = CELL_NAME.fullmatch(name)
+        if match and int(match[1]) >= n:
+            raise GenotypeError(f"{where}.inputs names {name}, which does not come before {where} (a cycle)")
+    if not cell.steps:
+        raise GenotypeError(f"{where}.steps is empty; a Cell has at least one Step")
+    if r > len(cell.steps) + 2:
+        raise GenotypeError(f"r is {r}; {where} has only {len(cell.steps) + 2} states [x, y, Steps] to concatenate")
+    known = ["x", "y"]
+    for m, step in enumerate(cell.steps, start=1):
+        _check_step(f"{where}.{step_name(m)}", step, known)
+        known.append(step_name(m))
+
+
+def _check_step(where: str, step: StepGenotype, known: list[str]) -> None:
+    if step.primitive not in PRIMITIVES:
+        listed = ", ".join(by_nearness(step.primitive, PRIMITIVES))
+        raise GenotypeError(f"{where}: unknown primitive {step.primitive!r}; known (nearest first): {listed}")
+    arity = PRIMITIVES[step.primitive].arity
+    if len(step.inputs) != arity or len(set(step.inputs)) != arity:
+        raise GenotypeError(f"{where}.inputs is {list(step.inputs)}; {step.primitive} takes {arity} different nodes")
+    for name in step.inputs:
+        if name not in known:
+            listed = ", ".join(known)
+            raise GenotypeError(f"{where}.inputs names {name!r}; expected one of the nodes before it: {listed}")
+
+
+def _describe_cell(n: int, cell: CellGenotype) -> str:
+    steps = "; ".join(
+        f"{step_name(m)} = {step.primitive}({', '.join(step.inputs)})" for m, step in enumerate(cell.steps, start=1)
+    )
+    return f"{cell_name(n)}(x = {cell.inputs[0]}, y = {cell.inputs[1]}): {steps}"
+
+
+def _fields(data: Any, where: str, types: Mapping[str, type], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a JSON object, each present, of its type, and no others."""
+    if not isinstance(data, dict):
+        raise GenotypeError(f"{where} is {type(data).__name__}; expected an object with the fields {', '.join(types)}")
+    for name in data:
+        if name not in types:
+            raise GenotypeError(f"{where} has the unknown field {name!r}; expected {', '.join(types)}")
+    for name, kind in types.items():
+        if name not in data and name not in optional:
+            raise GenotypeError(f"{where} lacks the field {name!r}")
+        if name in data and (not isinstance(data[name], kind) or isinstance(data[name], bool)):
+            raise GenotypeError(f"{where}.{name} is {data[name]!r}; expected {kind.__name__}")
+    return data
+
+
+def _names(data: list[Any], where: str) -> tuple[str, ...]:
+    if not all(isinstance(name, str) and name and name.isprintable() for name in data):
+        raise GenotypeError(f"{where} is {data!r}; expected a list of names")
+    return tuple(data)
+
+
+def _cell_from(data: Any, where: str) -> CellGenotype:
+    fields = _fields(data, where, {"inputs": list, "steps": list})
+    inputs = _names(fields["inputs"], f"{where}.inputs")
+    if len(inputs) != 2:
+        raise GenotypeError(f"{where}.inputs is {list(inputs)}; expected two different nodes")
+    steps = [_step_from(step, f"{where}.steps[{i}]") for i, step in enumerate(fields["steps"])]
+    return CellGenotype((inputs[0], inputs[1]), tuple(steps))
+
+
+def _step_from(data: Any, where: str) -> StepGenotype:
+    fields = _fields(data, where, {"primitive": str, "inputs": list})
+    return StepGenotype(fields["primitive"], _names(fields["inputs"], f"{where}.inputs"))

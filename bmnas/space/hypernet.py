@@ -1,0 +1,222 @@
+"""The hypernet: every choice relaxed by a softmax (sections 3.2 and 3.3, Eqs. 1, 2, 9, 10).
+
+The architecture weights are parameters of the modules they steer, so they are in `state_dict` and move with `.to`:
+
+    cells.Cell_n.alpha                   (K + n - 1, 2)   edges from the features and earlier Cells
+    cells.Cell_n.steps.Step_m.beta       (m + 1, 2)       edges from x, y and earlier Steps
+    cells.Cell_n.steps.Step_m.gamma      (primitives,)
+
+The two columns of alpha and beta are the logits of Zero and of Identity.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from bmnas.errors import ConfigError
+from bmnas.scale import fast as shortcuts
+from bmnas.space.architecture import Architecture
+from bmnas.space.genotype import cell_name, step_name
+from bmnas.space.layers import CellOutput, Classifier
+from bmnas.space.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES, check_mode
+from bmnas.space.reshape import Reshape
+
+ARCHITECTURE_INIT = 1e-3  # standard deviation of the logits at the start, as in the release
+ARCHITECTURE_NAMES = ("alpha", "beta", "gamma")
+
+
+def mixed_edges(logits: Tensor, nodes: Sequence[Tensor]) -> Tensor:
+    """s = sum_j softmax(alpha_j)_Identity * S_j (Eqs. 1 and 2).
+
+    Zero contributes nothing, so only Identity's weight of each edge is needed.
+
+    Args:
+        logits: (edges, 2), columns Zero and Identity.
+        nodes: one tensor (B, C, L) an edge.
+    """
+    weights = logits.softmax(-1)[:, 1]  # (edges,)
+    return torch.einsum("e,ebcl->bcl", weights, torch.stack(tuple(nodes)))  # (B, C, L)
+
+
+class MixedStep(nn.Module):
+    """A Step of the hypernet: sum_f softmax(gamma)_f f(s, s), s the mixture of all earlier nodes (Eqs. 9, 10).
+
+    Both inputs of a primitive are the same mixture, as in the release. A primitive that takes more inputs than there
+    are earlier nodes is not offered.
+    """
+
+    def __init__(self, m: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str) -> None:
+        super().__init__()
+        nodes = m + 1  # x, y and the m - 1 Steps before
+        offered = [name for name in primitives if PRIMITIVES[name].arity <= nodes]
+        self.primitives = nn.ModuleDict({name: PRIMITIVES[name](C, L, dropout, mode) for name in offered})
+        self.beta = nn.Parameter(ARCHITECTURE_INIT * torch.randn(nodes, 2))
+        self.gamma = nn.Parameter(ARCHITECTURE_INIT * torch.randn(len(offered)))
+
+    def forward(self, nodes: Sequence[Tensor]) -> Tensor:
+        s = mixed_edges(self.beta, nodes)  # (B, C, L)
+        outputs = [primitive(*[s] * PRIMITIVES[name].arity) for name, primitive in self.primitives.items()]
+        return torch.einsum("f,fbcl->bcl", self.gamma.softmax(-1), torch.stack(outputs))  # (B, C, L)
+
+
+class MixedCell(nn.Module):
+    """A Cell of the hypernet: x = y = s_n, M mixed Steps, and the Cell's output."""
+
+    def __init__(
+        self, predecessors: int, M: int, r: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str
+    ) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(ARCHITECTURE_INIT * torch.randn(predecessors, 2))
+        steps = {step_name(m): MixedStep(m, primitives, C, L, dropout, mode) for m in range(1, M + 1)}
+        self.steps = nn.ModuleDict(steps)
+        self.output = CellOutput(r, C, L, dropout)
+
+    def named_steps(self) -> dict[str, MixedStep]:
+        """Step_1 .. Step_M."""
+        return cast(dict[str, MixedStep], dict(self.steps.items()))
+
+    def forward(self, predecessors: Sequence[Tensor]) -> Tensor:
+        s = mixed_edges(self.alpha, predecessors)  # (B, C, L)
+        return self.fuse(s, s)
+
+    def fuse(self, x: Tensor, y: Tensor) -> Tensor:
+        """The Cell's output for the inputs x and y (the search feeds the mixture to both)."""
+        states = [x, y]
+        for step in self.steps.values():
+            states.append(step(states))
+        return self.output(states)  # (B, C, L)
+
+
+class Hypernet(nn.Module):
+    """The relaxed network of Eqs. 1, 2, 9 and 10.
+
+    Args:
+        channels: feature -> C_in, in the order of the sequence S.
+        classes: number of logits.
+        C, L: channels and length of all inner representations.
+        N, M: number of Cells, and of Steps in a Cell.
+        r: how many of a Cell's last states its output concatenates; M when None.
+        dropout: probability.
+        mode: "paper" or "reference" (what the authors' release computes).
+        primitives: names from `PRIMITIVES`; the mode's own when None.
+        vectors: the features stored as (C_in, 1).
+        tokeniser: how a vector becomes L tokens, see `Reshape`.
+        fast: whether `forward` may take the shortcuts of `bmnas.scale.fast`, which give the same values and gradients
+            (and other dropout masks of the same probability). `formula` never does.
+
+    Raises:
+        ConfigError: unknown mode or tokeniser, or a size out of range.
+        UnknownNameError: unknown primitive.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, int],
+        classes: int,
+        C: int,
+        L: int,
+        N: int,
+        M: int,
+        r: int | None = None,
+        dropout: float = 0.0,
+        mode: str = "paper",
+        primitives: Sequence[str] | None = None,
+        vectors: Iterable[str] = (),
+        tokeniser: str = "copy",
+        fast: bool = False,
+    ) -> None:
+        super().__init__()
+        check_mode(mode)
+        self.fast = fast
+        self.r = M if r is None else r
+        names = default_primitives(mode) if primitives is None else tuple(primitives)
+        _check_sizes(len(channels), N, M, self.r, names)
+        vectors = set(vectors)
+        self.features = tuple(channels)
+        self.reshape = nn.ModuleDict(
+            {name: Reshape(C_in, C, L, dropout, name in vectors, tokeniser) for name, C_in in channels.items()}
+        )
+        self.cells = nn.ModuleDict(
+            {
+                cell_name(n): MixedCell(len(channels) + n - 1, M, self.r, names, C, L, dropout, mode)
+                for n in range(1, N + 1)
+            }
+        )
+        self.classifier = Classifier(N, C, L, classes)
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
+        if self.fast and shortcuts.applies(self, batch):
+            return shortcuts.forward(self, batch)
+        return self.formula(batch)
+
+    def formula(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """`forward` as the equations read, layer by layer."""
+        nodes = [self.reshape[name](batch[name]) for name in self.features]  # K times (B, C, L)
+        for cell in self.cells.values():
+            nodes.append(cell(nodes))
+        return self.classifier(nodes[len(self.features) :])  # (B, classes)
+
+    def named_cells(self) -> dict[str, MixedCell]:
+        """Cell_1 .. Cell_N."""
+        return cast(dict[str, MixedCell], dict(self.cells.items()))
+
+    def architecture_parameters(self) -> list[nn.Parameter]:
+        """alpha, beta and gamma: what Algorithm 1 trains on the validation split."""
+        return [p for name, p in self.named_parameters() if name.rpartition(".")[2] in ARCHITECTURE_NAMES]
+
+    def weight_parameters(self, reshape: bool = True) -> list[nn.Parameter]:
+        """Everything else: what Algorithm 1 trains on the training split.
+
+        Args:
+            reshape: whether the reshape layers belong to it (the release's NTU search leaves them out).
+        """
+        return [
+            p
+            for name, p in self.named_parameters()
+            if name.rpartition(".")[2] not in ARCHITECTURE_NAMES and (reshape or not name.startswith("reshape."))
+        ]
+
+    @torch.no_grad()
+    def architecture(self) -> Architecture:
+        """The softmax weights (float32) by name."""
+        alpha, beta, gamma = {}, {}, {}
+        for cell_key, cell in self.named_cells().items():
+            predecessors = (*self.features, *alpha)  # the Cells before are those that alpha has already
+            alpha[cell_key] = _identity_weights(predecessors, cell.alpha)
+            nodes = ("x", "y", *cell.steps)
+            beta[cell_key] = {key: _identity_weights(nodes, step.beta) for key, step in cell.named_steps().items()}
+            gamma[cell_key] = {
+                key: dict(zip(step.primitives, step.gamma.float().softmax(-1).tolist(), strict=True))
+                for key, step in cell.named_steps().items()
+            }
+        return Architecture(alpha, beta, gamma)
+
+
+def default_primitives(mode: str) -> tuple[str, ...]:
+    """The pool of a mode.
+
+    Raises:
+        ConfigError: unknown mode.
+    """
+    check_mode(mode)
+    return PAPER_PRIMITIVES if mode == "paper" else REFERENCE_PRIMITIVES
+
+
+def _identity_weights(nodes: Sequence[str], logits: Tensor) -> dict[str, float]:
+    weights = logits.float().softmax(-1)[:, 1].tolist()
+    return dict(zip(nodes[: len(weights)], weights, strict=True))
+
+
+def _check_sizes(K: int, N: int, M: int, r: int, primitives: Sequence[str]) -> None:
+    if K < 2:
+        raise ConfigError(f"there are {K} features; a Cell chooses two inputs, so at least 2 are needed")
+    for name, value in (("N", N), ("M", M), ("r", r)):
+        if value < 1:
+            raise ConfigError(f"{name} is {value}; expected at least 1")
+    if r > M + 2:
+        raise ConfigError(f"r is {r}; a Cell with M = {M} has only {M + 2} states [x, y, Steps] to concatenate")
+    if not any(PRIMITIVES[name].arity <= 2 for name in primitives):
+        raise ConfigError(f"primitives is {list(primitives)}; Step_1 has two earlier nodes and none of them fits")

@@ -1,0 +1,69 @@
+"""Reshape: a stored feature (B, C_in, L) to (B, C, L), the last part of section 3.1.
+
+The pooling over space and time was done when the feature was stored (`bmnas.extract`); what is left to learn is the
+fully connected layer on the channels.
+"""
+
+from torch import Tensor, nn
+
+from bmnas.errors import ConfigError, FeatureError
+from bmnas.space.layers import Dropout
+
+
+class Reshape(nn.Module):
+    """Conv1d(C_in, C, 1) -> BatchNorm1d(C) -> ReLU -> Dropout, as the release's ReshapeInputLayer (aux_models.py).
+
+    A vector feature (B, C_in, 1), without extent in space or time, is copied to all L positions, which is what the
+    release's pooling does. `tokeniser="learned"` replaces the copying by Linear(C_in -> C * L), which gives every
+    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.scale.fast` stores
+    other features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied here too.
+
+    Args:
+        C_in: channels of the stored feature.
+        C, L: channels and length of all inner representations.
+        dropout: probability.
+        vector: whether the feature is stored as (C_in, 1).
+        tokeniser: "copy" or "learned"; only vectors differ.
+
+    Raises:
+        ConfigError: unknown tokeniser.
+    """
+
+    def __init__(
+        self, C_in: int, C: int, L: int, dropout: float, vector: bool = False, tokeniser: str = "copy"
+    ) -> None:
+        super().__init__()
+        if tokeniser not in ("copy", "learned"):
+            raise ConfigError(f"tokeniser is {tokeniser!r}; expected 'copy' or 'learned'")
+        self.C_in, self.C, self.L = C_in, C, L
+        self.learned = vector and tokeniser == "learned"
+        self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
+        self.norm = nn.BatchNorm1d(C)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector -> (B, C, L).
+
+        Raises:
+            FeatureError: another shape.
+        """
+        if feature.ndim == 2:
+            feature = feature.unsqueeze(2)  # (B, C_in, 1)
+        self._check(feature)
+        if self.learned:
+            tokens = self.conv(feature).view(-1, self.C, self.L)  # (B, C, L)
+        else:
+            copies = self.L // feature.shape[2]
+            spread = feature.unsqueeze(3).expand(-1, -1, -1, copies).flatten(2)  # (B, C_in, L)
+            tokens = self.conv(spread)  # (B, C, L)
+        return self.dropout(self.norm(tokens).relu())  # (B, C, L)
+
+    def _check(self, feature: Tensor) -> None:
+        """Refuses what is not (B, C_in, P), P a divisor of L, or 1 where it becomes tokens."""
+        positions = feature.shape[2] if feature.ndim == 3 and feature.shape[1] == self.C_in else 0
+        if not positions or (1 if self.learned else self.L) % positions:
+            vector = f"(B, {self.C_in}) for a vector"
+            expected = vector if self.learned else f"(B, {self.C_in}, {self.L}), or {vector}"
+            raise FeatureError(
+                f"a feature has the shape {tuple(feature.shape)}; expected {expected}. bmnas.pool makes it of a map"
+            )

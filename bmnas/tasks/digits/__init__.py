@@ -1,0 +1,1 @@
+"""`digits`: real handwriting and synthetic sounds."""

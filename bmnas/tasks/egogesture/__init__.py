@@ -1,0 +1,1 @@
+"""`egogesture`: the paper's task of gestures, RGB and depth."""

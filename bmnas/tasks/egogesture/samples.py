@@ -1,0 +1,135 @@
+"""EgoGesture: a colour and a depth clip a sample, folders of numbered pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bmnas.errors import DataError
+from bmnas.features.samples import Samples
+from bmnas.tasks.egogesture.annotations import EgoClip, clip_frames, read_ego_classes, read_ego_json, read_ego_list
+from bmnas.tasks.raw.picture import read_picture
+from bmnas.tasks.raw.splits import EGO_COUNTS
+
+SIZE = 112
+MEAN = np.array([114.7748, 107.7354, 99.4750], np.float32)  # of ActivityNet, as in the lineage of the backbones
+ANNOTATION = "egogestureall_but_None.json"
+LISTS = {"train": "trainlistall_but_None.txt", "val": "vallistall_but_None.txt", "test": "testlistall_but_None.txt"}
+CLASS_LIST, GESTURES = "classIndAll.txt", 83  # its 84th class is None
+
+
+class EgoSamples(Samples):
+    """RGB (3, 32, 112, 112) and Depth (1, 32, 112, 112), float32; the label is the gesture, from 0.
+
+    Longer clips give their middle 32 frames, shorter ones begin again. The shorter side is scaled to 112, the middle
+    square cut out, and ActivityNet's mean subtracted (its first number for depth); pixels stay 0 to 255 otherwise.
+
+    Args:
+        root: the folder that holds SubjectNN/..., and the JSON or the three lists.
+
+    Raises:
+        DataError: annotations are missing or damaged, a subject is in two splits, or no clip has its folders.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        classes, annotated = read_annotations(root)
+        subjects = subjects_of_splits(root, annotated)
+        there = {folder for clip in annotated for folder in (clip.color, clip.depth)}  # a folder holds many clips
+        there = {folder for folder in there if (root / folder).is_dir()}
+        self.clips = [clip for clip in annotated if clip.color in there and clip.depth in there]
+        if not self.clips:
+            raise DataError(
+                f"{root}: none of the {len(annotated)} annotated clips has its folders, {annotated[0].color}"
+            )
+        parts = np.array([clip.split for clip in self.clips])
+        splits = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
+        for part, rows in splits.items():
+            if len(rows) == 0:
+                raise DataError(f"{root}: no clip of the split {part!r} has its folders; expected some")
+        facts = {
+            "annotated": len(annotated),
+            "without_folders": len(annotated) - len(self.clips),
+            "counts": {part: len(rows) for part, rows in splits.items()},
+            "expected_counts": list(EGO_COUNTS),
+            "subjects": subjects,
+        }
+        marks = "\n".join(f"{clip.label} {clip.start} {clip.end}" for clip in self.clips)
+        super().__init__([clip.name for clip in self.clips], classes, "multiclass", splits, facts, marks)
+
+    def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], int]:
+        """See `Samples.read`."""
+        clip, inputs = self.clips[row], {}
+        numbers = clip_frames(clip.start, clip.end)
+        if only != "Depth":
+            inputs["RGB"] = self._clip(clip, clip.color, numbers, 3) - MEAN[:, None, None, None]
+        if only != "RGB":
+            inputs["Depth"] = self._clip(clip, clip.depth, numbers, 1) - MEAN[0]
+        return inputs, clip.label
+
+    def _clip(self, clip: EgoClip, folder: str, numbers: np.ndarray, channels: int) -> np.ndarray:
+        """Also of a long clip, whose middle is taken, the last frame must be there: else its numbers are another's."""
+        last = self.root / folder / f"{clip.end:06d}.jpg"
+        if not last.is_file():
+            raise DataError(f"{last} is missing; expected the last frame of {clip.name}, {clip.start} to {clip.end}")
+        return read_clip(self.root / folder, numbers, channels)
+
+    def pictures(self, row: int) -> dict[str, np.ndarray]:
+        """See `Samples.pictures`; the middle frames."""
+        inputs, _ = self.read(row)
+        return {name: clip[:, clip.shape[1] // 2].mean(0)[::2, ::2] for name, clip in inputs.items()}
+
+
+def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
+    """Class names and clips, from the JSON where it is there, else from the three lists.
+
+    Raises:
+        DataError: neither is there, or a file is damaged.
+    """
+    if (root / ANNOTATION).is_file():
+        return read_ego_json(root / ANNOTATION)
+    missing = [name for name in LISTS.values() if not (root / name).is_file()]
+    if missing:
+        raise DataError(f"{root}: neither {ANNOTATION} nor {', '.join(missing)} is there; expected one or the other")
+    named = root / CLASS_LIST
+    classes = (read_ego_classes(named) if named.is_file() else tuple(map(str, range(1, GESTURES + 1))))[:GESTURES]
+    clips = [clip for part, name in LISTS.items() for clip in read_ego_list(root / name, part, len(classes))]
+    return classes, clips
+
+
+def subjects_of_splits(root: Path, clips: Sequence[EgoClip]) -> dict[str, list[int]]:
+    """Split -> its subjects. The official split is by subjects (`bmnas.tasks.raw.splits`); others will do.
+
+    Raises:
+        DataError: a subject is in two splits, so that one would be tested on people seen before.
+    """
+    met: dict[int, EgoClip] = {}
+    for clip in clips:
+        before = met.setdefault(clip.subject, clip)
+        if before.split != clip.split:
+            raise DataError(
+                f"{root}: the annotations put {clip.name!r} into {clip.split!r}, but {before.name!r} of the same "
+                f"subject into {before.split!r}; expected each subject in one split"
+            )
+    parts = ("train", "val", "test")
+    return {part: sorted(subject for subject, clip in met.items() if clip.split == part) for part in parts}
+
+
+def read_clip(folder: Path, numbers: Sequence[int] | np.ndarray, channels: int) -> np.ndarray:
+    """float32 (channels, T, 112, 112) of the pictures %06d.jpg.
+
+    Raises:
+        DataError: a picture is missing or damaged.
+    """
+    cache: dict[int, np.ndarray] = {}
+    for number in map(int, numbers):
+        if number not in cache:  # a short clip shows its pictures several times
+            cache[number] = middle_square(read_picture(folder / f"{number:06d}.jpg", channels, short_side=SIZE))
+    clip = np.stack([cache[int(number)] for number in numbers])  # (T, 112, 112, channels)
+    return np.ascontiguousarray(clip.transpose(3, 0, 1, 2), np.float32)
+
+
+def middle_square(picture: np.ndarray) -> np.ndarray:
+    """(112, 112, channels) out of a picture whose shorter side is 112."""
+    top, left = ((extent - SIZE) // 2 for extent in picture.shape[:2])
+    return picture[top : top + SIZE, left : left + SIZE]

@@ -1,0 +1,1 @@
+"""`mmimdb`: the paper's task of movie genres, posters and plots."""

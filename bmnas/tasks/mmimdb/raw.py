@@ -1,0 +1,56 @@
+"""MM-IMDB as distributed: dataset/<id>.json and dataset/<id>.jpeg, one pair a movie."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bmnas.tasks.mmimdb.hdf5 import IMAGE
+from bmnas.tasks.mmimdb.split import DROPPED, GENRES
+from bmnas.tasks.raw.picture import read_picture
+from bmnas.tasks.raw.text import fail, read_json
+
+
+@dataclass(frozen=True)
+class Movie:
+    """What the JSON of a movie says.
+
+    Attributes:
+        plot: the longest of its plots.
+        genres: all of them, those that the paper drops included.
+    """
+
+    plot: str
+    genres: tuple[str, ...]
+
+
+def read_movie(path: Path) -> Movie:
+    """One dataset/<id>.json; keys other than plot and genres are IMDbPY's and do not matter here.
+
+    Raises:
+        DataError: names file and field.
+    """
+    data = read_json(path, dict)
+    for field in ("plot", "genres"):
+        values = data.get(field)
+        if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):
+            fail(path, None, field, values, "a list of texts, at least one")
+    unknown = [name for name in data["genres"] if name not in (*GENRES, *DROPPED)]
+    if unknown:
+        fail(path, None, "genres", unknown[0], f"one of {', '.join((*GENRES, *DROPPED))}")
+    return Movie(max(data["plot"], key=len), tuple(data["genres"]))
+
+
+def genre_targets(genres: Sequence[str], names: Sequence[str] = GENRES) -> np.ndarray:
+    """float32 (23,) of 0 and 1; genres that the paper drops leave no trace."""
+    return np.array([name in genres for name in names], np.float32)
+
+
+def read_poster(path: Path) -> np.ndarray:
+    """uint8 (3, 256, 160), scaled as the HDF5 file's posters.
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    return np.ascontiguousarray(read_picture(path, 3, (IMAGE[1], IMAGE[2])).transpose(2, 0, 1))

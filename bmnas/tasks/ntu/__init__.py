@@ -1,0 +1,1 @@
+"""`ntu`: the paper's task of actions, videos and skeletons."""

@@ -1,0 +1,224 @@
+"""From a data set's name to its feature set: made once, cached, opened at once the next time (section 3.1).
+
+Backbones are trained on their own labels, frozen, run once over all samples, and their taps stored.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bmnas.errors import DataError, FeatureError
+from bmnas.features.backbone_training import Batches, train_unimodal
+from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbone
+from bmnas.features.extraction import work_folder
+from bmnas.features.extraction_timing import TIMING, Pace, note
+from bmnas.features.feature_set import FeatureSet
+from bmnas.features.taps import Progress, extract
+from bmnas.machine import data_root, resolve_device, runs_root, use_threads
+from bmnas.registry import TASKS
+from bmnas.storage.lock import hold
+from bmnas.tasks.base import Modality, RawData, Task
+from bmnas.tasks.raw.extracted import extracted, extracted_before
+from bmnas.tasks.raw.real import HOW, RealRun, present
+
+
+def prepare(
+    dataset: str,
+    *,
+    seed: int = 0,
+    L: int | None = None,
+    samples: int | str | None = None,
+    source: str | None = None,
+    root: str | Path | None = None,
+    cache: str | Path | None = None,
+    device: str | torch.device = "auto",
+    threads: int = 1,
+    progress: Progress | None = None,
+    **options: Any,
+) -> FeatureSet:
+    """The features of a data set, from the cache or made now.
+
+    The cache folder is `<cache>/<dataset>-<hash of all options>`; it is written whole or not at all. The same options
+    give bit-identical features on a CPU. Real features stay in use where they cannot be made anew, as when their raw
+    data is gone: the newest in the cache that have every option asked for; a warning and their notes say so.
+
+    Args:
+        dataset: a name in TASKS.
+        seed: of everything random: degradation, pairing, initial weights, order of the batches.
+        L: length of the features; the data set's own when None.
+        samples: size of the training split; the data set's own when None, everything where real data was found. Data
+            sets say what else they take ("full").
+        source: "real" or "stand-in" where a data set has both; when None, what is found under the data root, or
+            in the cache, decides.
+        root: folder of the raw data; `bmnas.machine.data_root()` when None.
+        cache: folder of the feature sets; `bmnas.machine.runs_root() / "_features"` when None.
+        device: where backbones run. It belongs to no hash: a cache made elsewhere is used.
+        threads: CPU threads while features are made; one is fastest for networks of this size.
+        progress: called as progress(what, done, total) while features are made.
+        options: the data set's own, see `TASKS[dataset].options`.
+
+    Raises:
+        UnknownNameError: unknown data set or option; lists the known ones.
+        ConfigError: an option out of its range.
+        DataError: raw data is missing or damaged.
+        FeatureError: the cached feature set is damaged.
+    """
+    task: Task = TASKS[dataset]
+    target = resolve_device(device)
+    place = Path(root) if root is not None else data_root()
+    folder = Path(cache) if cache is not None else runs_root() / "_features"
+    if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):
+        source = "real"
+    asked = {"seed": seed, "L": L, "samples": samples, **options}
+    if task.real is not None and source == "real" and samples is None:
+        samples = "full"
+    chosen = task.resolve({"seed": seed, "L": L, "samples": samples, "source": source, **options})
+    try:
+        real = RealRun(task, task.real, chosen, place) if task.real and chosen["source"] == "real" else None
+    except DataError as error:
+        return extracted_before(task.name, asked, folder, error)
+    folder = folder / f"{task.name}-{key(task, chosen if real is None else real.identity)}"
+    if not folder.exists():
+        with hold(folder.parent / f".{folder.name}.making.lock", wait=real is None), use_threads(threads):
+            if folder.exists():  # another process made it meanwhile
+                pass
+            elif real is not None:
+                real.extract(folder, target, progress)
+            else:
+                _make(task, chosen, place, folder, target, progress)
+    return FeatureSet.open(folder)
+
+
+def key(task: Task, options: Mapping[str, Any]) -> str:
+    """Ten hexadecimal digits of the options that make the features others, and the task's recipe."""
+    kept = {name: value for name, value in options.items() if name not in HOW}
+    text = json.dumps({"task": task.name, "recipe": task.recipe, "options": kept}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _make(
+    task: Task, options: Mapping[str, Any], root: Path, folder: Path, device: torch.device, progress: Progress | None
+) -> None:
+    """Makes a feature set's folder: arrays, manifest, and the weights of the backbones.
+
+    All lies in a folder beside it first, from which the next process goes on where one was killed.
+    """
+    work = work_folder(folder)
+    made = work / "features"
+    if not made.exists():
+        build(task, options, root, work, device, progress).save(made)
+    for kept in (*work.glob("backbone_*"), *work.glob(TIMING)):
+        os.replace(kept, made / kept.name)
+    try:
+        os.rename(made, folder)
+    except OSError as error:
+        if not folder.exists():  # else a process that knows no locks was faster
+            raise FeatureError(f"{folder} cannot be written: {error}") from error
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def build(
+    task: Task, options: Mapping[str, Any], root: Path, work: Path, device: torch.device, progress: Progress | None
+) -> FeatureSet:
+    """Makes the feature set of a task in memory, without looking at the cache.
+
+    Args:
+        work: folder of the trained backbones; those that lie there are not trained again.
+    """
+    if task.make is not None:
+        return _with_options(task.make(options, root, progress), options)
+    assert task.open_raw is not None, f"the task {task.name!r} has neither open_raw nor make"
+    raw = task.open_raw(options, root, progress)
+    kept, splits = _kept_rows(raw.splits)
+    for modality in task.modalities:  # taps that do not fit show now, not after the training
+        first = [torch.from_numpy(raw.inputs[modality.name][:2])]
+        extract(untrained(modality, 0), modality.taps, first, L=options["L"], device=device)
+    arrays, logits, reports = {}, {}, {}
+    for i, modality in enumerate(task.modalities):
+        model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
+        pace, told = Pace(), _renamed(f"extract {modality.name}", progress)
+        loader = pace.batches(Batches(raw.inputs[modality.name][kept]), len)
+        taken, logits[modality.name] = extract(
+            model, modality.taps, loader, L=options["L"], device=device, progress=told
+        )
+        note(work, f"extract {modality.name}", **pace.record())
+        arrays |= taken
+    return FeatureSet.from_arrays(
+        arrays,
+        raw.labels[kept],
+        splits,
+        kind=task.kind,
+        classes=task.classes,
+        modalities={modality.name: modality.features for modality in task.modalities},
+        logits=logits,
+        L=options["L"],
+        task=task.name,
+        source=task.source,
+        notes=raw.notes,
+        backbones=reports,
+        pooling={name: asdict(tap) for modality in task.modalities for name, tap in modality.taps.items()},
+        options=options,
+    )
+
+
+def backbone(
+    modality: Modality, raw: RawData, seed: list[int], work: Path, device: torch.device, progress: Progress | None
+) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """A modality's network, trained on its own labels, and how: a `UnimodalReport` without the seconds.
+
+    A training that was killed goes on after its last whole epoch.
+    """
+    number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    model, kept = untrained(modality, number), kept_file(work, modality.name)
+    if kept.exists():
+        return model.eval(), load_backbone(model, kept)
+    checkpoint = work / f"training_{modality.name}.safetensors"
+    report = train_unimodal(
+        model,
+        raw.inputs[modality.name],
+        raw.own_labels[modality.name],
+        {"fit": raw.backbone_rows, **raw.splits},
+        seed=number,
+        device=device,
+        progress=_renamed(f"train {modality.name} backbone", progress),
+        checkpoint=checkpoint,
+        **modality.training,
+    )
+    about = {name: value for name, value in asdict(report).items() if name != "seconds"}
+    note(work, f"train {modality.name} backbone", seconds=report.seconds)
+    keep_backbone(model, kept, about)
+    checkpoint.unlink()
+    return model, about
+
+
+def untrained(modality: Modality, seed: int) -> torch.nn.Module:
+    """A modality's network, its initial values decided by `seed` alone."""
+    assert modality.backbone is not None, f"the modality {modality.name!r} has no backbone"
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return modality.backbone()
+
+
+def _kept_rows(splits: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The rows of any split, in order, and the splits counted in these."""
+    kept = np.sort(np.concatenate(list(splits.values())))
+    return kept, {name: np.searchsorted(kept, rows) for name, rows in splits.items()}
+
+
+def _with_options(features: FeatureSet, options: Mapping[str, Any]) -> FeatureSet:
+    features.manifest["options"] = {**options, **features.manifest["options"]}
+    return features
+
+
+def _renamed(what: str, progress: Progress | None) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda _what, done, total: progress(what, done, total)

@@ -1,0 +1,126 @@
+"""The backbones of the paper's tasks on real data: a checkpoint's weights, or trained here on the training split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from bmnas.errors import DataError
+from bmnas.features.backbone_training import train_unimodal_from
+from bmnas.features.backbones.checkpoints import load_checkpoint
+from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbone
+from bmnas.features.extraction import Backbone
+from bmnas.features.extraction_timing import note
+from bmnas.features.samples import Samples
+from bmnas.features.taps import Progress
+from bmnas.tasks.base import Modality
+
+
+@dataclass(frozen=True)
+class BackboneMaker:
+    """What the backbones of a data set are made with.
+
+    Attributes:
+        samples, rows: the data set, and the rows to train on.
+        weights: modality -> its checkpoint, None where there is none.
+        imagenet: modality -> a 2D checkpoint that its training starts from.
+        seed: decides initial weights, order and dropout.
+        epochs: of the training.
+        workers: processes that read samples.
+        device: where it is trained.
+        progress: told of each epoch.
+    """
+
+    samples: Samples
+    rows: np.ndarray
+    weights: Mapping[str, Path | None]
+    imagenet: Mapping[str, Path]
+    seed: int
+    epochs: int
+    workers: int
+    device: torch.device
+    progress: Progress | None
+
+    def make(self, i: int, modality: Modality, work: Path) -> Backbone:
+        """The i-th modality's network with its weights, which are kept in `work`; what lies there is not made again.
+
+        A training that was killed goes on after its last whole epoch.
+        """
+        seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
+        model, kept = self._untrained(modality, seed), kept_file(work, modality.name)
+        path = self.weights[modality.name]
+        if not kept.exists():
+            if path is not None:
+                load_checkpoint(model, path)
+                keep_backbone(model, kept, {"weights": path.name})
+            else:
+                self._train(modality, model, seed, work)
+        return Backbone(model, modality.taps, {"weights": kept.name, **load_backbone(model, kept)})
+
+    def _untrained(self, modality: Modality, seed: int) -> nn.Module:
+        """Its initial values decided by `seed` alone, but for those that ImageNet's weights replace."""
+        assert modality.backbone is not None
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = modality.backbone()
+        if modality.name in self.imagenet:
+            assert modality.imagenet is not None
+            load_checkpoint(model, self.imagenet[modality.name], modality.imagenet, modality.fresh)
+        return model
+
+    def _train(self, modality: Modality, model: nn.Module, seed: int, work: Path) -> None:
+        settings = dict(modality.training)
+        size = settings.pop("batch_size")
+        fit = DataLoader(
+            _OneModality(self.samples, self.rows, modality.name),
+            min(size, len(self.rows)),
+            shuffle=True,
+            generator=torch.Generator().manual_seed(seed),
+            num_workers=self.workers,
+            drop_last=True,  # BatchNorm cannot take a last batch of one
+            collate_fn=_collate,
+        )
+        told, checkpoint = self._told(modality.name), work / f"training_{modality.name}.safetensors"
+        report = train_unimodal_from(
+            model, fit, {}, epochs=self.epochs, kind=self.samples.kind, seed=seed, device=self.device, progress=told,
+            checkpoint=checkpoint, **settings,
+        )  # fmt: skip
+        note(work, f"train {modality.name} backbone", seconds=report.seconds)
+        start = {"imagenet": self.imagenet[modality.name].name} if modality.name in self.imagenet else {}
+        about = {"epochs": report.epochs, "rows": report.rows, **start}
+        keep_backbone(model, kept_file(work, modality.name), about)
+        checkpoint.unlink()
+
+    def _told(self, modality: str) -> Progress | None:
+        told = self.progress
+        if told is None:
+            return None
+        return lambda _what, done, total: told(f"train {modality} backbone", done, total)
+
+
+class _OneModality(Dataset[tuple[torch.Tensor, torch.Tensor] | None]):
+    """Inputs of one modality and labels; None where a sample cannot be read: the extraction counts and lists it."""
+
+    def __init__(self, samples: Samples, rows: np.ndarray, modality: str) -> None:
+        self.samples, self.rows, self.modality = samples, rows, modality
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        try:
+            inputs, label = self.samples.read(int(self.rows[i]), self.modality)
+        except DataError:
+            return None
+        return torch.from_numpy(inputs[self.modality]), torch.as_tensor(label)
+
+
+def _collate(batch: list[tuple[torch.Tensor, torch.Tensor] | None]) -> tuple[torch.Tensor, torch.Tensor]:
+    good = [sample for sample in batch if sample is not None]
+    if len(good) < 2:
+        raise DataError(f"{len(batch) - len(good)} of the {len(batch)} samples of a training batch cannot be read")
+    return torch.stack([x for x, _ in good]), torch.stack([y for _, y in good])

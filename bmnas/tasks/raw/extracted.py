@@ -1,0 +1,58 @@
+"""Real features that were extracted before: found again when their raw data is gone."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bmnas.errors import DataError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.features.store import MANIFEST
+from bmnas.storage.reading import read_json
+from bmnas.tasks.base import Options
+from bmnas.tasks.raw.real import HOW, sha256
+
+
+def extracted(task: str, cache: Path) -> dict[Path, dict[str, Any]]:
+    """The feature sets of a task's real data in the cache, newest first, and their options."""
+    found = []
+    for path in cache.glob(f"{task}-*/{MANIFEST}"):
+        try:
+            manifest = read_json(path)
+            if manifest["source"] == "real":
+                found.append((path.stat().st_mtime, path.parent, dict(manifest["options"])))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # opening it would say what is wrong; here it is only not the one that was looked for
+    return {folder: options for _, folder, options in sorted(found, key=lambda each: each[0], reverse=True)}
+
+
+def extracted_before(task: str, asked: Options, cache: Path, error: DataError) -> FeatureSet:
+    """The newest real features in the cache that have every option asked for (None asks for none); their notes say so.
+
+    Args:
+        task, asked, cache: whose, which, where.
+        error: why they cannot be made anew.
+
+    Raises:
+        DataError: `error`, and how the features that are there differ from those that were asked for.
+    """
+    wanted = {name: value for name, value in asked.items() if value is not None and name not in HOW}
+    there = ""
+    for folder, options in extracted(task, cache).items():
+        others = [name for name, value in wanted.items() if not _has(options, name, value)]
+        if not others:
+            features = FeatureSet.open(folder)
+            why = str(error).partition(";")[0]  # the rest is what to do without features
+            warnings.warn(f"{folder} is used; its features cannot be made anew: {why}", stacklevel=3)
+            return replace(features, notes=f"{features.notes}; features stored before, not made anew")
+        differ = ", ".join(f"{name} = {options.get(name)!r}, not {wanted[name]!r}" for name in others)
+        there += f". Features extracted before, in {folder}, have {differ}"
+    raise DataError(f"{error}{there}") from error
+
+
+def _has(options: Options, name: str, value: Any) -> bool:
+    """Whether features have an option; of files of weights, those of the modalities that were named."""
+    if name not in ("weights", "imagenet"):
+        return options.get(name) == value
+    there = options.get(name) or {}
+    return {modality: sha256(Path(path)) for modality, path in value.items()}.items() <= there.items()

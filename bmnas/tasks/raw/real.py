@@ -1,0 +1,205 @@
+"""From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bmnas.errors import ConfigError, DataError
+from bmnas.features.extraction import BulkReport, bulk_extract, work_folder
+from bmnas.features.feature_set import FeatureSet
+from bmnas.features.samples import Samples
+from bmnas.features.taps import Progress
+from bmnas.registry import unknown
+from bmnas.tasks.base import Options, RealData, Task
+from bmnas.tasks.raw.backbones import BackboneMaker
+from bmnas.tasks.raw.splits import fewer
+from bmnas.tasks.stand_in import StandIn
+
+HOW = ("workers", "extract_batch", "max_unreadable")
+"""Options that say how features are made, not which: they belong to no hash."""
+REAL_OPTIONS: dict[str, Any] = {
+    "weights": None,  # modality -> checkpoint; <folder>/weights/<modality>.pth where None
+    "imagenet": None,  # modality -> checkpoint of a 2D network that the training of its backbone starts from
+    "backbone_epochs": 0,  # of a backbone without a checkpoint; 0: that is an error
+    "dtype": "float16",
+    "extract_batch": 16,
+    "workers": None,  # processes that decode; one less than there are CPUs where None
+    "max_unreadable": 0.01,
+}
+SUFFIXES = (".pth", ".pt", ".checkpoint")
+MAX_WORKERS = 16
+
+
+def stand_in_maker(stand_in: StandIn, real: RealData) -> Callable[[Options, Path, Progress | None], FeatureSet]:
+    """`Task.make` of a task whose features are stand-ins where there is no real data."""
+
+    def make(options: Options, root: Path, progress: Progress | None) -> FeatureSet:
+        return stand_in.features(options["samples"], options["seed"], options["L"])
+
+    return make
+
+
+def absent(real: RealData, root: Path) -> DataError:
+    """The error of a data set that is not there: where to ask for it, and how its folder must look."""
+    return DataError(
+        f"source='real' needs {real.title}, which is absent: ask for it at {real.request}; the folder "
+        f"{root / real.folder} must then hold {real.layout}. Features extracted elsewhere go into "
+        "FeatureSet.from_arrays, and source='stand-in' tries everything without the data"
+    )
+
+
+def present(real: RealData, root: Path) -> bool:
+    """Whether there is anything but weights in the data set's folder; if it is not all, opening it says what lacks."""
+    folder = root / real.folder
+    return folder.is_dir() and any(path.name != "weights" for path in folder.iterdir())
+
+
+@dataclass(frozen=True)
+class RealRun:
+    """A task on real data: what is known before anything is computed.
+
+    Raises:
+        DataError: the data is absent, incomplete or not what the task expects; a backbone has neither a checkpoint nor
+            epochs to be trained in.
+        UnknownNameError: weights for a modality that the task does not have.
+        ConfigError: options out of range.
+    """
+
+    task: Task
+    real: RealData
+    options: Options
+    root: Path
+
+    def __post_init__(self) -> None:
+        if not present(self.real, self.root):
+            raise absent(self.real, self.root)
+        if len(self.samples.classes) != len(self.task.classes):
+            raise DataError(
+                f"{self.root / self.real.folder}: {len(self.samples.classes)} classes; {self.task.name} has "
+                f"{len(self.task.classes)}"
+            )
+        if not isinstance(self.options["samples"], int) and self.options["samples"] != "full":
+            raise ConfigError(f"samples is {self.options['samples']!r}; expected a whole number or 'full'")
+        _ = self.imagenet  # what is wrong with it shows now
+        for modality in self.task.modalities:
+            if self.weights[modality.name] is None and self.options["backbone_epochs"] < 1:
+                raise DataError(
+                    f"no weights for the backbone of {modality.name}: put a checkpoint at "
+                    f"{self.root / self.real.folder / 'weights' / modality.name}.pth, name one in weights="
+                    f"{{'{modality.name}': path}}, or pass backbone_epochs=<number> to train it here"
+                )
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The data set, opened."""
+        return self.real.open(self.root / self.real.folder, self.options)
+
+    @cached_property
+    def splits(self) -> dict[str, np.ndarray]:
+        """All rows, or as few as the option `samples` asks for."""
+        if self.options["samples"] == "full":
+            return self.samples.splits
+        return fewer(self.samples.splits, self.options["samples"], self.options["seed"])
+
+    @cached_property
+    def weights(self) -> dict[str, Path | None]:
+        """modality -> its checkpoint, None where there is none."""
+        given: Mapping[str, str | None] = self.options["weights"] or {}
+        names = [modality.name for modality in self.task.modalities]
+        for name in given:
+            if name not in names:
+                raise unknown(f"modality of {self.task.name!r}", name, names)
+        folder = self.root / self.real.folder / "weights"
+        found: dict[str, Path | None] = {}
+        for name in names:
+            asked = given.get(name)
+            usual = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
+            found[name] = Path(asked) if asked else next((path for path in usual if path.is_file()), None)
+        return found
+
+    @cached_property
+    def imagenet(self) -> dict[str, Path]:
+        """modality -> the 2D checkpoint that its training starts from."""
+        given: Mapping[str, str | None] = self.options["imagenet"] or {}
+        able = [modality.name for modality in self.task.modalities if modality.imagenet is not None]
+        for name in given:
+            if name not in able:
+                raise ConfigError(
+                    f"imagenet is given for {name}; weights of ImageNet start {' and '.join(able) or 'no backbone'} of "
+                    f"{self.task.name!r}. For others, name a checkpoint of the backbone itself in weights="
+                )
+            if self.weights[name] is not None:
+                raise ConfigError(
+                    f"imagenet is given for {name}, whose weights are in {self.weights[name]}; leave one of them out"
+                )
+        return {name: Path(path) for name, path in given.items() if path}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What makes the features others: options, names and splits of the data, and the bits of the weights."""
+        kept = {name: value for name, value in self.options.items() if name not in HOW}
+        weights = {name: sha256(path) for name, path in self.weights.items()}
+        start = {name: sha256(path) for name, path in self.imagenet.items()}
+        return {**kept, "weights": weights, "data": self.samples.fingerprint, "imagenet": start or None}
+
+    def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> BulkReport:
+        """Makes the feature set; stopped and called again it goes on, see `bulk_extract`."""
+        maker = BackboneMaker(
+            self.samples, self.splits["train"], self.weights, self.imagenet, self.options["seed"],
+            self.options["backbone_epochs"], self._workers, device, progress,
+        )  # fmt: skip
+        work = work_folder(folder)
+        backbones = {m.name: maker.make(i, m, work) for i, m in enumerate(self.task.modalities)}
+        report = bulk_extract(
+            folder,
+            self.samples,
+            backbones,
+            L=self.options["L"],
+            dtype=self.options["dtype"],
+            batch_size=self.options["extract_batch"],
+            workers=self._workers,
+            device=device,
+            max_unreadable=self.options["max_unreadable"],
+            task=self.task.name,
+            notes=self._notes,
+            options={name: value for name, value in self.identity.items() if name != "data"},
+            splits=self.splits,
+            progress=progress,
+        )
+        if progress and report.extracted:
+            said = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
+            progress(said, report.extracted, report.extracted)
+        return report
+
+    @property
+    def _workers(self) -> int:
+        asked = self.options["workers"]
+        return min(MAX_WORKERS, (os.cpu_count() or 1) - 1) if asked is None else asked
+
+    @property
+    def _notes(self) -> str:
+        sizes = " / ".join(f"{len(rows):,}" for rows in self.splits.values())
+        split = f", split {self.options['split']!r}" if "split" in self.options else ""
+        return f"{self.real.title}{split}, {sizes} samples"
+
+
+def sha256(path: Path | None) -> str | None:
+    """Of a file; None of None.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}; expected a checkpoint") from error

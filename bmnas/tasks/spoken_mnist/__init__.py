@@ -1,0 +1,1 @@
+"""`avmnist` and `avsum`: handwritten and spoken digits."""

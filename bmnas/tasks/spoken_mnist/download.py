@@ -1,0 +1,229 @@
+"""MNIST and the Free Spoken Digit Dataset: found under the data root, or downloaded once, always compared with hashes.
+
+MNIST (CC BY-SA 3.0): the four .gz files of the public distribution, under `mnist/`. FSDD (CC BY-SA 4.0): 3,000
+recordings of github.com/Jakobovski/free-spoken-digit-dataset at one commit, under `fsdd/`, as the folder `recordings`
+or as `fsdd_recordings.zip` with members recordings/<name>.wav.
+"""
+
+import hashlib
+import os
+import re
+import stat
+import tempfile
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+
+from bmnas.errors import DataError
+from bmnas.features.taps import Progress
+from bmnas.storage.reading import regular
+
+MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+MNIST_FILES = {
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+FSDD_COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+FSDD_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{FSDD_COMMIT}.zip"
+FSDD_LISTING = "04e1baae96c6a26e39c623f2b01d0182ddae627ba0ac02a3cdc17ba2af99fd9b"  # of the sorted "sha256  path" lines
+FSDD_MEMBER = re.compile(r"(?:[^/\\]+/)?recordings/([0-9]_[a-z]+_[0-9]{1,2}\.wav)")
+LARGEST_WAV = 1 << 20  # bytes; the largest recording has 37 kB
+LARGEST_ALL = 1 << 28  # bytes of all recordings; they have 27 MB
+LARGEST_FILE = 1 << 28  # bytes of a download; the largest has 16 MB
+TIMEOUT = 60  # seconds without an answer
+
+
+def mnist_files(
+    root: Path,
+    *,
+    url: str = MNIST_URL,
+    files: Mapping[str, str] = MNIST_FILES,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
+    """MNIST's files under `root/mnist`, those that are missing downloaded.
+
+    Args:
+        root: the data root.
+        url: where the files lie; ends in "/".
+        files: name -> sha256.
+        progress: called as progress("download <name>", bytes, of bytes).
+
+    Raises:
+        DataError: a file has another hash, cannot be fetched, or the data root cannot be written.
+    """
+    folder, found = root / "mnist", {}
+    for name, expected in files.items():
+        path = folder / name
+        if not path.exists():
+            _fetch(url + name, path, expected, progress)
+        elif _hash_of(path) != expected:
+            raise DataError(f"{path}: its sha256 is not {expected}; delete it, and it will be downloaded again")
+        found[name] = path
+    return found
+
+
+def fsdd_recordings(
+    root: Path, *, url: str = FSDD_URL, listing: str = FSDD_LISTING, progress: Progress | None = None
+) -> dict[str, bytes]:
+    """All recordings, file name -> the bytes of its wav, from `root/fsdd`; downloaded where they are missing.
+
+    Args:
+        root: the data root.
+        url: the archive of the repository, a zip.
+        listing: sha256 of the sorted lines "<sha256>  recordings/<name>".
+        progress: as in `mnist_files`.
+
+    Raises:
+        DataError: the recordings are not those of the listing, cannot be fetched, or the root cannot be written.
+    """
+    packed, unpacked = root / "fsdd" / "fsdd_recordings.zip", root / "fsdd" / "recordings"
+    if packed.exists():
+        return _checked(packed, read_archive(packed), listing)
+    if not unpacked.exists():
+        _fetch_recordings(url, unpacked, listing, progress)
+    return _checked(unpacked, _read_folder(unpacked), listing)
+
+
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    """The recordings in a folder, name -> bytes."""
+    try:
+        return {path.name: regular(path).read_bytes() for path in sorted(folder.glob("*.wav"))}
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be read: {error}; delete it, and the recordings will be downloaded again"
+        ) from error
+
+
+def read_archive(path: Path) -> dict[str, bytes]:
+    """The recordings in a zip, name -> bytes; no other member is looked at, and nothing is written.
+
+    Raises:
+        DataError: not a zip, damaged, or a recording larger than any real one.
+    """
+    found, room = {}, LARGEST_ALL
+    try:
+        with zipfile.ZipFile(regular(path)) as archive:
+            for member in archive.infolist():
+                match = FSDD_MEMBER.fullmatch(member.filename)
+                room -= member.file_size if match else 0
+                if match and (member.file_size > LARGEST_WAV or room < 0):
+                    raise DataError(
+                        f"{path}: with {member.filename} of {member.file_size} bytes it is too large; a recording has "
+                        f"{LARGEST_WAV} at most, all of them {LARGEST_ALL}"
+                    )
+                if match:
+                    found[match[1]] = archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"{path} cannot be read as a zip: {error}; delete it, and it will be downloaded again"
+        ) from error
+    return found
+
+
+def listing_hash(recordings: Mapping[str, bytes]) -> str:
+    """sha256 of the lines "<sha256>  recordings/<name>", sorted by name."""
+    lines = [f"{hashlib.sha256(recordings[name]).hexdigest()}  recordings/{name}\n" for name in sorted(recordings)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _checked(where: Path | str, recordings: dict[str, bytes], listing: str) -> dict[str, bytes]:
+    if listing_hash(recordings) != listing:
+        raise DataError(
+            f"{where}: its {len(recordings)} recordings are not the 3,000 of FSDD at {FSDD_COMMIT[:10]} (their listing "
+            "has another sha256); delete them, and they will be downloaded again"
+        )
+    return recordings
+
+
+def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress | None) -> None:
+    """Downloads the archive and writes its recordings to a new folder, whole or not at all."""
+    with _beside(folder, url) as partial:
+        archive, unpacked = partial / "archive.zip", partial / "recordings"
+        _stream(url, archive, folder, progress)
+        recordings = _checked(url, read_archive(archive), listing)
+        unpacked.mkdir()
+        for name, content in recordings.items():
+            (unpacked / name).write_bytes(content)
+        os.rename(unpacked, folder)
+
+
+def _fetch(url: str, path: Path, expected: str, progress: Progress | None) -> None:
+    """Downloads a file to a temporary name, compares its hash, and renames it."""
+    with _beside(path, url) as partial:
+        arrived = partial / path.name
+        _stream(url, arrived, path, progress)
+        digest = _sha256(arrived)
+        if digest != expected:
+            raise DataError(f"{url} gave a file with the sha256 {digest}; expected {expected}. Nothing was kept")
+        os.replace(arrived, path)
+
+
+@contextmanager
+def _beside(wanted: Path, url: str) -> Iterator[Path]:
+    """A folder beside what is wanted, on the same disk, which is gone afterwards."""
+    _make_writable(wanted.parent, url)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{wanted.name}-", suffix=".partial", dir=wanted.parent) as partial:
+            yield Path(partial)
+    except OSError as error:
+        raise DataError(f"{wanted} cannot be written: {error}; make room, then run the same again") from error
+
+
+def _stream(url: str, arrived: Path, wanted: Path, progress: Progress | None) -> None:
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, arrived.open("wb") as file:
+            size = int(answer.headers.get("Content-Length") or 0)
+            for done in _copied(iter(lambda: answer.read(1 << 16), b""), file.write):
+                if max(done, size) > LARGEST_FILE:
+                    raise ValueError(f"it has more than {LARGEST_FILE} bytes")
+                if progress:
+                    progress(f"download {wanted.name}", done, size)
+    except (OSError, HTTPException, ValueError) as error:
+        raise DataError(
+            f"{wanted} is missing and {url} cannot be downloaded: {error}. Put it there by hand, set BMNAS_DATA to a "
+            "folder that has it, or use the dataset 'digits', which needs no download"
+        ) from error
+
+
+def _copied(blocks: Iterable[bytes], write) -> Iterable[int]:  # noqa: ANN001
+    done = 0
+    for block in blocks:
+        write(block)
+        done += len(block)
+        yield done
+
+
+def _make_writable(folder: Path, url: str) -> None:
+    """Makes the folder, unless it, or the one that it would lie in, is read-only."""
+    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    writable = place.is_dir() and os.access(place, os.W_OK) and place.stat().st_mode & stat.S_IWUSR
+    if not writable:
+        raise DataError(
+            f"data is missing under {folder}, and {place} is read-only, so it cannot be downloaded there from {url}; "
+            "put the files there, or set BMNAS_DATA to a folder that can be written"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be made: {error}") from error
+
+
+def _hash_of(path: Path) -> str:
+    """The sha256 of a file that lies there already."""
+    try:
+        return _sha256(regular(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}; delete it, and it will be downloaded again") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Training: steps, learning rates, metrics and checkpoints."""

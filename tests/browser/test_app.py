@@ -1,0 +1,250 @@
+"""The app: finished runs and a search by a button, without a browser; then for real, served by Voila."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import bmnas
+import run
+from bmnas.errors import DataError
+from bmnas.registry import TASKS
+from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
+from widgets.app import NEW, SearchApp
+from widgets.static.display import IMAGES
+
+SECONDS = 120
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of runs of its own, no pictures, and a search of three epochs."""
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(IMAGES, "problem", "the test wants none")
+    task = bmnas.TASKS["planted"]
+    short = task.search_config.change(epochs=3, selection="algorithm1")
+    monkeypatch.setitem(bmnas.TASKS, "planted", replace(task, search_config=short))
+    return tmp_path / "runs"
+
+
+def click_start(app: SearchApp) -> None:
+    """A click on the button, as a kernel handles it: within a running loop that goes on afterwards."""
+
+    async def session() -> None:
+        app.start.click()
+        assert app.start.disabled and app.task is not None
+        await app.task
+
+    asyncio.run(session())
+
+
+def test_the_data_set_that_is_offered_first_needs_no_data(runs: Path) -> None:
+    app = SearchApp()
+    assert app.dataset.value == "digits"
+    assert sorted(app.dataset.options) == sorted(bmnas.TASKS)
+
+
+def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> None:
+    app = SearchApp(["planted"])
+    assert [name for name, _ in app.runs.options] == ["no run yet"]
+    click_start(app)
+    assert "Everything is in" in app.message.value and not app.start.disabled
+    (made,) = bmnas.list_runs()
+    assert len(made.trace()) == 3 and made.genotype() == made.trace().best.genotype
+    assert [name for name, _ in app.runs.options] == [NEW, made.name]
+    app.runs.value = made.name
+    words, screen, graph, answer = app.stage.children
+    assert "epoch 3 of 3" in words.value
+    assert "<svg" in answer.value and "chosen network" in answer.value
+    app.runs.value = ""
+    assert app.stage.children[0] is words  # nothing chosen is no reason to lose the pictures
+    before = made.path("trace.jsonl").read_bytes()
+    click_start(app)  # a finished search is shown again, not repeated
+    assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 4
+
+
+def test_what_goes_wrong_is_said_and_another_search_may_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> None:
+        raise DataError("no <data> here")
+
+    monkeypatch.setattr(bmnas, "prepare", missing)
+    app = SearchApp(["planted"])
+    click_start(app)
+    assert app.message.value == "no &lt;data&gt; here" and not app.start.disabled
+
+
+def test_a_damaged_run_is_named(runs: Path) -> None:
+    folder = runs / "broken"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "trace.jsonl").write_text("nonsense\n")
+    app = SearchApp([])
+    app.runs.value = "broken"
+    assert "trace.jsonl" in app.message.value and app.stage.children == ()
+
+
+def test_any_notebook_can_be_served_by_its_number() -> None:
+    assert run.app_notebook([]) == (ROOT / "tools/app/app.ipynb", [])
+    assert run.app_notebook(["--port=1"])[1] == ["--port=1"]
+    for number in ("3", "03"):
+        notebook, others = run.app_notebook([number, "--port=1"])
+        assert (notebook, others) == (ROOT / "notebooks/03_derivation.ipynb", ["--port=1"])
+        assert run.app_settings(notebook)[0][0] == str(notebook)
+    with pytest.raises(run.SetupError, match="no notebook 7"):
+        run.app_notebook(["7"])
+
+
+class Served(NamedTuple):
+    """The app as `run.py app` serves it."""
+
+    address: str
+    server: "subprocess.Popen[bytes]"
+
+    def kernels(self) -> list[str]:
+        """The command lines of its kernels that are alive."""
+        listed = subprocess.run(["ps", "-axo", "ppid=,args="], capture_output=True, text=True, check=True).stdout
+        lines = [line.split(None, 1) for line in listed.splitlines()]
+        return [args for ppid, args in lines if int(ppid) == self.server.pid and "ipykernel" in args]
+
+
+def heed_interrupt() -> None:
+    """A test run in the background of a script ignores Ctrl-C, and what it starts would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """The app, at work."""
+    pytest.importorskip("voila")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options, variables = run.app_settings()
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
+    settings = {"BMNAS_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **own, **settings, **variables}
+    command = [sys.executable, "-m", "voila", *options, "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+    address = f"http://127.0.0.1:{port}/"
+    with open(tmp_path / "voila.log", "wb") as log:
+        server = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=heed_interrupt
+        )
+    try:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}static/", timeout=2)
+                break
+            except urllib.error.HTTPError:
+                break  # it answers
+            except OSError:
+                assert server.poll() is None and time.monotonic() < end, (tmp_path / "voila.log").read_text()[-2000:]
+                time.sleep(0.25)
+        yield Served(address, server)
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
+@pytest.mark.timeout(300)
+def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1100, "height": 1900})
+        page.on("pageerror", lambda error: problems.append(f"page error: {error}"))
+        page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+        page.on("request", lambda asked: None if asked.url.startswith(LOCAL) else problems.append(asked.url))
+        page.goto(served.address)
+        page.locator("button", has_text="Start search").wait_for(timeout=SECONDS * 1000)
+        assert page.locator(".jp-InputArea-editor, .input_area").count() == 0  # no code
+        page.locator("select").nth(1).select_option("planted")
+        page.locator("button", has_text="Start search").click()
+        page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
+        page.locator("button", has_text="Pause").click()
+        page.get_by_text("paused after epoch").wait_for(timeout=SECONDS * 1000)
+        held = page.get_by_text("paused after epoch").inner_text()
+        page.locator("button", has_text="heat map").click()
+        page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]?.type === 'heatmap'")
+        assert page.get_by_text("paused after epoch").inner_text() == held
+        page.screenshot(path=tmp_path / "app.png")
+        page.locator("button", has_text="Resume").click()
+        page.get_by_text("Everything is in").wait_for(timeout=SECONDS * 1000)
+        (folder,) = (tmp_path / "runs").glob("planted-*")
+        page.locator("select").nth(0).select_option(folder.name)
+        page.locator(".gtitle", has_text=folder.name).wait_for(timeout=SECONDS * 1000)
+        page.get_by_text("The chosen network").wait_for(timeout=SECONDS * 1000)
+        page.screenshot(path=tmp_path / "shown.png")
+        browser.close()
+    assert problems == []
+
+
+def start_planted(page: Any, runs: Path, epochs: int) -> Path:
+    """Starts a search in the app and waits for so many epochs -> the run's folder."""
+    page.locator("button", has_text="Start search").wait_for(timeout=SECONDS * 1000)
+    page.locator("select").nth(1).select_option("planted")
+    page.locator("button", has_text="Start search").click()
+    wait_until(lambda: any(len(lines(path)) >= epochs for path in runs.glob("planted-*/trace.jsonl")))
+    (folder,) = runs.glob("planted-*")
+    return folder
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def check_whole(folder: Path) -> int:
+    """The epochs of a run whose record and checkpoint agree."""
+    run = bmnas.Run(folder)
+    state = run.load_checkpoint()
+    assert state is not None and len(run.trace()) == state["epoch"]
+    assert list(folder.glob("*.partial")) == []
+    return state["epoch"]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
+@pytest.mark.timeout(300)
+def test_a_closed_page_and_a_stopped_server_leave_no_kernel_and_a_whole_run(served: Served, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opener = browser.new_page()
+        with opener.expect_popup() as opened:  # what closes as the tab of a person does
+            opener.evaluate("address => { window.other = window.open(address) }", served.address)
+        folder = start_planted(opened.value, tmp_path / "runs", 2)
+        assert len(served.kernels()) == 1
+        opener.evaluate("() => window.other.close()")
+        wait_until(lambda: served.kernels() == [])
+        epochs = check_whole(folder)
+        page = browser.new_page()
+        page.goto(served.address)
+        more = min(epochs + 1, TASKS["planted"].search_config.epochs)  # on a slow machine the first one may be over
+        start_planted(page, tmp_path / "runs", more)  # goes on where it ended
+        served.server.send_signal(signal.SIGINT)
+        assert served.server.wait(30) == 0
+        wait_until(lambda: served.kernels() == [])
+        assert check_whole(folder) >= more
+        browser.close()

@@ -1,0 +1,139 @@
+"""The notebooks, executed for real: all five in order by the command line, and each under harder conditions."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from tools import runner
+
+pytestmark = pytest.mark.notebooks
+
+NOTEBOOKS = sorted(runner.FOLDER.glob("*.ipynb"))
+SIZE_LIMIT = 2_000_000  # bytes of an executed notebook
+FIGURES = ("application/vnd.plotly.v1+json", "image/svg+xml", "image/png")
+# Whatever makes a run shorter; each notebook gets those that it knows.
+TINY = {"epochs": 2, "samples": 240, "seeds": 1, "shortlist_size": 2, "shortlist_epochs": 1}
+
+
+def tiny(notebook, **more):
+    """The settings of a short run that this notebook knows, and `more`."""
+    known = runner.known_parameters(notebook)
+    return {name: value for name, value in TINY.items() if name in known} | more
+
+
+def outputs(path):
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [output for cell in cells if cell["cell_type"] == "code" for output in cell["outputs"]]
+
+
+def text(path):
+    """All that an executed notebook shows, figures included."""
+    return json.dumps(outputs(path), ensure_ascii=False)
+
+
+def figures(path):
+    return [output for output in outputs(path) if set(FIGURES) & set(output.get("data", {}))]
+
+
+def execute(notebook, folder, monkeypatch, **parameters):
+    """Executes one notebook with its own folder of runs, from another working directory."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("BMNAS_RUNS", str(folder / "runs"))
+    executed = folder / notebook.name
+    papermill.execute_notebook(
+        str(notebook), str(executed), parameters, kernel_name="python3", progress_bar=False, log_output=False
+    )
+    return executed
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    """All five notebooks in order on `digits`, as `run.py` starts them."""
+    folder = tmp_path_factory.mktemp("story")
+    known = {name for notebook in NOTEBOOKS for name in runner.known_parameters(notebook)}
+    settings = [part for name, value in TINY.items() if name in known for part in ("-p", name, str(value))]
+    command = [sys.executable, str(runner.__file__), *settings]
+    env = {**os.environ, "BMNAS_RUNS": str(folder / "runs")}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder, done.stdout
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) == 5
+
+
+def test_the_story_ends_in_a_summary(story):
+    folder, shown = story
+    assert "test scores" in shown and "ablation" in shown
+    assert str(folder / "runs/_notebooks/digits") in shown
+    assert sorted(path.name for path in folder.iterdir()) == ["runs"]  # nothing is written anywhere else
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_an_executed_notebook_is_a_complete_record(story, notebook):
+    executed = story[0] / "runs/_notebooks/digits" / notebook.name
+    assert [output for output in outputs(executed) if output["output_type"] == "error"] == []
+    assert figures(executed), "a notebook shows at least one figure"
+    assert not [o for o in outputs(executed) if any("widget-view" in kind for kind in o.get("data", {}))]
+    assert executed.stat().st_size <= SIZE_LIMIT
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_page_of_a_notebook_needs_no_internet(story, notebook):
+    page = (story[0] / "runs/_notebooks/digits" / notebook.name).with_suffix(".html").read_text(encoding="utf-8")
+    for loads in ('src="http', "src='http", '<link rel="stylesheet" href="http', "@import url(http"):
+        assert loads not in page
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_parameter_nobody_knows_is_refused_by_the_notebook_itself(notebook, tmp_path, monkeypatch):
+    with pytest.raises(PapermillExecutionError) as refused:
+        execute(notebook, tmp_path, monkeypatch, datasett="digits")
+    assert "datasett" in refused.value.evalue and "dataset" in refused.value.evalue.replace("datasett", "")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_alone_works_or_names_the_one_it_needs(notebook, tmp_path, monkeypatch):
+    try:
+        execute(notebook, tmp_path, monkeypatch, **tiny(notebook))
+    except PapermillExecutionError as failed:
+        assert notebook.stem[:2] in ("03", "04", "05")
+        assert failed.ename == "RunError" and "notebook 02" in failed.evalue
+
+
+def test_04_trains_the_backbones_too_where_it_is_asked_to(story, tmp_path, monkeypatch):
+    notebook = next(path for path in NOTEBOOKS if path.stem == "04_evaluation")
+    shutil.copytree(story[0] / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("_notebooks"))
+    executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, joint=True, joint_epochs=1))
+    assert "searched, trained with its backbones" in text(executed) and "met the test split once" in text(executed)
+    assert len(list((tmp_path / "runs").glob("digits*/joint.json"))) == 1
+
+
+def test_ntu_without_data_searches_stand_ins_and_says_so(tmp_path, monkeypatch):
+    notebook = next(path for path in NOTEBOOKS if path.stem == "02_search")
+    monkeypatch.setenv("BMNAS_DATA", str(tmp_path / "nothing"))
+    executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, dataset="ntu", epochs=1))
+    assert "stand-in" in text(executed).lower()
+    assert "Skeleton_4" in text(executed)
+    assert figures(executed)
+
+
+@pytest.mark.parametrize("dataset", ["avmnist", "avsum"])
+def test_real_images_and_recordings(dataset, tmp_path, monkeypatch):
+    if not Path(os.environ.get("BMNAS_DATA", "nowhere")).is_dir():
+        pytest.skip("BMNAS_DATA names no folder: MNIST and the spoken digits are not here")
+    for notebook in NOTEBOOKS[:2]:
+        executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, dataset=dataset))
+        assert figures(executed)
+        assert "stand-in" not in text(executed).lower()

@@ -1,0 +1,244 @@
+"""The five notebooks on miniature files of every real format, and on every stand-in: what they say and show.
+
+Two chains of notebooks run at a time, each in a process of its own.
+"""
+
+import json
+import os
+import re
+import shutil
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import papermill
+import pytest
+
+from bmnas.config import PAPER_CONFIGS
+from bmnas.registry import TASKS
+from tests.support import raw_files
+from tools import runner
+
+pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
+
+NOTEBOOKS = [path.stem for path in sorted(runner.FOLDER.glob("0*.ipynb"))]
+FIRST, ALL = NOTEBOOKS[:1], NOTEBOOKS
+TINY = {"epochs": 1, "seeds": 1, "C": 8, "shortlist_size": 1, "shortlist_epochs": 1}
+CLIPS = [raw_files.ntu_name(performer, action) for performer, action in ((1, 1), (27, 60), (2, 1), (3, 60))]
+TITLES = {"mmimdb": "MM-IMDB", "ntu": "NTU RGB+D", "egogesture": "EgoGesture"}
+FIGURES = ("image/svg+xml", "image/png")
+LOUD = re.compile(r"NOT (?:real data|MM-IMDB|NTU RGB\+D|EgoGesture)")
+WITHOUT_DATA = ("ntu_1", "published")  # figures of the paper's own networks
+
+
+class Case(NamedTuple):
+    """A data set in one format (or a stand-in), and the notebooks that see it."""
+
+    dataset: str
+    write: str  # of the functions below and in raw_files; "" for a stand-in
+    notebooks: list[str]
+    parameters: dict[str, Any] = {}
+
+
+def write_ntu(root: Path) -> None:
+    raw_files.write_ntu(root, CLIPS, frames=3)
+
+
+def write_ego_lists(root: Path) -> None:
+    raw_files.write_ego(root, clips=1, frames=3)
+    (root / "egogestureall_but_None.json").unlink()
+    raw_files.write_ego_lists(root, frames=3)
+
+
+def write_ego(root: Path) -> None:
+    raw_files.write_ego(root, clips=1, frames=3)
+
+
+CASES = {
+    "hdf5": Case("mmimdb", "write_hdf5", ALL),
+    "npy": Case("mmimdb", "write_npy", FIRST),
+    "raw": Case("mmimdb", "write_raw", FIRST),
+    "videos and skeletons": Case("ntu", "write_ntu", FIRST),
+    "json": Case("egogesture", "write_ego", FIRST),
+    "lists": Case("egogesture", "write_ego_lists", FIRST),
+    "stand-in mmimdb": Case("mmimdb", "", ALL, {"samples": 120, "selection": "shortlist", "N": 1}),
+    "stand-in ntu": Case("ntu", "", ALL, {"samples": 120, "preset": "ntu-2"}),
+    "stand-in egogesture": Case("egogesture", "", ALL, {"samples": 120, "preset": "ego-4"}),
+}
+REAL = [name for name, case in CASES.items() if case.write]
+STAND_INS = [name for name, case in CASES.items() if not case.write]
+
+
+def chain(name: str, folder: Path) -> dict[str, str]:
+    """Executes the notebooks of a case in order -> notebook -> why it failed; the raw data is removed after 01."""
+    case, data = CASES[name], folder / "data"
+    os.environ |= {"BMNAS_RUNS": str(folder / "runs"), "BMNAS_DATA": str(data), "OMP_NUM_THREADS": "1"}
+    parameters = {"dataset": case.dataset, **TINY, **case.parameters}
+    if case.write:
+        write = globals().get(case.write) or getattr(raw_files, case.write)
+        write(data / case.dataset)
+        parameters |= {"source": "real", "options": {"backbone_epochs": 1, "workers": 0}}
+    for notebook in case.notebooks:
+        source = runner.FOLDER / f"{notebook}.ipynb"
+        known = {key: value for key, value in parameters.items() if key in runner.known_parameters(source)}
+        try:
+            papermill.execute_notebook(
+                str(source), str(folder / source.name), known, kernel_name="python3", progress_bar=False, cwd=folder
+            )
+        except Exception as failed:  # it is told in the test of this notebook
+            return {notebook: str(failed)[-3000:]}
+        shutil.rmtree(data, ignore_errors=True)
+    return {}
+
+
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory):
+    """Case -> its folder, and what will have failed in it."""
+    order = sorted(CASES, key=lambda name: -len(CASES[name].notebooks))
+    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "-")) for name in order}
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield {name: (folder, pool.submit(chain, name, folder)) for name, folder in folders.items()}
+
+
+@pytest.fixture
+def finished(chains):
+    """name -> the folder of a chain that ended without an error."""
+
+    def wait(name: str) -> Path:
+        folder: Path
+        future: Future[dict[str, str]]
+        folder, future = chains[name]
+        assert future.result() == {}
+        return folder
+
+    return wait
+
+
+def cells(folder: Path, number: str) -> list[dict[str, Any]]:
+    (path,) = folder.glob(f"{number}_*.ipynb")
+    return [c for c in json.loads(path.read_text(encoding="utf-8"))["cells"] if c["cell_type"] == "code"]
+
+
+def outputs(folder: Path, number: str) -> list[dict[str, Any]]:
+    return [output for cell in cells(folder, number) for output in cell["outputs"]]
+
+
+def text(folder: Path, number: str) -> str:
+    """All that is printed and shown in a notebook: tables without their tags, and figures."""
+    parts = []
+    for output in outputs(folder, number):
+        for content in [output.get("text", ""), *output.get("data", {}).values()]:
+            parts.append("".join(content) if isinstance(content, list) else str(content))
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", "\n".join(parts)))
+
+
+def pictures(folder: Path, number: str) -> list[str]:
+    data = [output.get("data", {}) for output in outputs(folder, number)]
+    return ["".join(one[kind]) for one in data for kind in FIGURES if kind in one]
+
+
+def run_folder(folder: Path) -> Path:
+    (found,) = [path for path in (folder / "runs").iterdir() if not path.name.startswith("_")]
+    return found
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    (found,) = (folder / "runs/_features").glob("*/manifest.json")
+    return json.loads(found.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_are_extracted_and_shown(name, finished):
+    folder, case = finished(name), CASES[name]
+    told, task = text(folder, "01"), TASKS[case.dataset]
+    assert f"Data set {case.dataset} (real)" in told and TITLES[case.dataset] in told
+    assert not LOUD.search(told) and "stand-in" not in told.lower()
+    about = manifest(folder)
+    assert about["source"] == "real" and about["options"]["data"]["counts"]
+    assert [entry["name"] for entry in about["features"]] == list(task.features)
+    assert len(about["classes"]) == len(task.classes) == {"mmimdb": 23, "ntu": 60, "egogesture": 83}[case.dataset]
+    assert f"each on its own label ({task.metric} in %)" in told
+    for modality in task.modalities:
+        assert re.search(rf"{modality.name} {about['backbones'][modality.name]['backbone']} ", told)
+    assert len(pictures(folder, "01")) == 3  # samples, bars of the features, the features of one sample
+    form = about["options"]["data"].get("form")
+    assert form == (name if case.dataset == "mmimdb" else None)
+
+
+@pytest.mark.parametrize("number", ["02", "03", "04", "05"])
+def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finished):
+    told = text(finished("hdf5"), number)
+    assert "Data set mmimdb (real)" in told and "MM-IMDB, 6 / 2 / 4 samples" in told
+    assert not LOUD.search(told) and "stand-in" not in told.lower()
+    assert ("features stored before, not made anew" in told) == (number == "02")
+    assert pictures(finished("hdf5"), number)
+
+
+def test_files_of_a_real_run_name_no_stand_in(finished):
+    for path in run_folder(finished("hdf5")).rglob("*"):
+        if path.is_file() and path.suffix in (".json", ".jsonl", ".csv", ".svg"):
+            assert "stand-in" not in path.read_text(encoding="utf-8").lower(), path
+
+
+@pytest.mark.parametrize("number", ["01", "02", "03", "04", "05"])
+@pytest.mark.parametrize("name", STAND_INS)
+def test_a_stand_in_is_loud_in_banner_and_figures(name, number, finished):
+    folder, case = finished(name), CASES[name]
+    told = text(folder, number)
+    assert "STAND-IN FEATURES, NOT REAL DATA" in told and f"NOT {TITLES[case.dataset]}" in told
+    assert f"Data set {case.dataset} (real)" not in told
+    silent = [picture for picture in pictures(folder, number) if not LOUD.search(picture)]
+    assert all("Fig. " in picture for picture in silent) and len(silent) <= (number == "03")
+    assert len(pictures(folder, number)) > len(silent)
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_a_stand_in_is_loud_in_files(name, finished):
+    run = run_folder(finished(name))
+    for file in ("config.json", "evaluation.json", "ablation.csv"):
+        assert "stand-in" in (run / file).read_text(encoding="utf-8"), file
+    silent = {path.stem for path in run.glob("figures/*.svg") if not LOUD.search(path.read_text(encoding="utf-8"))}
+    assert silent <= set(WITHOUT_DATA)
+
+
+@pytest.mark.parametrize(("name", "row"), [("stand-in ntu", "ntu-2"), ("stand-in egogesture", "ego-4")])
+def test_a_row_of_table_8_is_searched(name, row, finished):
+    asked = PAPER_CONFIGS[row].change(C=TINY["C"], epochs=1, shortlist_size=1, shortlist_epochs=1)
+    run = run_folder(finished(name))
+    used = json.loads((run / "config.json").read_text())["search"]
+    changed = {"device", "threads", "seed"}
+    assert {key: used[key] for key in used.keys() - changed} == {
+        key: value for key, value in asked.to_dict().items() if key not in changed
+    }
+    assert manifest_of(run)["L"] == asked.L
+
+
+def manifest_of(run: Path) -> dict[str, Any]:
+    place = run / json.loads((run / "features.json").read_text())["folder"]
+    return json.loads((place / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["hdf5", *STAND_INS])
+def test_scores_and_classes(name, finished):
+    folder, case = finished(name), CASES[name]
+    told, task = text(folder, "04"), TASKS[case.dataset]
+    kept = json.loads((run_folder(folder) / "evaluation.json").read_text())["methods"]
+    searched = next(method for method in kept if method["name"] == "searched (bmnas)")
+    assert f"{task.metric} on the test split" in told
+    assert list(searched["per_class"]) == list(manifest_of(run_folder(folder))["classes"])
+    (drawn,) = [picture for picture in pictures(folder, "04") if f"Classes of {case.dataset}" in picture]
+    assert all(f">{label}<" in drawn for label in searched["per_class"])
+    f1 = [f"{average} F1" for average in ("weighted", "macro", "micro", "samples")]
+    if task.kind == "multilabel":
+        shown = " ".join(f"{100 * searched['all_scores'][score]:.2f}" for score in f1)
+        assert "at the threshold 0.3" in told and f"method {' '.join(f1)}" in told
+        assert f"searched (bmnas) {shown}" in told
+    else:
+        assert "macro F1" not in told
+
+
+def test_the_shortlist_of_mmimdb_is_made_where_it_is_asked_for(finished):
+    told = text(finished("stand-in mmimdb"), "02")
+    assert re.search(r"\d+ genotypes ranked \(all there are\)", told) and "no shortlist was made" not in told
+    assert "no shortlist was made" in text(finished("hdf5"), "02")

@@ -1,0 +1,118 @@
+"""A read-out that is killed goes on after the last score that was kept, and ends in the same bytes."""
+
+import json
+from itertools import count
+
+import pytest
+
+from bmnas.errors import RunError
+from bmnas.searching import read_out as selection
+from bmnas.searching.algorithm1 import search
+from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.read_out import READING, SELECTION, read_out
+from bmnas.searching.run_folder import Run
+from bmnas.storage import replay
+from bmnas.storage.replay import Replay
+from tests.support.tiny import TWO_CELLS, tiny_features
+
+CONFIG = TWO_CELLS.change(N=1, M=1, epochs=2, primitives=("Sum", "LinearGLU"), shortlist_size=3)
+
+
+def a_third(x: int) -> float:
+    return x / 3
+
+
+def twice(x: int) -> float:
+    return 2.0 * x
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Names of the scores that are really worked out; from the `at`-th on the process "is killed"."""
+    seen, limit = [], {"at": 10**9}
+    score, brief = InheritedScore.__call__, selection.brief_score
+
+    def counted(name, function):
+        def spy(*arguments, **more):
+            if len(seen) >= limit["at"]:
+                raise Killed
+            seen.append(name)
+            return function(*arguments, **more)
+
+        return spy
+
+    monkeypatch.setattr(InheritedScore, "__call__", counted("ranking", score))
+    monkeypatch.setattr(selection, "brief_score", counted("training", brief))
+    monkeypatch.setattr(replay, "SECONDS", 0.0)
+    return seen, limit
+
+
+def made(folder, name, features):
+    run = Run(folder / name)
+    list(search(features, CONFIG, run))
+    return run
+
+
+@pytest.mark.parametrize("exhaustive", [True, False])
+@pytest.mark.parametrize("step", [1, 4, 9])
+def test_a_read_out_goes_on_where_it_was_killed(tmp_path, monkeypatch, calls, exhaustive, step):
+    monkeypatch.setattr(selection, "EXHAUSTIVE", 20_000 if exhaustive else 3)
+    seen, limit = calls
+    features = tiny_features()
+    whole, run = made(tmp_path, "whole", features), made(tmp_path, "run", features)
+    expected = read_out(whole, features)
+    total = list(seen)
+    assert total.count("training") in (3, 4) and total.count("ranking") > 9
+    seen.clear()
+    for limit["at"] in range(step, len(total), step):
+        with pytest.raises(Killed):
+            read_out(run, features)
+        assert run.path(READING).exists() and not run.path(SELECTION).exists()
+    limit["at"] = 10**9
+    assert read_out(run, features) == expected
+    assert seen == total  # nothing was worked out twice
+    assert not run.path(READING).exists()
+    for name in (SELECTION, "genotype.json"):
+        assert run.path(name).read_bytes() == whole.path(name).read_bytes()
+
+
+def test_scores_are_written_now_and_then(tmp_path, monkeypatch):
+    now = count()  # a second passes whenever somebody looks
+    monkeypatch.setattr(replay.time, "monotonic", lambda: next(now))
+    score = Replay(tmp_path / READING, 1).of("it", a_third, seconds=2.0)
+    assert [score(x) for x in range(5)] == [x / 3 for x in range(5)]
+    lines = [json.loads(line) for line in (tmp_path / READING).read_text().splitlines()]
+    assert [line["scores"] for line in lines] == [[0 / 3, 1 / 3], [2 / 3, 3 / 3]]
+    assert Replay(tmp_path / READING, 1).kept["it"] == [score for line in lines for score in line["scores"]]
+
+
+def test_scores_of_another_epoch_and_half_a_line_count_nothing(tmp_path):
+    path = tmp_path / READING
+    path.write_text(
+        '{"epoch": 1, "what": "a", "scores": [1]}\n{"epoch": 2, "what": "a", "scores": [2]}\n{"epoch": 2, "wh'
+    )
+    kept = Replay(path, 2)
+    assert kept.kept == {"a": [2]}
+    doubled = kept.of("a", twice, seconds=0)
+    assert [doubled(7), doubled(8)] == [2, 16]
+    assert Replay(path, 2).kept == {"a": [2, 16]}
+    kept.close()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"epoch": 2, "what": "a", "scores": [NaN]}',
+        '{"epoch": 2, "scores": []}',
+        '{"epoch": 2, "what": "a", "scores": 3}',
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, line):
+    (tmp_path / READING).write_text(line + "\n")
+    with pytest.raises(RunError, match="reading.jsonl, line 1: not scores of a read-out; delete the file"):
+        Replay(tmp_path / READING, 2)

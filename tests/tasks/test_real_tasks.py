@@ -1,0 +1,293 @@
+"""The paper's tasks on tiny real files: found, extracted, cached; and what is missing is said."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bmnas.errors import ConfigError, DataError, UnknownNameError
+from bmnas.features.backbones.hcn import HCN
+from bmnas.features.backbones.maxout_mlp import MaxoutMLP
+from bmnas.features.extraction import Backbone, bulk_extract
+from bmnas.features.taps import Tap
+from bmnas.registry import TASKS
+from bmnas.searching.algorithm1 import search
+from bmnas.tasks.base import Modality
+from bmnas.tasks.egogesture import task as egogesture
+from bmnas.tasks.mmimdb import task as mmimdb
+from bmnas.tasks.ntu import task as ntu
+from bmnas.tasks.preparation import prepare
+from bmnas.tasks.raw.pictures import real_pictures
+from tests.support import raw_files
+
+WRITERS = {"ntu": raw_files.write_ntu, "egogesture": raw_files.write_ego, "mmimdb": raw_files.write_hdf5}
+CHEAP = {"workers": 0, "extract_batch": 4, "device": "cpu", "max_unreadable": 0.2}
+
+
+class Toy(nn.Module):
+    """Means of an input of any shape along all but the axis `keep`, and a linear classifier."""
+
+    def __init__(self, keep: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.keep = keep
+        self.map, self.classifier = nn.Conv1d(channels, 6, 1), nn.Linear(6, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        line = x.movedim(self.keep, 1).flatten(2).float()  # (B, channels, positions)
+        return self.classifier(self.map(line[..., :64]).mean(2))  # (B, classes)
+
+
+def toy(name, keep, channels, classes):
+    return Modality(
+        name, (f"{name}_1", f"{name}_2"), lambda: Toy(keep, channels, classes),
+        {f"{name}_1": Tap("map"), f"{name}_2": Tap("classifier")}, {"batch_size": 4},
+    )  # fmt: skip
+
+
+TOYS = {
+    "ntu": (toy("Video", 4, 3, 60), Modality("Skeleton", tuple(TASKS["ntu"].modalities[1].features), HCN,
+                                            TASKS["ntu"].modalities[1].taps, {"batch_size": 4})),
+    "egogesture": (toy("RGB", 1, 3, 83), toy("Depth", 1, 1, 83)),
+    "mmimdb": (toy("Image", 1, 3, 23), Modality("Text", ("Text_1", "Text_2"), MaxoutMLP,
+                                                TASKS["mmimdb"].modalities[1].taps, {"batch_size": 4})),
+}  # fmt: skip
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """The real tasks with backbones that a test can afford; the large ones have tests of their own."""
+    for name, modalities in TOYS.items():
+        monkeypatch.setitem(TASKS, name, replace(TASKS[name], modalities=modalities))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    for name, write in WRITERS.items():
+        write(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_real_data_is_found_extracted_cached_and_searched(name, root, toys, tmp_path):
+    told = []
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
+    features = prepare(name, progress=lambda *t: told.append(t), **options)
+    assert features.source == features.manifest["source"] == "real" and features.task == name
+    assert features.names == TASKS[name].features and features.kind == TASKS[name].kind
+    assert features.manifest["options"]["samples"] == "full" and features.manifest["options"]["data"]["counts"]
+    stages = list(dict.fromkeys(what for what, _, _ in told))
+    assert [s for s in stages if s.startswith("train ")] == [f"train {m} backbone" for m in features.modalities]
+    assert "extract" in stages and "of the bare backbones' speed" in stages[-1]
+    again = prepare(name, progress=lambda *_: pytest.fail("made again"), **options)
+    assert again.fingerprint == features.fingerprint
+    config = TASKS[name].search_config.change(
+        C=4, N=1, M=1, r=1, epochs=1, batch_size=4, selection="algorithm1", device="cpu", threads=1
+    )
+    assert len(list(search(again, config))) == 1
+    about = features.manifest["backbones"][next(iter(features.modalities))]
+    assert about["epochs"] == 1 and set(about["scores"]) == {"train", "val", "test"}
+    assert (Path(again.folder) / about["weights"]).is_file()
+
+
+def test_the_manifest_says_which_split_was_used(root, toys, tmp_path):
+    found = {}
+    for split in ("release", "paper"):
+        options = {"split": split, "root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
+        features = prepare("ntu", **options)
+        data = features.manifest["options"]["data"]
+        assert data["split"] == split and f"split {split!r}" in features.notes
+        found[split] = data["train_subjects"]
+    assert found == {"release": [1, 8, 15, 17, 19, 27, 31, 35], "paper": [1, 4, 8, 13, 15, 17, 19]}
+
+
+def test_stand_ins_can_be_had_beside_real_data(root, tmp_path):
+    features = prepare("ntu", source="stand-in", samples=60, root=root, cache=tmp_path)
+    assert features.source == "stand-in" and "NOT NTU" in features.notes
+
+
+def checkpoint(folder, name, task):
+    folder.mkdir(parents=True, exist_ok=True)
+    modality = next(m for m in TOYS[task] if m.name == name)
+    torch.manual_seed(5)
+    assert modality.backbone is not None
+    torch.save(modality.backbone().state_dict(), folder / f"{name}.pth")
+    return folder / f"{name}.pth"
+
+
+def test_weights_are_found_or_named(toys, tmp_path):
+    raw_files.write_hdf5(tmp_path / "mmimdb")
+    options = {"root": tmp_path, "cache": tmp_path / "cache", **CHEAP}
+    with pytest.raises(
+        DataError, match=r"no weights for the backbone of Image: put a checkpoint at .*weights/Image.pth"
+    ):
+        prepare("mmimdb", **options)
+    usual = checkpoint(tmp_path / "mmimdb" / "weights", "Image", "mmimdb")
+    with pytest.raises(DataError, match="no weights for the backbone of Text"):
+        prepare("mmimdb", **options)
+    text = checkpoint(tmp_path / "elsewhere", "Text", "mmimdb")
+    features = prepare("mmimdb", weights={"Text": str(text)}, **options)
+    assert features.manifest["backbones"]["Image"]["weights"] == "Image.pth"
+    assert features.manifest["backbones"]["Image"]["epochs"] == 0
+    before = torch.load(usual, weights_only=True)
+    torch.save({key: weight + 1 for key, weight in before.items()}, usual)
+    assert prepare("mmimdb", weights={"Text": str(text)}, **options).fingerprint != features.fingerprint
+    with pytest.raises(UnknownNameError, match="modality of 'mmimdb' 'Txt'.*Text"):
+        prepare("mmimdb", weights={"Txt": str(text)}, **options)
+    with pytest.raises(DataError, match="absent.pth cannot be read"):
+        prepare("mmimdb", weights={"Text": str(tmp_path / "absent.pth")}, **options)
+    (tmp_path / "code.pth").write_bytes(b"no weights")
+    with pytest.raises(DataError, match=r"code\.pth"):
+        prepare("mmimdb", weights={"Text": str(tmp_path / "code.pth")}, **options)
+
+
+def test_a_kill_does_not_cost_trained_backbones(root, toys, tmp_path, monkeypatch):
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
+
+    class Stop(Exception):
+        pass
+
+    def stop(what, done, total):
+        if what == "extract":
+            raise Stop
+
+    with pytest.raises(Stop):
+        prepare("mmimdb", progress=stop, **options)
+    monkeypatch.setattr("bmnas.tasks.raw.backbones.train_unimodal_from", lambda *_, **__: pytest.fail("trained again"))
+    assert prepare("mmimdb", **options).source == "real"
+
+
+def test_how_it_is_extracted_is_not_what_is_extracted(root, toys, tmp_path):
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, "device": "cpu", "max_unreadable": 0.2}
+    first = prepare("mmimdb", workers=0, extract_batch=4, **options)
+    assert prepare("mmimdb", workers=2, extract_batch=3, **options).folder == first.folder
+
+
+def test_fewer_samples(root, toys, tmp_path):
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
+    features = prepare("egogesture", samples=4, **options)
+    assert [len(features.rows(part)) for part in ("train", "val", "test")] == [4, 1, 1]
+    with pytest.raises(DataError, match="samples is 400"):
+        prepare("egogesture", samples=400, **options)
+    with pytest.raises(ConfigError, match="samples is 'many'"):
+        prepare("egogesture", samples="many", **options)
+
+
+def test_unreadable_files_are_counted_or_stop_it(toys, tmp_path):
+    names = raw_files.write_ntu(tmp_path / "ntu")
+    next(tmp_path.rglob(f"{names[0]}.skeleton")).write_text("damaged")
+    options = {"root": tmp_path, "cache": tmp_path / "cache", "backbone_epochs": 1, **CHEAP}
+    with pytest.raises(DataError, match=r"1 of 12 samples cannot be read.*skeleton, line 1: frame count"):
+        prepare("ntu", **options | {"max_unreadable": 0.01})
+    features = prepare("ntu", **options)
+    told = features.manifest["options"]["unreadable"]
+    assert told["count"] == 1 and list(told["samples"]) == [names[0]] and told["dropped"]["train"] == 1
+    assert np.isin(features.rows("train"), np.arange(12)).all() and "1 unreadable" in features.notes
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_an_incomplete_folder_is_an_error_and_no_stand_in(name, tmp_path):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "readme.txt").touch()
+    with pytest.raises(DataError, match=f"{name}.*(expected|missing)"):
+        prepare(name, root=tmp_path, cache=tmp_path / "cache")
+
+
+def test_an_empty_folder_is_no_data(tmp_path):
+    (tmp_path / "ntu").mkdir()
+    assert prepare("ntu", root=tmp_path, cache=tmp_path / "cache", samples=60).source == "stand-in"
+
+
+@pytest.mark.slow
+def test_the_real_backbones_take_the_real_samples(root, tmp_path):
+    """One sample a split through the networks of the paper, with fresh weights: shapes, vectors, names."""
+    for module in (ntu, mmimdb, egogesture):
+        task = module.TASK
+        samples = task.real.open(root / task.name, task.options)
+        splits = {part: rows[:1] for part, rows in samples.splits.items()}
+        networks = {m.name: Backbone(m.backbone(), m.taps) for m in task.modalities}
+        features = bulk_extract(
+            tmp_path / task.name, samples, networks, L=task.options["L"], workers=0, device="cpu", splits=splits,
+            batch_size=1, dtype="float32",
+        ).features  # fmt: skip
+        assert features.channels == {f: c for part in module.STAND_IN.modalities.values() for f, c in part.items()}
+        assert features.vectors == set(module.STAND_IN.vectors)
+
+
+def gone(root, tmp_path, name="mmimdb", **options):
+    """Features of real data that is removed afterwards; how they were asked for."""
+    data = shutil.copytree(root / name, tmp_path / "data" / name).parent
+    asked = {"root": data, "cache": tmp_path / "cache", **CHEAP}
+    features = prepare(name, backbone_epochs=1, **asked, **options)
+    shutil.rmtree(data / name)
+    return features, asked
+
+
+@pytest.mark.parametrize("source", [None, "real"])
+def test_extracted_features_stay_in_use_when_the_raw_data_is_gone(source, root, toys, tmp_path):
+    features, asked = gone(root, tmp_path)
+    with pytest.warns(UserWarning, match=r"mmimdb-.* is used.*MM-IMDB, which is absent"):
+        again = prepare("mmimdb", source=source, **asked)
+    assert again.fingerprint == features.fingerprint and again.folder == features.folder
+    assert "features stored before" in again.notes and "features stored before" not in features.notes
+    assert prepare("mmimdb", source="stand-in", samples=60, **asked).source == "stand-in"
+
+
+def test_weights_alone_are_no_data(root, toys, tmp_path):
+    features, asked = gone(root, tmp_path)
+    checkpoint(asked["root"] / "mmimdb" / "weights", "Image", "mmimdb")
+    with pytest.warns(UserWarning, match="is absent"):
+        assert prepare("mmimdb", **asked).folder == features.folder
+
+
+def test_extracted_features_with_other_options_are_named_and_not_taken(root, toys, tmp_path):
+    features, asked = gone(root, tmp_path, samples=4)
+    for options, differ in (
+        ({"L": 9}, "L = 16, not 9"),
+        ({"samples": 5}, "samples = 4, not 5"),
+        ({"seed": 1}, "seed = 0, not 1"),
+        ({"dtype": "float32"}, "dtype = 'float16', not 'float32'"),
+    ):
+        with pytest.raises(DataError, match=f"which is absent.*{re.escape(str(features.folder))}.*{differ}"):
+            prepare("mmimdb", **asked, **options)
+    with pytest.raises(UnknownNameError):
+        prepare("mmimdb", **asked, colour=1)
+
+
+def test_extracted_features_need_not_be_asked_for_again(root, toys, tmp_path):
+    """01 was told how to train the backbones; 02 need not be."""
+    options = {"root": root, "cache": tmp_path, **CHEAP}
+    features = prepare("mmimdb", backbone_epochs=1, **options)
+    with pytest.warns(UserWarning, match="no weights for the backbone of Image"):
+        assert prepare("mmimdb", **options).folder == features.folder
+
+
+def test_a_damaged_manifest_is_no_feature_set(tmp_path):
+    for i, text in enumerate(("", "[]", '{"source": "real"}', '{"source": "real", "options": 3}', "[" * 100_000)):
+        (tmp_path / f"ntu-{i}").mkdir()
+        (tmp_path / f"ntu-{i}" / "manifest.json").write_text(text)
+    assert prepare("ntu", root=tmp_path / "none", cache=tmp_path, samples=60).source == "stand-in"
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_the_samples_behind_real_features_are_shown(name, root, toys, tmp_path):
+    features = prepare(name, root=root, cache=tmp_path, backbone_epochs=1, samples=4, **CHEAP)
+    pictures, labels = real_pictures(TASKS[name], features, root, count=3)
+    assert set(pictures) == set(features.modalities) and len(labels) == 3
+    samples = TASKS[name].real.open(root / name, TASKS[name].options)
+    assert features.folder is not None
+    kept = (features.folder / "names.txt").read_text().splitlines()
+    for i, row in enumerate(features.rows("train")[:3]):
+        where = samples.names.index(kept[row])
+        assert all(np.array_equal(pictures[m][i], array) for m, array in samples.pictures(where).items())
+        truth = samples.read(where)[1]
+        first = truth if features.kind == "multiclass" else np.flatnonzero(truth)[0]
+        assert labels[i].split(" +")[0] == samples.classes[first]
+    assert real_pictures(TASKS[name], features, tmp_path / "nowhere") == ({}, [])
+    stand_in = prepare(name, source="stand-in", samples=120, root=root, cache=tmp_path)
+    assert real_pictures(TASKS[name], stand_in, root) == ({}, [])

@@ -1,0 +1,1 @@
+"""A genotype built by hand."""

@@ -1,0 +1,61 @@
+"""Genotypes made by hand, kept by name in a run folder, and the rows under which they are evaluated."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bmnas.errors import RunError
+from bmnas.evaluation.ablation import AblationRow
+from bmnas.features.feature_set import FeatureSet
+from bmnas.searching.run_folder import RUN_NAME, Run
+from bmnas.space.genotype import Genotype
+from bmnas.storage.lock import hold
+
+FOLDER = "genotypes"
+
+
+def save_genotype(run: Run, name: str, genotype: Genotype) -> Path:
+    """Writes `genotypes/<name>.json` into the run folder; the same genotype under the same name is left as it is.
+
+    Raises:
+        RunError: the name is no file name, or belongs to another genotype; nothing is overwritten.
+        GenotypeError: the file cannot be written, or the one that is there is damaged.
+    """
+    if not RUN_NAME.fullmatch(name):
+        raise RunError(f"the name is {name!r}; expected letters, digits, '.', '-' and '_'")
+    path = run.path(FOLDER) / f"{name}.json"
+    with hold(path.with_suffix(".lock"), wait=True):
+        if not path.exists():
+            genotype.save(path)
+        elif Genotype.load(path) != genotype:
+            raise RunError(f"{path} holds another genotype; choose another name. Nothing was changed")
+    return path
+
+
+def saved_names(run: Run) -> list[str]:
+    """The names under which genotypes were saved in the run folder."""
+    return sorted(path.stem for path in run.path(FOLDER).glob("*.json"))
+
+
+def saved_genotype(run: Run, name: str) -> Genotype:
+    """A genotype that was saved in the run folder.
+
+    Raises:
+        GenotypeError: there is none of that name, or the file is damaged; names the file.
+    """
+    return Genotype.load(run.path(FOLDER) / f"{name}.json")
+
+
+def by_hand_rows(run: Run, built: Genotype | None = None) -> tuple[AblationRow, ...]:
+    """A row a saved genotype, and one for `built` where it is neither saved nor the searched one.
+
+    Raises:
+        GenotypeError: a saved file is damaged; names it.
+    """
+    found = {f"by hand: {name}": saved_genotype(run, name) for name in saved_names(run)}
+    if built is not None and built not in (*found.values(), run.genotype()):
+        found["by hand, not saved"] = built
+    return tuple(AblationRow(name, "-", _always(genotype)) for name, genotype in found.items())
+
+
+def _always(built: Genotype) -> Callable[[Genotype, FeatureSet, int], Genotype]:
+    return lambda genotype, features, seed: built

@@ -1,0 +1,1 @@
+"""A search explored epoch by epoch."""

@@ -1,0 +1,79 @@
+"""How often each feature, pair and primitive was chosen over several runs: runs -> ChoiceCounts -> bars."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from bmnas.errors import BmnasError
+from bmnas.registry import PRIMITIVES
+from bmnas.searching.run_folder import Run, list_runs
+from bmnas.space.genotype import Genotype
+from widgets import style
+from widgets.sheets.chart import bars
+from widgets.sheets.sheet import Sheet, above, rows, words
+
+PAIRS = 8  # shown at most
+
+
+class ChoiceCounts(NamedTuple):
+    """In how many of `runs` genotypes a feature or pair occurs, and in how many Steps a primitive."""
+
+    runs: int
+    steps: int
+    features: dict[str, int]
+    pairs: dict[str, int]
+    primitives: dict[str, int]
+
+
+def choice_counts(genotypes: Sequence[Genotype], features: Sequence[str], primitives: Sequence[str]) -> ChoiceCounts:
+    """Counts over genotypes; features and primitives that none has are counted as 0, pairs come by frequency."""
+    used = Counter(name for genotype in genotypes for name in genotype.features)
+    pairs = Counter(
+        pair for genotype in genotypes for pair in {" + ".join(sorted(cell.inputs)) for cell in genotype.cells}
+    )
+    steps = [step.primitive for genotype in genotypes for cell in genotype.cells for step in cell.steps]
+    named = Counter(steps)
+    return ChoiceCounts(
+        len(genotypes),
+        len(steps),
+        {name: used[name] for name in dict.fromkeys((*features, *used))},
+        dict(sorted(pairs.items(), key=lambda item: (-item[1], item[0]))),
+        {name: named[name] for name in dict.fromkeys((*primitives, *named))},
+    )
+
+
+def genotypes_of(dataset: str) -> list[Genotype]:
+    """The chosen genotypes of all runs of a data set; those that cannot be read, or are not finished, are left out."""
+    return [genotype for run in list_runs() if (genotype := _genotype(run, dataset)) is not None]
+
+
+def choice_sheet(counts: ChoiceCounts) -> Sheet:
+    """Three groups of bars."""
+    primitives = style.primitive_colours([*PRIMITIVES, *counts.primitives])
+    pairs = dict(list(counts.pairs.items())[:PAIRS])
+    left = f" (the first {PAIRS} of {len(counts.pairs)})" if len(counts.pairs) > PAIRS else ""
+    groups = (
+        ("features, in how many runs", counts.features, [style.PALETTE[0]] * len(counts.features), counts.runs),
+        (f"pairs of Cells, in how many runs{left}", pairs, [style.CELL_COLOUR] * len(pairs), counts.runs),
+        ("primitives, in how many Steps", counts.primitives, [primitives[n] for n in counts.primitives], counts.steps),
+    )
+    sheets = [
+        bars(list(values), list(values.values()), colours, title, most, "{:d}")
+        for title, values, colours, most in groups
+    ]
+    head = f"What was chosen in {counts.runs} run{'s' if counts.runs != 1 else ''}, {counts.steps} Steps"
+    return above(words([head], True, 15), rows(sheets))
+
+
+def choice_text(counts: ChoiceCounts) -> str:
+    """The counts in words."""
+    groups = (("features", counts.features), ("pairs", counts.pairs), ("primitives", counts.primitives))
+    lines = [f"{kind}: " + ", ".join(f"{name} {n}" for name, n in values.items()) for kind, values in groups]
+    return f"{counts.runs} runs, {counts.steps} Steps\n" + "\n".join(lines)
+
+
+def _genotype(run: Run, dataset: str) -> Genotype | None:
+    try:
+        return run.genotype() if run.dataset() == dataset else None
+    except BmnasError:  # a damaged run must not hide the others; the results browser names it
+        return None

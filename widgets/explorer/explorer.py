@@ -1,0 +1,202 @@
+"""A search epoch by epoch: ExplorerInfo -> a slider over DAG, weights and score, one run or two from a menu."""
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+import ipywidgets as ipw
+
+from bmnas.errors import BmnasError
+from bmnas.searching.run_folder import Run
+from widgets.explorer.info import ExplorerInfo, explorer_info, headline, headlines
+from widgets.explorer.sheets import DERIVED, SOFT, epoch_dag, epoch_dags, score_sheet, weight_sheets
+from widgets.live.clickable import Clickable
+from widgets.networks.dag import CAPTION
+from widgets.networks.facts import Facts
+from widgets.networks.levels import differences
+from widgets.sheets.sheet import Sheet, above, beside, page, rows, words
+
+ASIDE = 400.0  # pixels of a run beside another, at least
+TWO = "a dashed frame: the other run has it otherwise"
+NOTHING = Sheet("", 0, 0)
+PARAGRAPH = '<p style="line-height:1.4; margin:6px 0">{}</p>'
+NONE = ("no other run", "")
+
+
+class GenotypeExplorer:
+    """A slider and a play button over the epochs of a run, or of two runs side by side.
+
+    Args:
+        info: from `explorer_info`.
+        other: a second run; what differs between the two genotypes of an epoch is marked.
+        runs: offered by two menus; a run is read when it is chosen.
+    """
+
+    def __init__(self, info: ExplorerInfo, other: ExplorerInfo | None = None, runs: Iterable[Run] = ()) -> None:
+        self.infos = [info] if other is None else [info, other]
+        self.runs = {run.name: run for run in runs}
+        self.epoch, self.opened, self.mode = info.best.epoch, "Cell_1", SOFT
+        self._known = {one.name: one for one in self.infos}
+        self._box: ipw.VBox | None = None
+        self._quiet = False
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the longer search has."""
+        return max(len(info.events) for info in self.infos)
+
+    @property
+    def cells(self) -> list[str]:
+        """The Cells of all runs that are shown."""
+        return list(dict.fromkeys(cell for info in self.infos for cell in info.events[0].architecture.alpha))
+
+    def choose(self, name: str, other: str = "") -> None:
+        """Shows other runs of the menus; nothing changes where one cannot be read.
+
+        Raises:
+            BmnasError: one has no finished epoch, or is damaged.
+        """
+        self.infos = [self._info(one) for one in (name, other) if one]
+
+    def sheet(self, epoch: int) -> Sheet:
+        """DAG, weights and score of an epoch; two runs in two columns."""
+        if len(self.infos) == 1:
+            return self._single(epoch)
+        caption = f"{CAPTION}; {TWO}" if self.mode == SOFT else TWO
+        return above(words([caption]), beside(*self._columns(epoch)))
+
+    def twin(self) -> Sheet:
+        """First, best and last epoch one below the other, with every Cell open, the best one's weights, the scores."""
+        columns = []
+        for i, info in enumerate(self.infos):
+            best = info.best.epoch
+            parts = [words([f"{info.name}, {info.state}"], True, 15)]
+            for epoch in dict.fromkeys((1, best, len(info.events))):
+                head = words([headline(info, epoch)], True)
+                parts += [head, epoch_dag(info, epoch, "all", SOFT, self.different(i, epoch))]
+            weights = [rows(weight_sheets(info, best, cell)) for cell in info.events[0].architecture.alpha]
+            columns.append(
+                above(*parts, words([f"weights of epoch {best}"], True), *weights, score_sheet(info, best, self.infos))
+            )
+        return beside(*columns, gap=30)
+
+    def text(self) -> str:
+        """First, best and last epoch in words."""
+        lines = []
+        for info in self.infos:
+            lines.append(f"{info.name}, {info.state}")
+            for epoch in dict.fromkeys((1, info.best.epoch, len(info.events))):
+                lines += [headline(info, epoch), info.event(epoch).genotype.describe()]
+        return "\n".join(lines)
+
+    def different(self, i: int, epoch: int) -> set[str]:
+        """The nodes of run i that the other run has otherwise at this epoch; nothing with a single run."""
+        if len(self.infos) == 1:
+            return set()
+        return differences(self.infos[i].event(epoch).genotype, self.infos[1 - i].event(epoch).genotype)
+
+    def box(self) -> ipw.VBox:
+        """The live controls, made once."""
+        if self._box is None:
+            self._box = self._build()
+            self._draw()
+        return self._box
+
+    def _info(self, name: str) -> ExplorerInfo:
+        if name not in self._known:
+            self._known[name] = explorer_info(self.runs[name])
+        return self._known[name]
+
+    def _single(self, epoch: int) -> Sheet:
+        """A run that has all the room."""
+        (info,) = self.infos
+        upper, *inside = epoch_dags(info, epoch, self.opened, self.mode)
+        head = words([f"{info.name}, {info.state}", headline(info, epoch)], True)
+        return above(head, upper, rows([*inside, *self._below(info, epoch)]))
+
+    def _columns(self, epoch: int) -> list[Sheet]:
+        """Two runs, whose parts take equal room, so that what belongs together stands in line."""
+        dags = [
+            epoch_dags(info, epoch, self.opened, self.mode, self.different(i, epoch), caption=False)
+            for i, info in enumerate(self.infos)
+        ]
+        width = max([ASIDE, *(upper.width for upper, *_ in dags)])
+        columns = []
+        for info, (upper, *inside) in zip(self.infos, dags, strict=True):
+            head = words([f"{info.name}, {info.state}", *headlines(info, epoch)], True)
+            columns.append([head, upper, *(inside or [NOTHING]), rows(self._below(info, epoch), width)])
+        heights = [max(part.height for part in parts) for parts in zip(*columns, strict=True)]
+        level = [[part._replace(height=h) for part, h in zip(parts, heights, strict=True)] for parts in columns]
+        return [column._replace(width=max(width, column.width)) for column in (above(*parts) for parts in level)]
+
+    def _below(self, info: ExplorerInfo, epoch: int) -> list[Sheet]:
+        """Score and weights of the opened Cell."""
+        return [score_sheet(info, epoch, self.infos), *weight_sheets(info, epoch, self.opened)]
+
+    def _build(self) -> ipw.VBox:
+        self.play = ipw.Play(value=self.epoch, min=1, max=self.epochs, interval=700, show_repeat=False)
+        self.slider = ipw.IntSlider(value=self.epoch, min=1, max=self.epochs, description="epoch")
+        ipw.jslink((self.play, "value"), (self.slider, "value"))
+        self.cell = ipw.Dropdown(options=self.cells, value=self.opened, description="open")
+        self.modes = ipw.ToggleButtons(options=[SOFT, DERIVED], value=self.mode)
+        self.picture = Clickable(on_click=self._clicked)
+        self.details = ipw.HTML()
+        for control in (self.slider, self.cell, self.modes):
+            control.observe(self._changed, "value")
+        wrap = ipw.Layout(flex_flow="row wrap")
+        head = ipw.HBox([self.play, self.slider, self.cell], layout=wrap)
+        return ipw.VBox([*self._menus(wrap), head, self.modes, self.picture, self.details])
+
+    def _menus(self, wrap: ipw.Layout) -> list[ipw.Widget]:
+        """The menus of runs; none where there is nothing to choose from."""
+        shown = [info.name for info in self.infos]
+        names = list(dict.fromkeys((*shown, *self.runs)))
+        self.run = ipw.Dropdown(options=names, value=shown[0], description="run")
+        self.other = ipw.Dropdown(options=[NONE, *((name, name) for name in names)], description="beside")
+        self.other.value = shown[1] if len(shown) > 1 else ""
+        for menu in (self.run, self.other):
+            menu.observe(self._choose, "value")
+        return [ipw.HBox([self.run, self.other], layout=wrap)] if self.runs else []
+
+    def _choose(self, change: Any) -> None:
+        if self._quiet:
+            return
+        try:
+            self.choose(str(self.run.value), str(self.other.value))
+        except BmnasError as error:
+            self._quietly(change["owner"], value=change["old"])
+            self.details.value = f"<p>{escape(str(error))}</p>"
+            return
+        self._quietly(self.play, max=self.epochs)
+        self._quietly(self.slider, max=self.epochs)
+        kept = self.opened if self.opened in self.cells else self.cells[0]
+        self._quietly(self.cell, options=self.cells, value=kept)
+        self.details.value = ""
+        self._changed(change)
+
+    def _quietly(self, control: ipw.Widget, **values: Any) -> None:
+        """Sets traits of a control without drawing anew."""
+        self._quiet = True
+        for name, value in values.items():
+            setattr(control, name, value)
+        self._quiet = False
+
+    def _changed(self, _: Any) -> None:
+        if not self._quiet:
+            self.epoch, self.opened, self.mode = self.slider.value, str(self.cell.value), str(self.modes.value)
+            self._draw()
+
+    def _clicked(self, node: str) -> None:
+        """A Cell opens; any other node shows its facts below the picture."""
+        if node in self.cell.options:
+            self.cell.value = node
+        self.details.value = facts_html([info.facts(info.event(self.epoch).genotype) for info in self.infos], node)
+
+    def _draw(self) -> None:
+        self.picture.content = page(self.sheet(self.epoch))
+
+
+def facts_html(facts: Sequence[Facts | None], node: str) -> str:
+    """The facts of a node, one paragraph a run."""
+    known = [one.nodes.get(node, ()) for one in facts if one is not None]
+    return "".join(PARAGRAPH.format("<br>".join(map(escape, lines))) for lines in known if lines)

@@ -1,0 +1,1 @@
+"""Labs: a primitive at work, and the discretisation gap."""

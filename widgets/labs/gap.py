@@ -1,0 +1,232 @@
+"""The discretisation gap: the hypernet's validation score on the way from its soft weights to the derived one-hot ones.
+
+Share 0 is the hypernet as it was searched; at share 1 every alpha, beta and gamma is 0 or 1, as the genotype says. The
+hypernet still feeds the sum of a Cell's pair to both x and y there; the genotype's own network feeds them apart. Its
+score with the same weights is the last step of the way.
+"""
+
+import copy
+from typing import Any, NamedTuple
+
+import ipywidgets as ipw
+import torch
+from torch import Tensor
+
+from bmnas.errors import RunError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import resolve_device
+from bmnas.searching.algorithm1 import build_hypernet
+from bmnas.searching.inherited_score import InheritedScore, batch_statistics
+from bmnas.searching.run_folder import Run
+from bmnas.space.architecture import Architecture
+from bmnas.space.genotype import Genotype, step_name
+from bmnas.space.graph import Modalities, hypernet_graph
+from bmnas.space.hypernet import Hypernet
+from bmnas.storage.checkpoint import load_state
+from bmnas.training import metrics
+from bmnas.training.steps import predict
+from widgets import style
+from widgets.live.clickable import Clickable
+from widgets.networks.levels import dag_sheet
+from widgets.sheets.chart import Line, Point, chart
+from widgets.sheets.sheet import Sheet, above, page, words
+
+POINTS = 21  # of the curve; the slider stops at each of them, so that its marks lie on the lines
+
+
+class GapInfo(NamedTuple):
+    """Validation scores (shares of 1) along the way, and of the genotype's own network."""
+
+    shares: tuple[float, ...]
+    running: tuple[float, ...]  # BatchNorm with the running statistics of the search, as its own score has
+    batch: tuple[float, ...]  # BatchNorm with the statistics of the validation split
+    inherited: float  # the genotype's network with the hypernet's weights, statistics of the validation split
+    metric: str
+    epoch: int
+    genotype: Genotype
+    notes: str
+
+
+def between(soft: Architecture, genotype: Genotype, share: float) -> Architecture:
+    """(1 - share) of the soft weights plus `share` of the genotype's one-hot ones."""
+
+    def mix(weights: dict[str, float], chosen: tuple[str, ...]) -> dict[str, float]:
+        return {name: (1 - share) * weight + share * (name in chosen) for name, weight in weights.items()}
+
+    alpha, beta, gamma = {}, {}, {}
+    for (cell, edges), found in zip(soft.alpha.items(), genotype.cells, strict=True):
+        steps = {step_name(m): step for m, step in enumerate(found.steps, start=1)}
+        alpha[cell] = mix(edges, found.inputs)
+        beta[cell] = {key: mix(weights, steps[key].inputs) for key, weights in soft.beta[cell].items()}
+        gamma[cell] = {key: mix(weights, (steps[key].primitive,)) for key, weights in soft.gamma[cell].items()}
+    return Architecture(alpha, beta, gamma)
+
+
+@torch.no_grad()
+def steer(hypernet: Hypernet, weights: Architecture) -> None:
+    """Sets alpha, beta and gamma so that their softmax is `weights`; 0 and 1 become exact (a logit of -inf)."""
+    for cell, module in hypernet.named_cells().items():
+        module.alpha.copy_(_edge_logits(weights.alpha[cell]))
+        for step, part in module.named_steps().items():
+            part.beta.copy_(_edge_logits(weights.beta[cell][step]))
+            part.gamma.copy_(torch.tensor(list(weights.gamma[cell][step].values())).log())
+
+
+class Gap:
+    """Scores of a hypernet on the validation split at any share of the way to a genotype.
+
+    Args:
+        hypernet: trained; it is copied, not changed.
+        genotype: where the way leads.
+        features: of the search.
+        epoch: whose weights these are.
+        device: where it computes.
+    """
+
+    def __init__(
+        self, hypernet: Hypernet, genotype: Genotype, features: FeatureSet, epoch: int = 0, device: str = "cpu"
+    ) -> None:
+        self.genotype, self.features, self.epoch = genotype, features, epoch
+        self.tensors = features.tensors(device)
+        self.own = copy.deepcopy(hypernet).to(self.tensors.device)
+        self.soft = self.own.architecture()
+        self.running, self.batch = copy.deepcopy(self.own), copy.deepcopy(self.own)
+        batch_statistics(self.batch)
+        self.modalities: Modalities = features.modalities
+        self._known: dict[float, tuple[float, float]] = {}
+
+    @classmethod
+    def of(cls, run: Run, features: FeatureSet | None = None) -> "Gap":
+        """The hypernet of a run's last epoch and the genotype derived from it; only reads.
+
+        Raises:
+            RunError: no epoch was finished, or the record is damaged.
+        """
+        path = run.path("checkpoint.safetensors")
+        if not path.exists():
+            raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
+        given, config, state = features or run.features(), run.config(), load_state(path)
+        hypernet = build_hypernet(given, config)
+        hypernet.load_state_dict(state["hypernet"])
+        genotype = run.trace().at(state["epoch"]).genotype
+        return cls(hypernet, genotype, given, state["epoch"], str(resolve_device(config.device)))
+
+    def weights(self, share: float) -> Architecture:
+        """The weights at a share."""
+        return between(self.soft, self.genotype, share)
+
+    def scores(self, share: float) -> tuple[float, float]:
+        """Validation scores with running statistics and with those of the split; kept once computed."""
+        share = round(share, 4)
+        if share not in self._known:
+            self._known[share] = self._score(share)
+        return self._known[share]
+
+    def info(self, points: int = POINTS) -> GapInfo:
+        """The scores at equal distances."""
+        shares = tuple(i / (points - 1) for i in range(points))
+        running, batch = zip(*map(self.scores, shares), strict=True)
+        inherited = InheritedScore(self.own, self.tensors, self.features.kind)(self.genotype)
+        metric = metrics.METRICS[self.features.kind]
+        return GapInfo(shares, running, batch, inherited, metric, self.epoch, self.genotype, self.features.notes)
+
+    @torch.no_grad()
+    def _score(self, share: float) -> tuple[float, float]:
+        rows, kind = self.tensors.rows("val"), self.features.kind
+        if share == 0:  # the logits themselves, so that the score is the search's own to the last bit
+            for net in (self.running, self.batch):
+                _copy_choices(self.own, net)
+        else:
+            for net in (self.running, self.batch):
+                steer(net, self.weights(share))
+        features, targets = self.tensors.batch(rows)
+        return (
+            metrics.score(kind, *predict(self.running, self.tensors, rows)),
+            metrics.score(kind, self.batch(features), targets),
+        )
+
+
+def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float] | None = None) -> Sheet:
+    """The score along the way, with statistics of both kinds, and the genotype's own network at its end."""
+    looks = ((style.PALETTE[5], ""), (style.PALETTE[0], "6 4"))
+    names = ("hypernet, BatchNorm statistics of the search", "hypernet, BatchNorm statistics of the validation split")
+    rows = zip(names, (info.running, info.batch), looks, strict=True)
+    lines = [Line(name, info.shares, [100 * v for v in values], *look) for name, values, look in rows]
+    label = f"derived network: {_percent(info.inherited)}"
+    points = [Point(1, 100 * info.inherited, style.PALETTE[6], hover=label, label=label, shape="diamond")]
+    if share is not None and now is not None:
+        marks = zip(now, looks, strict=True)
+        points += [Point(share, 100 * value, look[0], hover=_percent(value), shape="ring") for value, look in marks]
+    title = f"From soft to one-hot weights (epoch {info.epoch})"
+    y_title = f"{info.metric} on val [%]"
+    return chart(lines, points, title, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
+
+
+class GapSlider:
+    """A slider from soft to one-hot: the hypernet's weights as a graph, and its validation score.
+
+    Args:
+        gap: what computes the scores.
+    """
+
+    def __init__(self, gap: Gap) -> None:
+        self.gap, self.info, self.share, self.opened = gap, gap.info(), 0.0, "Cell_1"
+        self._box: ipw.VBox | None = None
+
+    def sheet(self, share: float) -> Sheet:
+        """Scores and graph at a share."""
+        now = self.gap.scores(share)
+        head = words([f"share {share:.2f}: {_percent(now[0])} with the search's statistics, {_percent(now[1])} with "
+                      "the validation split's"], True)  # fmt: skip
+        return above(head, gap_sheet(self.info, share, now), self._dag(share))
+
+    def twin(self) -> Sheet:
+        """The curve, and the graph at its begin, middle and end."""
+        parts = [above(words([f"share {share:g}"], True), self._dag(share)) for share in (0, 0.5, 1)]
+        return above(gap_sheet(self.info), *parts)
+
+    def text(self) -> str:
+        """The scores in words."""
+        info = self.info
+        ends = f"soft {_percent(info.running[0])}, one-hot {_percent(info.running[-1])} (statistics of the search) or "
+        ends += f"{_percent(info.batch[-1])} (of the validation split), derived network {_percent(info.inherited)}"
+        return f"From soft to one-hot weights, {info.metric} on val: {ends}"
+
+    def box(self) -> ipw.VBox:
+        """The live controls, made once."""
+        if self._box is None:
+            step, wide = 1 / (POINTS - 1), ipw.Layout(width="420px")
+            self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
+            self.picture = Clickable(page(self.sheet(0.0)), self._clicked)
+            self.slider.observe(self._changed, "value")
+            self._box = ipw.VBox([self.slider, self.picture])
+        return self._box
+
+    def _changed(self, _: Any) -> None:
+        self.share = float(self.slider.value)
+        self.picture.content = page(self.sheet(self.share))
+
+    def _clicked(self, node: str) -> None:
+        """A Cell opens."""
+        if node in self.gap.soft.alpha:
+            self.opened = node
+            self.picture.content = page(self.sheet(self.share))
+
+    def _dag(self, share: float) -> Sheet:
+        graph = hypernet_graph(self.gap.weights(share), self.gap.genotype, self.gap.modalities)
+        return dag_sheet(graph, [self.opened])
+
+
+def _edge_logits(weights: dict[str, float]) -> Tensor:
+    """(edges, 2): logits of Zero and Identity whose softmax is (1 - weight, weight)."""
+    identity = torch.tensor(list(weights.values()))  # (edges,)
+    return torch.stack([1 - identity, identity], dim=-1).log()  # (edges, 2)
+
+
+def _copy_choices(source: Hypernet, target: Hypernet) -> None:
+    for old, new in zip(source.architecture_parameters(), target.architecture_parameters(), strict=True):
+        new.copy_(old)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

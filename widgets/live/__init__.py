@@ -1,0 +1,1 @@
+"""Cells that stay responsive, controls and figures that move."""

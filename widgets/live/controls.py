@@ -1,0 +1,102 @@
+"""Buttons: Pause, Resume and Stop with the progress of a search, and a choice of one from a few.
+
+Clicks come in the kernel's main thread. While a cell awaits, a browser sends each new *value* of a widget only once and
+then waits for an answer that ipykernel 7 gives to the cell instead; clicks on plain buttons always get through.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+
+import ipywidgets as ipw
+
+from bmnas.searching.trace import EpochEvent
+
+
+class Controls:
+    """Three buttons, a bar and a line of text in `box`."""
+
+    def __init__(self) -> None:
+        self.stopped, self.paused = threading.Event(), threading.Event()
+        self.pause = ipw.Button(description="Pause", tooltip="Wait after this epoch", icon="pause")
+        self.resume = ipw.Button(description="Resume", tooltip="Go on", icon="play", disabled=True)
+        self.stop = ipw.Button(description="Stop", tooltip="End the search after this epoch", icon="stop")
+        for button, act in ((self.pause, self._pause), (self.resume, self._resume), (self.stop, self._stop)):
+            button.layout.width = "96px"
+            button.on_click(act)
+        self.bar = ipw.IntProgress(min=0, max=1, layout=ipw.Layout(width="150px"))
+        self.label = ipw.HTML("waiting for the first epoch")
+        parts = [self.pause, self.resume, self.stop, self.bar, self.label]
+        self.box = ipw.HBox(parts, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
+
+    def show(self, event: EpochEvent, text: str) -> None:
+        """Moves bar and line on to an epoch."""
+        self.bar.max, self.bar.value = event.epochs, event.epoch
+        self.label.value = text
+
+    def end(self, text: str) -> None:
+        """Nothing can be clicked any more."""
+        for button in (self.pause, self.resume, self.stop):
+            button.disabled = True
+        self.label.value = text
+
+    def _pause(self, _: ipw.Button) -> None:
+        self.paused.set()
+        self.pause.disabled, self.resume.disabled = True, False
+
+    def _resume(self, _: ipw.Button) -> None:
+        self.paused.clear()
+        self.pause.disabled, self.resume.disabled = False, True
+
+    def _stop(self, _: ipw.Button) -> None:
+        self.stopped.set()
+        self.stop.description = "Stopping"
+        for button in (self.pause, self.resume, self.stop):
+            button.disabled = True
+
+
+class ButtonRow:
+    """One of a few values is chosen, and its button has a colour.
+
+    Args:
+        label: in front of the buttons.
+        options: words -> value; the first one is chosen to begin with.
+        chosen: called when another one is.
+    """
+
+    def __init__(self, label: str, options: Mapping[str, str], chosen: Callable[[], None]) -> None:
+        self._label, self._chosen = ipw.Label(label), chosen
+        self.box = ipw.HBox(layout=ipw.Layout(flex_flow="row wrap", align_items="center", margin="0 16px 0 0"))
+        self.buttons: dict[str, ipw.Button] = {}
+        self.value = ""
+        self.offer(options)
+
+    def offer(self, options: Mapping[str, str]) -> None:
+        """Other values; the first one is chosen."""
+        old = list(self.buttons.values())
+        self.buttons = {value: ipw.Button(description=words) for words, value in options.items()}
+        for value, button in self.buttons.items():
+            button.layout.width = "88px"
+            button.on_click(lambda _, value=value: self.choose(value))
+        self._mark(next(iter(self.buttons)))
+        self.box.children = [self._label, *self.buttons.values()]
+        close_all(*old)
+
+    def choose(self, value: str) -> None:
+        """What a click does."""
+        if value != self.value:
+            self._mark(value)
+            self._chosen()
+
+    def _mark(self, value: str) -> None:
+        self.value = value
+        for name, button in self.buttons.items():
+            button.button_style = "info" if name == value else ""
+
+
+def close_all(*widgets: ipw.Widget) -> None:
+    """Ends widgets with their children, layouts and styles, so that no state of theirs is left to save."""
+    for widget in widgets:
+        close_all(*getattr(widget, "children", ()))
+        for part in (getattr(widget, "style", None), getattr(widget, "layout", None), widget):
+            if isinstance(part, ipw.Widget):
+                part.close()

@@ -1,0 +1,1 @@
+"""The hypernet and the genotype as pictures."""

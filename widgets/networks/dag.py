@@ -1,0 +1,143 @@
+"""The hypernet and the genotype as pictures: graph -> Drawing."""
+
+from html import escape
+
+import networkx as nx
+import plotly.graph_objects as go
+
+from bmnas.registry import PRIMITIVES
+from bmnas.space.architecture import Architecture
+from bmnas.space.genotype import Genotype
+from bmnas.space.graph import Modalities, cell_names, genotype_graph, hypernet_graph, lower_level, upper_level
+from widgets import style
+from widgets.networks.drawing import LINE, MARGIN, BoxMark, Drawing, LineMark, TextMark, dag_figure
+from widgets.networks.layout import Layout, arrange
+
+CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
+CAPTION = "wide and dark: large softmax weight of Identity; in colour: the genotype"
+
+
+def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN) -> Drawing:
+    """Both levels of a genotype or hypernet: features and Cells above, the inside of every Cell below.
+
+    Args:
+        graph: from `bmnas.space.graph`.
+        width: what the panels may use before they go on in a new row, in pixels.
+    """
+    panels = [_panel(lower_level(graph, cell), cell) for cell in cell_names(graph)]
+    return _pack([_panel(upper_level(graph), "Features and Cells", _caption(graph)), *panels], width)
+
+
+def genotype_figure(
+    genotype: Genotype, title: str = "Genotype", note: str = "", modalities: Modalities | None = None
+) -> go.Figure:
+    """The discrete network at both levels."""
+    return dag_figure(dag_drawing(genotype_graph(genotype, modalities)), title, note)
+
+
+def hypernet_figure(
+    architecture: Architecture,
+    genotype: Genotype | None = None,
+    title: str = "Hypernet",
+    note: str = "",
+    modalities: Modalities | None = None,
+) -> go.Figure:
+    """The relaxed network: width and opacity of a line are its softmax weight; the genotype's lines have colour."""
+    return dag_figure(dag_drawing(hypernet_graph(architecture, genotype, modalities)), title, note)
+
+
+def _caption(graph: nx.DiGraph) -> str:
+    """What the lines of a hypernet mean; a genotype has no weights to explain."""
+    weighted = any(data["primitives"] for _, data in graph.nodes(data=True))
+    return CAPTION if weighted else ""
+
+
+def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:
+    """One level of the graph with its heading."""
+    texts = {node: _lines(graph, node) for node in graph}
+    sizes = {node: _size(graph.nodes[node]["kind"], lines) for node, lines in texts.items()}
+    layout = arrange(graph, sizes)
+    colours = _node_colours(graph)
+    boxes = tuple(
+        BoxMark(node, *layout.boxes[node], texts[node], colours[node], _node_hover(graph, node)) for node in graph
+    )
+    edges = sorted(graph.edges, key=lambda edge: graph.edges[edge]["chosen"])  # the chosen ones lie on top
+    lines = tuple(_line_mark(graph, edge, layout, colours[edge[0]]) for edge in edges)
+    drawing = Drawing(boxes, lines, (), layout.width, layout.height).shifted(0, 28)
+    headings = (TextMark(0, 10, heading, True), TextMark(CHARACTER * len(heading) + 20, 10, caption, False))
+    return drawing._replace(texts=(*headings, *_port_texts(graph, drawing)), height=layout.height + 28)
+
+
+def _size(kind: str, lines: tuple[str, ...]) -> tuple[float, float]:
+    """Width and height of a box; a Cell's has room for the marks x and y."""
+    room, least = (46, 44) if kind == "cell" else (18, 0)
+    return max(CHARACTER * max(map(len, lines)) + room, 44), max(LINE * len(lines) + 10, least)
+
+
+def _port_texts(graph: nx.DiGraph, drawing: Drawing) -> tuple[TextMark, ...]:
+    """Which input of a genotype's Cell is x and which is y."""
+    marks = [(line.points[3], graph.edges[line.edge]["port"], line.edge[1]) for line in drawing.lines]
+    crowded = {target for source, target in graph.edges if not graph.edges[source, target]["chosen"]}
+    return tuple(
+        TextMark(x + 6, y, port, False) for (x, y), port, cell in marks if port in ("x", "y") and cell not in crowded
+    )
+
+
+def _pack(panels: list[Drawing], width: float) -> Drawing:
+    """The first panel above, the others in rows below it."""
+    placed, x, y, row = [panels[0]], 0.0, panels[0].height + 26, 0.0
+    pitch = max(panel.width for panel in panels[1:]) + 20
+    for panel in panels[1:]:
+        if x and x + panel.width > width:
+            x, y, row = 0.0, y + row + 26, 0.0
+        placed.append(panel.shifted(x, y))
+        x, row = x + pitch, max(row, panel.height)
+    return Drawing(
+        tuple(box for panel in placed for box in panel.boxes),
+        tuple(line for panel in placed for line in panel.lines),
+        tuple(text for panel in placed for text in panel.texts),
+        max(box.x + box.width / 2 for panel in placed for box in panel.boxes),
+        y + row,
+    )
+
+
+def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
+    """What a box says: its name; for a Step its primitive too, and what it takes or how heavy it is."""
+    data = graph.nodes[node]
+    if data["kind"] != "step":
+        return (data["label"],)
+    if data["primitives"]:
+        return data["label"], data["primitive"], f"γ = {data['primitives'][data['primitive']]:.2f}"
+    taken = sorted((graph.edges[a, b]["port"], graph.nodes[a]["label"]) for a, b in graph.in_edges(node))
+    return data["label"], data["primitive"], "(" + ", ".join(label for _, label in taken) + ")"
+
+
+def _node_colours(graph: nx.DiGraph) -> dict[str, str]:
+    modalities = style.modality_colours(graph.graph["modalities"])
+    primitives = style.primitive_colours(PRIMITIVES)
+    by_kind = {"cell": style.CELL_COLOUR, "input": "#555555", "output": style.CELL_COLOUR, "classifier": "#555555"}
+    colours = {}
+    for node, data in graph.nodes(data=True):
+        found = modalities.get(data["modality"]) or by_kind.get(data["kind"]) or primitives.get(data["primitive"])
+        colours[node] = found or style.GREY
+    return colours
+
+
+def _node_hover(graph: nx.DiGraph, node: str) -> str:
+    weights = graph.nodes[node]["primitives"]
+    return "<br>".join([escape(node), *(f"{escape(name)}: {weight:.3f}" for name, weight in weights.items())])
+
+
+def _line_mark(graph: nx.DiGraph, edge: tuple[str, str], layout: Layout, colour: str) -> LineMark:
+    data = graph.edges[edge]
+    names = [graph.nodes[node]["label"] for node in edge]
+    if data["role"] != "choice":
+        dash, verb = ("dash", "added to") if data["role"] == "residual" else ("solid", "concatenated into")
+        hover = escape(f"{names[0]} is {verb} {names[1]}")
+        return LineMark(edge, layout.lines[edge], 1.4, 0.8, style.GREY, dash, hover)
+    port = f", as {data['port']}" if data["port"] else ""
+    hover = escape(f"{names[1]} ← {names[0]}: {data['weight']:.3f}{port}")
+    width, opacity = 0.5 + 4.0 * data["weight"], 0.10 + 0.35 * data["weight"]
+    if data["chosen"]:
+        return LineMark(edge, layout.lines[edge], width, 0.95, colour, "solid", hover)
+    return LineMark(edge, layout.lines[edge], width, opacity, style.GREY, "solid", hover)

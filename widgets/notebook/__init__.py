@@ -1,0 +1,1 @@
+"""What notebooks use: first cells, source listings, export."""

@@ -1,0 +1,130 @@
+"""What came out: the scores of methods, and of ablations, side by side."""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from math import isnan
+from typing import NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+from pandas.io.formats.style import Styler
+
+from bmnas.evaluation.ablation import SEARCHED, AblationRow
+from bmnas.evaluation.results import Evaluation
+from widgets import style
+from widgets.static.html_table import table
+
+BAR = 34  # pixels a bar
+
+
+class ScoreRow(NamedTuple):
+    """The scores of one method, in per cent."""
+
+    name: str
+    scores: tuple[float, ...]
+    mean: float
+    std: float
+    highlight: bool
+    aside: str  # what others report, in words; may be empty
+
+    @property
+    def text(self) -> str:
+        """`87.31 ± 0.42 (5 seeds)`; one seed has no deviation."""
+        if len(self.scores) == 1:
+            return f"{self.mean:.2f} (1 seed)"
+        return f"{self.mean:.2f} ± {self.std:.2f} ({len(self.scores)} seeds)"
+
+
+class ScoresOfMethods(NamedTuple):
+    """Methods side by side, on the same test samples."""
+
+    rows: tuple[ScoreRow, ...]
+    metric: str
+
+
+def scores_of_methods(
+    evaluations: Iterable[Evaluation], highlight: Iterable[str] = (), asides: Mapping[str, str] | None = None
+) -> ScoresOfMethods:
+    """The methods in the order given.
+
+    Args:
+        evaluations: of the same metric on the same test samples.
+        highlight: names drawn in the strong colour.
+        asides: name -> a remark under its score.
+
+    Raises:
+        ValueError: no evaluations, one without scores, or different metrics.
+    """
+    found = list(evaluations)
+    if not found or not all(one.scores for one in found):
+        raise ValueError(f"expected at least one score a method; got {[(one.name, len(one.scores)) for one in found]}")
+    metrics = {one.metric for one in found}
+    if len(metrics) > 1:
+        raise ValueError(f"the evaluations have different metrics: {', '.join(sorted(metrics))}; show them apart")
+    strong, remarks = set(highlight), asides or {}
+    rows = tuple(_score_row(one, one.name in strong, remarks.get(one.name, "")) for one in found)
+    return ScoresOfMethods(rows, found[0].metric)
+
+
+def ablation_scores(results: Iterable[tuple[AblationRow, Evaluation]]) -> ScoresOfMethods:
+    """The rows of Table 6 or 7, the searched one highlighted, with what the paper prints for NTU."""
+    pairs = list(results)
+    asides = {evaluation.name: f"paper, NTU: {row.paper}" for row, evaluation in pairs}
+    return scores_of_methods((evaluation for _, evaluation in pairs), {SEARCHED}, asides)
+
+
+def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = "") -> go.Figure:
+    """A bar a method: mean, standard deviation over seeds, and every seed as a dot."""
+    names = [escape(row.name) for row in info.rows]
+    fig = go.Figure(
+        go.Bar(
+            x=[row.mean for row in info.rows], y=names, orientation="h", width=0.62,
+            error_x={"array": [row.std for row in info.rows], "color": style.INK, "thickness": 1.5, "width": 5},
+            marker_color=[style.PALETTE[0] if row.highlight else "#A9C4D6" for row in info.rows],
+            hovertext=[f"{escape(row.name)}: {row.text}" for row in info.rows], hoverinfo="text",
+        )
+    )  # fmt: skip
+    dots = [(score, name) for row, name in zip(info.rows, names, strict=True) if len(row.scores) > 1
+            for score in row.scores]  # fmt: skip
+    fig.add_scatter(
+        x=[score for score, _ in dots], y=[name for _, name in dots], mode="markers", hoverinfo="skip",
+        marker={"size": 5, "color": style.INK, "opacity": 0.55},
+    )  # fmt: skip
+    low, high = _range([score for row in info.rows for score in (*row.scores, row.mean - row.std, row.mean + row.std)])
+    for row, name in zip(info.rows, names, strict=True):
+        aside = f"<br> <span style='font-size:12px;color:#666666'>{escape(row.aside)}</span>" if row.aside else ""
+        words = f" {row.text}{aside}"
+        fig.add_annotation(x=high, y=name, text=words, xanchor="left", align="left", showarrow=False)
+    fig.update_layout(showlegend=False, margin={"l": 20, "r": 190, "t": 96 if note else 72, "b": 60})
+    style.finish(fig, title, note, height=BAR * len(names) + (170 if note else 146))
+    start = f" (the axis starts at {low:.0f} %)" if low else ""
+    words = f"{escape(info.metric)} on test [%]{start}: mean ± standard deviation, dots are seeds"
+    fig.update_xaxes(title_text=words, range=[low, high])
+    fig.update_yaxes(autorange="reversed", showgrid=False)
+    return fig
+
+
+def score_table(info: ScoresOfMethods, caption: str = "") -> Styler:
+    """The same as a table, the best mean in bold."""
+    frame = pd.DataFrame(
+        {
+            "method": [row.name for row in info.rows],
+            f"{info.metric} [%]": [row.mean for row in info.rows],
+            "std": [row.std if len(row.scores) > 1 else None for row in info.rows],
+            "seeds": [len(row.scores) for row in info.rows],
+        }
+    )
+    return table(frame, caption, best=f"{info.metric} [%]")
+
+
+def _score_row(evaluation: Evaluation, highlight: bool, aside: str) -> ScoreRow:
+    percent = tuple(100 * score for score in evaluation.scores)
+    return ScoreRow(evaluation.name, percent, 100 * evaluation.mean, 100 * evaluation.std, highlight, aside)
+
+
+def _range(values: Iterable[float]) -> tuple[float, float]:
+    """From zero, unless everything lies so high that differences would vanish."""
+    known = [value for value in values if not isnan(value)]
+    low, high = min(known), max(known)
+    room = max(0.08 * (high - low), 0.5)
+    return (0.0 if low < 50 else max(0.0, low - max(4 * room, 0.35 * (high - low)))), high + room

@@ -1,0 +1,108 @@
+"""The candidates of a search: how the hypernet ranked them, and what they scored once trained."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import pandas as pd
+import plotly.graph_objects as go
+from pandas.io.formats.style import Styler
+
+from bmnas.searching.read_out import Selection
+from bmnas.space.enumeration import network_key
+from widgets import style
+from widgets.static.html_table import table
+
+
+class CandidateRow(NamedTuple):
+    """One genotype of the shortlist: how the hypernet ranked it and what it scored once trained, in per cent."""
+
+    rank: int
+    genotype: str
+    inherited_score: float
+    trained_score: float
+    chosen: bool
+    algorithm1: bool
+
+
+def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
+    """The shortlist of a selection, the chosen genotype and Algorithm 1's marked, also where a symmetric primitive of
+    it has its inputs in the other order.
+    """
+    derived = network_key(selection.algorithm1)
+    return tuple(
+        CandidateRow(
+            candidate.rank,
+            candidate.genotype.describe(),
+            100 * candidate.inherited_score,
+            100 * candidate.trained_score,
+            candidate.genotype == selection.chosen,
+            network_key(candidate.genotype) == derived,
+        )
+        for candidate in selection.candidates
+    )
+
+
+def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "Shortlist") -> Styler:
+    """The shortlist as a table, the chosen genotype in bold."""
+    frame = pd.DataFrame(
+        {
+            "rank": [row.rank for row in rows],
+            "genotype": [row.genotype for row in rows],
+            f"hypernet's weights: {metric} on val [%]": [row.inherited_score for row in rows],
+            f"trained: {metric} on val [%]": [row.trained_score for row in rows],
+            "": [_mark(row) for row in rows],
+        }
+    )
+    bold = {i for i, row in enumerate(rows) if row.chosen}
+    styler = table(frame, caption)
+    styler = styler.apply(lambda line: ["font-weight: bold" if line.name in bold else ""] * len(line), axis=1)
+    return styler.set_properties(
+        subset=["genotype"], **{"white-space": "pre", "font-family": "monospace", "font-size": "12px"}
+    )
+
+
+def candidate_figure(
+    rows: Sequence[CandidateRow], metric: str, title: str = "The shortlist, ranked and trained", note: str = ""
+) -> go.Figure:
+    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank to the right.
+
+    Many share a score with the hypernet's weights, so that dots lie above each other.
+
+    Candidates with both scores equal share a dot, which has all their ranks.
+    """
+    edge = {"color": style.INK, "width": 1}
+    kinds = (("chosen", "star", 5, 17), ("derived by Algorithm 1", "diamond", 1, 13), ("candidate", "circle", 0, 11))
+    fig, dots = go.Figure(), _dots(rows)
+    for kind, symbol, colour, size in kinds:
+        mine = {place: found for place, found in dots.items() if _kind(found[0]) == kind}
+        genotypes = ["\n\n".join(f"{row.rank}:\n{row.genotype}" for row in found) for found in mine.values()]
+        fig.add_scatter(
+            x=[x for x, _ in mine], y=[y for _, y in mine], mode="markers+text", name=kind,
+            text=[", ".join(str(row.rank) for row in found) for found in mine.values()],
+            textposition="middle right", showlegend=bool(mine),
+            hovertext=[escape(text).replace("\n", "<br>") for text in genotypes], hoverinfo="text+x+y",
+            marker={"size": size, "symbol": symbol, "color": style.PALETTE[colour], "line": edge},
+        )  # fmt: skip
+    fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
+    style.finish(fig, title, note, height=460, width=860)
+    fig.update_xaxes(title_text=f"with the hypernet's weights: {escape(metric)} on val [%]")
+    fig.update_yaxes(title_text=f"trained from scratch: {escape(metric)} on val [%]")
+    return fig
+
+
+def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float], list[CandidateRow]]:
+    """The candidates at every place, the one that decides the mark first."""
+    found: dict[tuple[float, float], list[CandidateRow]] = {}
+    for row in sorted(rows, key=lambda row: (not row.chosen, not row.algorithm1, row.rank)):
+        found.setdefault((row.inherited_score, row.trained_score), []).append(row)
+    return found
+
+
+def _kind(row: CandidateRow) -> str:
+    return "chosen" if row.chosen else "derived by Algorithm 1" if row.algorithm1 else "candidate"
+
+
+def _mark(row: CandidateRow) -> str:
+    marks = (["chosen"] if row.chosen else []) + (["Algorithm 1"] if row.algorithm1 else [])
+    return ", ".join(marks)

@@ -1,0 +1,105 @@
+"""All runs of a folder: BrowserInfo -> a table to sort, score against size and search time, and a run's DAG."""
+
+import math
+from typing import Any
+
+import ipywidgets as ipw
+
+from bmnas.space.genotype import cell_name
+from bmnas.space.graph import genotype_graph
+from widgets.live.clickable import Clickable
+from widgets.networks.levels import dag_sheet
+from widgets.runs.rows import SCORES, TEST, VAL, BrowserInfo, RunRow, sort_rows
+from widgets.runs.table import table_html, table_sheet, table_text
+from widgets.sheets.sheet import Sheet, above, beside, page, words
+from widgets.runs.tradeoff import score_chart
+
+
+class ResultsBrowser:
+    """A table to sort, two charts to click, and the DAG of the chosen run.
+
+    Args:
+        info: from `browser_info`.
+    """
+
+    def __init__(self, info: BrowserInfo) -> None:
+        self.info = info
+        tested = [row for row in info.rows if math.isfinite(row.test)]
+        first = next(iter(tested or [row for row in info.rows if row.dataset]), None)
+        self.dataset, self.kind = (first.dataset if first else ""), (TEST if tested else VAL)
+        best = max(info.of(self.dataset, self.kind), key=lambda row: row.score(self.kind), default=None)
+        self.chosen = best.name if best else ""
+        self.sorted_by, self.down = "name", False
+        self._box: ipw.VBox | None = None
+
+    def rows(self) -> list[RunRow]:
+        """The runs as they are sorted now."""
+        return sort_rows(self.info.rows, self.sorted_by, self.down)
+
+    def charts(self) -> Sheet:
+        """Score against size and against search time."""
+        of = len([row for row in self.info.rows if row.dataset == self.dataset])
+        known = len(self.info.of(self.dataset, self.kind))
+        head = words([f"{self.dataset}: {known} of {of} runs have a {SCORES[self.kind]}"], True, 15)
+        costs = ("parameters", "seconds")
+        return above(head, beside(*(score_chart(self.info, self.dataset, self.kind, c, self.chosen) for c in costs)))
+
+    def dag(self) -> Sheet:
+        """The genotype of the chosen run."""
+        row = self.info.get(self.chosen) if self.chosen else None
+        if row is None or row.genotype is None:
+            return words([f"{row.name}: {row.problem or 'no genotype yet'}" if row else "no run is chosen"])
+        cells = [cell_name(n + 1) for n in range(row.genotype.N)]
+        scores = [f"{SCORES[kind]} {row.score(kind):.2f} %" for kind in SCORES if math.isfinite(row.score(kind))]
+        return above(
+            words([", ".join([row.name, *scores])], True, 15),
+            dag_sheet(genotype_graph(row.genotype, row.modalities), cells),
+        )
+
+    def twin(self) -> Sheet:
+        """The table, the charts, and the DAG of the best run."""
+        return above(table_sheet(self.rows()), self.charts(), self.dag(), gap=16)
+
+    def text(self) -> str:
+        """The table in words."""
+        return table_text(self.rows())
+
+    def box(self) -> ipw.VBox:
+        """The live controls, made once."""
+        if self._box is None:
+            self.table = Clickable(on_click=self._clicked)
+            self.picture = Clickable(on_click=self._clicked)
+            self.network = Clickable()
+            self.menu = ipw.Dropdown(options=self.info.datasets or [""], value=self.dataset, description="data set")
+            names = [row.name for row in self.info.rows] or [""]
+            self.run = ipw.Dropdown(options=names, value=self.chosen or names[0], description="run")
+            kinds = [(words, kind) for kind, words in SCORES.items()]
+            self.kinds = ipw.Dropdown(options=kinds, value=self.kind, description="score")
+            for control in (self.menu, self.run, self.kinds):
+                control.observe(self._changed, "value")
+            head = ipw.HBox([self.menu, self.kinds, self.run], layout=ipw.Layout(flex_flow="row wrap"))
+            self._box = ipw.VBox([self.table, head, self.picture, self.network])
+            self._draw()
+        return self._box
+
+    def _clicked(self, name: str) -> None:
+        if name.startswith("sort:"):
+            column = name.removeprefix("sort:")
+            self.down = not self.down if column == self.sorted_by else column not in ("name", "dataset", "state")
+            self.sorted_by = column
+            self._draw()
+        else:
+            self.run.value = name
+
+    def _changed(self, change: Any) -> None:
+        self.dataset, self.kind, self.chosen = str(self.menu.value), str(self.kinds.value), str(self.run.value)
+        of = self.info.get(self.chosen).dataset if change["owner"] is self.run else ""
+        if of and of != self.dataset:
+            self.menu.value = of  # draws
+        else:
+            self._draw()
+
+    def _draw(self) -> None:
+        self.table.content = table_html(self.rows(), self.sorted_by, self.down, self.chosen)
+        self.picture.content = page(self.charts())
+        self.network.content = page(self.dag())

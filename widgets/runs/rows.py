@@ -1,0 +1,127 @@
+"""All runs of a folder: run folders -> BrowserInfo, a row a run, damaged ones with the reason."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bmnas.evaluation.ablation import SEARCHED
+from bmnas.errors import BmnasError, RunError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.space.genotype import Genotype
+from bmnas.space.graph import Modalities
+from bmnas.machine import runs_root
+from bmnas.searching.run_folder import Run
+from widgets.networks.facts import Shapes, genotype_facts
+
+NAN = float("nan")
+DAMAGED = "damaged"
+TEST, VAL = "test", "val"
+SCORES = {TEST: "test score", VAL: "val score of the search"}  # never mixed in one chart
+
+
+class RunRow(NamedTuple):
+    """One run folder; what is not known is NaN or ""."""
+
+    name: str
+    state: str  # finished, searched, stopped or damaged
+    dataset: str = ""
+    seed: int = 0
+    epochs: int = 0
+    val: float = NAN  # per cent
+    test: float = NAN  # per cent, mean over seeds
+    std: float = NAN
+    parameters: float = NAN
+    seconds: float = NAN  # of the search
+    genotype: Genotype | None = None
+    modalities: Modalities | None = None  # of the features; None where they are gone
+    problem: str = ""  # why it is damaged
+
+    def score(self, kind: str) -> float:
+        """In per cent: "test", or "val" for the validation score of the search, which is no measure of the answer."""
+        return self.test if kind == TEST else self.val
+
+
+class BrowserInfo(NamedTuple):
+    """All runs under a root, in the order of their names."""
+
+    root: str
+    rows: tuple[RunRow, ...]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets of the runs that can be read."""
+        return list(dict.fromkeys(row.dataset for row in self.rows if row.dataset))
+
+    def of(self, dataset: str, kind: str) -> list[RunRow]:
+        """The runs of a data set that have a score of that kind."""
+        return [row for row in self.rows if row.dataset == dataset and math.isfinite(row.score(kind))]
+
+    def get(self, name: str) -> RunRow:
+        """A run by name."""
+        return next(row for row in self.rows if row.name == name)
+
+
+def browser_info(root: str | Path | None = None) -> BrowserInfo:
+    """Reads every run folder under the root (`bmnas.runs_root()` when None); only reads.
+
+    A folder that begins with "_" or "." is none. A run that cannot be read is listed as damaged, with the reason.
+    """
+    place = runs_root() if root is None else Path(root)
+    folders = sorted(place.iterdir()) if place.is_dir() else []
+    return BrowserInfo(str(place), tuple(run_row(f) for f in folders if f.is_dir() and f.name[0] not in "_."))
+
+
+def run_row(folder: Path) -> RunRow:
+    """One run folder, damaged or not."""
+    try:
+        return _read(Run(folder))
+    except (BmnasError, OSError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        return RunRow(folder.name, DAMAGED, problem=str(error).replace(f"{folder}{os.sep}", "") or type(error).__name__)
+
+
+def sort_rows(rows: Sequence[RunRow], column: str, down: bool) -> list[RunRow]:
+    """By a column; what is not known comes last."""
+
+    def missing(row: RunRow) -> bool:
+        value = getattr(row, column)
+        return value == "" or (isinstance(value, float) and math.isnan(value))
+
+    known = sorted((row for row in rows if not missing(row)), key=lambda row: getattr(row, column), reverse=down)
+    return known + [row for row in rows if missing(row)]
+
+
+def _read(run: Run) -> RunRow:
+    """Raises whatever a damaged run makes it raise."""
+    about = run.load_json("config.json")
+    events = run.trace().events
+    config, dataset = run.config(), run.dataset()
+    if run.source() == "stand-in":  # never in one chart with real data
+        dataset = f"{dataset} (stand-in)"
+    if not events:
+        return RunRow(run.name, "stopped", dataset, config.seed)
+    best, last = events[-1], events[-1].epoch
+    path = run.path("genotype.json")
+    genotype = Genotype.load(path) if path.exists() else run.trace().best.genotype
+    state = "stopped" if last < best.epochs else "searched"
+    seconds = sum(event.seconds for event in events) or NAN
+    row = RunRow(run.name, state, dataset, config.seed, last, 100 * best.best_score, seconds=seconds, genotype=genotype)
+    if features := _features(run):
+        size = float(genotype_facts(genotype, Shapes.of(features, config)).parameters)
+        row = row._replace(parameters=size, modalities=features.modalities)
+    if not run.path("evaluation.json").exists():
+        return row
+    method = next((m for m in run.load_json("evaluation.json")["methods"] if m["name"] == SEARCHED), None)
+    if method is None:
+        raise RunError(f"{run.path('evaluation.json')} has no row {SEARCHED!r} (schema {about.get('schema')})")
+    scores = {"test": 100 * float(method["mean"]), "std": 100 * float(method["std"])}
+    return row._replace(state="finished", parameters=float(method["parameters"]), **scores)
+
+
+def _features(run: Run) -> FeatureSet | None:
+    """A run's features, of which only shapes are read; None where they are gone: the search can be listed still."""
+    try:
+        return FeatureSet.open(run.folder / str(run.load_json("features.json")["folder"]), verify=False)
+    except BmnasError:
+        return None

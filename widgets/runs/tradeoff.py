@@ -1,0 +1,43 @@
+"""Score against what it costs: size, and seconds of the search."""
+
+import math
+from collections.abc import Sequence
+
+from widgets import style
+from widgets.sheets.chart import Line, Point, chart
+from widgets.runs.rows import SCORES, BrowserInfo, RunRow
+from widgets.sheets.sheet import Sheet
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The indices of the points (cost, score) that no other beats: none has less cost and at least the score, or more
+    score and at most the cost. In the order of cost; points without both numbers are left out.
+    """
+    known = [i for i, point in enumerate(points) if all(map(math.isfinite, point))]
+    front: list[int] = []
+    best = -math.inf
+    for i in sorted(known, key=lambda i: (points[i][0], -points[i][1])):
+        twin = bool(front) and points[front[-1]] == points[i]
+        if points[i][1] > best or twin:
+            front.append(i)
+            best = points[i][1]
+    return front
+
+
+def score_chart(info: BrowserInfo, dataset: str, kind: str, cost: str, chosen: str = "") -> Sheet:
+    """Score of a kind ("test" or "val") against "parameters" or "seconds", the Pareto front joined."""
+    rows = [row for row in info.of(dataset, kind) if math.isfinite(getattr(row, cost)) and getattr(row, cost) > 0]
+    points = [(getattr(row, cost), row.score(kind)) for row in rows]
+    front = pareto(points)
+    best = [points[i] for i in front]
+    line = Line("Pareto front", [cost for cost, _ in best], [score for _, score in best], style.PALETTE[5])
+    marks = [_point(row, points[i], i in front, row.name == chosen) for i, row in enumerate(rows)]
+    title = "Score against size" if cost == "parameters" else "Score against search time"
+    unit = "parameters (logarithmic)" if cost == "parameters" else "seconds of the search (logarithmic)"
+    return chart([line] if front else [], marks, title, unit, f"{SCORES[kind]} [%]", (420, 320), log_x=True)
+
+
+def _point(row: RunRow, at: tuple[float, float], on_front: bool, chosen: bool) -> Point:
+    hover = f"{row.name}: {at[1]:.2f} %, {row.parameters:,.0f} parameters, {row.seconds:.1f} s of search"
+    colour = style.PALETTE[5] if on_front else style.PALETTE[0]
+    return Point(*at, colour, row.name, hover, row.name if chosen else "", "diamond" if chosen else "circle")

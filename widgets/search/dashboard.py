@@ -1,0 +1,210 @@
+"""Watching a search: a cell that stays responsive while it works, and a view of the epochs as they come.
+
+The search is a plain loop that does not know that it is watched:
+
+    with SearchDashboard("Search on digits", run=run) as view:
+        def loop():
+            for event in search(features, config, run):
+                view.update(event)
+                if view.stopped:
+                    break
+        await live(loop)
+
+In JupyterLab this shows a figure, a graph and the buttons Pause, Resume and Stop; Kernel > Interrupt works. Under
+papermill the same cell shows one line of progress. In both cases the saved notebook holds plain figures, no widgets.
+Where the page is closed the search goes on and fills its run folder; the same cell, run again, shows all of it.
+"""
+
+import threading
+import time
+from html import escape
+from types import TracebackType
+from typing import Any
+
+import ipywidgets as ipw
+from IPython.display import DisplayHandle
+
+from bmnas.searching.trace import EpochEvent, Trace
+from bmnas.space.graph import Modalities
+from widgets.live.cell import TICK, in_live, is_live, stop_requested
+from widgets.live.controls import Controls, close_all
+from widgets.live.pace import Pace
+from widgets.networks.dag import hypernet_figure
+from widgets.search.figure import search_figure
+from widgets.search.screen import Screen
+from widgets.search.status import progress_text, summary_text
+from widgets.static.display import HasFolder, prepare_images, say_what_is_missing, static
+
+PAINT = 10.0  # seconds that a search waits at most for a browser to show the empty figure
+
+
+class SearchDashboard:
+    """Shows a search while it runs, and leaves static figures behind.
+
+    Args:
+        title: of the figures.
+        note: one line under the title, such as what stands in for missing data.
+        run: whose folder gets the pictures `figures/search.*` and `figures/hypernet.*`.
+        modalities: modality -> features, for colours; by default a feature's name before its last "_".
+        place: a box of widgets that the view goes into and stays in; by default it is displayed, live or not.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        note: str = "",
+        run: HasFolder | None = None,
+        modalities: Modalities | None = None,
+        place: ipw.Box | None = None,
+    ) -> None:
+        self.title, self.note, self.run, self.modalities, self._place = title, note, run, modalities, place
+        begun = time.monotonic()
+        self.trace, self.pace = Trace(), Pace()
+        self.errors: list[Exception] = []
+        self._stop, self._finished = threading.Event(), False
+        self._controls: Controls | None = None
+        self._screen: Screen | None = None
+        self._top, self._below = DisplayHandle(), DisplayHandle()
+        prepare_images()
+        if place is not None or is_live():
+            self._show_widgets()
+        else:
+            self._top.display(_plain("waiting for the first epoch"), raw=True)
+            self._below.display(_plain(""), raw=True)
+        self.pace.opening = time.monotonic() - begun
+
+    def _show_widgets(self) -> None:
+        self._controls = Controls()
+        self._screen = Screen(self.title, self.note, self.modalities, self.errors.append, self.pace.add)
+        if self._place is not None:
+            self._place.children = [self._controls.box, self._screen.box, self._screen.graph]
+            return
+        self._head = ipw.VBox([self._controls.box, self._screen.box])
+        self._top.display(self._head)
+        self._below.display(self._screen.graph)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether Stop was clicked or the cell interrupted."""
+        if stop_requested() or (self._controls and self._controls.stopped.is_set()):
+            self._stop.set()
+        return self._stop.is_set()
+
+    def update(self, event: EpochEvent) -> None:
+        """Takes note of an epoch, draws it if it is time to, and waits as long as Pause holds.
+
+        Errors of drawing wait for `finish`.
+        """
+        if not self.trace.events:
+            begun = time.monotonic()
+            if self._screen and in_live():
+                self._screen.wait(PAINT, lambda: self.stopped)
+            self.pace.start(time.monotonic() - begun)
+        with self.pace.working():
+            self.trace.append(event)
+            if self._screen:
+                self._screen.append(event)
+        if self.pace.due():
+            self._draw(event)
+        if self._controls and self._controls.paused.is_set():
+            self._hold(self._controls, event)
+
+    def _hold(self, controls: Controls, event: EpochEvent) -> None:
+        """Shows where the search stands, and waits for Resume, Stop or an interrupt."""
+        begun = time.monotonic()
+        self._draw(event, "paused after ")
+        while controls.paused.is_set() and not self.stopped:
+            time.sleep(TICK / 4)
+        self.pace.leave_out(time.monotonic() - begun)
+
+    def _draw(self, event: EpochEvent, prefix: str = "") -> None:
+        if self.errors:
+            return
+        with self.pace.drawing():
+            try:
+                if self._screen and self._controls:
+                    self._controls.show(event, escape(prefix + progress_text(event)))
+                    self._screen.draw()
+                else:
+                    self._top.update(_plain(progress_text(event)), raw=True)
+            except Exception as error:  # a drawing must not end a search, nor be lost
+                self.errors.append(error)
+
+    def finish(self) -> None:
+        """Replaces what is live by static figures, and tells what drawing has cost.
+
+        Raises:
+            Exception: the first error of drawing, if there was one.
+        """
+        if self._finished:
+            return
+        self._finished = True
+        self.pace.end()
+        if self._place is not None:
+            self._stay()
+        else:
+            self._leave()
+        if self.errors:
+            raise self.errors[0]
+
+    def _words(self, begun: float) -> str:
+        """What the view has cost, the figures that stay since `begun`."""
+        if not self.trace.events:
+            return "no epoch was finished"
+        return self.pace.text(len(self.trace)) + self.pace.besides_text(time.monotonic() - begun)
+
+    def _stay(self) -> None:
+        """In a place of its own the view shows the last epoch, and the pictures go to the run folder alone."""
+        begun, summary = time.monotonic(), ""
+        if self.trace.events:
+            self._draw(self.trace.events[-1])
+            if self._screen and not self.errors:
+                self._screen.end()
+            self._figures()
+            summary = f"{summary_text(self.trace.events[-1])}. "
+        if self._controls:
+            self._controls.end(escape(summary + self._words(begun)))
+
+    def _leave(self) -> None:
+        """Plain figures in the place of widgets."""
+        begun = time.monotonic()
+        if self.trace.events:
+            for handle, figure in zip((self._top, self._below), self._figures(), strict=True):
+                handle.update(figure, raw=True)
+            print(self._words(begun))
+        else:
+            self._top.update(_plain(self._words(begun)), raw=True)
+            self._below.update(_plain(""), raw=True)
+        if self._screen and self._controls:
+            self._screen.close()
+            close_all(self._head)
+        say_what_is_missing()
+
+    def _figures(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        trace, best = self.trace, self.trace.best
+        last = trace.events[-1]
+        figure = search_figure(trace, self.title, self.note, ended=True)
+        title = f"Hypernet and genotype of the best epoch ({best.epoch} of {last.epoch})"
+        graph = hypernet_figure(best.architecture, best.genotype, title, self.note, self.modalities)
+        return (
+            static(figure, "search", self.run, summary_text(last)),
+            static(graph, "hypernet", self.run, best.genotype.describe()),
+        )
+
+    def __enter__(self) -> "SearchDashboard":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.finish()
+            return
+        try:
+            self.finish()
+        except Exception as drawing:  # what ended the block goes first
+            error.add_note(f"besides, drawing failed: {drawing!r}")
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"text/plain": text}

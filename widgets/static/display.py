@@ -1,0 +1,202 @@
+"""Shows a figure so that it lasts: interactive in JupyterLab, a picture elsewhere, files in the run folder."""
+
+import asyncio
+import atexit
+import json
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import plotly.graph_objects as go
+from IPython.display import display
+
+from bmnas.storage.whole_files import whole
+from widgets import style
+
+START_SECONDS = 60.0
+IMAGE_SECONDS = 60.0
+STOP_SECONDS = 10.0
+TRIES = 3  # browsers, before the pictures are left out
+PNG_SCALE = 2
+LEFT_OUT = "SVG and PNG were left out: {why}. The figures are still interactive in JupyterLab and in our HTML export."
+
+
+class HasFolder(Protocol):
+    """A run: what has a folder."""
+
+    folder: Path
+
+
+class _Browser:
+    """One headless browser in a thread of its own, which opens it at once.
+
+    Attributes:
+        missing: there is no kaleido or no Chromium; another try would end the same.
+    """
+
+    def __init__(self) -> None:
+        self.missing = False
+        self._error: Exception | None = None
+        self._kaleido: Any = None
+        self._opened = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._serve, daemon=True, name="images").start()
+
+    def render(self, fig: go.Figure, options: dict[str, Any]) -> bytes:
+        """The picture.
+
+        Raises:
+            Exception: of whatever kind the browser ended with; TimeoutError where it did not answer.
+        """
+        if not self._opened.wait(START_SECONDS):
+            raise TimeoutError(f"it did not start within {START_SECONDS:.0f} s")
+        if self._error is not None:
+            raise self._error
+        return self._run(self._kaleido.calc_fig(fig.to_dict(), opts=options), IMAGE_SECONDS)
+
+    def stop(self) -> None:
+        """Ends the browser, also one that does not answer."""
+        if self._loop.is_closed():
+            return
+        if self._kaleido is not None:
+            with suppress(Exception):  # the kernel is ending; a browser that is gone already is fine
+                self._run(self._kaleido.close(), STOP_SECONDS)
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.create_task(self._open())
+        self._loop.run_forever()
+        self._loop.close()
+
+    async def _open(self) -> None:
+        try:
+            import kaleido
+
+            self._kaleido = kaleido.Kaleido(mathjax=False)  # no formula in our figures, and no request to a CDN
+        except Exception as error:  # kaleido's own for a Chromium that is not found, or no kaleido
+            self.missing, self._error = True, error
+        else:
+            try:
+                await self._kaleido.open()
+            except Exception as error:  # the next render raises it
+                self._error = error
+        self._opened.set()
+
+    def _run(self, work: Coroutine[Any, Any, Any], seconds: float) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=seconds)
+
+
+class Images:
+    """The browser for all pictures of a kernel; starts on first use, and anew where it fails.
+
+    A Chromium that starts while the machine is busy may fail once and work a moment later.
+
+    Attributes:
+        problem: why there are no pictures, "" as long as there are.
+    """
+
+    def __init__(self) -> None:
+        self.problem = ""
+        self._lock = threading.Lock()
+        self._browser: _Browser | None = None
+        atexit.register(self.stop)
+
+    def start(self) -> _Browser | None:
+        """Starts the browser in the background and returns at once; None where there can be none."""
+        with self._lock:
+            if self._browser is None and not self.problem:
+                self._browser = _Browser()
+            return self._browser
+
+    def render(self, fig: go.Figure, kind: str) -> bytes | None:
+        """The figure as "svg" or "png"; None, and a reason in `problem`, where there is no browser."""
+        options = {"format": kind, "scale": PNG_SCALE if kind == "png" else 1}
+        for left in reversed(range(TRIES)):
+            browser = self.start()
+            if browser is None:
+                break
+            try:
+                return browser.render(fig, options)
+            except Exception as error:  # a browser that died must not cost the figure itself
+                if browser.missing:
+                    self.problem = f"no Chromium or Chrome was found ({type(error).__name__})"
+                elif not left:
+                    self.problem = f"the browser failed ({type(error).__name__}: {error})"
+                self._discard(browser)
+        return None
+
+    def stop(self) -> None:
+        """Ends the browser."""
+        if self._browser is not None:
+            self._discard(self._browser)
+
+    def _discard(self, browser: _Browser) -> None:
+        with self._lock:
+            if self._browser is browser:
+                self._browser = None
+        browser.stop()
+
+
+IMAGES = Images()
+_said: set[str] = set()
+
+
+def prepare_images() -> None:
+    """Starts the browser that makes the pictures, in the background; call it early to save its two seconds."""
+    IMAGES.start()
+
+
+def bundle(fig: go.Figure, text: str = "[figure]") -> dict[str, Any]:
+    """The figure for the saved file: plotly JSON, SVG where there is a browser, and a line of text."""
+    content = json.loads(str(fig.to_json())) | {"config": style.CONFIG}
+    data: dict[str, Any] = {"application/vnd.plotly.v1+json": content, "text/plain": text}
+    svg = IMAGES.render(fig, "svg")
+    if svg is not None:  # no image/png: JupyterLab's plotly renderer would show it instead of the figure
+        data["image/svg+xml"] = svg.decode()
+    return data
+
+
+def save_figure(fig: go.Figure, name: str, run: HasFolder, svg: str | None = None) -> list[Path]:
+    """Writes `figures/<name>.svg` and `.png` into the run folder; none where there is no browser."""
+    folder = Path(run.folder) / "figures"
+    pictures = {"svg": svg.encode() if svg else IMAGES.render(fig, "svg"), "png": IMAGES.render(fig, "png")}
+    written = []
+    for kind, content in pictures.items():
+        if content is not None:
+            with whole(folder / f"{name}.{kind}") as partial:
+                partial.write_bytes(content)
+            written.append(folder / f"{name}.{kind}")
+    return written
+
+
+def static(fig: go.Figure, name: str, run: HasFolder | None = None, text: str = "") -> dict[str, Any]:
+    """The bundle of a figure, which is also written into the run folder."""
+    title = fig.to_dict()["layout"].get("title", {}).get("text", name)
+    data = bundle(fig, text or f"[figure {name}: {title}]")
+    if run is not None:
+        save_figure(fig, name, run, data.get("image/svg+xml"))
+    return data
+
+
+def show(fig: go.Figure, name: str, run: HasFolder | None = None, text: str = "") -> None:
+    """Displays a figure that stays: interactive in JupyterLab, a picture in nbconvert, files in the run folder.
+
+    Args:
+        fig: the figure.
+        name: the file name in `figures/`, without ending.
+        run: whose folder gets `figures/<name>.svg` and `.png`; None writes nothing.
+        text: what a reader without pictures sees.
+    """
+    display(static(fig, name, run, text), raw=True)
+    say_what_is_missing()
+
+
+def say_what_is_missing() -> None:
+    """Prints, once a notebook, why there are no pictures."""
+    if IMAGES.problem and IMAGES.problem not in _said:
+        _said.add(IMAGES.problem)
+        print(LEFT_OUT.format(why=IMAGES.problem))

@@ -1,0 +1,83 @@
+"""What a widget leaves behind: live where somebody watches, its static twin of the same content elsewhere.
+
+Where a widget is live, its twin is in the next output of the cell, out of sight. In a notebook that is opened again
+without a kernel there is no widget, and the twin is what is seen.
+"""
+
+from typing import Any, Protocol
+
+import ipywidgets as ipw
+from IPython.display import display
+
+from bmnas.errors import RunError
+from bmnas.searching.run_folder import Run
+from widgets.live.cell import is_live
+from widgets.sheets.sheet import Sheet, above, page, words
+from widgets.static.display import HasFolder
+from widgets.style import NOTE_COLOUR
+
+VIEW = "application/vnd.jupyter.widget-view+json"
+LIVE, RECORD = "bmnas-live", "bmnas-record"  # classes: of a widget at work; of the output that two others follow
+STAND_IN = "The run is on stand-in features, NOT real data"
+OUTPUT = f".jp-OutputArea-child:has(.{RECORD})"
+# The output after this one is a widget, the next its twin: either is seen, and no browser shows "Loading widget...".
+EITHER = f"""<style>{OUTPUT}, {OUTPUT} + .jp-OutputArea-child:not(:has(.{LIVE})),
+{OUTPUT} + .jp-OutputArea-child:has(.{LIVE}) + .jp-OutputArea-child {{ display: none }}</style>
+<span class="{RECORD}"></span>"""
+
+
+class HasTwin(Protocol):
+    """A view: controls that are made when they are asked for, and a picture and a text of the same content."""
+
+    def box(self) -> ipw.DOMWidget:
+        """The live controls."""
+        ...
+
+    def twin(self) -> Sheet:
+        """The static picture."""
+        ...
+
+    def text(self) -> str:
+        """The same in words."""
+        ...
+
+
+def view(widget: HasTwin, name: str, run: HasFolder | None = None) -> None:
+    """Displays the widget where somebody watches, otherwise its twin; without a watcher no widget is made.
+
+    Args:
+        widget: what to show.
+        name: file name in `figures/`, without ending.
+        run: whose folder gets `figures/<name>.svg`; None writes nothing.
+    """
+    if is_live():
+        box = widget.box()
+        box.add_class(LIVE)
+        display({"text/html": EITHER, "text/plain": ""}, raw=True)
+        display({VIEW: {"version_major": 2, "version_minor": 0, "model_id": box.model_id}, "text/plain": ""}, raw=True)
+    picture(widget.twin(), widget.text(), name, run)
+
+
+def picture(sheet: Sheet, text: str, name: str, run: HasFolder | None = None) -> None:
+    """Displays a sheet that has no live form."""
+    display(_bundle(sheet, text, name, run), raw=True)
+
+
+def _is_stand_in(run: HasFolder | None) -> bool:
+    try:
+        return isinstance(run, Run) and run.source() == "stand-in"
+    except RunError:  # whoever reads it says so
+        return False
+
+
+def _bundle(sheet: Sheet, text: str, name: str, run: HasFolder | None) -> dict[str, Any]:
+    if _is_stand_in(run):
+        sheet = above(words([STAND_IN], bold=True, colour=NOTE_COLOUR), sheet)
+    svg = page(sheet)
+    if run is not None:
+        folder = run.folder / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f"{name}.svg.partial"
+        partial.write_text(svg, encoding="utf-8")
+        partial.replace(folder / f"{name}.svg")
+    return {"image/svg+xml": svg, "text/plain": text}
