@@ -1,0 +1,1 @@
+"""Trust: whether a search, a difference, or fusion itself can be believed."""

@@ -1,0 +1,172 @@
+"""Paired comparisons of methods: over seeds, and over groups of test samples that were recorded together.
+
+Two methods are scored by the same seeds on the same test samples. Their differences form a matrix D (S seeds, G groups)
+with entries m + seed effect + group effect + rest. The variance of the mean difference is estimated by two-way
+clustering (Cameron, Gelbach, Miller 2011, https://doi.org/10.1198/jbes.2010.07136):
+
+    V = max(V_seeds, V_groups, V_seeds + V_groups - V_cells)
+
+with each V the squared standard error of the mean over seeds, groups or cells. Degrees of freedom follow Satterthwaite
+(1946). A single seed has no spread, so it never gives a verdict. Several comparisons are corrected by Holm (1979).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bmnas.errors import ConfigError
+
+LEVEL = 0.95  # of intervals; a verdict needs an adjusted p below 1 - LEVEL
+
+Score = Callable[[np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The mean difference between a method and a rival, in units of the score.
+
+    Attributes:
+        name, rival: the two methods.
+        difference: mean of the method less mean of the rival; positive where the method is better.
+        low, high: its 95 % interval, not corrected for other comparisons.
+        p_value: two-sided, corrected by Holm for all comparisons that were made together.
+        seeds, groups: how many of each stand behind it.
+    """
+
+    name: str
+    rival: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    seeds: int
+    groups: int
+
+    @property
+    def verdict(self) -> str:
+        """Returns "better", "worse" or "undecided"."""
+        if not self.p_value < 1 - LEVEL:
+            return "undecided"
+        return "better" if self.difference > 0 else "worse"
+
+    def sentence(self) -> str:
+        """Returns one line for people, in points (hundredths of the score)."""
+        points = f"{100 * self.difference:+.2f} points"
+        if self.seeds < 2:
+            return f"{self.name} against {self.rival}: {points}; one seed proves nothing"
+        behind = (
+            f"95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f}; {self.seeds} seeds, {self.groups} groups"
+        )
+        word = "cannot be told apart" if self.verdict == "undecided" else self.verdict
+        return f"{self.name} against {self.rival}: {word}, {points} ({interval}; {self.seeds} seeds, {self.groups} groups)"
+
+
+def group_scores(score: Score, groups: np.ndarray) -> np.ndarray:
+    """Splits a score of all test samples into one value a group, by the jackknife.
+
+    The value of group g is the pseudo-value G * score(all) - (G - 1) * score(all but g). Their mean is the score itself
+    where it is a mean over equal groups, as accuracy is; otherwise, as for F1, the jackknife estimate of it.
+
+    Args:
+        score: rows (integers) -> the score of those test samples.
+        groups: (n,) the group of each test sample; any values that can be sorted.
+
+    Returns:
+        (G,), in the order of the sorted groups.
+    """
+    names, codes = np.unique(groups, return_inverse=True)
+    rows = np.arange(len(codes))
+    whole = score(rows)
+    if len(names) == 1:
+        return np.array([whole])
+    left_out = np.array([score(rows[codes != g]) for g in range(len(names))])
+    return len(names) * whole - (len(names) - 1) * left_out
+
+
+def paired_interval(differences: np.ndarray) -> tuple[float, float, float, float]:
+    """Estimates the mean of a matrix of differences whose rows and columns are both random.
+
+    Args:
+        differences: (S seeds, G groups).
+
+    Returns:
+        Mean, lower and upper end of the 95 % interval, and the two-sided p of a mean of 0. One seed or one group has
+        no spread: the interval is infinite, and p is 1.
+
+    Raises:
+        ConfigError: the matrix is empty, or holds a value that is not finite.
+    """
+    matrix = np.asarray(differences, dtype=float)
+    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
+        raise ConfigError(f"differences of shape {matrix.shape}; expected finite values of shape (seeds, groups)")
+    seeds, groups = matrix.shape
+    mean = float(matrix.mean())
+    if min(seeds, groups) < 2:
+        return mean, -np.inf, np.inf, 1.0
+    of_seeds = float(matrix.mean(1).var(ddof=1)) / seeds
+    of_groups = float(matrix.mean(0).var(ddof=1)) / groups
+    of_cells = float(matrix.var(ddof=1)) / matrix.size
+    variance = max(of_seeds, of_groups, of_seeds + of_groups - of_cells)
+    if variance == 0:
+        return mean, mean, mean, float(mean == 0)
+    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_groups**2 / (groups - 1))
+    freedom = max(freedom, min(seeds, groups) - 1)
+    error = variance**0.5
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Corrects p-values that are looked at together, so that one false verdict in all has a chance of 5 % at most.
+
+    Holm, Scandinavian Journal of Statistics 6 (1979): the i-th smallest of n is multiplied by n - i + 1, never below
+    the one before it, never above 1.
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for place, number in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[number]))
+        adjusted[number] = largest
+    return adjusted
+
+
+def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
+    """Compares one method with every other one.
+
+    Args:
+        name: of the method, one of `scores`.
+        scores: method -> (S seeds, G groups) as `group_scores` gives them, the same groups in the same order. A method
+            without training has one row, which stands beside each seed of the others.
+
+    Raises:
+        ConfigError: `name` is not among the scores, or the numbers of seeds or groups differ.
+    """
+    if name not in scores:
+        raise ConfigError(f"no scores of {name!r}; there are those of {', '.join(map(repr, scores))}")
+    mine = np.atleast_2d(scores[name])
+    rivals = [rival for rival in scores if rival != name]
+    estimates = []
+    for rival in rivals:
+        other = np.atleast_2d(scores[rival])
+        seeds = max(len(mine), len(other))
+        if mine.shape[1] != other.shape[1] or {len(mine), len(other)} - {1, seeds}:
+            raise ConfigError(
+                f"{name!r} has scores of shape {mine.shape}, {rival!r} of {other.shape}; expected equal ones"
+            )
+        differences = np.broadcast_to(mine, (seeds, mine.shape[1])) - other
+        estimates.append((differences.shape, paired_interval(differences)))
+    adjusted = holm([p for _, (*_, p) in estimates])
+    return [
+        Comparison(
+            name=name,
+            rival=rival,
+            difference=mean,
+            low=low,
+            high=high,
+            p_value=p,
+            seeds=shape[0],
+            groups=shape[1],
+        )
+        for rival, (shape, (mean, low, high, _)), p in zip(rivals, estimates, adjusted, strict=True)
+    ]

@@ -1,0 +1,147 @@
+"""Paired comparisons against SciPy, brute force, and a simulation of methods that are equally good."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from sklearn.metrics import f1_score
+
+from bmnas.errors import ConfigError
+from bmnas.trust.comparison import compare, group_scores, holm, paired_interval
+
+NULLS = [  # standard deviations of the effects of a seed, of a group, and of both together
+    (0.0, 0.1, 0.3),
+    (0.02, 0.0, 0.3),
+    (0.02, 0.1, 0.3),
+    (0.05, 0.1, 0.2),
+    (0.01, 0.0, 0.1),
+]
+
+
+def differences(rng, seeds, groups, of_seed, of_group, of_both):
+    rows, columns = rng.standard_normal((seeds, 1)), rng.standard_normal((1, groups))
+    return of_seed * rows + of_group * columns + of_both * rng.standard_normal((seeds, groups))
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize(("seeds", "groups"), [(2, 40), (3, 40), (3, 200), (5, 40)])
+def test_equal_methods_are_called_better_in_five_per_cent_at_most(seeds, groups, null):
+    rng, trials = np.random.default_rng(seeds * groups), 600
+    better = 0
+    for _ in range(trials):
+        mean, _, _, p = paired_interval(differences(rng, seeds, groups, *null))
+        better += p < 0.05 and mean > 0
+    assert better <= stats.binom.ppf(0.999, trials, 0.05)
+
+
+def test_of_many_equal_rivals_hardly_one_is_called_worse():
+    rng, trials, wrong = np.random.default_rng(1), 300, 0
+    for _ in range(trials):
+        scores = {str(i): 0.8 + differences(rng, 3, 60, 0.01, 0.05, 0.2) for i in range(7)}
+        wrong += any(comparison.verdict == "better" for comparison in compare("0", scores))
+    assert wrong <= stats.binom.ppf(0.999, trials, 0.05)
+
+
+def test_a_true_difference_is_seen():
+    rng = np.random.default_rng(2)
+    ours = 0.9 + differences(rng, 5, 200, 0.005, 0.05, 0.2)
+    (found,) = compare("ours", {"ours": ours, "rival": ours - 0.1 + differences(rng, 5, 200, 0.005, 0.02, 0.1)})
+    assert found.verdict == "better" and found.low > 0.05 and found.high < 0.15
+    (reverse,) = compare("rival", {"ours": ours, "rival": ours - 0.1})
+    assert reverse.verdict == "worse"
+
+
+def test_groups_alone_are_the_paired_t_test():
+    rng = np.random.default_rng(3)
+    column = rng.standard_normal(50)
+    equal_seeds = np.tile(column, (4, 1))
+    mean, low, high, p = paired_interval(equal_seeds)
+    reference = stats.ttest_1samp(column, 0)
+    interval = reference.confidence_interval(0.95)
+    assert (mean, low, high, p) == pytest.approx((column.mean(), interval.low, interval.high, reference.pvalue))
+
+
+def test_seeds_alone_are_the_paired_t_test():
+    row = np.array([0.1, 0.3, 0.2, 0.25])
+    _, low, high, p = paired_interval(np.tile(row[:, None], (1, 30)))
+    reference = stats.ttest_1samp(row, 0)
+    interval = reference.confidence_interval(0.95)
+    assert (low, high, p) == pytest.approx((interval.low, interval.high, reference.pvalue))
+
+
+@pytest.mark.parametrize("shape", [(1, 500), (5, 1), (1, 1)])
+def test_one_seed_or_one_group_proves_nothing(shape):
+    _, low, high, p = paired_interval(np.full(shape, 0.3))
+    assert (low, high, p) == (-np.inf, np.inf, 1.0)
+    (comparison,) = compare("a", {"a": np.full(shape, 0.9), "b": np.full(shape, 0.1)})
+    assert comparison.verdict == "undecided"
+
+
+def test_copies_of_a_sample_in_a_group_prove_no_more_than_one():
+    rng = np.random.default_rng(4)
+    ours, rival = rng.random((2, 3, 40)) < np.array([0.8, 0.7])[:, None, None]
+    groups = np.arange(40)
+
+    def scores(right, copies):
+        wide = np.repeat(right, copies, axis=1)
+        names = np.repeat(groups, copies)
+        return np.stack([group_scores(lambda rows, seed=seed: seed[rows].mean(), names) for seed in wide])
+
+    once, often = (compare("a", {"a": scores(ours, n), "b": scores(rival, n)})[0] for n in (1, 10))
+    assert (once.low, once.high) == pytest.approx((often.low, often.high))
+
+
+@given(arrays(bool, st.integers(2, 30)), st.data())
+def test_the_values_of_equal_groups_are_their_means(right, data):
+    size = data.draw(st.sampled_from([n for n in range(1, len(right) + 1) if len(right) % n == 0]))
+    groups = np.arange(len(right)) // size
+    values = group_scores(lambda rows: float(right[rows].mean()), groups)
+    assert values == pytest.approx(right.reshape(-1, size).mean(1))
+
+
+def test_the_values_of_f1_are_its_jackknife():
+    rng = np.random.default_rng(5)
+    targets, predicted = rng.random((2, 24, 3)) < 0.5
+    groups = rng.permutation(np.arange(24) // 3)
+
+    def score(rows):
+        return float(f1_score(targets[rows], predicted[rows], average="weighted", zero_division=1))
+
+    values = group_scores(score, groups)
+    for g, value in enumerate(values):
+        assert value == pytest.approx(8 * score(np.arange(24)) - 7 * score(np.flatnonzero(groups != g)))
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_holm_is_the_closed_test_of_bonferroni(p_values):
+    numbers = range(len(p_values))
+    subsets = [s for size in range(1, len(p_values) + 1) for s in itertools.combinations(numbers, size)]
+    expected = [max(min(1.0, len(s) * min(p_values[i] for i in s)) for s in subsets if j in s) for j in numbers]
+    assert holm(p_values) == pytest.approx(expected)
+
+
+def test_an_untrained_rival_stands_beside_every_seed():
+    rng = np.random.default_rng(6)
+    trained, untrained = rng.random((3, 20)), rng.random((1, 20))
+    (once,) = compare("a", {"a": trained, "b": untrained})
+    (tiled,) = compare("a", {"a": trained, "b": np.tile(untrained, (3, 1))})
+    assert once == tiled and once.seeds == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "scores", "names"),
+    [
+        ("c", {"a": np.ones((2, 3)), "b": np.ones((2, 3))}, "'c'"),
+        ("a", {"a": np.ones((2, 3)), "b": np.ones((2, 4))}, "(2, 4)"),
+        ("a", {"a": np.ones((2, 3)), "b": np.ones((3, 3))}, "(3, 3)"),
+        ("a", {"a": np.ones((2, 3)), "b": np.full((2, 3), np.nan)}, "(2, 3)"),
+    ],
+)
+def test_scores_that_cannot_be_compared_are_named(name, scores, names):
+    with pytest.raises(ConfigError) as refused:
+        compare(name, scores)
+    assert names in str(refused.value)
