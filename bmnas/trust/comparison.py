@@ -2,7 +2,7 @@
 
 Two methods are scored by the same seeds on the same test samples. Their differences form a matrix D (S seeds, G groups)
 with entries m + seed effect + group effect + rest. The variance of the mean difference is estimated by two-way
-clustering (Cameron, Gelbach, Miller 2011, https://doi.org/10.1198/jbes.2010.07136):
+clustering (Cameron, Gelbach, Miller, Journal of Business and Economic Statistics 29 (2011), pp. 238-249):
 
     V = max(V_seeds, V_groups, V_seeds + V_groups - V_cells)
 
@@ -56,11 +56,10 @@ class Comparison:
         points = f"{100 * self.difference:+.2f} points"
         if self.seeds < 2:
             return f"{self.name} against {self.rival}: {points}; one seed proves nothing"
-        behind = (
-            f"95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f}; {self.seeds} seeds, {self.groups} groups"
-        )
         word = "cannot be told apart" if self.verdict == "undecided" else self.verdict
-        return f"{self.name} against {self.rival}: {word}, {points} ({interval}; {self.seeds} seeds, {self.groups} groups)"
+        interval = f"95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f}"
+        basis = f"{self.seeds} seeds, {self.groups} groups"
+        return f"{self.name} against {self.rival}: {word}, {points} ({interval}; {basis})"
 
 
 def group_scores(score: Score, groups: np.ndarray) -> np.ndarray:
