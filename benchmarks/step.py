@@ -6,7 +6,7 @@
 All variants take turns in one process on one CPU thread, so that a busy machine slows them alike; a turn is a few steps
 of one kind in a row, as a search takes them. Before a case is timed, transcription and Hypernet are compared in
 float64; times of networks that disagree are not printed. "products alone" repeats the matrix products of the shortcuts
-and nothing else: with this library of products no step can be faster.
+and nothing else: no step can be faster.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,9 +30,7 @@ from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_l
 
 from bmnas.features.feature_set import FeatureSet  # noqa: E402
 from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
-from bmnas.scale.fast import TokenTensors, classifier, features, keep_pages, only, output  # noqa: E402
-from bmnas.scale.fast import step as mixed  # noqa: E402
-from bmnas.scale.fast.products import product  # noqa: E402
+from bmnas.scale.fast import TokenTensors, keep_pages, only  # noqa: E402
 from bmnas.searching.algorithm1 import ARCH_BETAS  # noqa: E402
 from bmnas.space.hypernet import Hypernet  # noqa: E402
 from bmnas.training.steps import gradient_step  # noqa: E402
@@ -174,25 +171,25 @@ def our_steps(case: Case, net: Hypernet, batch: dict[str, Tensor], targets: Tens
 
 def products(steps: dict[str, Callable]) -> dict[str, Callable]:
     """The matrix products that the shortcuts of each step take, without what is between them."""
-    taken: dict[str, list] = {}
+    taken: dict[str, list] = {kind: [] for kind in steps}
     for kind, step in steps.items():
-        calls = taken[kind] = []
 
-        def recorded(*arguments: Any, calls: list = calls) -> Tensor:
-            calls.append([x if x is None else x.detach() for x in arguments])
-            return product(*arguments)
+        def recorded(function: Callable, calls: list = taken[kind]) -> Callable:
+            def call(*operands: Tensor, **out: Tensor) -> Tensor:
+                kept = {name: tensor.detach() for name, tensor in out.items()}
+                calls.append((function, [tensor.detach() for tensor in operands], kept))
+                return function(*operands, **out)
+
+            return call
 
         with ExitStack() as patched:
-            stand_ins = {
-                "product": recorded,
-                "add_product_": lambda total, *arguments: total.add_(recorded(*arguments)),
-                "product_into": lambda out, *arguments: out.copy_(recorded(*arguments)),
-            }
-            for module in (classifier, features, output, mixed):
-                for name in vars(module).keys() & stand_ins.keys():
-                    patched.enter_context(mock.patch.object(module, name, stand_ins[name]))
+            for place, name in ((torch, "mm"), (torch, "addmm"), (Tensor, "addmm_")):
+                patched.enter_context(mock.patch.object(place, name, recorded(getattr(place, name))))
             step()
-    return {kind: lambda calls=calls: [product(*arguments) for arguments in calls] for kind, calls in taken.items()}
+    return {
+        kind: lambda calls=calls: [function(*operands, **out) for function, operands, out in calls]
+        for kind, calls in taken.items()
+    }
 
 
 def variants(case: Case) -> dict[str, dict[str, Callable]]:

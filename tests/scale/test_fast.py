@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import math
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,14 +17,13 @@ from torch import nn
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import PRIMITIVES
 from bmnas.scale import fast
-from bmnas.scale.fast import kernels, products
+from bmnas.scale.fast import kernels
 from bmnas.scale.fast.asking import Asked
 from bmnas.scale.fast.batchnorm import line_of, moments
 from bmnas.scale.fast.dropout import LEVELS, Masks, level, scale
 from bmnas.scale.fast.features import rows_of
 from bmnas.scale.fast.kernels import ALL, MEAN, draw, memory
 from bmnas.scale.fast.layernorm import Normalised
-from bmnas.scale.fast.products import product
 from bmnas.scale.fast.stored import TokenTensors, distinct_positions
 from bmnas.searching.algorithm1 import optimizers, search
 from bmnas.searching.inherited_score import batch_statistics
@@ -201,34 +201,11 @@ def test_one_sample():
     assert_equal_networks(net, plain, batch(n=1))
 
 
-@pytest.mark.parametrize("onednn", [False, True])
-@pytest.mark.parametrize("T, I, O", [(768, 128, 256), (1536, 64, 192), (5, 7, 3)])
-def test_products_of_either_library(T, I, O, onednn, monkeypatch):
-    """float32, in shapes beyond and below the border between the libraries, and of transposed matrices."""
-    if onednn and not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        pytest.skip("this torch has no oneDNN")
-    monkeypatch.setattr(products, "ONEDNN", onednn)
-    torch.manual_seed(0)
-    x, weight, bias = torch.randn(T, I), torch.randn(O, I), torch.randn(O)
-    expected = x.double() @ weight.double().t()
-    torch.testing.assert_close(product(x, weight.t(), bias).double(), expected + bias, rtol=1e-4, atol=1e-4)
-    back = torch.randn(T, O)
-    for ours, theirs in (
-        (product(back, weight), back.double() @ weight.double()),
-        (product(back.t(), x), back.double().t() @ x.double()),
-        (products.add_product_(x.clone(), back, weight), x.double() + back.double() @ weight.double()),
-    ):
-        torch.testing.assert_close(ours.double(), theirs, rtol=1e-4, atol=1e-3)
-
-
-def test_the_library_of_products_follows_the_processor(tmp_path, monkeypatch):
-    monkeypatch.setattr(products, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr("platform.processor", lambda: "Intel64 Family 6 Model 143, GenuineIntel")  # as on Windows
-    assert products.made_by_intel()
-    (tmp_path / "cpuinfo").write_text("vendor_id\t: AuthenticAMD\n")
-    assert not products.made_by_intel()
-    (tmp_path / "cpuinfo").write_text("vendor_id\t: GenuineIntel\n")
-    assert products.made_by_intel()
+@pytest.mark.parametrize("file", sorted(Path(fast.__file__).parent.glob("*.py")), ids=lambda file: file.stem)
+def test_no_operator_of_one_makers_library_is_called(file):
+    """Such an operator may be fast on one processor and thousands of times slower on another."""
+    source = file.read_text(encoding="utf-8")
+    assert not re.findall(r"torch\.ops\.(?!aten\b)\w+", source)  # aten is torch itself
 
 
 @pytest.mark.parametrize("mode", ["paper", "reference"])

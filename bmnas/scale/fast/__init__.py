@@ -13,8 +13,8 @@ a position side by side, because matrix products, BatchNorm and mixtures all run
   (LinearGLU) and `layernorm` (Attention, a Cell's output, the classifier) go through memory once for all that lies
   between a matrix product and the sum that its result joins, and once more backwards for a sum over the batch;
 * `stored`: positions that are copies of each other are stored, reshaped and normalised once;
-* `products`: the library of matrix products; `dropout`: masks of 16 random bits; `pages`: memory is kept for the next
-  step; `layers`: quick walks over a network's parts; `kernels`: the loops, which numba compiles.
+* `dropout`: masks of 16 random bits; `pages`: memory is kept for the next step; `layers`: quick walks over a network's
+  parts; `kernels`: the loops, which numba compiles. Matrix products are torch's own (`mm`, `addmm`) on every processor.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from bmnas.scale.fast.asking import Asked
 from bmnas.scale.fast.layernorm import Normalised
-from bmnas.scale.fast.products import add_product_, product, product_into
 
 if TYPE_CHECKING:
     from bmnas.space.layers import Classifier
@@ -27,9 +26,9 @@ class Classified:
         plain = linear.weight.detach().view(linear.out_features, N, -1, L)  # (classes, N, C, L)
         self.weights = plain.permute(1, 0, 3, 2).flatten(2)  # (N, classes, L C)
         (first, weight), *others = zip(self.fused.unbind(), self.weights.unbind(), strict=True)
-        logits = product(first, weight.t(), linear.bias)
+        logits = torch.addmm(linear.bias, first, weight.t())
         for part, weight in others:
-            add_product_(logits, part, weight.t())
+            logits.addmm_(part, weight.t())
         return logits  # (B, classes)
 
     def backward(self, gradient: Tensor, outputs: Tensor, asked: Asked) -> None:
@@ -38,9 +37,9 @@ class Classified:
         if asked.weights:
             found = torch.empty_like(self.weights)
             for part, fused in zip(found.unbind(), inner.unbind(), strict=True):
-                product_into(part, gradient.t(), fused)
+                torch.mm(gradient.t(), fused, out=part)
             turned = found.unflatten(2, outputs.shape[2:]).permute(1, 0, 3, 2)  # (classes, N, C, L)
             asked.give([linear.weight, linear.bias], [turned.reshape(linear.weight.shape), gradient.sum(0)])
         for part, weight in zip(inner.unbind(), self.weights.unbind(), strict=True):
-            product_into(part, gradient, weight)
+            torch.mm(gradient, weight, out=part)
         self.normal.backward(inner.view(outputs.shape).numpy(), outputs.numpy(), asked)

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bmnas.scale.fast.asking import Asked
 from bmnas.scale.fast.batchnorm import Array, array, back_of, line_of, moments, products_with_output
 from bmnas.scale.fast.dropout import Masks
-from bmnas.scale.fast.products import product, product_into
 from bmnas.scale.fast.rectified import Blocks
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Mixtures:
             if layer.learned:
                 inner = inner.view(self.B, layer.L, layer.C).transpose(1, 2).reshape(self.B, -1)  # (B, C L)
                 found[0] = inner.sum(0)
-            asked.found[layer.conv.weight] = product(inner.t(), x).unsqueeze(2)  # (C, C_in, 1)
+            asked.found[layer.conv.weight] = torch.mm(inner.t(), x).unsqueeze(2)  # (C, C_in, 1)
             asked.give([layer.conv.bias, layer.norm.weight, layer.norm.bias], found)
 
 
@@ -88,7 +88,8 @@ def reshape_into(out: Tensor, layer: "Reshape", rows: Tensor) -> None:
     """The convolution of a feature (B P, C_in) into (B P, C), without a bias that BatchNorm takes away."""
     weight = layer.conv.weight.detach().squeeze(2)
     if layer.learned:  # a bias for each position: BatchNorm takes only their mean away
-        tokens = product(rows, weight.t(), layer.conv.bias).view(-1, layer.C, layer.L)
+        assert layer.conv.bias is not None
+        tokens = torch.addmm(layer.conv.bias, rows, weight.t()).view(-1, layer.C, layer.L)
         out.view(-1, layer.L, layer.C).copy_(tokens.transpose(1, 2))
     else:
-        product_into(out, rows, weight.t())
+        torch.mm(rows, weight.t(), out=out)

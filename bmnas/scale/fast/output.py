@@ -10,7 +10,6 @@ from bmnas.scale.fast.asking import Asked
 from bmnas.scale.fast.batchnorm import back_of, line_of, moments
 from bmnas.scale.fast.dropout import Masks
 from bmnas.scale.fast.layernorm import Normalised
-from bmnas.scale.fast.products import add_product_, product, product_into
 from bmnas.scale.fast.rectified import ONE, Blocks
 
 if TYPE_CHECKING:
@@ -80,21 +79,21 @@ class Reduced:
         of_steps[: max(0, self.first - 2)].zero_()
         for i, weight in enumerate(self.weights, self.first):
             if i < 2:  # x or y
-                add_product_(inner.flatten(0, 1), reduced, weight)
+                inner.flatten(0, 1).addmm_(reduced, weight)
             else:
-                product_into(of_steps[i - 2].flatten(0, 1), reduced, weight)
+                torch.mm(reduced, weight, out=of_steps[i - 2].flatten(0, 1))
 
     def _weights_back(self, reduced: Tensor, asked: Asked) -> None:
         conv = self.output.conv
         found = torch.empty(conv.weight.shape[:2], dtype=reduced.dtype)
         for part, rows in zip(found.split(reduced.shape[1], 1), self.rows, strict=True):
-            product_into(part, reduced.t(), rows)
+            torch.mm(reduced.t(), rows, out=part)
         asked.found[conv.weight] = found.unsqueeze(2)
 
 
 def joined_product(parts: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
     """[part; part; ...] W^T, (T, I) -> (T, O), from the columns of W that meet each part. Nothing is put together."""
-    rows = product(parts[0], weights[0].t())
+    rows = torch.mm(parts[0], weights[0].t())
     for part, weight in zip(parts[1:], weights[1:], strict=True):
-        add_product_(rows, part, weight.t())
+        rows.addmm_(part, weight.t())
     return rows

@@ -10,7 +10,6 @@ from bmnas.scale.fast.batchnorm import moments
 from bmnas.scale.fast.dropout import Masks
 from bmnas.scale.fast.mixture import add_gradients_, add_mixture_, scalars
 from bmnas.scale.fast.primitives import LINEAR, SHORTCUTS, Columns, Own, Scaled, Shortcut, fold
-from bmnas.scale.fast.products import add_product_, product, product_into
 from bmnas.space.primitives import Zero
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Step:
             add_mixture_(self.s.x, self.beta[1:], earlier)
         inputs = self.s.x.flatten(0, 1)  # (B L, C)
         self.weight = fold([part.weight for part in self.parts.values()], inputs)  # (width, C)
-        self.rows = product(inputs, self.weight.t())  # (B L, width)
+        self.rows = torch.mm(inputs, self.weight.t())  # (B L, width)
         rows, total, begin = self.rows.numpy(), out.numpy(), 0
         found = moments(rows, any(norm.training for part in self.parts.values() for norm in part.norms))
         if not any(part.begins for part in self.parts.values()):
@@ -80,7 +79,7 @@ class Step:
         given = gradient.numpy(), of_s, rows.numpy()
         for i, part in self.parts.items():
             of_choices[i] = part.backward(*given, asked)
-        add_product_(of_s.flatten(0, 1), rows, self.weight)
+        of_s.flatten(0, 1).addmm_(rows, self.weight)
         if asked.weights:
             self._weights_back(rows, asked)
         if self.folded:
@@ -100,7 +99,7 @@ class Step:
         """Gradients of the convolutions' weights: that of a folded one is that of either half."""
         C = self.s.x.shape[2]
         wide = of_rows.new_empty(self.weight.shape[0], 2 * C)
-        product_into(wide[:, :C], of_rows.t(), self.s.x.flatten(0, 1))
+        torch.mm(of_rows.t(), self.s.x.flatten(0, 1), out=wide[:, :C])
         wide[:, C:].copy_(wide[:, :C])
         begin = 0
         for part in self.parts.values():
