@@ -200,8 +200,8 @@ class SearchConfig(_Config):
     """Seed of everything random."""
     device: str = "auto"
     """"auto" (CUDA where there is one), "cpu", "cuda" ..."""
-    threads: int | None = None
-    """CPU threads of torch; as the environment says when None. One is often faster for small networks."""
+    threads: int = 1
+    """CPU threads of torch; one is fastest for networks of this size."""
 
     def __post_init__(self) -> None:
         if isinstance(self.primitives, str):  # as papermill -p gives it: '["Sum", "Zero"]', or Sum,Zero
@@ -220,6 +220,8 @@ class SearchConfig(_Config):
         }
         least |= {"dropout": 0.0, "arch_lr": 0.0, "arch_weight_decay": 0.0, "max_lr": 0.0, "min_lr": 0.0}
         self._check({**least, "weight_decay": 0.0, "threads": 1, "accumulate": 1})
+        if self.threads is None:
+            raise ConfigError("threads is None; expected a whole number of at least 1")
         if self.dropout >= 1:
             raise ConfigError(f"dropout is {self.dropout}; expected a probability below 1")
         if self.min_lr > self.max_lr:

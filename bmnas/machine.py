@@ -5,6 +5,8 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -52,22 +54,27 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return found
 
 
-class use_threads:  # noqa: N801 (used as a function is)
-    """Sets torch's CPU threads for the calling thread; None leaves them. As a context it sets them back at its end.
+_chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 
-    OpenMP keeps this number for each thread of the program, so it is set wherever heavy work begins, not once.
+
+@contextmanager
+def use_threads(threads: int | None = None) -> Iterator[None]:
+    """Computes with this many CPU threads of torch inside; afterwards there are as many as before.
+
+    Networks of this size are fastest on one thread, whatever the machine has: with more, threads mostly wait for each
+    other. OpenMP keeps the number for each thread of the program, so it is set wherever heavy work starts, not once.
+
+    Args:
+        threads: how many; None takes those of the `use_threads` around this one, and one where there is none.
     """
-
-    def __init__(self, threads: int | None) -> None:
-        self.before = torch.get_num_threads()
-        if threads is not None:
-            torch.set_num_threads(threads)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_error: object) -> None:
-        torch.set_num_threads(self.before)
+    before, number = torch.get_num_threads(), threads or _chosen.get() or 1
+    token = _chosen.set(number)
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+        torch.set_num_threads(before)
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -126,15 +133,15 @@ def _left(folder: Path, limit: str, used: str, files: str) -> Iterator[int]:
         yield max(0, int(most) - taken + int(stat.get(files, 0)))
 
 
-def environment() -> dict[str, Any]:
-    """Versions and machine, to be kept beside every result."""
+def environment(threads: int) -> dict[str, Any]:
+    """Versions, machine and CPU threads of torch, to be kept beside every result."""
     packages = ("bmnas", "torch", "numpy", "scikit-learn", "pandas", "networkx", "safetensors")
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "threads": threads,
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "packages": {name: _version(name) for name in packages},
     }

@@ -197,9 +197,9 @@ def _trained_and_tested(
     build: Build, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int
 ) -> dict[str, Any]:
     started = time.perf_counter()
-    use_threads(config.threads)
-    network = build(seed)
-    logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device)
+    with use_threads(config.threads):
+        network = build(seed)
+        logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device)
     return {
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),

@@ -40,6 +40,7 @@ class TrainedNetwork:
     ) -> None:
         self.network, self.kind, self.classes, self.shapes = network, kind, classes, shapes
 
+    @use_threads()
     def logits(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> Tensor:
         """Logits (n, classes) of new samples.
 
@@ -114,8 +115,8 @@ def train_and_save(
     if _kept_about(run) != about:
         evaluate_seed(build, identity, features, config, budget, seed, run)
         if not made:  # its score is known, its weights are not
-            use_threads(config.threads)
-            train(build(seed), features, config.batch_size, budget, seed, config.device)
+            with use_threads(config.threads):
+                train(build(seed), features, config.batch_size, budget, seed, config.device)
         _save(run, made[-1], genotype, features, config, about)
     return load(run)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.features.taps import Progress
-from bmnas.machine import resolve_device
+from bmnas.machine import resolve_device, use_threads
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint, random_states, set_random_states
 
@@ -95,6 +95,7 @@ def train_unimodal(
     )
 
 
+@use_threads()
 def train_unimodal_from(
     model: nn.Module,
     fit: Loader,

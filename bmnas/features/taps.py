@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d
 
 from bmnas.errors import ConfigError, DataError, FeatureError
-from bmnas.machine import resolve_device
+from bmnas.machine import resolve_device, use_threads
 from bmnas.registry import unknown
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
@@ -74,6 +74,7 @@ def _pool_grid(x: Tensor, L: int) -> Tensor:
     return adaptive_max_pool2d(x, (side, side)).flatten(2)  # (B, C_in, L)
 
 
+@use_threads()
 def extract(
     model: nn.Module,
     taps: Mapping[str, str | Tap],
@@ -90,7 +91,8 @@ def extract(
         taps: feature -> module path or Tap. A module that returns a tuple or list counts with its first tensor.
         loader: batches; a tensor, or a tuple or list whose first entry is the input.
         L: length to pool to.
-        device: where to run, "auto" for CUDA if there is one.
+        device: where to run, "auto" for CUDA if there is one. On a CPU one thread computes, or as many as a
+            `bmnas.machine.use_threads` around the call says.
         progress: called after each batch with ("extract", done, batches), batches 0 where the loader has no length.
 
     Returns:

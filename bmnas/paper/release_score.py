@@ -9,6 +9,7 @@ import torch
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.evaluation import build_network, fit
 from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import use_threads
 from bmnas.space.genotype import Genotype
 from bmnas.training import metrics
 from bmnas.training.steps import predict
@@ -31,5 +32,6 @@ def score_by_epoch(
         scores.append(metrics.score(features.kind, *predict(network, tensors, tensors.rows("test"))))
 
     rows = torch.cat([tensors.rows("train"), tensors.rows("val")])
-    fit(network, tensors, features.kind, rows, config.batch_size, budget, seed, after_epoch=keep)
+    with use_threads(config.threads):
+        fit(network, tensors, features.kind, rows, config.batch_size, budget, seed, after_epoch=keep)
     return scores

@@ -131,9 +131,10 @@ class Search:
         """
         started = time.perf_counter()
         epoch = self.epoch + 1
-        train_loss, train_score = self.update_weights(epoch)
-        train_mode_score = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None
-        val_loss, val_score = self.validate() if train_mode_score is None else train_mode_score
+        with use_threads(self.config.threads):
+            train_loss, train_score = self.update_weights(epoch)
+            train_mode_score = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None
+            val_loss, val_score = self.validate() if train_mode_score is None else train_mode_score
         return self.end_epoch(train_loss, train_score, val_loss, val_score, time.perf_counter() - started)
 
     def end_epoch(
@@ -269,7 +270,6 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
-    use_threads(config.threads)
     check_memory(sketched(features, config), config)
     state = Search(features, config)
     with run.working() if run is not None else nullcontext():

@@ -65,9 +65,8 @@ def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
     """
     memory = sketched(features, config)
     free = check_memory(memory, config)
-    use_threads(config.threads)
     state = Search(features, replace(config, compile=None))
-    with seeded((config.seed,), state.device):
+    with use_threads(config.threads), seeded((config.seed,), state.device):
         seconds = _epoch_seconds(state), config.epochs, _read_out_seconds(state, features)
     return Estimate(*seconds, memory, free)
 

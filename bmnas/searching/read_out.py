@@ -181,7 +181,19 @@ def select(
     """
     if config.selection == "algorithm1":
         return Selection("algorithm1", derived)
-    use_threads(config.threads)
+    with use_threads(config.threads):
+        return _shortlisted(hypernet, derived, features, config, progress, kept)
+
+
+def _shortlisted(
+    hypernet: Hypernet,
+    derived: Genotype,
+    features: FeatureSet,
+    config: SearchConfig,
+    progress: Progress | None,
+    kept: Replay | None,
+) -> Selection:
+    """`select` by the shortlist."""
     report = progress or (lambda what, done, of: None)
     space = Space.of(features.names, config)
     device = next(hypernet.parameters()).device

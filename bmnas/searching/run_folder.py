@@ -97,7 +97,7 @@ class Run:
         if not self.path("config.json").exists():
             self._make_folder()
             self._keep_features(features)
-            self.save_json("environment.json", environment())
+            self.save_json("environment.json", environment(config.threads))
             self.save_json("config.json", mine)
             return
         differences = list(_differences(_identity(self.load_json("config.json")), _identity(mine)))

@@ -240,7 +240,7 @@ def test_with_one_scalar_alone_centralnet_is_one_branch(modality):
     network, data = ready(CentralNet(CHANNELS, TWO, CLASSES, WIDTH, 0.3)), batch()
     names = list(TWO.values())[modality]
     for level in network.levels:
-        here = [0.0, *(float(name in names) for name in level.projections.keys())]
+        here = [0.0, *(float(name in names) for name, _ in level.projections.items())]
         level.scalars.data = torch.tensor(here, dtype=torch.float64)
     last = network.levels[-1]
     projected = last.projections[names[-1]](last.vectors[names[-1]](data[names[-1]]))

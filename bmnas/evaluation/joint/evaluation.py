@@ -65,7 +65,6 @@ def evaluate_joint(
         ConfigError, DataError, FeatureError: see `check_joint`.
     """
     check_joint(features, budget)
-    use_threads(config.threads)
     size = config.batch_size if batch_size is None else batch_size
     samples, seeds = raw_samples(features, root, progress), []
     for seed in range(budget.seeds):
@@ -74,6 +73,10 @@ def evaluate_joint(
         checkpoint = run.path(f"scores/{digest_of(about)}.safetensors")
 
         def compute(seed: int = seed, checkpoint: Path = checkpoint) -> dict[str, Any]:
+            with use_threads(config.threads):
+                return trained(seed, checkpoint)
+
+        def trained(seed: int, checkpoint: Path) -> dict[str, Any]:
             network = build_joint(genotype, features, config, samples, seed)
             settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
             settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "seed": seed, "device": config.device}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bmnas.errors import FeatureError
 from bmnas.evaluation.evaluation import INITIAL
 from bmnas.features.taps import Tap, frozen, hooked, taken
+from bmnas.machine import use_threads
 from bmnas.registry import unknown
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
@@ -92,6 +93,7 @@ class JointNetwork(nn.Module):
         return {**sizes, "trained": sum(p.numel() for p in self.parameters() if p.requires_grad)}
 
 
+@use_threads()
 def joint_network(
     genotype: Genotype,
     backbones: Mapping[str, nn.Module],

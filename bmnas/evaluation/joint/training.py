@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from bmnas.errors import DataError, SearchDiverged
 from bmnas.evaluation.evaluation import BATCHES
 from bmnas.evaluation.joint.network import JointNetwork
-from bmnas.machine import resolve_device
+from bmnas.machine import resolve_device, use_threads
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
@@ -74,6 +74,7 @@ def of_splits(samples: Any, *names: str) -> Subset[Any]:
     return Subset(samples, np.concatenate([samples.splits[name] for name in names]).tolist())
 
 
+@use_threads()
 def train_and_test_joint(
     network: JointNetwork,
     train: Dataset[Any],
@@ -105,6 +106,7 @@ def train_and_test_joint(
     )
 
 
+@use_threads()
 def train_joint(
     network: JointNetwork,
     data: Dataset[Any],
@@ -173,6 +175,7 @@ def train_joint(
     return losses
 
 
+@use_threads()
 @torch.no_grad()
 def predict_joint(
     network: JointNetwork,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
-from bmnas.machine import runs_root, use_threads
+from bmnas.machine import runs_root
 from bmnas.scale.seeds.together import SeedSearches
 from bmnas.searching.algorithm1 import Search, resume, search, sketched
 from bmnas.searching.footprint import Footprint, check_memory
@@ -73,7 +73,6 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
         yield from ((seed, event) for event in search(features, config.change(seed=seed), run))
         return
     check(config, runs)
-    use_threads(config.threads)
     check_memory(memory(features, config, len(runs)), config)
     states = {seed: Search(features, config.change(seed=seed)) for seed in runs}
     folders = {seed: run for seed, run in runs.items() if run is not None}

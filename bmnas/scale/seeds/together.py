@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from bmnas.errors import BmnasError
+from bmnas.machine import use_threads
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.algorithm1 import ARCHITECTURE, WEIGHTS, Search, optimizers
 from bmnas.searching.trace import EpochEvent
@@ -64,9 +65,10 @@ class SeedSearches:
         """One epoch of Algorithm 1 for each seed: its event, or why it cannot go on."""
         started = time.perf_counter()
         epoch = self.searches[0].epoch + 1
-        trained = self.update_weights(epoch)
-        moved = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None
-        validated = self.validate() if moved is None else moved
+        with use_threads(self.config.threads):
+            trained = self.update_weights(epoch)
+            moved = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None
+            validated = self.validate() if moved is None else moved
         self.hand_back()
         seconds = time.perf_counter() - started
         results = zip(self.searches, trained, validated, strict=False)  # a second place of one search is left out
