@@ -6,7 +6,6 @@ after their parent every five seconds only.
 """
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,37 +19,27 @@ try:
 except ImportError:  # not on Windows: two processes on one folder are then not told apart
     fcntl = None
 
-_guard = threading.Lock()
 _locked: WeakSet[IO[bytes]] = WeakSet()  # every file that this process has locked; a child must not keep it
-_held: dict[tuple[int, Path], tuple[BinaryIO, int]] = {}  # of this process: how many blocks share the file
 
 
 @contextmanager
 def hold(path: Path, wait: bool = False) -> Iterator[None]:
-    """Holds the lock `path` during a block; blocks of one process share it. The file is gone afterwards.
+    """Holds the lock `path` during a block, alone: not even this process gets it twice. The file is gone afterwards.
 
     Args:
         path: of the lock; its folder is made.
-        wait: wait for the other process instead of raising.
+        wait: wait for the other holder instead of raising.
 
     Raises:
-        RunError: another process holds it (named), or the folder cannot be written.
+        RunError: another process, or another block of this one, holds it (named), or the folder cannot be written.
     """
-    key = (os.getpid(), path.absolute())  # a forked child has its parent's table, but not its locks
-    with _guard:
-        file, blocks = _held.get(key, (None, 0))
-        _held[key] = (_take(path, wait) if file is None else file, blocks + 1)
+    file = _take(path, wait)
     try:
         yield
     finally:
-        with _guard:
-            file, blocks = _held.pop(key)
-            if blocks > 1:
-                _held[key] = (file, blocks - 1)
-            else:
-                with suppress(OSError):  # the folder may have been deleted
-                    path.unlink()
-                file.close()
+        with suppress(OSError):  # the folder may have been deleted
+            path.unlink()
+        file.close()
 
 
 def _take(path: Path, wait: bool) -> BinaryIO:
@@ -76,10 +65,12 @@ def _taken(file: BinaryIO, path: Path, wait: bool) -> bool:
     except OSError as error:
         file.seek(0)
         holder = file.read(20).decode(errors="replace").strip() or "unknown"
-        raise RunError(
-            f"{path.parent} is being worked on by another process (process {holder}); wait for it, or stop it. "
-            "Reading the folder is safe meanwhile"
-        ) from error
+        who = f"another process (process {holder}); wait for it, or stop it"
+        if holder == str(os.getpid()):
+            who = (
+                f"this process itself (process {holder}): a search or read-out that is not finished. Finish or close it"
+            )
+        raise RunError(f"{path.parent} is being worked on by {who}. Reading the folder is safe meanwhile") from error
     if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
         return False
     with suppress(OSError):  # a full disk: the lock holds, only its holder has no name

@@ -2,6 +2,7 @@
 
 import datetime
 import errno
+import gc
 import json
 import os
 import resource
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from bmnas.errors import FeatureError, GenotypeError, RunError
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.features.done_log import DoneLog
 from bmnas.features.feature_set import FeatureSet
+from bmnas.scale.seeds.search import search_seeds
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_out import read_out
 from bmnas.searching.run_folder import Run
@@ -189,6 +192,7 @@ from bmnas.errors import BmnasError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.algorithm1 import search
+from bmnas.scale.seeds.search import search_seeds
 from bmnas.searching.read_out import read_out
 from bmnas.evaluation.evaluation import evaluate
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
@@ -306,9 +310,9 @@ def test_a_killed_process_holds_up_nobody(holder):
     assert not run.path("lock").exists()
 
 
-def test_a_process_may_hold_its_own_lock_twice_and_a_child_may_not(tmp_path):
+def test_neither_a_process_holds_its_own_lock_twice_nor_a_child_its_parents(tmp_path):
     with hold(tmp_path / "lock"):
-        with hold(tmp_path / "lock"):
+        with pytest.raises(RunError, match=f"process {os.getpid()}"), hold(tmp_path / "lock"):
             pass
         assert (tmp_path / "lock").read_text() == str(os.getpid())
         child = os.fork()
@@ -320,6 +324,64 @@ def test_a_process_may_hold_its_own_lock_twice_and_a_child_may_not(tmp_path):
                 os._exit(0)
         assert os.waitpid(child, 0)[1] == 0
     assert list(tmp_path.iterdir()) == []
+
+
+WORK = {
+    "search": lambda run: next(search(tiny_features(), CONFIG, run)),
+    "search_seeds": lambda run: next(search_seeds(tiny_features(), CONFIG, {0: run, 1: None})),
+    "read_out": lambda run: read_out(run, tiny_features()),
+}
+
+
+@pytest.mark.parametrize("first", ["search", "search_seeds"])
+@pytest.mark.parametrize("second", WORK)
+def test_a_second_search_of_the_same_process_is_refused_and_the_first_goes_on(first, second, tmp_path):
+    run, alone = Run(tmp_path / "run"), Run(tmp_path / "alone")
+    expected = list(search(tiny_features(), CONFIG, alone))
+    runs = {0: run, 1: None}
+    going = search(tiny_features(), CONFIG, run) if first == "search" else search_seeds(tiny_features(), CONFIG, runs)
+    next(going)
+    before = content(run.folder)
+    with pytest.raises(RunError, match=f"process {os.getpid()}"):
+        WORK[second](Run(tmp_path / "run"))
+    assert content(run.folder) == before
+    list(going)
+    assert len(run.trace()) == len(expected) == CONFIG.epochs
+    assert run.load_checkpoint() is not None
+    WORK["read_out"](run)
+
+
+def test_two_searches_in_turns_leave_one_whole_run(tmp_path):
+    run = Run(tmp_path / "run")
+    a, b = (search(tiny_features(), CONFIG, run) for _ in range(2))
+    next(a)
+    with pytest.raises(RunError):
+        next(b)
+    del a
+    gc.collect()
+    assert not run.path("lock").exists()
+    assert len(list(search(tiny_features(), CONFIG, run))) == CONFIG.epochs
+    checkpoint = run.load_checkpoint()
+    assert checkpoint is not None and checkpoint["epoch"] == len(run.trace()) == CONFIG.epochs
+
+
+def test_a_result_that_another_thread_computes_is_waited_for(tmp_path):
+    """Two evaluations in one process: one trains a seed, the other reads it."""
+    run, features = Run(tmp_path / "run"), tiny_features()
+    list(search(features, CONFIG, run))
+    genotype = run.trace().best.genotype
+    with ThreadPoolExecutor(2) as pool:
+        work = [pool.submit(evaluate, "it", genotype, features, CONFIG, BUDGET, run) for _ in range(2)]
+    first, second = (each.result() for each in work)
+    assert first == second
+    assert not list(run.path("scores").glob("*.lock"))
+
+
+def test_an_extraction_is_held_against_its_own_process(tmp_path):
+    with DoneLog(tmp_path / "done.jsonl", 9), pytest.raises(FeatureError):
+        DoneLog(tmp_path / "done.jsonl", 9)
+    with DoneLog(tmp_path / "done.jsonl", 9):
+        pass
 
 
 WITH_A_WORKER = """
