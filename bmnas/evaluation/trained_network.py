@@ -14,6 +14,7 @@ from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation.evaluation import build_network, evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.feature_set import FeatureSet
+from bmnas.finiteness import check_finite
 from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
@@ -49,6 +50,7 @@ class TrainedNetwork:
 
         Raises:
             FeatureError: a feature is missing, has another shape, or holds NaN.
+            PredictionError: outputs are NaN or infinite, as of features that are far too large; names rows and layer.
         """
         arrays = features.arrays if isinstance(features, FeatureSet) else features
         batch = {name: self._checked(name, arrays) for name in self.shapes}
@@ -59,10 +61,11 @@ class TrainedNetwork:
         self.network.to(place).eval()
         total = next(iter(counts.values()))
         with torch.no_grad():
-            parts = [
-                self.network({name: array[i : i + SCORE_BATCH].to(place) for name, array in batch.items()}).cpu()
-                for i in range(0, total, SCORE_BATCH)
-            ]
+            parts = []
+            for i in range(0, total, SCORE_BATCH):
+                part = {name: array[i : i + SCORE_BATCH].to(place) for name, array in batch.items()}
+                parts.append(self.network(part).cpu())
+                check_finite(parts[-1], "samples", range(i, i + len(parts[-1])), self.network, part)
         return torch.cat(parts) if parts else torch.empty(0, len(self.classes))
 
     def probabilities(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> np.ndarray:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.features.taps import Progress
+from bmnas.finiteness import check_finite
 from bmnas.machine import resolve_device, use_threads
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint, random_states, set_random_states
@@ -222,6 +223,7 @@ def _score(step: _Step, loader: Loader) -> float:
     if not parts:
         return 0.0
     logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
+    check_finite(logits, f"backbone {type(step.model).__name__}")
     return metrics.score(step.kind, logits, labels)
 
 

@@ -4,6 +4,7 @@ Each epoch trains the weights on the training split, then alpha, beta and gamma 
 DARTS), derives the genotype, and keeps the one of the best validation score. The search does not know who watches.
 """
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from bmnas.config import SearchConfig
-from bmnas.errors import ConfigError, RunError, SearchDiverged
+from bmnas.errors import ConfigError, PredictionError, RunError, SearchDiverged
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import peak_memory_mb, resolve_device, use_threads
 from bmnas.scale.compiled import accelerated
@@ -111,6 +112,7 @@ class Search:
             config.batch_size,
         )
         self.epoch, self.best_epoch, self.best_score = 0, 0, float("-inf")
+        self.trouble = ""  # of the last validation
 
     def load(self, features: FeatureSet) -> FeatureTensors:
         """The features in memory, as the shortcuts read them where they are taken."""
@@ -150,7 +152,7 @@ class Search:
             kept = f"The checkpoint of epoch {self.epoch} is kept" if self.epoch else "No epoch was finished"
             raise SearchDiverged(
                 f"epoch {epoch} of {self.config.epochs}: the training loss is {train_loss}, the validation loss "
-                f"{val_loss}. {kept}; lower max_lr or arch_lr and search again"
+                f"{val_loss}{self.trouble}. {kept}; lower max_lr or arch_lr and search again"
             )
         self.epoch = epoch
         is_best = self.is_better(val_score)
@@ -198,11 +200,17 @@ class Search:
                         targets.append(target)
         if not release:
             return None
-        return sum(losses) / len(self.val_rows), metrics.score(self.kind, torch.cat(logits), torch.cat(targets))
+        loss = sum(losses) / len(self.val_rows)
+        score = metrics.score(self.kind, torch.cat(logits), torch.cat(targets)) if finite(loss) else math.nan
+        return loss, score
 
     def validate(self) -> tuple[float, float]:
-        """Loss and score of the validation split in eval mode."""
-        logits, targets = predict(self.network, self.tensors, self.val_rows)
+        """Loss and score of the validation split in eval mode; NaN where outputs are not finite."""
+        try:
+            logits, targets = predict(self.network, self.tensors, self.val_rows)
+        except PredictionError as error:
+            self.trouble = f" ({error})"
+            return math.nan, math.nan
         return metrics.loss(self.kind, logits, targets).item(), metrics.score(self.kind, logits, targets)
 
     def is_better(self, score: float) -> bool:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bmnas.errors import ConfigError
+from bmnas.finiteness import check_finite
 
 THRESHOLD = 0.3  # of the sigmoid; the release's
 METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}
@@ -29,8 +30,13 @@ def loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(kind: str, logits: Tensor, targets: Tensor) -> float:
-    """Accuracy or weighted F1, between 0 and 1; larger is better."""
+    """Accuracy or weighted F1, between 0 and 1; larger is better.
+
+    Raises:
+        PredictionError: a logit is NaN or infinite; so do all scores here.
+    """
     if kind == "multiclass":
+        check_finite(logits, "logits")
         return (logits.argmax(-1) == targets).double().mean().item()
     return f1(logits, targets, "weighted")
 
@@ -55,6 +61,7 @@ def scores(kind: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
 def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
     """A score a class: recall (multiclass; NaN where a class has no sample) or F1 (multilabel)."""
     if kind == "multiclass":
+        check_finite(logits, "logits")
         right = (logits.argmax(-1) == targets).cpu().numpy()
         labels = targets.cpu().numpy()
         rows = [right[labels == k] for k in range(logits.shape[1])]
@@ -67,6 +74,7 @@ def _f1(logits: Tensor, targets: Tensor, average: str | None) -> np.ndarray:
 
     Counted here: scikit-learn takes a single label, (B, 1), for a task of two classes, and averages over both.
     """
+    check_finite(logits, "logits")
     predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()  # (B, classes)
     true = targets.cpu().numpy() > 0.5
     if predicted.ndim != 2 or predicted.shape != true.shape:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.features.feature_set import FeatureTensors
+from bmnas.finiteness import check_finite
 from bmnas.training import metrics
 
 SCORE_BATCH = 1024  # rows a forward pass without gradients; only memory depends on it
@@ -139,15 +140,26 @@ def train_epoch(
         total, seen = total + loss.item() * len(rows), seen + len(rows)
         logits.append(out)
         targets.append(target)
+    if not finite(total):  # whoever trains says where
+        return total / seen, math.nan
     return total / seen, metrics.score(kind, torch.cat(logits), torch.cat(targets))
 
 
 @torch.no_grad()
 def predict(network: nn.Module, tensors: FeatureTensors, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and targets of the rows, in eval mode; the network is left in eval mode."""
+    """Logits and targets of the rows, in eval mode; the network is left in eval mode.
+
+    Raises:
+        PredictionError: outputs are NaN or infinite; names split, rows, layer and feature.
+    """
     network.eval()
-    parts = [tensors.batch(part) for part in rows.split(SCORE_BATCH)]
-    return torch.cat([network(batch) for batch, _ in parts]), torch.cat([target for _, target in parts])
+    logits, targets = [], []
+    for part in rows.split(SCORE_BATCH):
+        batch, target = tensors.batch(part)
+        logits.append(network(batch))
+        targets.append(target)
+        check_finite(logits[-1], tensors.split_of(part), part, network, batch)
+    return torch.cat(logits), torch.cat(targets)
 
 
 def finite(*values: float) -> bool:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from bmnas.errors import DataError, SearchDiverged
 from bmnas.evaluation.evaluation import BATCHES
 from bmnas.evaluation.joint.network import JointNetwork
+from bmnas.finiteness import check_finite
 from bmnas.machine import resolve_device, use_threads
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
@@ -189,15 +190,18 @@ def predict_joint(
 
     Raises:
         DataError: no samples.
+        PredictionError: outputs are NaN or infinite; names rows and layer.
     """
     target = resolve_device(device)
     network.to(target).eval()
-    parts = [
-        (network(inputs).cpu(), targets.cpu())
-        for inputs, targets in _batches(data, _length(data), batch_size, None, workers, target)
-    ]
-    logits, targets = zip(*parts, strict=True)
-    return torch.cat(logits), torch.cat(targets)
+    logits, answers, first = [], [], 0
+    for inputs, targets in _batches(data, _length(data), batch_size, None, workers, target):
+        outputs = network(inputs)
+        check_finite(outputs, "samples", range(first, first + len(outputs)), network, inputs)
+        first += len(outputs)
+        logits.append(outputs.cpu())
+        answers.append(targets.cpu())
+    return torch.cat(logits), torch.cat(answers)
 
 
 def _length(data: Dataset[Any]) -> int:

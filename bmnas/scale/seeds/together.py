@@ -1,5 +1,6 @@
 """One epoch of Algorithm 1 for several seeds at once."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -8,13 +9,14 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from bmnas.errors import BmnasError
+from bmnas.errors import BmnasError, PredictionError
+from bmnas.finiteness import check_finite
 from bmnas.machine import use_threads
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.algorithm1 import ARCHITECTURE, WEIGHTS, Search, optimizers
 from bmnas.searching.trace import EpochEvent
 from bmnas.training import metrics
-from bmnas.training.steps import SCORE_BATCH, batches, combine, gradient_step
+from bmnas.training.steps import SCORE_BATCH, batches, combine, finite, gradient_step
 
 
 class Tally:
@@ -36,7 +38,10 @@ class Tally:
         losses = torch.stack(self.losses, 1).tolist()  # (S, batches)
         means = [sum(a * b for a, b in zip(row, sizes, strict=True)) / sum(sizes) for row in losses]
         each = zip(torch.cat(self.logits, 1), torch.cat(self.targets, 1), strict=True)
-        return [(mean, metrics.score(kind, *pair)) for mean, pair in zip(means, each, strict=True)]
+        return [
+            (mean, metrics.score(kind, *pair) if finite(mean) else math.nan)
+            for mean, pair in zip(means, each, strict=True)
+        ]
 
 
 class SeedSearches:
@@ -106,7 +111,15 @@ class SeedSearches:
         parts = [self.tensors.batch(part) for part in self.tensors.rows("val").split(SCORE_BATCH)]
         logits = torch.cat([self.stack(batch, shared=True) for batch, _ in parts], 1)  # (S, n, classes)
         targets = torch.cat([target for _, target in parts])
-        return [(metrics.loss(self.kind, x, targets).item(), metrics.score(self.kind, x, targets)) for x in logits]
+        return [self._measured(x, targets) for x in logits]
+
+    def _measured(self, logits: Tensor, targets: Tensor) -> tuple[float, float]:
+        """Loss and score of one seed; NaN where its outputs are not finite."""
+        try:
+            check_finite(logits, "val", self.tensors.rows("val"))
+        except PredictionError:
+            return math.nan, math.nan
+        return metrics.loss(self.kind, logits, targets).item(), metrics.score(self.kind, logits, targets)
 
     def begin(self, purpose: int, epoch: int) -> None:
         """Train mode, with the random numbers that each seed's own search would draw."""
