@@ -14,12 +14,12 @@ from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation.evaluation import build_network, evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.feature_set import FeatureSet
-from bmnas.finiteness import check_finite
 from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
 from bmnas.storage.checkpoint import load_tensors, save_tensors
+from bmnas.training.finiteness import check_finite
 from bmnas.training.metrics import THRESHOLD
 from bmnas.training.steps import SCORE_BATCH
 

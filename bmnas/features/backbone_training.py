@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.features.taps import Progress
-from bmnas.finiteness import check_finite
 from bmnas.machine import resolve_device, use_threads
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint, random_states, set_random_states
+from bmnas.training.finiteness import check_finite
 
 Loader = Iterable[Any]  # batches (inputs, labels)
 SCORED = 1000  # rows a forward pass without gradients

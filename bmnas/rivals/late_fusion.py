@@ -19,9 +19,9 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.evaluation import INITIAL, evaluate_seed
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
-from bmnas.finiteness import check_finite
 from bmnas.searching.run_folder import Run
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 from bmnas.training.steps import seeded
 
 SUM = "late fusion of logits: sum of log-probabilities"

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.features.feature_set import FeatureTensors
-from bmnas.finiteness import check_finite
 from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 
 CACHE = 4096  # node outputs kept at most
 CACHE_BYTES = 500e6

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bmnas.errors import ConfigError
-from bmnas.finiteness import check_finite
+from bmnas.training.finiteness import check_finite
 
 THRESHOLD = 0.3  # of the sigmoid; the release's
 METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}

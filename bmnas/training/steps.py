@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.features.feature_set import FeatureTensors
-from bmnas.finiteness import check_finite
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 
 SCORE_BATCH = 1024  # rows a forward pass without gradients; only memory depends on it
 

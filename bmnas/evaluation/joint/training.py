@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from bmnas.errors import DataError, SearchDiverged
 from bmnas.evaluation.evaluation import BATCHES
 from bmnas.evaluation.joint.network import JointNetwork
-from bmnas.finiteness import check_finite
 from bmnas.machine import resolve_device, use_threads
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
+from bmnas.training.finiteness import check_finite
 from bmnas.training.learning_rates import schedule
 from bmnas.training.steps import batches, combine, finite, gradient_step, seeded
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from torch.func import vmap
 
 from bmnas.errors import BmnasError, PredictionError
-from bmnas.finiteness import check_finite
 from bmnas.machine import use_threads
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.algorithm1 import ARCHITECTURE, WEIGHTS, Search, optimizers
 from bmnas.searching.trace import EpochEvent
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 from bmnas.training.steps import SCORE_BATCH, batches, combine, finite, gradient_step
 
 

@@ -14,11 +14,11 @@ import bmnas
 from bmnas.errors import BmnasError, PredictionError, SearchDiverged
 from bmnas.evaluation.joint.training import predict_joint
 from bmnas.features.backbone_training import train_unimodal
-from bmnas.finiteness import check_finite
 from bmnas.searching.algorithm1 import Search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_out import brief_score
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 from bmnas.training.steps import predict
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 
