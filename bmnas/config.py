@@ -3,7 +3,6 @@
 `PAPER_CONFIGS` are the nine rows of Table 8 by name.
 """
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,6 +11,7 @@ from typing import Any, Self
 from bmnas.errors import ConfigError
 from bmnas.registry import Registry, unknown
 from bmnas.space.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES
+from bmnas.storage.digests import json_sha256
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "paper": {
@@ -103,7 +103,7 @@ class _Config:
 
     def digest(self) -> str:
         """Eight hexadecimal digits of the identity."""
-        return hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:8]
+        return json_sha256(self.identity())[:8]
 
     def _check(self, least: dict[str, float]) -> None:
         for name, choices in CHOICES.items():

@@ -1,7 +1,5 @@
 """Results over seeds: one a method, kept in the run folder, compared in words."""
 
-import hashlib
-import json
 import math
 import statistics
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import TYPED
+from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.training import metrics
 
@@ -92,7 +91,7 @@ def once(
 
 def digest_of(about: dict[str, Any]) -> str:
     """Sixteen hexadecimal digits that name a result."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    return json_sha256(about)[:16]
 
 
 def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The done-log of a long extraction: one JSON line a batch, appended only after the batch's numbers are on the disk."""
 
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -9,6 +7,7 @@ from typing import Any
 
 from bmnas.errors import FeatureError
 from bmnas.storage.lock import lock
+from bmnas.storage.records import append_record, read_records
 
 
 @dataclass
@@ -38,52 +37,39 @@ class DoneLog:
 
     def __init__(self, path: Path, samples: int) -> None:
         self.path, self.samples = path, samples
-        self._file = path.open("a+b")
+        self._lock = path.open("ab")
         try:
-            self._lock()
+            self._take_lock()
             self.done = self._read()
         except BaseException:
-            self._file.close()
+            self._lock.close()
             raise
 
     def __enter__(self) -> "DoneLog":
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._file.close()
+        self._lock.close()
 
     def append(self, rows: list[int], unreadable: dict[int, str]) -> None:
-        """Says that these rows are done; on the disk when it returns."""
-        line = json.dumps({"rows": rows, "unreadable": {str(row): why for row, why in unreadable.items()}})
-        self._file.write(line.encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Records that these rows are done; on the disk when it returns."""
+        record = {"rows": rows, "unreadable": {str(row): why for row, why in unreadable.items()}}
+        append_record(self.path, record, FeatureError)
         self.done.add(rows, unreadable)
 
-    def _lock(self) -> None:
+    def _take_lock(self) -> None:
         try:
-            lock(self._file)
+            lock(self._lock)
         except OSError as error:
             raise FeatureError(
                 f"{self.path.parent} is being written by another process; wait for it, or stop it"
             ) from error
 
     def _read(self) -> Done:
-        """What is there; a last line that was cut off by a kill is removed."""
-        self._file.seek(0)
-        text = self._file.read()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) != len(text):
-            self._file.truncate(len(whole))
         done = Done()
-        for number, line in enumerate(whole.splitlines(), start=1):
-            try:
-                done.add(*self._entry(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                raise FeatureError(
-                    f"{self.path}, line {number}: not an entry of an extraction's log: {error}; delete the folder "
-                    f"{self.path.parent}, and the extraction begins anew"
-                ) from error
+        remedy = f"delete the folder {self.path.parent}, and the extraction starts again"
+        for rows, unreadable in read_records(self.path, self._entry, FeatureError, remedy):
+            done.add(rows, unreadable)
         return done
 
     def _entry(self, entry: dict[str, Any]) -> tuple[list[int], dict[int, str]]:

@@ -32,6 +32,7 @@ from bmnas.features.samples import Samples
 from bmnas.features.taps import Progress, Tap, frozen, hooked, taken
 from bmnas.machine import resolve_device
 from bmnas.storage.reading import read_json
+from bmnas.storage.whole_files import write_text
 from bmnas.training.metrics import score
 
 PLAN, LOG, NAMES = "plan.json", "done.jsonl", "names.txt"
@@ -311,7 +312,7 @@ class _Job:
             },
         )
         names = "".join(f"{self.samples.names[row]}\n" for row in self.rows)
-        (self.work / NAMES).write_text(names, encoding="utf-8")
+        write_text(self.work / NAMES, names, FeatureError)
         store.complete(features, self.work)
 
 
@@ -354,17 +355,10 @@ def _collate(read: list[tuple[int, Any, str]]) -> _Batch:
 def _claim(work: Path, plan: dict[str, Any]) -> None:
     """Writes the plan, or compares it with the one that is there."""
     path = work / PLAN
-    try:
-        before = read_json(path)
-    except FileNotFoundError:
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+    if not path.exists():
+        write_text(path, json.dumps(plan, indent=1) + "\n", FeatureError)
         return
-    except (OSError, ValueError) as error:
-        raise FeatureError(f"{path}: not JSON: {error}; delete {work}, and the extraction begins anew") from error
-    if not isinstance(before, dict):
-        raise FeatureError(f"{path}: no plan; delete {work}, and the extraction begins anew")
+    before = read_json(path, FeatureError, f"delete {work}, and the extraction starts again")
     differ = [key for key in plan if before.get(key) != plan[key]]
     if differ:
         raise FeatureError(

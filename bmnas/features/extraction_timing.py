@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bmnas.errors import FeatureError
-from bmnas.storage.reading import parse_json, read_text
-from bmnas.storage.records import append_record
+from bmnas.storage.records import append_record, read_records
 
 Batch = TypeVar("Batch")
 TIMING = "timing.jsonl"
@@ -105,27 +104,13 @@ def noted(folder: Path | None) -> list[dict[str, Any]]:
     Raises:
         FeatureError: a line is damaged; the features are not.
     """
-    if folder is None or not (folder / TIMING).exists():
+    if folder is None:
         return []
-    try:
-        lines = read_text(folder / TIMING).split("\n")
-    except (OSError, ValueError) as error:
-        raise FeatureError(f"{folder / TIMING} cannot be read: {error}; delete it, the features stay") from error
-    found = []
-    for number, line in enumerate(lines[:-1], start=1):  # the last is empty, or was being written when a process died
-        try:
-            found.append(_stage(parse_json(line)))
-        except ValueError as error:
-            raise FeatureError(
-                f"{folder / TIMING}, line {number}: {error}; delete the file, the features stay"
-            ) from error
-    return found
+    return read_records(folder / TIMING, _stage, FeatureError, "delete the file, the features stay")
 
 
-def _stage(line: Any) -> dict[str, Any]:
-    """A line of `timing.jsonl`: its seconds, and all that a pace has where there is one."""
-    if not isinstance(line, dict):
-        raise ValueError(f"it holds {type(line).__name__}; expected an object")
+def _stage(line: dict[str, Any]) -> dict[str, Any]:
+    """Checks a line of `timing.jsonl`: its seconds, and all that a pace has where there is one."""
     line = {"what": "", **line}
     for name in ("seconds", *(PACE if "share" in line else ())):
         if type(line.get(name)) not in (int, float):

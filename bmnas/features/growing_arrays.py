@@ -10,6 +10,7 @@ import numpy as np
 
 from bmnas.errors import FeatureError
 from bmnas.features.npy import open_npy
+from bmnas.storage.whole_files import whole
 
 
 class BulkArrays:
@@ -95,10 +96,8 @@ def _allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size:
         raise FeatureError(f"{path} needs {size / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free there; make room")
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
-    if hasattr(os, "posix_fallocate"):
-        with partial.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)
-    os.replace(partial, path)
+    with whole(path, FeatureError) as partial:
+        np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
+        if hasattr(os, "posix_fallocate"):
+            with partial.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, partial.stat().st_size)

@@ -15,8 +15,10 @@ import numpy as np
 from bmnas.errors import FeatureError, RunError
 from bmnas.features.checks import check_finite
 from bmnas.features.npy import open_npy
+from bmnas.storage.digests import file_sha256, json_sha256
 from bmnas.storage.lock import hold
 from bmnas.storage.reading import read_json
+from bmnas.storage.whole_files import sync, write_text
 
 if TYPE_CHECKING:
     from bmnas.features.feature_set import FeatureSet
@@ -110,7 +112,7 @@ def _write(features: "FeatureSet", folder: Path, manifest: dict[str, Any]) -> No
         partial.chmod(0o777 & ~_umask())
         for entry, array in _entries(manifest, features):
             entry["sha256"] = _save(partial / entry["file"], array)
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_text(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", FeatureError)
         if folder.exists():
             raise FileExistsError("another process was faster")
         os.rename(partial, folder)
@@ -131,13 +133,8 @@ def complete(features: "FeatureSet", folder: Path) -> None:
     try:
         for entry, array in _entries(manifest, features):
             path = folder / entry["file"]
-            entry["sha256"] = _digest(path) if entry["file"] in there else _save(path, array)
-        partial = folder / f"{MANIFEST}.partial"
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, folder / MANIFEST)
+            entry["sha256"] = file_sha256(path) if entry["file"] in there else _save(path, array)
+        write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", FeatureError)
     except OSError as error:
         raise FeatureError(f"{folder} cannot be written: {error}") from error
 
@@ -174,7 +171,7 @@ def fingerprint(features: "FeatureSet") -> str:
     for entry, array in _entries(manifest, features):
         entry["sha256"] = _save(None, array)
     kept = {key: value for key, value in manifest.items() if key not in ("bmnas", "notes")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return json_sha256(kept)
 
 
 def bmnas_version() -> str:
@@ -213,21 +210,13 @@ def _save(path: Path | None, array: np.ndarray) -> str:
     with path.open("wb") as file:
         hashed = HashedFile(file)
         np.lib.format.write_array(hashed, np.ascontiguousarray(array), allow_pickle=False)  # pyright: ignore
-        file.flush()
-        os.fsync(file.fileno())
+    sync(path)
     return hashed.hash.hexdigest()
 
 
 def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = read_json(path)
-    except FileNotFoundError as error:
-        remedy = "make the features with bmnas.prepare(dataset) or notebook 01_feature_extraction"
-        raise FeatureError(f"{path} does not exist, so there is no feature set here; {remedy}") from error
-    except (OSError, ValueError) as error:
-        raise FeatureError(f"{path} cannot be read as JSON: {error}; restore it or make the features anew") from error
-    if not isinstance(manifest, dict):
-        raise FeatureError(f"{path} is not the manifest of a feature set: expected a JSON object")
+    remedy = "restore it, or make the features with bmnas.prepare(dataset) or notebook 01_feature_extraction"
+    manifest = read_json(path, FeatureError, remedy)
     if manifest.get("schema") != SCHEMA:
         raise FeatureError(f"{path}: schema is {manifest.get('schema')!r}; this version of bmnas reads schema {SCHEMA}")
     return _typed(path, "", manifest, FIELDS)
@@ -259,7 +248,7 @@ def _load(folder: Path, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
     path = folder / entry["file"]
     try:
         array = open_npy(path)
-        digest = _digest(path) if verify else entry["sha256"]
+        digest = file_sha256(path) if verify else entry["sha256"]
     except FileNotFoundError as error:
         raise FeatureError(f"{path} is missing, but the manifest lists it; make the features anew") from error
     except (OSError, ValueError) as error:
@@ -273,8 +262,3 @@ def _load(folder: Path, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
     if verify and array.dtype.kind == "f":
         check_finite(str(path), array)
     return array
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -40,8 +40,8 @@ from bmnas.space.genotype import Genotype
 from bmnas.storage.checkpoint import load_state, save_state
 from bmnas.storage.lock import hold
 from bmnas.storage.reading import read_json
-from bmnas.storage.records import append_record, read_records
-from bmnas.storage.whole_files import whole
+from bmnas.storage.records import append_record, epoch_record, read_records
+from bmnas.storage.whole_files import write_text
 
 SCHEMA = 1
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -226,9 +226,9 @@ class Run:
         Raises:
             RunError: a line is damaged; names file and line.
         """
-        timing = {line["epoch"]: line for line in read_records(self.path("timing.jsonl"))}
+        timing = {line["epoch"]: line for line in read_records(self.path("timing.jsonl"), epoch_record)}
         events = []
-        for number, line in enumerate(read_records(self.path("trace.jsonl")), start=1):
+        for number, line in enumerate(read_records(self.path("trace.jsonl"), epoch_record), start=1):
             try:
                 events.append(EpochEvent.from_record(line, timing.get(number)))
                 if line["epoch"] != number:
@@ -239,7 +239,7 @@ class Run:
 
     def _cut_back(self, epoch: int) -> None:
         kept = {
-            name: [record for record in read_records(self.path(name)) if record["epoch"] <= epoch]
+            name: [record for record in read_records(self.path(name), epoch_record) if record["epoch"] <= epoch]
             for name in ("trace.jsonl", "timing.jsonl")
         }
         if len(kept["trace.jsonl"]) != epoch:
@@ -274,8 +274,7 @@ class Run:
         Raises:
             RunError: it cannot be written; what was there before is kept.
         """
-        with whole(self.path(name)) as partial:
-            partial.write_text(text, encoding="utf-8")
+        write_text(self.path(name), text)
 
     def save_json(self, name: str, data: Any) -> None:
         """Writes JSON, whole or not at all; a number that is not finite, which JSON does not know, becomes null."""
@@ -287,13 +286,7 @@ class Run:
         Raises:
             RunError: the file is missing or is not a JSON object.
         """
-        try:
-            data = read_json(self.path(name))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path(name)}: missing or damaged ({error})") from error
-        if not isinstance(data, dict):
-            raise RunError(f"{self.path(name)}: it holds {type(data).__name__}; expected a JSON object")
-        return data
+        return read_json(self.path(name))
 
 
 def check_run_name(name: str) -> str:

@@ -17,8 +17,9 @@ from typing import Any
 
 from bmnas.errors import GenotypeError
 from bmnas.registry import PRIMITIVES, by_nearness
+from bmnas.storage.digests import json_sha256
 from bmnas.storage.reading import parse_json, read_text
-from bmnas.storage.whole_files import whole
+from bmnas.storage.whole_files import write_text
 
 SCHEMA = 1
 CELL_NAME = re.compile(r"Cell_([1-9][0-9]{0,8})")
@@ -133,6 +134,10 @@ class Genotype:
             raise GenotypeError(f"schema is {fields['schema']!r}; this version of bmnas reads schema {SCHEMA}")
         return cls(tuple(_cell_from(cell, f"cells[{i}]") for i, cell in enumerate(fields["cells"])), fields["r"])
 
+    def digest(self) -> str:
+        """Returns sixteen hexadecimal digits that differ between different genotypes."""
+        return json_sha256(self.to_dict())[:16]
+
     def to_json(self) -> str:
         """JSON with names, one Step a line."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
@@ -156,8 +161,7 @@ class Genotype:
         Raises:
             GenotypeError: the file cannot be written; what was there before is kept.
         """
-        with whole(Path(path), GenotypeError) as partial:
-            partial.write_text(self.to_json() + "\n", encoding="utf-8")
+        write_text(Path(path), self.to_json() + "\n", GenotypeError)
 
     @classmethod
     def load(cls, path: str | Path) -> "Genotype":
@@ -167,10 +171,9 @@ class Genotype:
             GenotypeError: names the file, and the field that is wrong.
         """
         path = Path(path)
+        text = read_text(path, GenotypeError)
         try:
-            return cls.from_json(read_text(path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise GenotypeError(f"{path}: cannot be read as a genotype: {error}") from error
+            return cls.from_json(text)
         except GenotypeError as error:
             raise GenotypeError(f"{path}: {error}") from error
 

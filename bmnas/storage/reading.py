@@ -1,87 +1,117 @@
-"""Files that anybody may have edited: what is no file is not waited for, and JSON that says two things is refused."""
+"""Strict readers for user-editable files: pipes and devices are rejected, and so is JSON with duplicate keys."""
 
 import json
 import math
 import re
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-DIGITS = 30  # more are no number that a file may mean, and none that a float holds exactly
-HALF = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character; two of them may be a whole one
+from bmnas.errors import BmnasError, RunError
+
+DIGITS = 30  # a longer number is a mistake, and no float holds it exactly
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character; two of them may form a whole one
 
 
 def regular(path: Path) -> Path:
-    """The path, if a file lies there: opening a pipe waits for ever, and a device has no end.
+    """Returns the path if it leads to a regular file: opening a pipe waits for ever, and a device has no end.
 
     Raises:
-        OSError: there is nothing, or no file.
+        OSError: the file is missing, or is something else than a regular file.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"{path} is not a regular file")
     return path
 
 
-def read_text(path: Path) -> str:
-    """The text of a file.
+def read_text(path: Path, error: type[BmnasError] = RunError, remedy: str = "") -> str:
+    """Reads a UTF-8 text file; line ends stay as they are.
+
+    Args:
+        path: of the file.
+        error: the class of the error that is raised.
+        remedy: what the reader of the error can do, appended to its message.
 
     Raises:
-        OSError: it is missing, no file, or cannot be read.
-        ValueError: it is not UTF-8.
+        error: the file is missing, is not a regular file, cannot be read, or is not UTF-8.
     """
-    return regular(path).read_text(encoding="utf-8")
+    advice = remedy and f"; {remedy}"
+    try:
+        return regular(path).read_bytes().decode("utf-8")
+    except FileNotFoundError as failure:
+        raise error(f"{path} is missing{advice}") from failure
+    except (OSError, ValueError) as failure:
+        raise error(f"{path} cannot be read as text: {failure}{advice}") from failure
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in a file; raises what `read_text` and `parse_json` raise."""
-    return parse_json(read_text(path))
+def read_json(path: Path, error: type[BmnasError] = RunError, remedy: str = "") -> dict[str, Any]:
+    """Reads a JSON file that holds one object.
+
+    Args:
+        path: of the file.
+        error: the class of the error that is raised.
+        remedy: what the reader of the error can do, appended to its message.
+
+    Raises:
+        error: the file cannot be read as text, is not JSON (names the line), or its outermost value is no object.
+    """
+    advice = remedy and f"; {remedy}"
+    text = read_text(path, error, remedy)
+    try:
+        value = parse_json(text)
+    except json.JSONDecodeError as failure:
+        raise error(f"{path}, line {failure.lineno}: not JSON: {failure.msg}{advice}") from failure
+    except ValueError as failure:
+        raise error(f"{path}: not JSON that can be used: {failure}{advice}") from failure
+    if not isinstance(value, dict):
+        raise error(f"{path}: the outermost value is {type(value).__name__!r}; expected a JSON object{advice}")
+    return value
 
 
 def parse_json(text: str) -> Any:
-    """The JSON value in a text. No name is there twice, no number is NaN, infinite or endless, no text is half a
-    character: what is read can be computed with, printed and written again.
+    """Parses strict JSON: the value can be computed with, printed and written again.
 
     Raises:
-        ValueError: it is anything else; says what.
+        ValueError: not JSON, duplicate keys, NaN, an infinite or endless number, half of a character, or nesting too
+            deep to read.
     """
     try:
         value = json.loads(
-            text, object_pairs_hook=_named_once, parse_int=_whole, parse_float=_finite, parse_constant=_no_number
+            text,
+            object_pairs_hook=_object_of_pairs,
+            parse_int=_bounded_int,
+            parse_float=_finite_float,
+            parse_constant=_reject_constant,
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    if HALF.search(text):
+    if SURROGATE.search(text):
         json.dumps(value, ensure_ascii=False).encode()  # UnicodeEncodeError is a ValueError
     return value
 
 
-def repeated(pairs: Sequence[tuple[str, Any]]) -> str | None:
-    """The first name of an object that is there more than once: readers of JSON keep its last value in silence."""
-    if len(dict(pairs)) == len(pairs):
-        return None
-    names = [name for name, _ in pairs]
-    return next(name for name in names if names.count(name) > 1)
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Rejects duplicate keys, of which other readers of JSON keep the last in silence."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"the key {name!r} is there twice in one object; expected each key once")
+        fields[name] = value
+    return fields
 
 
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if (name := repeated(pairs)) is not None:
-        raise ValueError(f"the field {name!r} is there twice")
-    return dict(pairs)
-
-
-def _whole(text: str) -> int:
+def _bounded_int(text: str) -> int:
     if len(text) > DIGITS:
         raise ValueError(f"the number {text[:DIGITS]}... has {len(text)} digits; expected {DIGITS} at most")
     return int(text)
 
 
-def _finite(text: str) -> float:
+def _finite_float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"the number {text} is larger than any number that can be computed with")
     return number
 
 
-def _no_number(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number in JSON")

@@ -1,61 +1,92 @@
-"""Files of records, one JSON object an epoch and line: appended and flushed, so that nothing that ended is lost."""
+"""JSON-lines files that only grow: each record is flushed to the disk, and a line torn by a kill is ignored."""
 
 import errno
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
-from bmnas.errors import RunError
+from bmnas.errors import BmnasError, RunError
 from bmnas.storage.reading import parse_json, read_text
 
+Record = TypeVar("Record")
 
-def append_record(path: Path, record: dict[str, Any]) -> None:
-    """Adds a line; on return it is on the disk.
+
+def append_record(path: Path, record: dict[str, Any], error: type[BmnasError] = RunError) -> None:
+    """Appends one line; on return it is on the disk. A torn last line is removed first.
 
     Raises:
-        RunError: the file cannot be written (disk full, read-only folder); it ends where it ended before.
+        error: the file cannot be written (disk full, read-only folder); its whole lines stay as they are.
     """
     line = (json.dumps(record) + "\n").encode()
     try:
-        with open(path, "ab", buffering=0) as file:
-            size = file.tell()
+        with open(path, "a+b", buffering=0) as file:
+            end = _end_of_whole_lines(file)
+            file.truncate(end)
             try:
                 if file.write(line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             except OSError:
-                file.truncate(size)
+                file.truncate(end)
                 raise
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error}; nothing was added to it") from error
+    except OSError as failure:
+        raise error(f"{path} cannot be written: {failure}; nothing was added to it") from failure
 
 
-def read_records(path: Path, otherwise: str = "not JSON") -> list[dict[str, Any]]:
-    """All whole lines of a file; none where there is no file.
+def read_records(
+    path: Path,
+    convert: Callable[[dict[str, Any]], Record] = dict,
+    error: type[BmnasError] = RunError,
+    remedy: str = "",
+) -> list[Record]:
+    """Reads the whole lines of a file; returns an empty list if there is no file.
 
     Args:
-        otherwise: what is said of a line that is not JSON.
+        path: of the file.
+        convert: checks a line's JSON object and gives the record; any ValueError, TypeError, KeyError or
+            AttributeError that it raises is a damaged line.
+        error: the class of the error that is raised.
+        remedy: what the reader of the error can do, appended to its message.
 
     Raises:
-        RunError: a line is no record of an epoch; names file and line.
+        error: the file cannot be read, or a line is damaged; names file and line.
     """
     if not path.exists():
         return []
-    try:
-        lines = read_text(path).split("\n")
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from error
-    lines.pop()  # empty, or a line that was being written when the process died
-    return [_record(path, number, line, otherwise) for number, line in enumerate(lines, start=1)]
+    lines = read_text(path, error, remedy).split("\n")
+    records = []
+    for number, line in enumerate(lines[:-1], start=1):  # the last is empty, or torn by a kill
+        try:
+            fields = parse_json(line)
+            if not isinstance(fields, dict):
+                raise ValueError(f"it holds {type(fields).__name__}; expected a JSON object")
+            records.append(convert(fields))
+        except (ValueError, TypeError, KeyError, AttributeError) as failure:
+            advice = remedy and f"; {remedy}"
+            raise error(f"{path}, line {number}: {failure}{advice}") from failure
+    return records
 
 
-def _record(path: Path, number: int, line: str, otherwise: str) -> dict[str, Any]:
-    """A line of a file of records, one an epoch."""
-    try:
-        record = parse_json(line)
-    except ValueError as error:
-        raise RunError(f"{path}, line {number}: {otherwise} ({error})") from error
-    if not isinstance(record, dict) or type(record.get("epoch")) is not int:
-        raise RunError(f"{path}, line {number}: not the record of an epoch, it lacks a whole number 'epoch'")
-    return record
+def epoch_record(fields: dict[str, Any]) -> dict[str, Any]:
+    """Returns the record of an epoch as it is.
+
+    Raises:
+        ValueError: it lacks a whole number `epoch`.
+    """
+    epoch = fields.get("epoch")
+    if type(epoch) is not int:
+        raise ValueError(f"epoch is {epoch!r}; expected a whole number, as this is the record of an epoch")
+    return fields
+
+
+def _end_of_whole_lines(file: BinaryIO) -> int:
+    size = file.seek(0, os.SEEK_END)
+    if size == 0:
+        return 0
+    file.seek(size - 1)
+    if file.read(1) == b"\n":
+        return size
+    file.seek(0)
+    return file.read().rfind(b"\n") + 1

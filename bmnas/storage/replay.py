@@ -1,31 +1,35 @@
-"""Scores that a process works out one after the other, kept as they come: after a kill they are given again.
+"""Scores that a long read-out saves as they come, keyed by what was scored, so that a killed one resumes."""
 
-The calls of a read-out come in the same order each time, so the n-th kept score answers the n-th call.
-"""
-
-import json
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from bmnas.errors import RunError
-from bmnas.storage.records import append_record, read_records
-from bmnas.storage.whole_files import whole
+from bmnas.storage.records import append_record, epoch_record, read_records
 
-T = TypeVar("T")
-
-NO_SCORES = "not scores of a read-out; delete the file to read out anew"
 SECONDS = 2.0  # between two writes; what a kill can cost
 
 
+class Identified(Protocol):
+    """A thing whose digest tells it from every other."""
+
+    def digest(self) -> str:
+        """Returns hexadecimal digits that differ between different things."""
+        ...
+
+
+Thing = TypeVar("Thing", bound=Identified)
+
+
 class Replay:
-    """A file of scores, one line each time that some are written.
+    """A file of scores, one line for each time that some are written.
+
+    A file of an older version has scores without keys. They are ignored and computed again.
 
     Args:
-        path: of the file; it is there only while the work lasts.
-        epoch: of the checkpoint that is read out; scores of another one count nothing.
+        path: of the file; it exists only while the work lasts.
+        epoch: of the checkpoint that is read out; scores of another one are ignored.
 
     Raises:
         RunError: the file is damaged; names the line.
@@ -33,48 +37,49 @@ class Replay:
 
     def __init__(self, path: Path, epoch: int) -> None:
         self.path, self.epoch = path, epoch
-        self.kept: dict[str, list[float]] = {}
-        mine = []
-        for number, record in enumerate(read_records(path, NO_SCORES), start=1):
-            if record["epoch"] != epoch:
-                continue
-            what, scores = record.get("what"), record.get("scores")
-            if not isinstance(what, str) or not _all_scores(scores):
-                raise RunError(f"{path}, line {number}: {NO_SCORES}")
-            self.kept.setdefault(what, []).extend(scores)
-            mine.append(record)
-        if path.exists():  # without what another epoch, or a write that was cut short, has left
-            with whole(path) as partial:
-                partial.write_text("".join(json.dumps(record) + "\n" for record in mine), encoding="utf-8")
+        self.scores: dict[str, dict[str, float]] = {}
+        """What the scores are of -> digest -> score."""
+        for record in read_records(path, _scores_record, remedy="delete the file to start the read-out again"):
+            if record["epoch"] == epoch and isinstance(record["scores"], dict):
+                self.scores.setdefault(record["what"], {}).update(record["scores"])
 
-    def of(self, what: str, score: Callable[[T], float], seconds: float | None = None) -> Callable[[T], float]:
-        """The function `score`, whose first results are those kept for `what`, and whose new ones are kept.
+    def of(self, what: str, score: Callable[[Thing], float], seconds: float | None = None) -> Callable[[Thing], float]:
+        """Returns `score` with a memory: it computes and saves a score only if the file has none for that thing.
 
         Args:
-            seconds: at least so long between two writes; SECONDS when None.
+            what: names the kind of score.
+            score: the function.
+            seconds: the shortest time between two writes; SECONDS when None.
         """
         pause = SECONDS if seconds is None else seconds
-        known, new, written = iter(self.kept.get(what, [])), [], time.monotonic()
+        scores = self.scores.setdefault(what, {})
+        unwritten: dict[str, float] = {}
+        last_write = time.monotonic()
 
-        def scored(thing: T) -> float:
-            nonlocal written
-            before = next(known, None)
-            if before is not None:
-                return before
-            found = score(thing)
-            new.append(found)
-            if time.monotonic() - written >= pause:
-                append_record(self.path, {"epoch": self.epoch, "what": what, "scores": list(new)})
-                new.clear()
-                written = time.monotonic()
-            return found
+        def remembered(thing: Thing) -> float:
+            nonlocal last_write
+            digest = thing.digest()
+            if digest not in scores:
+                scores[digest] = unwritten[digest] = score(thing)
+                if time.monotonic() - last_write >= pause:
+                    append_record(self.path, {"epoch": self.epoch, "what": what, "scores": dict(unwritten)})
+                    unwritten.clear()
+                    last_write = time.monotonic()
+            return scores[digest]
 
-        return scored
+        return remembered
 
     def close(self) -> None:
-        """The work is done and its result kept elsewhere: the file goes."""
+        """Removes the file, as the result is saved elsewhere."""
         self.path.unlink(missing_ok=True)
 
 
-def _all_scores(scores: Any) -> TypeGuard[list[float]]:
-    return isinstance(scores, list) and all(type(s) in (int, float) and math.isfinite(s) for s in scores)
+def _scores_record(fields: dict[str, Any]) -> dict[str, Any]:
+    """Checks a line of the file; an older version wrote a list of scores."""
+    what, scores = epoch_record(fields).get("what"), fields.get("scores")
+    if not isinstance(what, str) or not isinstance(scores, dict | list):
+        raise ValueError("not scores of a read-out")
+    numbers = scores.values() if isinstance(scores, dict) else scores
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers):
+        raise ValueError("not scores of a read-out: one is not a number")
+    return fields

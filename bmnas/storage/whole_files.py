@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bmnas.errors import BmnasError, RunError
@@ -10,10 +10,14 @@ from bmnas.errors import BmnasError, RunError
 
 @contextmanager
 def whole(path: Path, error: type[BmnasError] = RunError) -> Iterator[Path]:
-    """Gives a temporary path to write to; what was written takes the place of `path` when the block ends.
+    """Gives a temporary path to write to, which replaces `path` when the block ends.
 
-    Its folder is made. Whatever goes wrong, `path` stays as it was. A killed process may leave the temporary file; the
-    next replaces it, and a link in its place is not followed.
+    The folder is made if need be. Whatever goes wrong, `path` stays as it was. A killed process may leave the
+    temporary file; the next call replaces it. A link in its place is not followed.
+
+    Args:
+        path: of the file.
+        error: the class of the error that is raised.
 
     Raises:
         error: the file cannot be written (disk full, read-only folder).
@@ -25,25 +29,28 @@ def whole(path: Path, error: type[BmnasError] = RunError) -> Iterator[Path]:
         yield partial
         sync(partial)
         os.replace(partial, path)
-    except OSError as failure:
-        _remove(partial)
+    except BaseException as failure:
+        with suppress(OSError):  # a read-only folder; `failure` says so
+            partial.unlink(missing_ok=True)
+        if not isinstance(failure, OSError):
+            raise
         raise error(
             f"{path} cannot be written: {failure}; what was there before is kept. Make room or make the folder "
             "writable, then run the same again"
         ) from failure
-    except BaseException:
-        _remove(partial)
-        raise
+
+
+def write_text(path: Path, text: str, error: type[BmnasError] = RunError) -> None:
+    """Writes a UTF-8 text file, whole or not at all.
+
+    Raises:
+        error: the file cannot be written; what was there before is kept.
+    """
+    with whole(path, error) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def sync(path: Path) -> None:
-    """Returns when the file is on the disk."""
+    """Flushes a file to the disk."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
-
-
-def _remove(partial: Path) -> None:
-    try:
-        partial.unlink(missing_ok=True)
-    except OSError:  # a read-only folder; the failure that led here says so
-        return

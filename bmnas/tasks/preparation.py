@@ -3,8 +3,6 @@
 Backbones are trained on their own labels, frozen, run once over all samples, and their taps stored.
 """
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -24,6 +22,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.taps import Progress, extract
 from bmnas.machine import data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
+from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.tasks.base import Modality, RawData, Task
 from bmnas.tasks.raw.extracted import extracted, extracted_before
@@ -100,8 +99,7 @@ def prepare(
 def key(task: Task, options: Mapping[str, Any]) -> str:
     """Ten hexadecimal digits of the options that make the features others, and the task's recipe."""
     kept = {name: value for name, value in options.items() if name not in HOW}
-    text = json.dumps({"task": task.name, "recipe": task.recipe, "options": kept}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return json_sha256({"task": task.name, "recipe": task.recipe, "options": kept})[:10]
 
 
 def _make(

@@ -1,9 +1,12 @@
 """A read-out that is killed goes on after the last score that was kept, and ends in the same bytes."""
 
 import json
+from dataclasses import dataclass
 from itertools import count
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bmnas.errors import RunError
 from bmnas.searching import read_out as selection
@@ -18,12 +21,20 @@ from tests.support.tiny import TWO_CELLS, tiny_features
 CONFIG = TWO_CELLS.change(N=1, M=1, epochs=2, primitives=("Sum", "LinearGLU"), shortlist_size=3)
 
 
-def a_third(x: int) -> float:
-    return x / 3
+@dataclass(frozen=True)
+class Thing:
+    number: int
+
+    def digest(self) -> str:
+        return str(self.number)
 
 
-def twice(x: int) -> float:
-    return 2.0 * x
+def a_third(thing: Thing) -> float:
+    return thing.number / 3
+
+
+def twice(thing: Thing) -> float:
+    return 2.0 * thing.number
 
 
 class Killed(BaseException):
@@ -84,35 +95,59 @@ def test_scores_are_written_now_and_then(tmp_path, monkeypatch):
     now = count()  # a second passes whenever somebody looks
     monkeypatch.setattr(replay.time, "monotonic", lambda: next(now))
     score = Replay(tmp_path / READING, 1).of("it", a_third, seconds=2.0)
-    assert [score(x) for x in range(5)] == [x / 3 for x in range(5)]
+    assert [score(Thing(x)) for x in range(5)] == [x / 3 for x in range(5)]
     lines = [json.loads(line) for line in (tmp_path / READING).read_text().splitlines()]
-    assert [line["scores"] for line in lines] == [[0 / 3, 1 / 3], [2 / 3, 3 / 3]]
-    assert Replay(tmp_path / READING, 1).kept["it"] == [score for line in lines for score in line["scores"]]
+    assert [list(line["scores"].values()) for line in lines] == [[0 / 3, 1 / 3], [2 / 3, 3 / 3]]
+    assert Replay(tmp_path / READING, 1).scores["it"] == lines[0]["scores"] | lines[1]["scores"]
+
+
+@given(st.lists(st.integers(0, 9), max_size=20), st.lists(st.integers(0, 9), max_size=20))
+def test_a_score_goes_to_its_own_thing_in_whatever_order(tmp_path_factory, first, second):
+    path = tmp_path_factory.mktemp("replay") / READING
+    before = Replay(path, 1).of("it", twice, seconds=0)
+    assert [before(Thing(x)) for x in first] == [2.0 * x for x in first]
+    computed = []
+
+    def counted(thing):
+        computed.append(thing.number)
+        return twice(thing)
+
+    after = Replay(path, 1).of("it", counted, seconds=0)
+    assert [after(Thing(x)) for x in second] == [2.0 * x for x in second]
+    assert computed == list(dict.fromkeys(x for x in second if x not in first))
 
 
 def test_scores_of_another_epoch_and_half_a_line_count_nothing(tmp_path):
     path = tmp_path / READING
-    path.write_text(
-        '{"epoch": 1, "what": "a", "scores": [1]}\n{"epoch": 2, "what": "a", "scores": [2]}\n{"epoch": 2, "wh'
-    )
+    lines = ['{"epoch": 1, "what": "a", "scores": {"7": 1}}', '{"epoch": 2, "what": "a", "scores": {"7": 2}}']
+    path.write_text("\n".join([*lines, '{"epoch": 2, "wh']))
     kept = Replay(path, 2)
-    assert kept.kept == {"a": [2]}
+    assert kept.scores == {"a": {"7": 2}}
     doubled = kept.of("a", twice, seconds=0)
-    assert [doubled(7), doubled(8)] == [2, 16]
-    assert Replay(path, 2).kept == {"a": [2, 16]}
+    assert [doubled(Thing(7)), doubled(Thing(8))] == [2, 16]
+    assert Replay(path, 2).scores == {"a": {"7": 2, "8": 16}}
     kept.close()
     assert not path.exists()
+
+
+def test_scores_of_an_older_version_are_computed_again(tmp_path):
+    (tmp_path / READING).write_text('{"epoch": 2, "what": "a", "scores": [5.0]}\n')
+    assert Replay(tmp_path / READING, 2).of("a", twice)(Thing(7)) == 14
 
 
 @pytest.mark.parametrize(
     "line",
     [
+        '{"epoch": 2, "what": "a", "scores": {"7": NaN}}',
+        '{"epoch": 2, "what": "a", "scores": {"7": true}}',
         '{"epoch": 2, "what": "a", "scores": [NaN]}',
-        '{"epoch": 2, "scores": []}',
+        '{"epoch": 2, "scores": {}}',
         '{"epoch": 2, "what": "a", "scores": 3}',
+        '{"epoch": 2, "what": "a"}',
+        "[]",
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, line):
     (tmp_path / READING).write_text(line + "\n")
-    with pytest.raises(RunError, match="reading.jsonl, line 1: not scores of a read-out; delete the file"):
+    with pytest.raises(RunError, match="reading.jsonl, line 1"):
         Replay(tmp_path / READING, 2)

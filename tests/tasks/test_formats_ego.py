@@ -119,7 +119,7 @@ def test_a_name_that_stands_twice_loses_no_clip(tmp_path, again):
     text = json.dumps({"labels": raw_files.LABELS, "database": raw_files.ego_database(clips=1)})
     start = text.index(f'"{again}": ')
     path.write_text(f'{text[:start]}"{again}": "first", {text[start:]}')
-    with pytest.raises(DataError, match=rf"ego\.json: the name '{again}' is '2 times in one object'; expected each"):
+    with pytest.raises(DataError, match=rf"ego\.json.*'{again}'"):
         read_ego_json(path)
 
 

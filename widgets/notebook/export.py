@@ -19,6 +19,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from plotly.offline import get_plotlyjs
 
+from bmnas.storage.whole_files import write_text
+
 PLOTLY = "application/vnd.plotly.v1+json"
 HEAD = """<script>{plotly}</script>
 <style>math {{ font-size: 1.1em }} math[display="block"] {{ margin: 0.8em 0 }}
@@ -41,9 +43,7 @@ def export_html(notebook: str | Path, target: str | Path | None = None) -> Path:
         content = nbformat.read(source, 4)
     except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
         raise ValueError(f"{source} is not a notebook: {error}") from error
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(to_html(content, source.stem), encoding="utf-8")
-    partial.replace(target)
+    write_text(target, to_html(content, source.stem))
     return target
 
 

@@ -169,10 +169,7 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
 def _named_rows(features: FeatureSet, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """The rows of each split in the raw data, by the names that the extraction wrote down."""
     assert features.folder is not None
-    try:
-        made_of = read_text(features.folder / NAMES).splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{features.folder / NAMES} cannot be read: {error}; restore it") from error
+    made_of = read_text(features.folder / NAMES, DataError, "restore it").splitlines()
     if len(made_of) != len(features):
         raise DataError(f"{features.folder / NAMES}: {len(made_of)} names of {len(features)} samples; restore it")
     rows = {name: row for row, name in enumerate(names)}

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from bmnas.tasks.raw.text import fail, read_json, read_lines, real, whole
+from bmnas.errors import DataError
+from bmnas.storage.reading import read_json
+from bmnas.tasks.raw.text import fail, read_lines, real, whole
 
 SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 FOLDER = re.compile(r"(Subject[0-9]{2}/Scene[0-9]+)/Color/rgb([0-9]+)")
@@ -53,7 +55,7 @@ def read_ego_json(path: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
     Raises:
         DataError: names file, clip and field.
     """
-    data = read_json(path, dict)
+    data = read_json(path, DataError)
     labels, database = data.get("labels"), data.get("database")
     if not isinstance(labels, list) or not labels or not all(isinstance(name, str) for name in labels):
         fail(path, None, "labels", labels, "a list of class names")

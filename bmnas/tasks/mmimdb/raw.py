@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bmnas.errors import DataError
+from bmnas.storage.reading import read_json
 from bmnas.tasks.mmimdb.hdf5 import IMAGE
 from bmnas.tasks.mmimdb.split import DROPPED, GENRES
 from bmnas.tasks.raw.picture import read_picture
-from bmnas.tasks.raw.text import fail, read_json
+from bmnas.tasks.raw.text import fail
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def read_movie(path: Path) -> Movie:
     Raises:
         DataError: names file and field.
     """
-    data = read_json(path, dict)
+    data = read_json(path, DataError)
     for field in ("plot", "genres"):
         values = data.get(field)
         if not isinstance(values, list) or not values or not all(isinstance(value, str) for value in values):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bmnas.tasks.raw.text import fail, read_json
+from bmnas.errors import DataError
+from bmnas.storage.reading import read_json
+from bmnas.tasks.raw.text import fail
 
 SPLITS = {"train": "train", "dev": "val", "test": "test"}
 GENRES = (
@@ -25,7 +27,7 @@ def read_split(path: Path) -> dict[str, tuple[str, ...]]:
     Raises:
         DataError: names file, split and place; an id that is none, or one that stands in the file twice.
     """
-    data = read_json(path, dict)
+    data = read_json(path, DataError)
     found, seen = {}, {}
     for name, ours in SPLITS.items():
         ids = data.get(name)

@@ -1,6 +1,5 @@
 """From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.samples import Samples
 from bmnas.features.taps import Progress
 from bmnas.registry import unknown
+from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
 from bmnas.tasks.raw.backbones import BackboneMaker
 from bmnas.tasks.raw.splits import fewer
@@ -199,7 +199,6 @@ def sha256(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}; expected a checkpoint") from error

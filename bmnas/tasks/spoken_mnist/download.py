@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bmnas.errors import DataError
 from bmnas.features.taps import Progress
+from bmnas.storage.digests import file_sha256
 from bmnas.storage.reading import regular
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -160,7 +161,7 @@ def _fetch(url: str, path: Path, expected: str, progress: Progress | None) -> No
     with _beside(path, url) as partial:
         arrived = partial / path.name
         _stream(url, arrived, path, progress)
-        digest = _sha256(arrived)
+        digest = file_sha256(arrived)
         if digest != expected:
             raise DataError(f"{url} gave a file with the sha256 {digest}; expected {expected}. Nothing was kept")
         os.replace(arrived, path)
@@ -219,11 +220,6 @@ def _make_writable(folder: Path, url: str) -> None:
 def _hash_of(path: Path) -> str:
     """The sha256 of a file that lies there already."""
     try:
-        return _sha256(regular(path))
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}; delete it, and it will be downloaded again") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
