@@ -25,7 +25,7 @@ import torch._dynamo  # noqa: F401
 
 import bmnas
 import bmnas.storage.replay
-from bmnas.evaluation.ablation import TABLES, ablation_table
+from bmnas.evaluation.ablation import TABLES
 from bmnas.rivals.late_fusion import baselines
 
 STAGES = ("extraction", "search", "read-out", "evaluation", "ablation")
@@ -52,10 +52,10 @@ def work(folder: Path) -> None:
     found = [*baselines(features, CONFIG, BUDGET, run)]
     bmnas.train_and_save(run, genotype, features, CONFIG, BUDGET)
     found.append(bmnas.evaluate(bmnas.SEARCHED, genotype, features, CONFIG, BUDGET, run))
-    run.save_json("evaluation.json", [one.to_dict() for one in found])
+    bmnas.save_evaluation(run, found, features, BUDGET)
     moments.append(time.perf_counter() - start)
     tables = {name: bmnas.ablate(rows, genotype, features, CONFIG, BUDGET, run) for name, rows in TABLES.items()}
-    run.save_text("ablation.csv", ablation_table(tables).to_csv(index=False))
+    bmnas.save_ablation(run, tables, features)
     moments.append(time.perf_counter() - start)
     (folder / "moments.json").write_text(json.dumps(moments))
 

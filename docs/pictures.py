@@ -46,7 +46,7 @@ def search(seed):
     answer = bmnas.read_out(run, features)
     results = [*bmnas.baselines(features, config, budget, run),
                bmnas.evaluate(bmnas.SEARCHED, answer.chosen, features, config, budget, run)]
-    run.save_json("evaluation.json", {"budget": budget.to_dict(), "methods": [one.to_dict() for one in results]})
+    bmnas.save_evaluation(run, results, features, budget)
     return run, answer
 
 features = bmnas.prepare("digits", L=task.search_config.L)

@@ -1,14 +1,13 @@
 """What is printed when notebooks have run: seconds and sizes, scores, and where everything is."""
 
-import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bmnas.errors import RunError
-from bmnas.searching.run_folder import open_run
-from bmnas.storage.reading import parse_json, read_text
+from bmnas.evaluation.saved_results import ABLATION, EVALUATION, load_ablation, load_evaluation
+from bmnas.searching.run_folder import Run, open_run
 
 
 @dataclass(frozen=True)
@@ -48,40 +47,30 @@ def run_of(name: str | None, dataset: str) -> Path | None:
         return None
 
 
-def scores(run: Path) -> list[str]:
-    """The rows of a run's evaluation.json and ablation.csv as text; what is not there (yet) is left out, and of a file
-    that is damaged it is said.
+def scores(folder: Path) -> list[str]:
+    """Returns the scores of a run's evaluation.json and ablation.csv as text lines.
+
+    A file that does not exist is left out; for a damaged one the error is printed.
     """
+    run = Run(folder)
     lines: list[str] = []
-    for title, name, read in (
-        ("test scores", "evaluation.json", lambda text: rows_in(parse_json(text))),
-        ("ablation (Tables 6 and 7)", "ablation.csv", lambda text: csv.DictReader(text.splitlines())),
+    for title, name, load_rows in (
+        ("test scores", EVALUATION, lambda: [result.row() for result in load_evaluation(run)]),
+        ("ablation (Tables 6 and 7)", ABLATION, lambda: load_ablation(run).to_dict("records")),
     ):
-        if (run / name).is_file():
+        if run.path(name).is_file():
             try:
-                each = [score_line(row) for row in read(read_text(run / name))]
-                rows = list(dict.fromkeys(each))  # a method that is in both tables once
-            except (OSError, ValueError, TypeError, KeyError, AttributeError, csv.Error) as error:
+                rows = list(dict.fromkeys(map(score_line, load_rows())))  # a method that is in both tables once
+            except RunError as error:
                 rows = [f"    cannot be read ({error}); run the notebook that makes it again"]
             lines += [f"  {title}, mean ± standard deviation over the seeds ({name})", *rows]
     return lines
 
 
 def score_line(row: Mapping[str, Any]) -> str:
-    """One method's scores, in percent; a method without training has one score and no deviation."""
-    name = row.get("method") or row.get("name")
-    seeds = len(row["scores"]) if "scores" in row else int(row.get("seeds") or 2)
-    spread = f"± {100 * float(row['std']):5.2f} %" if seeds > 1 else "%"
-    return f"    {name!s:<48}{100 * float(row['mean']):6.2f} {spread:<9} {row.get('metric', '')}"
-
-
-def rows_in(data: Any) -> Iterator[dict[str, Any]]:
-    """Every object inside JSON data that states a mean and a standard deviation."""
-    if isinstance(data, dict) and {"mean", "std"} <= set(data):
-        yield data
-    elif isinstance(data, dict | list):
-        for inner in data.values() if isinstance(data, dict) else data:
-            yield from rows_in(inner)
+    """Returns one method's scores in per cent; a method without training has one score and no deviation."""
+    spread = f"± {100 * row['std']:5.2f} %" if row["seeds"] > 1 else "%"
+    return f"    {row['method']!s:<48}{100 * row['mean']:6.2f} {spread:<9} {row['metric']}"
 
 
 def megabytes(path: Path | None) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bmnas.config import CHOICES, EvalConfig, SearchConfig
+from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
 from bmnas.evaluation.evaluation import build_network, fit
 from bmnas.features.feature_set import FeatureSet
@@ -151,7 +151,7 @@ class Selection:
         """What was read holds together."""
         numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score)]
         whole = [self.ranked, *(c.rank for c in self.candidates)]
-        if self.rule not in CHOICES["selection"] or type(self.exhaustive) is not bool:
+        if self.rule not in ("algorithm1", "shortlist") or type(self.exhaustive) is not bool:
             raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
         if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
             type(v) is not int for v in whole

@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bmnas.config import SearchConfig, identity
+from bmnas.config import SearchConfig, identifying
 from bmnas.errors import BmnasError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, runs_root
@@ -356,7 +356,7 @@ def _strict(data: Any) -> Any:
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
     """What must agree: all but the device and the threads of the search."""
     search = about.get("search")
-    return {**about, "search": identity(search) if isinstance(search, dict) else search}
+    return {**about, "search": identifying(search) if isinstance(search, dict) else search}
 
 
 def _differences(theirs: dict[str, Any], mine: dict[str, Any], where: str = "") -> Iterable[str]:

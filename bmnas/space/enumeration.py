@@ -5,13 +5,36 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations, islice, permutations, product
+from typing import Any, Protocol
 
-from bmnas.config import SearchConfig
 from bmnas.registry import PRIMITIVES
 from bmnas.space.derivation import PAIR_RULES, Pair
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype, cell_name, step_name
 
 Steps = tuple[StepGenotype, ...]
+
+
+class SpaceSettings(Protocol):
+    """The settings that shape a space; `SearchConfig` has them, which lies above this room."""
+
+    @property
+    def N(self) -> int:
+        """The number of Cells."""
+        ...
+
+    @property
+    def M(self) -> int:
+        """The number of Steps in a Cell."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """How many of a Cell's last states its output concatenates."""
+        ...
+
+    def switch(self, name: str) -> Any:
+        """Returns the value of a switch."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,8 +58,13 @@ class Space:
     cells_as_inputs: bool = True
 
     @classmethod
-    def of(cls, features: Sequence[str], config: SearchConfig) -> "Space":
-        """The space of a configuration."""
+    def of(cls, features: Sequence[str], config: SpaceSettings) -> "Space":
+        """Returns the space that a search with these settings draws from.
+
+        Args:
+            features: the names of the K features.
+            config: a `SearchConfig`.
+        """
         rule, cells = config.switch("pair_rule"), config.switch("cells_as_inputs")
         return cls(tuple(features), config.N, config.M, config.depth, config.switch("primitives"), rule, cells)
 

@@ -179,7 +179,7 @@ def test_a_kill_at_any_moment_changes_no_bit(tmp_path):
 
 def test_a_kill_while_it_is_finished(tmp_path, monkeypatch):
     run(tmp_path / "whole")
-    for place in ("bmnas.features.store._digest", "bmnas.features.extraction.os.rename"):
+    for place in ("bmnas.features.store.file_sha256", "bmnas.features.extraction.os.rename"):
         with monkeypatch.context() as patch:
             patch.setattr(place, lambda *_: (_ for _ in ()).throw(Stop()))
             with pytest.raises(Stop):

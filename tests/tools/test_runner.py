@@ -11,13 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from bmnas.config import EvalConfig
 from bmnas.errors import UnknownNameError
+from bmnas.evaluation.ablation import TABLE_6
 from bmnas.evaluation.results import Evaluation
+from bmnas.evaluation.saved_results import save_ablation, save_evaluation
 from bmnas.searching.run_folder import Run
+from tests.support.tiny import tiny_features
 from tools import progress, record, runner, summary
 
 ROOT = Path(runner.__file__).parents[1]
@@ -360,10 +363,10 @@ def test_summary_shows_the_scores_that_a_run_has(tmp_path):
     run = Run(tmp_path / "run")
     run.folder.mkdir()
     assert summary.scores(run.folder) == []
-    found = Evaluation("searched", "accuracy", (0.9, 0.8))
-    run.save_json("evaluation.json", {"rows": [found.to_dict()], "note": "any structure"})
-    one, ours = (Evaluation(name, "accuracy", (0.5,)).row() for name in ("random features", "ours"))
-    run.save_text("ablation.csv", pd.DataFrame([one, ours, one, ours]).to_csv())
+    features = tiny_features()
+    save_evaluation(run, [Evaluation("searched", "accuracy", (0.9, 0.8))], features, EvalConfig())
+    rows = [(TABLE_6[i], Evaluation(name, "accuracy", (0.5,))) for i, name in ((0, "random features"), (3, "ours"))]
+    save_ablation(run, {"Table 6": rows, "Table 7": rows}, features)
     text = "\n".join(summary.scores(run.folder))
     assert text.count("ours ") == 1  # which both tables have
     assert "searched " in text and "85.00 ±  7.07 % accuracy" in text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.evaluation import build_network, evaluate
+from bmnas.evaluation.saved_results import save_evaluation
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_out import read_out
 from bmnas.searching.run_folder import Run
@@ -38,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = Run(root / "done")
     config = done.config()
     result = evaluate(SEARCHED, read_out(done, FEATURES).chosen, FEATURES, config, BUDGET)
-    done.save_json("evaluation.json", {"methods": [result.to_dict()]})
+    save_evaluation(done, [result], FEATURES, BUDGET)
     for name in ("bad-json", "bad-trace", "bad-evaluation", "no-config"):
         shutil.copytree(root / "done", root / name)
     (root / "bad-json/config.json").write_text("{<b>")
@@ -60,7 +61,7 @@ def test_every_folder_is_listed_and_damaged_ones_hide_no_others(root: Path) -> N
         assert bool(row.problem) == (row.state == "damaged")
     problems = {row.name: row.problem for row in browser_info(root).rows}
     assert "config.json" in problems["bad-json"] and "trace.jsonl, line 1" in problems["bad-trace"]
-    assert SEARCHED in problems["bad-evaluation"] and "config.json" in problems["no-config"]
+    assert "evaluation.json" in problems["bad-evaluation"] and "config.json" in problems["no-config"]
 
 
 def test_numbers_are_those_of_the_files(root: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bmnas.evaluation.ablation import SEARCHED
+from bmnas.evaluation.saved_results import EVALUATION, load_evaluation
 from bmnas.errors import BmnasError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.space.genotype import Genotype
@@ -82,19 +83,19 @@ def run_row(folder: Path) -> RunRow:
 
 
 def sort_rows(rows: Sequence[RunRow], column: str, down: bool) -> list[RunRow]:
-    """By a column; what is not known comes last."""
+    """Sorts by a column; rows without a value come last."""
 
     def missing(row: RunRow) -> bool:
         value = getattr(row, column)
         return value == "" or (isinstance(value, float) and math.isnan(value))
 
-    known = sorted((row for row in rows if not missing(row)), key=lambda row: getattr(row, column), reverse=down)
-    return known + [row for row in rows if missing(row)]
+    present = [row for row in rows if not missing(row)]
+    present.sort(key=lambda row: getattr(row, column), reverse=down)
+    return present + [row for row in rows if missing(row)]
 
 
 def _read(run: Run) -> RunRow:
-    """Raises whatever a damaged run makes it raise."""
-    about = run.load_json("config.json")
+    """Reads one run; raises whatever a damaged run makes it raise."""
     events = run.trace().events
     config, dataset = run.config(), run.dataset()
     if run.source() == "stand-in":  # never in one chart with real data
@@ -110,13 +111,14 @@ def _read(run: Run) -> RunRow:
     if features := _features(run):
         size = float(genotype_facts(genotype, Shapes.of(features, config)).parameters)
         row = row._replace(parameters=size, modalities=features.modalities)
-    if not run.path("evaluation.json").exists():
+    if not run.path(EVALUATION).exists():
         return row
-    method = next((m for m in run.load_json("evaluation.json")["methods"] if m["name"] == SEARCHED), None)
-    if method is None:
-        raise RunError(f"{run.path('evaluation.json')} has no row {SEARCHED!r} (schema {about.get('schema')})")
-    scores = {"test": 100 * float(method["mean"]), "std": 100 * float(method["std"])}
-    return row._replace(state="finished", parameters=float(method["parameters"]), **scores)
+    searched = next((method for method in load_evaluation(run) if method.name == SEARCHED), None)
+    if searched is None:
+        raise RunError(f"{run.path(EVALUATION)} has no method {SEARCHED!r}; run notebook 04 again")
+    return row._replace(
+        state="finished", parameters=float(searched.parameters), test=100 * searched.mean, std=100 * searched.std
+    )
 
 
 def _features(run: Run) -> FeatureSet | None:

@@ -1,0 +1,173 @@
+"""The settings of a search in groups that travel together, documented field by field."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from bmnas.errors import ConfigError
+from bmnas.registry import PRIMITIVES, unknown
+from bmnas.space.primitives import PAPER_PRIMITIVES, REFERENCE_PRIMITIVES
+
+SWITCHES: dict[str, dict[str, Any]] = {
+    "paper": {
+        "primitives": PAPER_PRIMITIVES,
+        "cells_as_inputs": True,
+        "pair_rule": "paper",
+        "score_mode": "eval",
+        "schedule": "restarts",
+        "ties": "earlier",
+    },
+    "reference": {
+        "primitives": REFERENCE_PRIMITIVES,
+        "cells_as_inputs": False,
+        "pair_rule": "reference",
+        "score_mode": "train",
+        "schedule": "release",
+        "ties": "later",
+    },
+}
+"""What each mode stands for, switch by switch; a field of `SearchConfig` that is not None overrides its switch."""
+
+
+def _split_names(value: Any) -> Any:
+    """Accepts a pool as `papermill -p` gives it, '["Sum", "Zero"]' or Sum,Zero, and as JSON gives it, a list."""
+    if isinstance(value, str):
+        value = [name.strip(" \"'") for name in value.strip("[]() ").split(",")]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check_pool(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is not None and (not names or len(set(names)) != len(names)):
+        raise ConfigError(f"primitives is {names!r}; expected at least one name, and none twice")
+    for name in names or ():
+        if name not in PRIMITIVES:
+            raise ConfigError(f"primitives is {names!r}: {unknown('primitive', name, PRIMITIVES)}")
+    return names
+
+
+# An int stays an int: `dropout=0` and `dropout=0.0` have had different digests since the first version.
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Rate = Natural | Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[int, Field(ge=0, lt=1)] | Annotated[float, Field(ge=0, lt=1)]
+Pool = Annotated[tuple[str, ...] | None, BeforeValidator(_split_names), AfterValidator(_check_pool)]
+
+
+@dataclass(frozen=True)
+class SpaceSettings:
+    """The size of the search space."""
+
+    C: Count = 16
+    """Channels of all inner representations (Table 8)."""
+    L: Count = 4
+    """Length of all inner representations (Table 8); stored features must have it."""
+    N: Count = 2
+    """Number of Cells."""
+    M: Count = 1
+    """Number of Steps in a Cell."""
+    r: Count | None = None
+    """How many of a Cell's last states its output concatenates (node_multiplier); M when None."""
+
+    @property
+    def depth(self) -> int:
+        """r, or M where r is None."""
+        return self.M if self.r is None else self.r
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """How Algorithm 1 trains weights and architecture."""
+
+    epochs: Count = 10
+    """Epochs of Algorithm 1 (Ep in Table 8)."""
+    batch_size: Count = 64
+    """Samples in a batch (BS)."""
+    dropout: Probability = 0.1
+    """Dropout probability (Drpt)."""
+    arch_lr: Rate = 3e-4
+    """Learning rate of alpha, beta, gamma."""
+    arch_weight_decay: Rate = 1e-3
+    """L2 of alpha, beta, gamma."""
+    arch_passes: Count = 1
+    """Passes over the validation split an epoch that train alpha, beta, gamma; 1 in Algorithm 1."""
+    warmup_epochs: Natural = 0
+    """First epochs that train the weights alone; 0 in Algorithm 1."""
+    max_lr: Rate = 1e-3
+    """Largest learning rate of the weights (MaxLR)."""
+    min_lr: Rate = 1e-6
+    """Smallest learning rate of the weights (MinLR)."""
+    weight_decay: Rate = 1e-4
+    """L2 of the weights."""
+    Ti: Count = 1
+    """First period of the warm restarts, in epochs."""
+    Tm: Count = 2
+    """Factor from one period to the next."""
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """What is computed: the equations of the paper, or what the authors' release does instead."""
+
+    mode: Literal["paper", "reference"] = "paper"
+    """"paper" (the equations) or "reference" (what the authors' release computes); presets the switches below."""
+    primitives: Pool = None
+    """The pool of a Step; the mode's when None."""
+    cells_as_inputs: bool | None = None
+    """Whether earlier Cells may feed later ones in the derivation."""
+    pair_rule: Literal["paper", "reference"] | None = None
+    """"paper": no pair twice; "reference": a pair holds a node that no Cell has taken."""
+    score_mode: Literal["eval", "train"] | None = None
+    """"eval": score the validation split in eval mode after the epoch; "train": in train mode, batch by batch."""
+    schedule: Literal["restarts", "release"] | None = None
+    """"restarts": after whole epochs; "release": as the release computes it, which seldom restarts."""
+    ties: Literal["earlier", "later"] | None = None
+    """Which of two epochs with equal validation scores is kept, the "earlier" or the "later"."""
+    train_reshape: bool = True
+    """Whether the search trains the reshape layers (the release's NTU search does not)."""
+    tokeniser: Literal["copy", "learned"] = "copy"
+    """How a vector feature becomes L tokens: "copy" (the release) or "learned"."""
+
+    def switch(self, name: str) -> Any:
+        """Returns the value of a switch: the field's own, or the mode's."""
+        own = getattr(self, name)
+        return SWITCHES[self.mode][name] if own is None else own
+
+
+@dataclass(frozen=True)
+class ComputationSettings:
+    """How the hypernet is computed; other values round differently or draw other dropout masks."""
+
+    fast: bool = False
+    """Whether the hypernet takes the shortcuts of `bmnas.scale.fast`: equal values and gradients, other dropout
+    masks. They are for one thread; their loops are compiled at the first step, about 20 s once."""
+    compile: Literal["default", "reduce-overhead"] | None = None
+    """torch.compile of the hypernet: "default", or "reduce-overhead", which is CUDA graphs; None: none."""
+    bf16: bool = False
+    """Whether the hypernet's matrix products are in bfloat16 (autocast): less memory, on GPUs less time."""
+    accumulate: Count = 1
+    """Micro-batches that a batch of a search goes in, for less memory; BatchNorm sees each by itself."""
+
+
+@dataclass(frozen=True)
+class ReadOutSettings:
+    """How the answer is read out of a finished search."""
+
+    selection: Literal["algorithm1", "shortlist"] = "shortlist"
+    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.read_out`)."""
+    shortlist_size: Count = 5
+    """Genotypes that the shortlist trains briefly."""
+    shortlist_epochs: Count = 5
+    """Epochs of these brief trainings."""
+    seed: Natural = 0
+    """Seed of everything random."""
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """Where a search is computed; never part of a result's identity."""
+
+    device: str = "auto"
+    """"auto" (CUDA where there is one), "cpu", "cuda" ..."""
+    threads: Count = 1
+    """CPU threads of torch; one is fastest for networks of this size."""

@@ -1,0 +1,159 @@
+"""Settings of a search and of an evaluation: frozen, checked on construction, with their identity."""
+
+import json
+from dataclasses import asdict, fields, replace
+from functools import wraps
+from typing import Any, Literal, Self, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass
+
+from bmnas.config.groups import (
+    ComputationSettings,
+    Count,
+    MachineSettings,
+    OptimiserSettings,
+    Rate,
+    ReadOutSettings,
+    RuleSettings,
+    SpaceSettings,
+)
+from bmnas.errors import ConfigError
+from bmnas.registry import unknown
+from bmnas.storage.digests import json_sha256
+from bmnas.storage.validation import explained
+
+MACHINE = tuple(field.name for field in fields(MachineSettings))
+LATER_DEFAULTS: dict[str, Any] = {"compile": None, "bf16": False, "accumulate": 1}
+"""Settings of later versions: with these values an experiment is the one that it was before they existed."""
+Class = TypeVar("Class", bound=type)
+
+
+@dataclass_transform(frozen_default=True)
+def _settings(cls: Class) -> Class:
+    """Makes a frozen dataclass of a class, whose constructor checks every setting and raises our errors."""
+    checked = dataclass(cls, frozen=True, config=ConfigDict(strict=True, extra="forbid"))
+    construct = checked.__init__
+
+    @wraps(construct)
+    def __init__(self: Any, *values: Any, **settings: Any) -> None:
+        try:
+            construct(self, *values, **settings)
+        except ValidationError as failure:
+            raise explained(failure, ConfigError, setting_names=[field.name for field in fields(checked)]) from failure
+
+    checked.__init__ = __init__
+    return checked  # type: ignore[return-value]
+
+
+class _Config:
+    """What both kinds of settings share: changes, plain values, and identity."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Returns the names of the settings."""
+        return [field.name for field in fields(cls)]  # type: ignore[arg-type]
+
+    def change(self, **settings: Any) -> Self:
+        """Returns a copy with other settings; None leaves a setting as it is.
+
+        Raises:
+            UnknownNameError: an unknown setting; lists the settings there are, nearest first.
+            ConfigError: a setting is out of its range.
+        """
+        for name in settings:
+            if name not in self.names():
+                raise unknown("setting", name, self.names())
+        return replace(self, **{name: value for name, value in settings.items() if value is not None})  # type: ignore[type-var]
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Returns the settings that `to_dict` gave.
+
+        Raises:
+            UnknownNameError: an unknown setting.
+            ConfigError: no settings at all, or one of them is wrong.
+        """
+        if not isinstance(data, dict) or not all(isinstance(name, str) for name in data):
+            raise ConfigError(f"the settings are {data!r}; expected names with values")
+        return cls().change(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, for JSON."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what makes two experiments the same: everything but the machine."""
+        return identifying(self.to_dict())
+
+    def digest(self) -> str:
+        """Returns eight hexadecimal digits of the identity."""
+        return json_sha256(self.identity())[:8]
+
+    def _check_rates(self) -> None:
+        rates = asdict(self)  # type: ignore[call-overload]
+        if rates["min_lr"] > rates["max_lr"]:
+            raise ConfigError(f"min_lr is {rates['min_lr']}, above max_lr {rates['max_lr']}; swap them")
+
+
+def identifying(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the plain settings that make two experiments the same."""
+    experiment = {name: value for name, value in settings.items() if name not in MACHINE}
+    return {n: value for n, value in experiment.items() if n not in LATER_DEFAULTS or value != LATER_DEFAULTS[n]}
+
+
+@_settings
+class SearchConfig(
+    _Config, MachineSettings, ReadOutSettings, ComputationSettings, RuleSettings, OptimiserSettings, SpaceSettings
+):
+    """A search (Algorithm 1) and its read-out. The fields are those of the groups, the last group's first.
+
+    Raises:
+        UnknownNameError: an unknown setting.
+        ConfigError: names the setting, its value and what was expected.
+    """
+
+    def __post_init__(self) -> None:
+        self._check_rates()
+        if self.r is not None and self.r > self.M + 2:
+            raise ConfigError(f"r is {self.r}; a Cell with M = {self.M} has {self.M + 2} states [x, y, Steps]")
+        most = max(1, self.batch_size // 2)
+        if self.accumulate > most:
+            raise ConfigError(
+                f"accumulate is {self.accumulate} with batch_size = {self.batch_size}; expected {most} at most, as a "
+                "micro-batch needs 2 samples for BatchNorm"
+            )
+        others = [f"{name} = {getattr(self, name)!r}" for name in ("compile", "bf16") if getattr(self, name)]
+        if self.fast and others:
+            contradiction = f"fast = True beside {' and '.join(others)}"
+            raise ConfigError(f"{contradiction}, which the shortcuts do not know; leave out one or the other")
+
+
+@_settings
+class EvalConfig(_Config):
+    """The training of a genotype's network from scratch (section 3.4), and of every rival with the same budget.
+
+    Raises:
+        UnknownNameError: an unknown setting.
+        ConfigError: names the setting, its value and what was expected.
+    """
+
+    epochs: Count = 30
+    """Epochs on train + val (the paper: 50 to 70)."""
+    seeds: Count = 3
+    """How many seeds: 0, 1, 2 ..."""
+    select: Literal["last", "validation"] = "last"
+    """"last": train on train + val, score the last epoch; "validation": train on train, take val's best epoch."""
+    max_lr: Rate = 1e-3
+    """Largest learning rate."""
+    min_lr: Rate = 1e-6
+    """Smallest learning rate."""
+    weight_decay: Rate = 1e-4
+    """L2 of the weights."""
+    Ti: Count | None = None
+    """First period of the warm restarts in epochs; one period over all epochs when None."""
+    Tm: Count = 2
+    """Factor from one period to the next."""
+
+    def __post_init__(self) -> None:
+        self._check_rates()
