@@ -1,6 +1,7 @@
 """Settings of a search and of an evaluation: frozen, checked on construction, with their identity."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from functools import wraps
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
@@ -65,6 +66,14 @@ class _Config:
             if name not in self.names():
                 raise unknown("setting", name, self.names())
         return replace(self, **{name: value for name, value in settings.items() if value is not None})  # type: ignore[type-var]
+
+    def change_from(self, parameters: Mapping[str, Any]) -> Self:
+        """Returns a copy with those of the parameters that are settings; None leaves a setting as it is.
+
+        Raises:
+            ConfigError: a setting is out of its range.
+        """
+        return self.change(**{name: value for name, value in parameters.items() if name in self.names()})
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:

@@ -1,29 +1,101 @@
 """The first cells of every notebook: parameters that nobody knows, progress, banner."""
 
+import re
+from pathlib import Path
+
+import nbformat
 import pytest
 
-from bmnas.errors import UnknownNameError
+from bmnas.config import SearchConfig
+from bmnas.errors import ConfigError, UnknownNameError
 from tests.support.tiny import tiny_features
 from widgets.notebook import cells as notebook
-from widgets.notebook.cells import banner, check_parameters, progress_bar
+from widgets.notebook.cells import DECLARATION, banner, check_parameters, progress_bar
 
-TAGGED = '# Parameters of this notebook; None means "preset"\ndataset = "digits"  # str\nepochs = None  # int'
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+TAGGED = """# Parameters of this notebook; None means "preset"
+dataset = "digits"  # str: the data set
+samples = None  # int or str: how many
+epochs = None  # int: how often
+dropout = None  # float: a "  # " in a comment
+fast = None  # bool: shortcuts
+options = None  # dict: others
+primitives = None  # list of str: the pool
+free = None  # whatever comes"""
 
 
-def test_parameters_that_the_notebook_knows_pass():
-    check_parameters(["", TAGGED, "# Parameters\nepochs = 3\n", "anything = 1"])
-    check_parameters(["", TAGGED])  # in JupyterLab nothing is injected
+def checked(*cells):
+    """The parameters of a notebook that has executed these cells."""
+    namespace = {}
+    for cell in cells:
+        exec(cell, namespace)
+    return check_parameters(["", *cells], namespace)
+
+
+def injected(name, value):
+    return checked(TAGGED, f"# Parameters\n{name} = {value!r}\n")
+
+
+def test_the_values_are_those_of_the_last_cell_that_sets_them():
+    defaults = checked(TAGGED)  # in JupyterLab nothing is injected
+    assert defaults == {"dataset": "digits"} | dict.fromkeys(
+        ("samples", "epochs", "dropout", "fast", "options", "primitives", "free")
+    )
+    assert checked(TAGGED, "# Parameters\nepochs = 3\n", "anything = 1") == defaults | {"epochs": 3}
 
 
 def test_a_parameter_nobody_knows_is_refused_nearest_first():
-    with pytest.raises(UnknownNameError, match=r"'epoch'; known \(nearest first\): epochs, dataset"):
-        check_parameters(["", TAGGED, "# Parameters\nepoch = 3\n"])
+    with pytest.raises(UnknownNameError, match="'epoch'.*: epochs, "):
+        injected("epoch", 3)
 
 
 def test_names_of_later_cells_are_no_parameters():
-    check_parameters(
-        ["", TAGGED, "# Parameters\ndataset = 'ntu'", "import torch\nepoch = 4\nfor event in []:\n    pass"]
-    )
+    parameters = checked(TAGGED, "# Parameters\ndataset = 'ntu'", "epoch = 4\nfor event in []:\n    pass")
+    assert parameters["dataset"] == "ntu" and "epoch" not in parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("dataset", 7), ("samples", "full"), ("samples", 7), ("epochs", 7), ("dropout", 0), ("dropout", 0.5)),
+        *(("fast", False), ("options", {"a": 1}), ("primitives", "Sum,Zero"), ("primitives", ["Sum"]), ("free", 1j)),
+        *((name, None) for name in ("dataset", "epochs", "fast")),
+    ],
+)
+def test_a_parameter_of_its_type_passes(name, value):
+    assert injected(name, value)[name] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(
+            ("dataset", ["ntu"]),
+            ("dataset", True),
+            ("samples", [7]),
+            ("epochs", "7"),
+            ("epochs", 7.0),
+            ("epochs", True),
+        ),
+        *(("dropout", "0.5"), ("dropout", False), ("fast", 1), ("fast", "no"), ("options", "a"), ("primitives", 7)),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused(name, value):
+    with pytest.raises(ConfigError, match=f"^{name} is {re.escape(repr(value))}; expected"):
+        injected(name, value)
+
+
+@pytest.mark.parametrize("notebook", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_parameter_of_the_notebooks_declares_its_type(notebook):
+    (cell,) = [c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", [])]
+    parameters = checked(cell.source)
+    assert list(parameters) == [declaration["name"] for declaration in DECLARATION.finditer(cell.source)]
+
+
+def test_the_notebook_of_the_search_has_every_setting():
+    (cell, *_) = [c for c in nbformat.read(NOTEBOOKS / "02_search.ipynb", 4).cells if c.cell_type == "code"]
+    assert set(SearchConfig.names()) <= set(checked(cell.source))
 
 
 @pytest.fixture

@@ -1,50 +1,84 @@
 """What the first cells of every notebook use: the check of its parameters, a progress bar, a banner."""
 
 import ast
+import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from IPython.core.display import HTML
 from IPython.display import DisplayHandle
 from tqdm import tqdm
 
+from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 TAGGED = "# Parameters of this notebook"  # the first line of our own cell with the tag `parameters`
+TYPES = {
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+    "str": (str, int, float),  # papermill -p makes a number of the digits in a name
+    "dict": (dict,),
+    "list of str": (str, list, tuple),  # as one text, '["Sum", "Zero"]', papermill -p gives it
+}
+"""How a parameter's comment declares its type -> what may be given."""
+_TYPE = f"(?:{'|'.join(TYPES)})"
+DECLARATION = re.compile(rf"^(?P<name>\w+) = .*  # (?P<types>{_TYPE}(?: or {_TYPE})*)\b", re.MULTILINE)
+"""A line of a notebook's first cell, such as `seed = 0  # int: seed of the search`."""
 REDRAW = 0.5  # seconds between two drawings of a progress bar at least
 BANNER = "padding:10px 14px; border-left:6px solid {colour}; background:{back}; color:#222222; font-size:14px"
 
 
-def check_parameters(cells: Sequence[str]) -> None:
-    """Refuses a parameter that papermill injected and the notebook does not know (papermill only logs it).
+def check_parameters(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a notebook's parameters, of the types that the comments of its first cell declare.
+
+    None passes as a value of every type. papermill itself only logs an unknown parameter.
 
     Args:
         cells: the sources of the cells executed so far, IPython's `In`.
+        namespace: where they were executed, `globals()`.
 
     Raises:
-        UnknownNameError: lists the parameters there are, nearest first.
+        UnknownNameError: papermill injected a parameter that the notebook does not have; lists those there are.
+        ConfigError: a value has another type than declared.
     """
-    known: set[str] = set()
-    for source in cells:
-        first = source.split("\n", 1)[0].strip()
-        if first.startswith(TAGGED):
-            known |= set(assigned(source))
-        elif first == INJECTED:
-            for name in assigned(source):
-                if name not in known:
-                    raise unknown("parameter", name, sorted(known))
+    tagged = [cell for cell in cells if _first_line(cell).startswith(TAGGED)]
+    parameters = {name: namespace[name] for cell in tagged for name in assigned(cell)}
+    for cell in cells:
+        for name in assigned(cell) if _first_line(cell) == INJECTED else ():
+            if name not in parameters:
+                raise unknown("parameter", name, parameters)
+    for cell in tagged:
+        for declaration in DECLARATION.finditer(cell):
+            _check_type(declaration["name"], parameters[declaration["name"]], declaration["types"])
+    return parameters
 
 
 def assigned(source: str) -> list[str]:
-    """The names that a cell assigns at its top level."""
+    """Returns the names that a cell assigns at its top level."""
     names = []
     for node in ast.parse(source).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         names += [target.id for target in targets if isinstance(target, ast.Name)]
     return names
+
+
+def _first_line(cell: str) -> str:
+    return cell.split("\n", 1)[0].strip()
+
+
+def _check_type(name: str, value: Any, declared: str) -> None:
+    types = tuple(kind for option in declared.split(" or ") for kind in TYPES[option])
+    if value is None or (isinstance(value, types) and (bool in types or not isinstance(value, bool))):
+        return
+    raise ConfigError(
+        f"{name} is {value!r}; expected {declared}, as the notebook's first cell declares. Leave it out to take the "
+        "notebook's own value"
+    )
 
 
 def progress_bar() -> Callable[[str, int, int], None]:
