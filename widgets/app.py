@@ -138,9 +138,8 @@ def _pictures(run: Run) -> list[ipw.Widget]:
     for event in trace:
         screen.append(event)
     screen.draw()
-    screen.end()
     words = ipw.HTML(escape(summary_text(trace.events[-1])))
-    return [words, screen.box, screen.graph, *_answer(run, features)]
+    return [words, screen.box, *_answer(run, features)]
 
 
 def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:

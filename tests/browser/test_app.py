@@ -64,14 +64,14 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     assert len(made.trace()) == 3 and made.genotype() == made.trace().best.genotype
     assert [name for name, _ in app.runs.options] == [NEW, made.name]
     app.runs.value = made.name
-    words, screen, graph, answer = app.stage.children
+    words, screen, answer = app.stage.children
     assert "epoch 3 of 3" in words.value
     assert "<svg" in answer.value and "chosen network" in answer.value
     app.runs.value = ""
     assert app.stage.children[0] is words  # nothing chosen is no reason to lose the pictures
     before = made.path("trace.jsonl").read_bytes()
     click_start(app)  # a finished search is shown again, not repeated
-    assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 4
+    assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 3
 
 
 def test_what_goes_wrong_is_said_and_another_search_may_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +187,7 @@ def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
         page.get_by_text("Everything is in").wait_for(timeout=SECONDS * 1000)
         (folder,) = (tmp_path / "runs").glob("planted-*")
         page.locator("select").nth(0).select_option(folder.name)
-        page.locator(".gtitle", has_text=folder.name).wait_for(timeout=SECONDS * 1000)
+        page.locator(".widget-html b", has_text=folder.name).first.wait_for(timeout=SECONDS * 1000)
         page.get_by_text("The chosen network").wait_for(timeout=SECONDS * 1000)
         page.screenshot(path=tmp_path / "shown.png")
         browser.close()

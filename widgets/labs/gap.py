@@ -25,8 +25,8 @@ from bmnas.space.hypernet import Hypernet
 from bmnas.storage.checkpoint import load_state
 from bmnas.training import metrics
 from bmnas.training.steps import predict
-from widgets import style
-from widgets.live.clickable import Clickable
+from widgets.colours import BEST, GREY, INK
+from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
 from widgets.sheets.chart import Line, Point, chart
 from widgets.sheets.sheet import Sheet, above, page, words
@@ -148,12 +148,12 @@ class Gap:
 
 def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float] | None = None) -> Sheet:
     """The score along the way, with statistics of both kinds, and the genotype's own network at its end."""
-    looks = ((style.PALETTE[5], ""), (style.PALETTE[0], "6 4"))
+    looks = ((INK, ""), (GREY, "6 4"))
     names = ("hypernet, BatchNorm statistics of the search", "hypernet, BatchNorm statistics of the validation split")
     rows = zip(names, (info.running, info.batch), looks, strict=True)
     lines = [Line(name, info.shares, [100 * v for v in values], *look) for name, values, look in rows]
     label = f"derived network: {_percent(info.inherited)}"
-    points = [Point(1, 100 * info.inherited, style.PALETTE[6], hover=label, label=label, shape="diamond")]
+    points = [Point(1, 100 * info.inherited, BEST, hover=label, label=label, shape="diamond")]
     if share is not None and now is not None:
         marks = zip(now, looks, strict=True)
         points += [Point(share, 100 * value, look[0], hover=_percent(value), shape="ring") for value, look in marks]
@@ -197,7 +197,7 @@ class GapSlider:
         if self._box is None:
             step, wide = 1 / (POINTS - 1), ipw.Layout(width="420px")
             self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
-            self.picture = Clickable(page(self.sheet(0.0)), self._clicked)
+            self.picture = SvgView(page(self.sheet(0.0)), self._clicked)
             self.slider.observe(self._changed, "value")
             self._box = ipw.VBox([self.slider, self.picture])
         return self._box

@@ -5,11 +5,11 @@ from html import escape
 import networkx as nx
 import plotly.graph_objects as go
 
-from bmnas.registry import PRIMITIVES
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import Modalities, cell_names, genotype_graph, hypernet_graph, lower_level, upper_level
 from widgets import style
+from widgets.colours import CELL, GREY, node_colours, primitive_colours
 from widgets.networks.drawing import LINE, MARGIN, BoxMark, Drawing, LineMark, TextMark, dag_figure
 from widgets.networks.layout import Layout, arrange
 
@@ -113,14 +113,15 @@ def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
 
 
 def _node_colours(graph: nx.DiGraph) -> dict[str, str]:
-    modalities = style.modality_colours(graph.graph["modalities"])
-    primitives = style.primitive_colours(PRIMITIVES)
-    by_kind = {"cell": style.CELL_COLOUR, "input": "#555555", "output": style.CELL_COLOUR, "classifier": "#555555"}
-    colours = {}
-    for node, data in graph.nodes(data=True):
-        found = modalities.get(data["modality"]) or by_kind.get(data["kind"]) or primitives.get(data["primitive"])
-        colours[node] = found or style.GREY
-    return colours
+    """Features and Cells have the colours that they have everywhere; a Step that of its primitive."""
+    primitives = primitive_colours()
+    sources = [data["label"] for _, data in graph.nodes(data=True) if data["kind"] in ("feature", "cell")]
+    names = node_colours(sources, graph.graph["listed"])
+    by_kind = {"input": "#555555", "output": CELL, "classifier": "#555555"}
+    return {
+        node: names.get(data["label"]) or by_kind.get(data["kind"]) or primitives.get(data["primitive"], GREY)
+        for node, data in graph.nodes(data=True)
+    }
 
 
 def _node_hover(graph: nx.DiGraph, node: str) -> str:

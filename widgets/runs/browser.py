@@ -7,7 +7,7 @@ import ipywidgets as ipw
 
 from bmnas.space.genotype import cell_name
 from bmnas.space.graph import genotype_graph
-from widgets.live.clickable import Clickable
+from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
 from widgets.runs.rows import SCORES, TEST, VAL, BrowserInfo, RunRow, sort_rows
 from widgets.runs.table import table_html, table_sheet, table_text
@@ -67,9 +67,9 @@ class ResultsBrowser:
     def box(self) -> ipw.VBox:
         """The live controls, made once."""
         if self._box is None:
-            self.table = Clickable(on_click=self._clicked)
-            self.picture = Clickable(on_click=self._clicked)
-            self.network = Clickable()
+            self.table = SvgView(on_click=self._clicked)
+            self.picture = SvgView(on_click=self._clicked)
+            self.network = SvgView()
             self.menu = ipw.Dropdown(options=self.info.datasets or [""], value=self.dataset, description="data set")
             names = [row.name for row in self.info.rows] or [""]
             self.run = ipw.Dropdown(options=names, value=self.chosen or names[0], description="run")

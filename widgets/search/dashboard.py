@@ -77,11 +77,11 @@ class SearchDashboard:
         self._controls = Controls()
         self._screen = Screen(self.title, self.note, self.modalities, self.errors.append, self.pace.add)
         if self._place is not None:
-            self._place.children = [self._controls.box, self._screen.box, self._screen.graph]
+            self._place.children = [self._controls.box, self._screen.box]
             return
         self._head = ipw.VBox([self._controls.box, self._screen.box])
         self._top.display(self._head)
-        self._below.display(self._screen.graph)
+        self._below.display(_plain(""), raw=True)
 
     @property
     def stopped(self) -> bool:
@@ -158,8 +158,6 @@ class SearchDashboard:
         begun, summary = time.monotonic(), ""
         if self.trace.events:
             self._draw(self.trace.events[-1])
-            if self._screen and not self.errors:
-                self._screen.end()
             self._figures()
             summary = f"{summary_text(self.trace.events[-1])}. "
         if self._controls:
@@ -176,14 +174,13 @@ class SearchDashboard:
             self._top.update(_plain(self._words(begun)), raw=True)
             self._below.update(_plain(""), raw=True)
         if self._screen and self._controls:
-            self._screen.close()
             close_all(self._head)
         say_what_is_missing()
 
     def _figures(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trace, best = self.trace, self.trace.best
         last = trace.events[-1]
-        figure = search_figure(trace, self.title, self.note, ended=True)
+        figure = search_figure(trace, self.title, self.note, modalities=self.modalities)
         title = f"Hypernet and genotype of the best epoch ({best.epoch} of {last.epoch})"
         graph = hypernet_figure(best.architecture, best.genotype, title, self.note, self.modalities)
         return (
