@@ -21,6 +21,7 @@ from widgets.search.weights import weights_info
 
 # the networks
 from widgets.networks.dag import genotype_figure, hypernet_figure
+from widgets.networks.titles import network_title
 
 # what came out
 from widgets.results.methods import ablation_scores, score_bars, score_table, scores_of_methods

@@ -25,6 +25,7 @@ from widgets.live.cell import live
 from widgets.live.controls import close_all
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import dag_svg
+from widgets.networks.titles import CHOSEN
 from widgets.search.dashboard import SearchDashboard
 from widgets.search.screen import Screen
 from widgets.search.status import summary_text
@@ -148,7 +149,7 @@ def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
     if genotype is None:
         return []
     drawing = dag_drawing(genotype_graph(genotype, features.modalities if features else None))
-    return [ipw.HTML(f"<b>The chosen network</b>{dag_svg(drawing)}")]
+    return [ipw.HTML(f"<b>{CHOSEN}</b>{dag_svg(drawing)}")]
 
 
 def _optional(read: Callable[[], T]) -> T | None:

@@ -22,6 +22,7 @@ from bmnas.errors import DataError
 from bmnas.registry import TASKS
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
 from widgets.app import NEW, SearchApp
+from widgets.networks.titles import CHOSEN
 from widgets.static.display import IMAGES
 
 SECONDS = 120
@@ -66,7 +67,7 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     app.runs.value = made.name
     words, screen, answer = app.stage.children
     assert "epoch 3 of 3" in words.value
-    assert "<svg" in answer.value and "chosen network" in answer.value
+    assert "<svg" in answer.value and CHOSEN in answer.value
     app.runs.value = ""
     assert app.stage.children[0] is words  # nothing chosen is no reason to lose the pictures
     before = made.path("trace.jsonl").read_bytes()
@@ -188,7 +189,7 @@ def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
         (folder,) = (tmp_path / "runs").glob("planted-*")
         page.locator("select").nth(0).select_option(folder.name)
         page.locator(".widget-html b", has_text=folder.name).first.wait_for(timeout=SECONDS * 1000)
-        page.get_by_text("The chosen network").wait_for(timeout=SECONDS * 1000)
+        page.get_by_text(CHOSEN).wait_for(timeout=SECONDS * 1000)
         page.screenshot(path=tmp_path / "shown.png")
         browser.close()
     assert problems == []

@@ -43,7 +43,7 @@ class ScorePanel(Panel):
 
     def heading(self, view: SearchView) -> str:
         metric = escape(view.last.metric) if view.events else "score"
-        return f"<b>{metric} [%]</b> {TRAIN_AND_VAL}"
+        return f"<b>{metric} [%]</b>"
 
     def traces(self, view: SearchView) -> list[dict[str, Any]]:
         info = scores_info(view.events, view.last.metric, view.last.best_epoch)

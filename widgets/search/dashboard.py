@@ -30,6 +30,7 @@ from widgets.live.cell import TICK, in_live, is_live, stop_requested
 from widgets.live.controls import Controls, close_all
 from widgets.live.pace import Pace
 from widgets.networks.dag import hypernet_figure
+from widgets.networks.titles import network_title
 from widgets.search.figure import search_figure
 from widgets.search.screen import Screen
 from widgets.search.status import progress_text, summary_text
@@ -181,7 +182,7 @@ class SearchDashboard:
         trace, best = self.trace, self.trace.best
         last = trace.events[-1]
         figure = search_figure(trace, self.title, self.note, modalities=self.modalities)
-        title = f"Hypernet and genotype of the best epoch ({best.epoch} of {last.epoch})"
+        title = f"{network_title(best.epoch, best.epoch)} in its hypernet"
         graph = hypernet_figure(best.architecture, best.genotype, title, self.note, self.modalities)
         return (
             static(figure, "search", self.run, summary_text(last)),

@@ -29,7 +29,7 @@ HEIGHT = 500  # pixels of the panels and what belongs to them, so that all is se
 MARGIN = {"l": 8, "r": 8, "t": 26, "b": 8}  # pixels; the axes add the room for their numbers
 KEY = {
     "font": {"size": 11}, "grouptitlefont": {"size": 12}, "tracegroupgap": 0, "itemsizing": "constant",
-    "x": 1.01, "y": 1.06,
+    "x": 1.01, "y": 1,
 }  # fmt: skip
 # The bars of heat maps, which stand where the legend of lines does.
 BARS = {"coloraxis": {"y": 1.0, "len": 0.34}, "coloraxis2": {"y": 0.6, "len": 0.34}}
@@ -97,7 +97,7 @@ def _grid(panels: int) -> dict[str, Any]:
     """Lets plotly place the panels: the domains and anchors of their axes, and their headings."""
     rows, titles = -(-panels // COLUMNS), [" "] * panels
     fig = make_subplots(
-        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.09, vertical_spacing=0.13
+        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.11, vertical_spacing=0.13
     )
     return fig.to_dict()["layout"]
 

@@ -16,6 +16,7 @@ from widgets.live.plotly_view import PlotlyView
 from widgets.networks.changes import changes, changes_html, mark
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import dag_svg
+from widgets.networks.titles import network_title
 from widgets.search.figure import HEIGHT, reading_aid, search_layout, search_traces
 from widgets.search.panel import HEAT, LINES, Choice, SearchView
 
@@ -65,7 +66,7 @@ class Screen:
         half = {"min_width": "0", "overflow": "hidden"}
         curves = ipw.VBox([self.figure, self.aid], layout=ipw.Layout(flex="3 1 0", **half))
         self.graph = ipw.VBox([self.changed, self.drawing], layout=ipw.Layout(flex="2 1 0", **half))
-        self.graph.layout.max_height, self.graph.layout.overflow = f"{HEIGHT + 40}px", "auto"
+        self.graph.layout.max_height, self.graph.layout.overflow = f"{HEIGHT + 70}px", "auto"
         self.figure.layout.min_height = f"{HEIGHT}px"
         beside = ipw.HBox([curves, self.graph], layout=ipw.Layout(width="100%", align_items="flex-start"))
         return ipw.VBox([header, choosers, beside], layout=ipw.Layout(width="100%"))
@@ -105,9 +106,9 @@ class Screen:
         before = self._drawn[0] if len(self._drawn) == 2 else None
         change = changes(before.genotype if before else None, event.genotype)
         graph = hypernet_graph(event.architecture, event.genotype, self.view.modalities)
-        self.drawing.value = dag_svg(mark(dag_drawing(graph, width=0), change))
+        self.drawing.value = dag_svg(mark(dag_drawing(graph, width=0, caption=False), change))
         since = before.epoch if before else None
-        words = f"<b>Hypernet after epoch {event.epoch}</b>: {changes_html(change, since)}"
+        words = f"<b>{network_title(event.epoch, event.best_epoch)}</b>: {changes_html(change, since)}"
         self.changed.value = SMALL.format(text=words)
 
     def _choose(self) -> None:
