@@ -16,7 +16,7 @@ CELL = "#009E73"
 STEP = "#44AA99"
 TRAIN, VAL, BEST = GREY, INK, "#F0E442"  # curves have no modality's colour; the best epoch is a yellow star
 OF_MODALITIES = ("#0072B2", "#E69F00", "#E0218A", "#7B3FE4", "#D55E00", "#661100", "#56B4E9", "#5F6B00")
-OF_PRIMITIVES = ("#404040", "#999933", "#882255", "#A6611A", "#CC6677", "#6699CC", "#BBAA44", "#777777")
+OF_PRIMITIVES = ("#CC6677", "#999933", "#882255", "#A6611A", "#404040", "#6699CC", "#BBAA44", "#777777")
 DARKEST, LIGHTEST = -0.35, 0.32  # how far the first and the last shade are from their colour
 
 

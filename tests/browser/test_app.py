@@ -20,9 +20,11 @@ import bmnas
 import run
 from bmnas.errors import DataError
 from bmnas.registry import TASKS
+from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
 from widgets.app import NEW, SearchApp
 from widgets.networks.titles import CHOSEN
+from widgets.search.dashboard import SearchDashboard
 from widgets.static.display import IMAGES
 
 SECONDS = 120
@@ -60,7 +62,7 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     app = SearchApp(["planted"])
     assert [name for name, _ in app.runs.options] == ["no run yet"]
     click_start(app)
-    assert "Everything is in" in app.message.value and not app.start.disabled
+    assert str(runs) in app.message.value and not app.start.disabled
     (made,) = bmnas.list_runs()
     assert len(made.trace()) == 3 and made.genotype() == made.trace().best.genotype
     assert [name for name, _ in app.runs.options] == [NEW, made.name]
@@ -73,6 +75,34 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     before = made.path("trace.jsonl").read_bytes()
     click_start(app)  # a finished search is shown again, not repeated
     assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 3
+
+
+def test_a_finished_run_is_replayed_and_another_search_can_follow(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = SearchApp(["planted"])
+    click_start(app)
+    (made,) = bmnas.list_runs()
+    watched = []
+    update = SearchDashboard.update
+
+    def click_again(view: SearchDashboard, event: EpochEvent) -> None:
+        watched.append((view.run.name, event.epoch))
+        if len(watched) == 2:
+            view._replay.again.click()
+        update(view, event)
+
+    monkeypatch.setattr(SearchDashboard, "update", click_again)
+    monkeypatch.setattr("widgets.search.replay.LONGEST", 0.2)
+
+    async def session() -> None:
+        app.runs.value = made.name
+        app.replay.click()
+        assert app.start.disabled and app.task is not None
+        await app.task
+
+    asyncio.run(session())
+    (other,) = (run for run in bmnas.list_runs() if run.name != made.name)
+    assert watched == [(run.name, epoch) for run in (made, other) for epoch in (1, 2, 3)]
+    assert other.config().seed == 1 and not app.replay.disabled
 
 
 def test_what_goes_wrong_is_said_and_another_search_may_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,10 @@ import ipywidgets as ipw
 import plotly.graph_objects as go
 import pytest
 
+from bmnas.searching.algorithm1 import search
+from bmnas.searching.run_folder import Run
 from tests.support.synthetic import events
+from tests.support.tiny import CONFIG, tiny_features
 from widgets.live.cell import is_live, live, stop_requested
 from widgets.live.controls import close_all
 from widgets.live.plotly_view import PlotlyView
@@ -24,6 +27,7 @@ from widgets.search.panel import Choice
 from widgets.search.status import progress_text, summary_text
 
 watching_module = importlib.import_module("widgets.search.dashboard")
+replay_module = importlib.import_module("widgets.search.replay")
 pace_module = importlib.import_module("widgets.live.pace")
 screen_module = importlib.import_module("widgets.search.screen")
 show_module = importlib.import_module("widgets.static.display")
@@ -319,6 +323,66 @@ def test_a_search_waits_for_the_browser_once_and_not_for_ever(
     view._screen.wait(3600.0, lambda: False)
 
 
+def finished_run(folder: Path, epochs: int) -> Run:
+    """A run of the tiny search, of which so many epochs were made."""
+    run = Run(folder)
+    for event in search(tiny_features(), CONFIG, run):
+        if event.epoch == epochs:
+            break
+    return run
+
+
+def test_a_finished_search_is_replayed_epoch_by_epoch(
+    tmp_path: Path, handles: list[Handle], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    monkeypatch.setattr(pace_module, "EARLY", 3600.0)  # a live search would draw the first epoch alone
+    run = finished_run(tmp_path / "run", CONFIG.epochs)
+    with SearchDashboard("Search", run=run) as view:
+        assert view._replay is not None and "Stop" not in buttons(view)
+        assert view._replay.pause * CONFIG.epochs <= replay_module.WHOLE
+        start = time.monotonic()
+        for event in run.trace():
+            view.update(event)
+            if event.epoch == 2:
+                assert time.monotonic() - start >= 1.9 * view._replay.pause
+                view._replay.speed.choose("16")
+    assert view.pace.draws == len(view.trace) == CONFIG.epochs
+    assert view.next_seed is None and "replayed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("button", ["To the end", "Search again, seed 1"])
+def test_a_click_ends_the_wait_of_a_replay_and_its_pause(
+    button: str, tmp_path: Path, handles: list[Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    run = finished_run(tmp_path / "run", CONFIG.epochs)
+    monkeypatch.setattr(replay_module, "SHORTEST", 3600.0)
+    monkeypatch.setattr(replay_module, "LONGEST", 3600.0)
+    view = SearchDashboard("Search", run=run)
+    thread = threading.Thread(target=lambda: [view.update(event) for event in run.trace()])
+    thread.start()
+    buttons(view)["Pause"].click()
+    thread.join(0.5)
+    assert thread.is_alive() and len(view.trace) == 1
+    buttons(view)[button].click()
+    thread.join(20)
+    assert not thread.is_alive() and len(view.trace) == CONFIG.epochs and not view.stopped
+    view.finish()
+    assert view.next_seed == (1 if "again" in button else None)
+
+
+def test_nothing_else_is_replayed(tmp_path: Path, handles: list[Handle], monkeypatch: pytest.MonkeyPatch) -> None:
+    done, stopped = finished_run(tmp_path / "done", CONFIG.epochs), finished_run(tmp_path / "stopped", 2)
+    monkeypatch.setenv("BMNAS_LIVE", "0")
+    assert SearchDashboard("Search", run=done)._replay is None  # nobody watches
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    for run in (stopped, Run(tmp_path / "new"), SimpleNamespace(folder=tmp_path)):
+        assert SearchDashboard("Search", run=run)._replay is None
+    (done.folder / "config.json").write_text("{")
+    assert SearchDashboard("Search", run=done)._replay is None  # the search itself names the damage
+
+
 class Clock:
     """Time that moves by hand."""
 
@@ -354,13 +418,13 @@ def test_drawings_keep_to_their_share_of_the_time(cost: float, monkeypatch: pyte
         assert max(gaps) < 1.3  # what costs little is drawn every second
     share = 100 * pace.spent / wall
     words = f"{len(drawn)} of 4000 epochs were drawn, in {pace.spent:.2f} s of {wall:.1f} s ({share:.1f} %)"
-    assert pace.text(4000) == words
+    assert pace.text(4000, 1.0).startswith(words)
     pace.add(wall)  # asked for by clicks: told, but no reason to wait
     clock.now += pace_module.REDRAW + cost / pace_module.SHARE
     assert pace.due() and pace.spent > wall
     pace.add(-wall)
     pace.leave_out(wall / 2)
-    assert f"({2 * share:.1f} %)" in pace.text(4000)
+    assert f"({2 * share:.1f} %)" in pace.text(4000, 1.0)
 
 
 @pytest.mark.parametrize("picture", ["lines", "heat map"])

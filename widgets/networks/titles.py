@@ -1,8 +1,7 @@
 """Whose network a figure shows, in the same words everywhere."""
 
-CHOSEN = (
-    "Chosen network"  # what 03 to 06 work with: the shortlist's choice, or Algorithm 1's where there is no shortlist
-)
+CHOSEN = "Chosen network"
+"""What notebooks 03 to 06 work with: the shortlist's choice, or Algorithm 1's where no shortlist was made."""
 
 
 def network_title(epoch: int, best_epoch: int) -> str:
