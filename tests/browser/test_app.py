@@ -20,6 +20,7 @@ import bmnas
 import run
 from bmnas.errors import DataError
 from bmnas.registry import TASKS
+from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
 from widgets.app import NEW, SearchApp
@@ -85,8 +86,10 @@ def test_a_finished_run_is_replayed_and_another_search_can_follow(runs: Path, mo
     update = SearchDashboard.update
 
     def click_again(view: SearchDashboard, event: EpochEvent) -> None:
+        assert isinstance(view.run, Run)
         watched.append((view.run.name, event.epoch))
         if len(watched) == 2:
+            assert view._replay is not None
             view._replay.again.click()
         update(view, event)
 
