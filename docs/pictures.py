@@ -108,7 +108,7 @@ def linear_glu(lab: Lab, found: Any) -> None:
 
 def best_run(lab: Lab, found: Any) -> None:
     """Sorted by score, one run opened."""
-    part(found, "sort:val").click()
+    found.locator("th", has_text="search: val [%]").first.click()
     found.locator("circle[data-name], path[data-name]").last.click()  # the one on top
 
 

@@ -16,10 +16,12 @@ from widgets.inputs.samples import feature_bars, feature_maps, feature_rows, sam
 # how the search went
 from widgets.search.figure import search_figure
 from widgets.search.scores import score_curves, scores_info
-from widgets.search.weights import weight_heatmap, weight_lines, weights_info
+from widgets.search.weight_figures import weight_heatmap, weight_lines
+from widgets.search.weights import weights_info
 
 # the networks
 from widgets.networks.dag import genotype_figure, hypernet_figure
+from widgets.networks.titles import network_title
 
 # what came out
 from widgets.results.methods import ablation_scores, score_bars, score_table, scores_of_methods
@@ -49,7 +51,7 @@ from widgets.results.frames import (
 )
 
 # views to play with; without a watcher each leaves a picture of the same content
-from widgets.static.twin import picture, view
+from widgets.static.static_twin import picture, view
 from widgets.explorer.info import comparable_runs, explorer_info
 from widgets.explorer.explorer import GenotypeExplorer
 from widgets.explorer.choices import choice_counts, choice_sheet, choice_text, genotypes_of

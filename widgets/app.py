@@ -4,14 +4,15 @@
     display(app.box)
 
 It calls what notebook 02 calls, with the data sets' own settings, so its runs are the notebook's runs and the other
-way round. Where the page is closed its kernel ends; the next start of the same search goes on after the last epoch.
+way round. Where the page is closed its kernel ends; the next start of the same search resumes after the last epoch. A
+finished search is replayed.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from html import escape
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ipywidgets as ipw
 
@@ -20,11 +21,13 @@ from bmnas.errors import BmnasError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.searching.run_folder import Run
+from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import genotype_graph
 from widgets.live.cell import live
 from widgets.live.controls import close_all
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import dag_svg
+from widgets.networks.titles import CHOSEN
 from widgets.search.dashboard import SearchDashboard
 from widgets.search.screen import Screen
 from widgets.search.status import summary_text
@@ -48,10 +51,12 @@ class SearchApp:
         self.runs, self.dataset = _dropdown("Finished run", []), _dropdown("Data set", names)
         self.seed = ipw.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=ipw.Layout(width="170px"))
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")
+        self.replay = ipw.Button(description="Replay", icon="film", tooltip="Show the run as if its search were live")
         self.runs.observe(lambda change: self.show(change.new) if change.new else None, "value")
         self.start.on_click(lambda _: self.begin())
+        self.replay.on_click(lambda _: self._replay(str(self.runs.value)))
         line = ipw.HBox([self.dataset, self.seed, self.start], layout=ipw.Layout(flex_flow="row wrap"))
-        self.box = ipw.VBox([self.runs, line, self.message, self.stage])
+        self.box = ipw.VBox([ipw.HBox([self.runs, self.replay]), line, self.message, self.stage])
         self.task: asyncio.Task[None] | None = None
         self.refresh()
 
@@ -72,43 +77,77 @@ class SearchApp:
             self.message.value = escape(str(error))
 
     def begin(self) -> None:
-        """Starts a search beside the kernel's main thread, which goes on handling clicks."""
-        for control in (self.start, self.runs):
-            control.disabled = True
-        self.task = asyncio.ensure_future(self._search(str(self.dataset.value), int(self.seed.value or 0)))
+        """Starts a search beside the kernel's main thread, which continues to handle clicks."""
+        self._start(self._search(str(self.dataset.value), int(self.seed.value or 0)))
 
-    async def _search(self, dataset: str, seed: int) -> None:
+    def _replay(self, name: str) -> None:
+        """Shows a run of the menu as if its search were live."""
+        if name:
+            self._start(self._watch_again(name))
+
+    def _start(self, work: Coroutine[Any, Any, str]) -> None:
+        for control in self._controls:
+            control.disabled = True
+        self.task = asyncio.ensure_future(self._watched(work))
+
+    async def _watched(self, work: Coroutine[Any, Any, str]) -> None:
+        """Shows what the work says at its end, or what went wrong: nobody awaits this task."""
         try:
-            run = await self._run(dataset, seed)
-            self.message.value = f"Everything is in {escape(str(run.folder))}; notebooks 03 to 05 go on from there."
+            self.message.value = escape(await work)
         except BmnasError as error:
             self.message.value = escape(str(error))
-        except Exception as error:  # nobody awaits this task: what is not shown here would be lost
+        except Exception as error:
             self.message.value = escape(f"{type(error).__name__}: {error}")
         finally:
-            for control in (self.start, self.runs):
+            for control in self._controls:
                 control.disabled = False
             self.refresh()
 
-    async def _run(self, dataset: str, seed: int) -> Run:
+    async def _search(self, dataset: str, seed: int) -> str:
         config = bmnas.TASKS[dataset].search_config.change(seed=seed)
         features = await live(partial(bmnas.prepare, dataset, L=config.L, progress=self._tell))
         run = Run(runs_root() / bmnas.run_name(dataset, config, features))
+        next_seed = await self._watch(run, features, dataset, bmnas.search(features, config, run))
+        await live(partial(bmnas.read_out, run, features, self._tell))
+        self.stage.children = [*self.stage.children, *_answer(run, features)]
+        if next_seed is None:
+            return f"Everything is in {run.folder}; notebooks 03 to 05 use it."
+        self.seed.value = next_seed
+        return await self._search(dataset, next_seed)
+
+    async def _watch_again(self, name: str) -> str:
+        run = bmnas.open_run(name, "")
+        features = _optional(run.features)
+        next_seed = await self._watch(run, features, run.dataset(), run.trace())
+        self.stage.children = [*self.stage.children, *_answer(run, features)]
+        if next_seed is None:
+            return ""
+        self.seed.value = next_seed
+        return await self._search(run.dataset(), next_seed)
+
+    async def _watch(
+        self, run: Run, features: FeatureSet | None, dataset: str, events: Iterable[EpochEvent]
+    ) -> int | None:
+        """Shows a search, live or recorded -> the seed that was asked for during a replay."""
         self.message.value = ""
         self._clear()
-        view = SearchDashboard(f"Search on {dataset}", features.notes, run, features.modalities, place=self.stage)
+        note, modalities = (features.notes, features.modalities) if features else ("", None)
+        view = SearchDashboard(f"Search on {dataset}: {run.name}", note, run, modalities, place=self.stage)
 
         def loop() -> None:
             with view:
-                for event in bmnas.search(features, config, run):
+                for event in events:
                     view.update(event)
                     if view.stopped:
                         break
 
         await live(loop)
-        await live(partial(bmnas.read_out, run, features, self._tell))
-        self.stage.children = [*self.stage.children, *_answer(run, features)]
-        return run
+        return view.next_seed
+
+    @property
+    def _controls(self) -> tuple[ipw.Button | ipw.Dropdown, ...]:
+        """What waits while a search is shown."""
+        return self.start, self.replay, self.runs
 
     def _clear(self) -> None:
         """Ends what was shown before, in the browser too."""
@@ -138,9 +177,8 @@ def _pictures(run: Run) -> list[ipw.Widget]:
     for event in trace:
         screen.append(event)
     screen.draw()
-    screen.end()
     words = ipw.HTML(escape(summary_text(trace.events[-1])))
-    return [words, screen.box, screen.graph, *_answer(run, features)]
+    return [words, screen.box, *_answer(run, features)]
 
 
 def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
@@ -149,7 +187,7 @@ def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
     if genotype is None:
         return []
     drawing = dag_drawing(genotype_graph(genotype, features.modalities if features else None))
-    return [ipw.HTML(f"<b>The chosen network</b>{dag_svg(drawing)}")]
+    return [ipw.HTML(f"<b>{CHOSEN}</b>{dag_svg(drawing)}")]
 
 
 def _optional(read: Callable[[], T]) -> T | None:

@@ -1,34 +1,31 @@
 """What all figures share: colours that colour-blind readers can tell apart, fonts, titles, sizes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
 
+from widgets.colours import GREY, INK
+
 # Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is too light for lines on white, then
-# four of Paul Tol's muted colours: enough for 8 features and 3 Cells.
+# four of Paul Tol's muted colours: for methods and whatever else has no colour in `widgets.colours`.
 PALETTE = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#333333"),
     *("#999933", "#882255", "#332288", "#44AA99"),
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-# The same in pixels, as a line of width 2 has them: they do not grow with the width.
-FIXED = {"dash": "9px,9px", "dot": "3px,3px", "dashdot": "9px,3px,3px,3px", "longdash": "15px,15px"}
 HEAT = "Viridis"
 LESS, UNDECIDED, MORE = "#0072B2", "#F3F0E9", "#D55E00"  # the colours of a weight below, at and above undecided
 MARKS = ("", "circle", "square", "diamond", "triangle-up")
-INK = "#222222"
-GREY = "#8A8A8A"
 GRID = "#E5E5E5"
-CELL_COLOUR = "#009E73"
-MODALITY_COLOURS = ("#0072B2", "#E69F00", "#CC79A7", "#56B4E9", "#D55E00")
 FONT = "Arial, Helvetica, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 FONT_SIZE = 13
 AXIS = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin": True, "title": {"standoff": 8}}
 NOTE_COLOUR = "#A23B00"
-WIDTH = 860  # what JupyterLab leaves of a laptop screen beside its file list
+WIDTH = 860  # pixels of a picture; what JupyterLab leaves of a laptop screen beside its file list
+LINE = 18  # pixels a line under a title
 NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 8.6  # pixels of a character of the note and of the title, on average
 TITLE_SIZE, LEAST_TITLE = 17, 12
 TOOLS = 120  # pixels in the upper right corner for plotly's tools, where no title may reach
@@ -36,32 +33,13 @@ MODEBAR = {
     "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to
     "bgcolor": "rgba(255,255,255,0.8)", "color": GREY, "activecolor": INK,
 }  # fmt: skip
-CONFIG = {"displaylogo": False}  # of plotly, wherever a figure is shown
+CONFIG = {"displaylogo": False, "responsive": True}  # of plotly, wherever a figure is shown
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour a name, in order; the palette starts again when it is used up."""
     distinct = dict.fromkeys(names)
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(distinct)}
-
-
-def strokes(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a dash a name, so that more names than colours stay apart."""
-    distinct = list(dict.fromkeys(names))
-    return {
-        name: (PALETTE[i % len(PALETTE)], DASHES[i // len(PALETTE) % len(DASHES)]) for i, name in enumerate(distinct)
-    }
-
-
-def modality_colours(modalities: Sequence[str]) -> dict[str, str]:
-    """A colour a modality, none of which is the Cells'."""
-    distinct = list(dict.fromkeys(modalities))
-    return {name: MODALITY_COLOURS[i % len(MODALITY_COLOURS)] for i, name in enumerate(distinct)}
-
-
-def primitive_colours(primitives: Iterable[str]) -> dict[str, str]:
-    """A colour a primitive; Zero, which passes nothing on, is grey."""
-    return {"Zero": GREY} | colours(name for name in primitives if name != "Zero")
 
 
 def weight_colours(undecided: float) -> dict[str, Any]:
@@ -77,49 +55,53 @@ def weight_colours(undecided: float) -> dict[str, Any]:
     return {"colorscale": scale, "cmin": 0, "cmax": 1, "colorbar": bar}
 
 
-def tint(colour: str, share: float = 0.16) -> str:
-    """A light version of `#rrggbb`: `share` of it, the rest white."""
-    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(255 + share * (c - 255)):02X}" for c in channels)
-
-
-def finish(fig: go.Figure, title: str, note: str = "", *, height: int, width: int = WIDTH) -> go.Figure:
+def finish(fig: go.Figure, title: str, note: str = "", aid: str = "", *, height: int, width: int = 0) -> go.Figure:
     """Gives a figure its title, the note under it, fonts, size and a white ground (readable on a dark page too).
 
     Args:
         fig: the figure, changed in place.
         title: what is shown, as plain text.
         note: a line or two under the title, such as what stands in for missing data; nothing of it is cut off.
+        aid: how the figure is read, below the note.
         height: in pixels.
-        width: in pixels.
+        width: in pixels; 0 follows the width of the page.
     """
-    fig.update_layout(base(title, note, height=height, width=width))
+    fig.update_layout(base(title, note, aid, height=height, width=width))
     fig.update_xaxes(**AXIS)
     fig.update_yaxes(**AXIS)
     fig.update_annotations(font={"size": FONT_SIZE})
     return fig
 
 
-def base(title: str, note: str = "", *, height: int, width: int = WIDTH) -> dict[str, Any]:
-    """What the layout of every figure says; the arguments are those of `finish`."""
+def base(title: str, note: str = "", aid: str = "", *, height: int, width: int = 0) -> dict[str, Any]:
+    """Makes what the layout of every figure says; the arguments are those of `finish`."""
     heading: dict[str, object] = {
-        "text": escape(title), "font": {"size": _title_size(title, width)}, "x": 0.01, "xanchor": "left", "y": 1,
-        "yanchor": "top", "pad": {"t": 14},
+        "text": escape(title), "font": {"size": _title_size(title, width or WIDTH)}, "x": 0.01, "xanchor": "left",
+        "y": 1, "yanchor": "top", "pad": {"t": 14},
     }  # fmt: skip
-    if note:
-        heading["subtitle"] = noted(note, width)
-    return {
-        "template": "none", "title": heading, "width": width, "height": height, "paper_bgcolor": "white",
-        "plot_bgcolor": "white", "font": {"family": FONT, "size": FONT_SIZE, "color": INK},
-        "hoverlabel": {"font": {"size": 13}}, "modebar": MODEBAR,
+    if note or aid:
+        heading["subtitle"] = _subtitle(note, aid, width or WIDTH)
+    size = {"width": width} if width else {"autosize": True}
+    return size | {
+        "template": "none", "title": heading, "height": height, "paper_bgcolor": "white", "plot_bgcolor": "white",
+        "font": {"family": FONT, "size": FONT_SIZE, "color": INK}, "hoverlabel": {"font": {"size": 13}},
+        "modebar": MODEBAR,
     }  # fmt: skip
 
 
-def noted(note: str, width: int = WIDTH) -> dict[str, Any]:
-    """Text and font of a note, in as many lines as it needs."""
-    lines = wrap(note, int(width / NOTE_CHARACTER))
-    font = {"size": 13 if len(lines) == 1 else 12, "color": NOTE_COLOUR}
-    return {"text": "<br>".join(map(escape, lines)), "font": font}
+def top(note: str = "", aid: str = "") -> int:
+    """The margin in pixels that a title with a note and an aid needs."""
+    return 50 + LINE * sum(len(_wrapped(text, WIDTH)) for text in (note, aid))
+
+
+def _subtitle(note: str, aid: str, width: int) -> dict[str, Any]:
+    """The note in its colour, and the aid in that of all text."""
+    lines = [f'<span style="color:{NOTE_COLOUR}">{escape(line)}</span>' for line in _wrapped(note, width)]
+    return {"text": "<br>".join([*lines, *map(escape, _wrapped(aid, width))]), "font": {"size": 12, "color": INK}}
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return wrap(text, int(width / NOTE_CHARACTER))
 
 
 def _title_size(title: str, width: int) -> int:

@@ -21,7 +21,7 @@ Every edge has
 - `port`: its place among the chosen inputs of its node, "x" and "y" for a Cell, "1", "2", ... for a Step, else "".
 
 Nodes and edges come in a fixed order: the order of the features, of the Cells and of the Steps. The graph itself has
-the attribute `modalities`, the modalities in order.
+the attribute `modalities`, the modalities in order, and `listed`, the features of each as they were given.
 """
 
 import re
@@ -45,7 +45,7 @@ def genotype_graph(genotype: Genotype, modalities: Modalities | None = None) -> 
         modalities: modality -> feature names; by default a feature's modality is its name before the last "_".
     """
     graph = nx.DiGraph()
-    features = _in_order(genotype.features, modalities)
+    features = ordered_features(genotype.features, modalities)
     _add_upper_nodes(graph, features, [cell_name(n + 1) for n in range(genotype.N)], modalities)
     for n, cell in enumerate(genotype.cells, start=1):
         name = cell_name(n)
@@ -110,8 +110,8 @@ def modality_of(feature: str, modalities: Modalities | None = None) -> str:
     return feature.rpartition("_")[0] or feature
 
 
-def _in_order(features: Iterable[str], modalities: Modalities | None) -> list[str]:
-    """Features by modality, and by number within it; the modalities as given, otherwise by first use."""
+def ordered_features(features: Iterable[str], modalities: Modalities | None) -> list[str]:
+    """Sorts features by modality, and by number within it; the modalities as given, otherwise by first use."""
     names = list(features)
     order = list(dict.fromkeys([*(modalities or {}), *(modality_of(name, modalities) for name in names)]))
     listed = [name for group in (modalities or {}).values() for name in group]
@@ -131,6 +131,7 @@ def _add_upper_nodes(
 ) -> None:
     present = [modality_of(feature, modalities) for feature in features]
     graph.graph["modalities"] = list(dict.fromkeys([*(modalities or {}), *present]))
+    graph.graph["listed"] = {name: tuple(listed) for name, listed in (modalities or {}).items()}
     for feature in features:
         _add_node(graph, feature, "feature", feature, modality=modality_of(feature, modalities))
     for name in cells:

@@ -20,8 +20,12 @@ import bmnas
 import run
 from bmnas.errors import DataError
 from bmnas.registry import TASKS
+from bmnas.searching.run_folder import Run
+from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
 from widgets.app import NEW, SearchApp
+from widgets.networks.titles import CHOSEN
+from widgets.search.dashboard import SearchDashboard
 from widgets.static.display import IMAGES
 
 SECONDS = 120
@@ -59,19 +63,49 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     app = SearchApp(["planted"])
     assert [name for name, _ in app.runs.options] == ["no run yet"]
     click_start(app)
-    assert "Everything is in" in app.message.value and not app.start.disabled
+    assert str(runs) in app.message.value and not app.start.disabled
     (made,) = bmnas.list_runs()
     assert len(made.trace()) == 3 and made.genotype() == made.trace().best.genotype
     assert [name for name, _ in app.runs.options] == [NEW, made.name]
     app.runs.value = made.name
-    words, screen, graph, answer = app.stage.children
+    words, screen, answer = app.stage.children
     assert "epoch 3 of 3" in words.value
-    assert "<svg" in answer.value and "chosen network" in answer.value
+    assert "<svg" in answer.value and CHOSEN in answer.value
     app.runs.value = ""
     assert app.stage.children[0] is words  # nothing chosen is no reason to lose the pictures
     before = made.path("trace.jsonl").read_bytes()
     click_start(app)  # a finished search is shown again, not repeated
-    assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 4
+    assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 3
+
+
+def test_a_finished_run_is_replayed_and_another_search_can_follow(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = SearchApp(["planted"])
+    click_start(app)
+    (made,) = bmnas.list_runs()
+    watched = []
+    update = SearchDashboard.update
+
+    def click_again(view: SearchDashboard, event: EpochEvent) -> None:
+        assert isinstance(view.run, Run)
+        watched.append((view.run.name, event.epoch))
+        if len(watched) == 2:
+            assert view._replay is not None
+            view._replay.again.click()
+        update(view, event)
+
+    monkeypatch.setattr(SearchDashboard, "update", click_again)
+    monkeypatch.setattr("widgets.search.replay.LONGEST", 0.2)
+
+    async def session() -> None:
+        app.runs.value = made.name
+        app.replay.click()
+        assert app.start.disabled and app.task is not None
+        await app.task
+
+    asyncio.run(session())
+    (other,) = (run for run in bmnas.list_runs() if run.name != made.name)
+    assert watched == [(run.name, epoch) for run in (made, other) for epoch in (1, 2, 3)]
+    assert other.config().seed == 1 and not app.replay.disabled
 
 
 def test_what_goes_wrong_is_said_and_another_search_may_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,8 +221,8 @@ def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
         page.get_by_text("Everything is in").wait_for(timeout=SECONDS * 1000)
         (folder,) = (tmp_path / "runs").glob("planted-*")
         page.locator("select").nth(0).select_option(folder.name)
-        page.locator(".gtitle", has_text=folder.name).wait_for(timeout=SECONDS * 1000)
-        page.get_by_text("The chosen network").wait_for(timeout=SECONDS * 1000)
+        page.locator(".widget-html b", has_text=folder.name).first.wait_for(timeout=SECONDS * 1000)
+        page.get_by_text(CHOSEN).wait_for(timeout=SECONDS * 1000)
         page.screenshot(path=tmp_path / "shown.png")
         browser.close()
     assert problems == []

@@ -27,8 +27,9 @@ from widgets.networks.dag import dag_drawing, genotype_figure, hypernet_figure
 from widgets.networks.drawing import dag_svg
 from widgets.networks.facts import Shapes
 from widgets.search.figure import search_figure
-from widgets.search.panels import HEAT, LINES, Choice
-from widgets.search.weights import weight_heatmap, weight_lines, weights_info
+from widgets.search.panel import HEAT, LINES, Choice
+from widgets.search.weight_figures import weight_heatmap, weight_lines
+from widgets.search.weights import weights_info
 from widgets.sheets.sheet import page as sheet_svg
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,9 +23,10 @@ ROOMS = {
         ("__init__",),
     ),
     "widgets": (
+        ("colours",),
         ("style",),
-        ("sheets", "static"),
-        ("live",),
+        ("sheets", "live"),
+        ("static",),
         ("networks", "inputs", "notebook"),
         ("search", "results", "labs"),
         ("explorer", "builder", "runs"),

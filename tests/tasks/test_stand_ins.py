@@ -21,7 +21,7 @@ from bmnas.tasks.preparation import prepare
 from bmnas.tasks.stand_in import label_table
 from widgets import browser_info
 from widgets.sheets.sheet import words
-from widgets.static import twin
+from widgets.static import static_twin
 
 MADE = {"ntu": ntu.STAND_IN, "egogesture": egogesture.STAND_IN, "mmimdb": mmimdb.STAND_IN}
 ROWS = {"ntu": "ntu-1", "egogesture": "ego-1", "mmimdb": "mmimdb-1"}
@@ -147,7 +147,7 @@ def test_pictures_of_views_and_the_browser_of_runs_tell_a_stand_in(tmp_path):
     for name, features in (("a", stand_in), ("b", replace(stand_in, source="real", notes="MM-IMDB"))):
         run = Run(tmp_path / name)
         list(search(features, tiny, run))
-        twin.picture(words(["a view"]), "a view", "some", run)
+        static_twin.picture(words(["a view"]), "a view", "some", run)
         told = "NOT real data" in (run.folder / "figures/some.svg").read_text()
         assert (run.source() == "stand-in") is told is (name == "a")
     assert browser_info(tmp_path).datasets == ["mmimdb (stand-in)", "mmimdb"]

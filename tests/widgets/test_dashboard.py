@@ -1,10 +1,13 @@
-"""The figure of a search, the records behind it, and the marks of what changed."""
+"""The figure of a search, its panels, and the marks of what changed."""
 
+import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from bmnas.searching.trace import Trace
+from bmnas.searching.trace import EpochEvent, Trace
+from bmnas.space.architecture import Architecture
 from bmnas.space.derivation import derive
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.graph import hypernet_graph
@@ -13,28 +16,30 @@ from widgets import style
 from widgets.networks.changes import HALO, changes, changes_html, mark
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import dag_svg
-from widgets.search.figure import search_figure, search_traces
-from widgets.search.history import History
-from widgets.search.panels import Choice, heat_labels
-from widgets.search.places import BOTTOM, HEIGHT, PANELS, top
-from widgets.search.scores import scores_info
-from widgets.search.weights import weights_info
-from widgets.style import FIXED, UNDECIDED
+from widgets.search.curve_panels import EntropyPanel
+from widgets.search.figure import HEIGHT, PANELS, search_figure, search_layout, search_traces
+from widgets.search.panel import Choice, SearchView
+from widgets.search.weight_panel import WeightPanel
+from widgets.style import UNDECIDED
+
+AXES = {getattr(panel, "kind", type(panel).__name__): str(i + 1 if i else "") for i, panel in enumerate(PANELS)}
 
 
-def test_records_grown_by_events_are_those_of_the_finished_trace() -> None:
-    trace = Trace(events(epochs=7))
-    history = History(trace)
-    for kind in ("alpha", "beta", "gamma"):
-        ours, theirs = history.weights(kind), weights_info(trace, kind, trace.best.epoch)
-        assert ours._replace(rows=()) == theirs._replace(rows=())
-        for a, b in zip(ours.rows, theirs.rows, strict=True):
-            assert a[:4] == b[:4] and a.values == pytest.approx(b.values, abs=1e-4)
-        one = history.weights(kind, "Cell_2").rows
-        assert one == tuple(row for row in ours.rows if row.cell == "Cell_2")
-    assert history.scores() == scores_info(trace, "accuracy", trace.best.epoch)
-    for kind, values in history.entropy().values.items():
-        assert values == pytest.approx([event.architecture.entropy()[kind] for event in trace], abs=1e-4)
+def drawn(data: Any, panel: str) -> list[Any]:
+    """The traces on a panel's axes."""
+    return [one for one in data if one["yaxis"] == f"y{AXES[panel]}"]
+
+
+def as_searched(record: list[EpochEvent]) -> list[EpochEvent]:
+    """The same with beta as a search has it: x and y differ by their initial noise alone."""
+    found = []
+    for event in record:
+        plain = event.architecture.to_dict()
+        for steps in plain["beta"].values():
+            for weights in steps.values():
+                weights["y"] = weights["x"] + 0.0004
+        found.append(replace(event, architecture=Architecture.from_dict(plain)))
+    return found
 
 
 @pytest.mark.parametrize("picture", ["lines", "heat map"])
@@ -43,102 +48,120 @@ def test_every_weight_of_the_choice_is_drawn_once(picture: str, cell: str) -> No
     trace = Trace(events(NTU, 4, 4, epochs=5))
     data = search_figure(trace, "Search", "note", Choice(cell, picture)).to_dict()["data"]
     wanted = [row for row in trace.events[-1].architecture.rows() if cell in ("", row["cell"])]
-    for kind, axis in (("alpha", "y"), ("beta", "y2"), ("gamma", "y3")):
-        drawn = [one for one in data if one["yaxis"] == axis]
-        rows = drawn[0]["z"] if picture == "heat map" else [one["y"] for one in drawn]
+    for kind in ("alpha", "beta", "gamma"):
+        traces = drawn(data, kind)
+        rows = traces[0]["z"] if picture == "heat map" else [one["y"] for one in traces]
         weights = [row["weight"] for row in wanted if row["kind"] == kind]
         assert [row[-1] for row in rows] == pytest.approx(weights, abs=1e-4)
-    assert len([one for one in data if one["yaxis"] == "y4"]) == 3  # entropy
+
+
+def test_entropy_scores_and_losses_are_those_of_the_trace() -> None:
+    trace = Trace(events(epochs=7))
+    data = search_figure(trace, "Search").to_dict()["data"]
+    for line, kind in zip(drawn(data, "EntropyPanel"), ("alpha", "beta", "gamma"), strict=True):
+        assert line["y"] == pytest.approx([event.architecture.entropy()[kind] for event in trace], abs=1e-4)
+    for panel, scale, names in (("ScorePanel", 100, "score"), ("LossPanel", 1, "loss")):
+        train, val, star = drawn(data, panel)
+        for line, split in ((train, "train"), (val, "val")):
+            wanted = [scale * getattr(event, f"{split}_{names}") for event in trace]
+            assert line["y"] == pytest.approx(wanted, abs=1e-3)
+        assert list(star["x"]) == [trace.best.epoch] and star["y"][0] == pytest.approx(
+            val["y"][trace.best.epoch - 1], abs=1e-3
+        )
 
 
 def test_a_long_note_has_lines_that_fit_and_room_above_the_panels() -> None:
     note = "STAND-IN FEATURES, NOT REAL DATA: " + "a note as long as those of stand-ins are " * 5
     layout = search_figure(events(epochs=2), "Search", note).to_dict()["layout"]
-    (shown,) = [word for word in layout["annotations"] if "STAND-IN" in word["text"]]
-    lines = shown["text"].split("<br>")
-    assert len(lines) == 2 and " ".join(lines) == note.strip()
-    assert max(map(len, lines)) * style.NOTE_CHARACTER <= layout["width"]
-    above = shown["yshift"] + len(lines) * 1.3 * shown["font"]["size"]
-    assert above < layout["margin"]["t"] - layout["title"]["pad"]["t"] - layout["title"]["font"]["size"]
+    words = re.sub(r"</?span[^>]*>", "", layout["title"]["subtitle"]["text"])
+    lines = words.split("<br>")
+    assert words.replace("<br>", " ").startswith(note.strip())
+    assert max(map(len, lines)) * style.NOTE_CHARACTER <= style.WIDTH
+    assert layout["margin"]["t"] >= 30 + len(lines) * 1.3 * layout["title"]["subtitle"]["font"]["size"]
 
 
-def test_x_is_seen_although_y_lies_upon_it() -> None:
-    lines = [one for one in search_traces(History(events(NTU, 4, 4, epochs=3))) if one["yaxis"] == "y2"]
-    x, y = ([one["line"] for one in lines if one["name"] == name] for name in "xy")
-    assert all(a["width"] > 2 * b["width"] for a, b in zip(x, y, strict=True))
-    assert [a["dash"] for a in x][:3] == ["solid"] * 3  # a Cell's
-    assert {a["dash"] for a in x} == {"solid", *list(FIXED.values())[:3]}  # as long as those of y, wide as it is
-    words = [word.text for word in search_figure(events(epochs=3), "Search").layout.annotations]
-    assert any("x is wide below y" in text for text in words)
+@pytest.mark.parametrize("picture", ["lines", "heat map"])
+def test_x_and_y_are_one_line_where_they_coincide_and_the_figure_says_why(picture: str) -> None:
+    record = as_searched(list(events(NTU, 2, 2, epochs=3)))
+    fig = search_figure(record, "Search", choice=Choice("", picture)).to_dict()
+    traces = drawn(fig["data"], "beta")
+    rows = len(traces[0]["z"]) if picture == "heat map" else len(traces)
+    assert rows == 2 * (1 + 2)  # a Cell: x and y of Step_1; x and y, and Step_1, of Step_2
+    said = "coincide"
+    assert said in fig["layout"]["title"]["subtitle"]["text"]
+    apart = search_figure(events(NTU, 2, 2, epochs=3), "Search", choice=Choice("", picture)).to_dict()
+    assert said not in apart["layout"]["title"]["subtitle"]["text"]
 
 
 @pytest.mark.parametrize("choice", [Choice(), Choice("Cell_2", "lines"), Choice("", "heat map")])
 def test_traces_keep_their_order_while_a_search_goes_on(choice: Choice) -> None:
-    record = list(events())
-    first, last = search_traces(History(record[:1]), choice), search_traces(History(record), choice)
+    record = tuple(events())
+    first, last = (search_traces(SearchView(record[:n], choice)) for n in (1, len(record)))
     assert [trace["hovertemplate"] for trace in first] == [trace["hovertemplate"] for trace in last]
     assert {len(trace["x"]) for trace in last if trace.get("mode") != "markers"} == {12}
-    assert search_traces(History(), choice) == []
-
-
-@pytest.mark.parametrize(("features", "N", "M"), [(FEATURES, 1, 1), (FEATURES, 2, 2), (NTU, 4, 4)])
-@pytest.mark.parametrize("cell", ["", "Cell_1"])
-def test_names_of_heat_maps_do_not_overlap(features: tuple[str, ...], N: int, M: int, cell: str) -> None:
-    history = History(events(features, N, M, epochs=2))
-    layout = search_figure(history.events, "Search", "note", Choice(cell, "heat map")).to_dict()["layout"]
-    for kind, number in (("alpha", ""), ("beta", "2"), ("gamma", "3")):
-        info, axis = history.weights(kind, cell), layout[f"yaxis{number}"]
-        low, high = PANELS[kind][1]
-        room = (HEIGHT - top(True) - BOTTOM) * (high - low)
-        labels = [row.label for row in info.rows]
-        places = [labels.index(label) * room / len(labels) for label in axis["tickvals"]]
-        assert all(b - a >= axis["tickfont"]["size"] for a, b in zip(places, places[1:], strict=False))
-        named = heat_labels(info, room)[1]
-        assert axis["ticktext"] == named and len(set(named)) == len(named)
+    assert search_traces(SearchView((), choice)) == []
 
 
 @pytest.mark.parametrize("cell", ["", "Cell_2"])
 def test_every_line_of_a_step_can_be_told_apart(cell: str) -> None:
     """Colour, dash and mark of beta and gamma are those of one weight only, and the figure says what they mean."""
     fig = search_figure(events(NTU, 4, 4, epochs=5), "Search", choice=Choice(cell)).to_dict()
-    for axis in ("y2", "y3"):
-        lines = [one for one in fig["data"] if one["yaxis"] == axis]
+    for kind in ("beta", "gamma"):
+        lines = drawn(fig["data"], kind)
         looks = {
-            (one["line"]["color"], one["line"]["dash"], one["marker"].get("symbol") if "markers" in one["mode"] else "")
+            (one["line"]["color"], one["line"]["dash"], one["marker"].get("symbol") if "marker" in one else "")
             for one in lines
         }
-        assert len(looks) == len(lines) == (4 if cell == "" else 1) * (20 if axis == "y3" else 14)
-    aid = next(note["text"] for note in fig["layout"]["annotations"] if "star: best" in note["text"])
+        assert len(looks) == len(lines) == (4 if cell == "" else 1) * (20 if kind == "gamma" else 14)
+    aid = fig["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
     assert ("Step_3 dot" if cell else "mark: Step_1 none, Step_2 circle, Step_3 square, Step_4 diamond") in aid
 
 
-def test_axes_wait_for_planned_epochs_and_end_with_the_last_one() -> None:
-    record = list(events(epochs=100))[:7]
-    for ended, last in ((False, 100.5), (True, 7.5)):
-        layout = search_figure(record, "Search", ended=ended).to_dict()["layout"]
-        assert {layout[f"xaxis{i}"]["range"][1] for i in ("", 2, 3, 4, 5, 6)} == {last}
+@pytest.mark.parametrize("epochs", [1, 7, 60])
+def test_axes_follow_the_epochs_so_far(epochs: int) -> None:
+    layout = search_layout(SearchView(tuple(events(epochs=100))[:epochs]))
+    assert {tuple(layout[f"xaxis{number}"]["range"]) for number in AXES.values()} == {(0.5, epochs + 0.5)}
+
+
+def test_a_figure_follows_the_width_of_its_page_and_fits_a_screen() -> None:
+    layout = search_figure(events(epochs=2), "Search", "a note").to_dict()["layout"]
+    assert layout["autosize"] and "width" not in layout and layout["height"] <= HEIGHT + 110
+
+
+def test_a_panel_more_is_a_class_and_a_line_in_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    class LearningRatePanel(EntropyPanel):
+        def traces(self, view: SearchView) -> list[dict[str, Any]]:
+            return [{"type": "scatter", "x": view.epochs, "y": [event.lr for event in view.events]}]
+
+    monkeypatch.setattr("widgets.search.figure.PANELS", (*PANELS, LearningRatePanel()))
+    record = list(events(epochs=3))
+    fig = search_figure(record, "Search")
+    line = fig.data[-1]
+    assert line.yaxis == "y7" and list(line.y) == [event.lr for event in record]
+    domains = [tuple(fig.layout[f"yaxis{n}"].domain) for n in ("", 3, 5, 7)]
+    assert all(above[0] > below[1] for above, below in zip(domains, domains[1:], strict=False))
 
 
 def test_colours_tell_decisions_and_are_pale_where_nothing_is_decided() -> None:
-    layout = search_figure(events(epochs=2), "Search", choice=Choice("", "heat map")).to_dict()["layout"]
+    fig = search_figure(events(epochs=2), "Search", choice=Choice("", "heat map")).to_dict()
     for axis, undecided in (("coloraxis", 1 / 2), ("coloraxis2", 1 / 5)):
-        colours = layout[axis]
+        colours = fig["layout"][axis]
         assert (colours["cmin"], colours["cmax"]) == (0, 1)
         assert colours["colorscale"][1] == [undecided, UNDECIDED]
         assert undecided in colours["colorbar"]["tickvals"]
-    traces = {trace["yaxis"]: trace for trace in search_traces(History(events(epochs=2)), Choice("", "heat map"))}
-    assert [traces[axis]["coloraxis"] for axis in ("y", "y2", "y3")] == ["coloraxis", "coloraxis", "coloraxis2"]
+    axes = [drawn(fig["data"], kind)[0]["coloraxis"] for kind in ("alpha", "beta", "gamma")]
+    assert axes == ["coloraxis", "coloraxis", "coloraxis2"]
 
 
 def test_axes_of_lines_are_not_narrower_than_a_tenth() -> None:
-    layout = search_figure(events(epochs=2), "Search").to_dict()["layout"]
-    for axis, low, high in (("", 0.45, 0.55), ("2", 0.45, 0.55), ("3", 0.15, 0.25)):
-        assert layout[f"yaxis{axis}"]["autorangeoptions"]["include"] == pytest.approx((low, high))
+    view = SearchView(tuple(events(epochs=2)))
+    for kind, low, high in (("alpha", 0.45, 0.55), ("beta", 0.45, 0.55), ("gamma", 0.15, 0.25)):
+        assert WeightPanel(kind).yaxis(view)["autorangeoptions"]["include"] == pytest.approx((low, high))
 
 
 def test_a_figure_without_events_says_that_it_waits() -> None:
     layout = search_figure([], "Search").to_dict()["layout"]
-    assert any("waiting" in note["text"] for note in layout["annotations"])
+    assert "waiting" in layout["title"]["subtitle"]["text"]
 
 
 def genotype(x: str, primitive: str, step_inputs: tuple[str, str] = ("x", "y")) -> Genotype:

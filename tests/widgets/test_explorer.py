@@ -23,12 +23,12 @@ from widgets.explorer.choices import choice_counts, choice_sheet, choice_text, g
 from widgets.explorer.explorer import GenotypeExplorer
 from widgets.explorer.info import ExplorerInfo, comparable_runs, explorer_info, headline
 from widgets.explorer.sheets import DERIVED, SOFT, epoch_dag, score_sheet
-from widgets.live.clickable import Clickable
+from widgets.live.svg_view import SvgView
 from widgets.networks.dag import CAPTION
 from widgets.networks.facts import Shapes, genotype_facts
 from widgets.networks.levels import UPPER, differences, levels
 from widgets.sheets.sheet import AIR, LEAST, page
-from widgets.static import twin
+from widgets.static import static_twin
 
 WORST = {"features": NTU, "N": 4, "M": 4}
 
@@ -249,17 +249,17 @@ def test_the_twin_has_first_best_and_last_epoch_and_text_is_escaped() -> None:
 
 def test_without_a_watcher_no_widget_is_made(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     displayed: list[dict[str, Any]] = []
-    monkeypatch.setattr(twin, "display", lambda data, raw: displayed.append(data))
+    monkeypatch.setattr(static_twin, "display", lambda data, raw: displayed.append(data))
     monkeypatch.setenv("BMNAS_LIVE", "0")
     before = set(ipw.Widget.get_manager_state()["state"])
-    twin.view(GenotypeExplorer(explorer_info(run)), "explorer", run)
+    static_twin.view(GenotypeExplorer(explorer_info(run)), "explorer", run)
     assert set(displayed[0]) == {"image/svg+xml", "text/plain"}
     assert set(ipw.Widget.get_manager_state()["state"]) == before
     assert run.path("figures/explorer.svg").read_text() == displayed[0]["image/svg+xml"]
     monkeypatch.setenv("BMNAS_LIVE", "1")
-    twin.view(GenotypeExplorer(explorer_info(run)), "explorer")
+    static_twin.view(GenotypeExplorer(explorer_info(run)), "explorer")
     _, record, widget, picture = displayed
-    assert twin.RECORD in record["text/html"] and set(widget) == {twin.VIEW, "text/plain"}
+    assert static_twin.RECORD in record["text/html"] and set(widget) == {static_twin.VIEW, "text/plain"}
     assert picture == displayed[0]  # the twin has an output of its own: a reader without widgets sees it
     assert len(json.dumps(displayed)) < 400_000
 
@@ -267,7 +267,7 @@ def test_without_a_watcher_no_widget_is_made(run: Run, monkeypatch: pytest.Monke
 def test_a_clickable_sends_its_content_to_every_new_view(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Any] = []
     heard: list[str] = []
-    part = Clickable("<p>a</p>", heard.append)
+    part = SvgView("<p>a</p>", heard.append)
     monkeypatch.setattr(part, "send", sent.append)
     part._hear(part, {"ready": True}, [])
     part.content = "<p>b</p>"

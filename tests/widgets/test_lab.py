@@ -24,6 +24,7 @@ from tests.support.synthetic import architecture
 from tests.support.tiny import TWO_CELLS, multilabel_features, tiny_features
 from widgets.labs.gap import Gap, GapSlider, between, gap_sheet, steer
 from widgets.labs.primitive import WEIGHTS, PrimitiveLab, lab_info, lab_inputs, lab_sheet
+from widgets.networks.titles import network_title
 from widgets.sheets.chart import Line, Point, chart, log_ticks, ticks
 from widgets.sheets.sheet import page
 from widgets.sheets.tiles import grid
@@ -153,7 +154,7 @@ def test_the_way_begins_with_the_searchs_own_score_and_ends_with_the_one_hot_hyp
     gap = Gap.of(run)
     info = gap.info()
     last = run.trace().events[-1]
-    assert info.running[0] == last.val_score and info.epoch == last.epoch
+    assert info.running[0] == last.val_score and info.network == network_title(last.epoch, last.best_epoch)
     assert info.running[-1] == one_hot_score(run)
     assert (len(info.shares), info.shares[0], info.shares[-1]) == (21, 0, 1)
 
@@ -233,7 +234,7 @@ def test_the_slider_moves_score_and_graph(run: Run) -> None:
     soft = view.picture.content
     view.slider.value = 1.0
     assert "γ = 1.00" in view.picture.content and "γ = 1.00" not in soft
-    assert f"{100 * view.info.running[-1]:.1f} % with the search" in view.picture.content
+    assert f"{100 * view.info.running[-1]:.1f} % with the BatchNorm statistics of the search" in view.picture.content
     assert "From soft to one-hot" in page(gap_sheet(view.info)) and "one-hot" in view.text()
     assert len(page(view.twin())) < 200_000
     for stop in (0.05, 0.65, 0.95):  # where the slider stops the curve has a point, not a chord

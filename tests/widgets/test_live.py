@@ -5,6 +5,7 @@ import importlib
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,16 +14,20 @@ import ipywidgets as ipw
 import plotly.graph_objects as go
 import pytest
 
+from bmnas.searching.algorithm1 import search
+from bmnas.searching.run_folder import Run
 from tests.support.synthetic import events
+from tests.support.tiny import CONFIG, tiny_features
 from widgets.live.cell import is_live, live, stop_requested
 from widgets.live.controls import close_all
-from widgets.live.figure import LiveFigure
+from widgets.live.plotly_view import PlotlyView
 from widgets.search.dashboard import SearchDashboard
 from widgets.search.figure import search_figure
-from widgets.search.panels import Choice
+from widgets.search.panel import Choice
 from widgets.search.status import progress_text, summary_text
 
 watching_module = importlib.import_module("widgets.search.dashboard")
+replay_module = importlib.import_module("widgets.search.replay")
 pace_module = importlib.import_module("widgets.live.pace")
 screen_module = importlib.import_module("widgets.search.screen")
 show_module = importlib.import_module("widgets.static.display")
@@ -216,12 +221,11 @@ def test_a_choice_gives_another_figure_that_moves_on(handles: list[Handle], monk
     screen.picture.buttons["heat map"].click()
     for event in record[1:]:
         view.update(event)
-    assert screen.frame.children == (screen.figure,)
     heat = {trace["xaxis"]: trace for trace in screen.figure.figure["data"] if trace["type"] == "heatmap"}
     assert len(heat) == 3 and all(len(trace["x"]) == 4 for trace in heat.values())
     weights = record[-1].architecture.alpha["Cell_2"]
     assert [row[-1] for row in heat["x"]["z"]] == pytest.approx(list(weights.values()), abs=1e-4)
-    assert list(heat["x"]["y"]) == [f"Cell_2 ← {name}" for name in weights]
+    assert list(heat["x"]["y"]) == list(weights)
     view.finish()
     assert {trace["type"] for trace in handles[0].shown[-1][PLOTLY]["data"]} == {"scatter"}  # the record shows all
 
@@ -231,7 +235,7 @@ def test_in_a_place_of_its_own_a_view_stays_and_can_still_be_asked(handles: list
     with SearchDashboard("Search", place=place) as view:
         for event in events(epochs=3):
             view.update(event)
-    assert handles[0].shown == [] and len(place.children) == 3
+    assert handles[0].shown == [] and len(place.children) == 2
     controls, screen = parts(view)
     assert "epoch 3 of 3" in controls.label.value and "epochs were drawn" in controls.label.value
     assert all(button.disabled for button in buttons(view).values())
@@ -319,6 +323,66 @@ def test_a_search_waits_for_the_browser_once_and_not_for_ever(
     view._screen.wait(3600.0, lambda: False)
 
 
+def finished_run(folder: Path, epochs: int) -> Run:
+    """A run of the tiny search, of which so many epochs were made."""
+    run = Run(folder)
+    for event in search(tiny_features(), CONFIG, run):
+        if event.epoch == epochs:
+            break
+    return run
+
+
+def test_a_finished_search_is_replayed_epoch_by_epoch(
+    tmp_path: Path, handles: list[Handle], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    monkeypatch.setattr(pace_module, "EARLY", 3600.0)  # a live search would draw the first epoch alone
+    run = finished_run(tmp_path / "run", CONFIG.epochs)
+    with SearchDashboard("Search", run=run) as view:
+        assert view._replay is not None and "Stop" not in buttons(view)
+        assert view._replay.pause * CONFIG.epochs <= replay_module.WHOLE
+        start = time.monotonic()
+        for event in run.trace():
+            view.update(event)
+            if event.epoch == 2:
+                assert time.monotonic() - start >= 1.9 * view._replay.pause
+                view._replay.speed.choose("16")
+    assert view.pace.draws == len(view.trace) == CONFIG.epochs
+    assert view.next_seed is None and "replayed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("button", ["To the end", "Search again, seed 1"])
+def test_a_click_ends_the_wait_of_a_replay_and_its_pause(
+    button: str, tmp_path: Path, handles: list[Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    run = finished_run(tmp_path / "run", CONFIG.epochs)
+    monkeypatch.setattr(replay_module, "SHORTEST", 3600.0)
+    monkeypatch.setattr(replay_module, "LONGEST", 3600.0)
+    view = SearchDashboard("Search", run=run)
+    thread = threading.Thread(target=lambda: [view.update(event) for event in run.trace()])
+    thread.start()
+    buttons(view)["Pause"].click()
+    thread.join(0.5)
+    assert thread.is_alive() and len(view.trace) == 1
+    buttons(view)[button].click()
+    thread.join(20)
+    assert not thread.is_alive() and len(view.trace) == CONFIG.epochs and not view.stopped
+    view.finish()
+    assert view.next_seed == (1 if "again" in button else None)
+
+
+def test_nothing_else_is_replayed(tmp_path: Path, handles: list[Handle], monkeypatch: pytest.MonkeyPatch) -> None:
+    done, stopped = finished_run(tmp_path / "done", CONFIG.epochs), finished_run(tmp_path / "stopped", 2)
+    monkeypatch.setenv("BMNAS_LIVE", "0")
+    assert SearchDashboard("Search", run=done)._replay is None  # nobody watches
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    for run in (stopped, Run(tmp_path / "new"), SimpleNamespace(folder=tmp_path)):
+        assert SearchDashboard("Search", run=run)._replay is None
+    (done.folder / "config.json").write_text("{")
+    assert SearchDashboard("Search", run=done)._replay is None  # the search itself names the damage
+
+
 class Clock:
     """Time that moves by hand."""
 
@@ -354,30 +418,30 @@ def test_drawings_keep_to_their_share_of_the_time(cost: float, monkeypatch: pyte
         assert max(gaps) < 1.3  # what costs little is drawn every second
     share = 100 * pace.spent / wall
     words = f"{len(drawn)} of 4000 epochs were drawn, in {pace.spent:.2f} s of {wall:.1f} s ({share:.1f} %)"
-    assert pace.text(4000) == words
+    assert pace.text(4000, 1.0).startswith(words)
     pace.add(wall)  # asked for by clicks: told, but no reason to wait
     clock.now += pace_module.REDRAW + cost / pace_module.SHARE
     assert pace.due() and pace.spent > wall
     pace.add(-wall)
     pace.leave_out(wall / 2)
-    assert f"({2 * share:.1f} %)" in pace.text(4000)
+    assert f"({2 * share:.1f} %)" in pace.text(4000, 1.0)
 
 
 @pytest.mark.parametrize("picture", ["lines", "heat map"])
 def test_a_figure_that_moves_is_the_figure_that_stays(picture: str) -> None:
     record = list(events(epochs=6))
     screen = screen_module.Screen("Search", "note")
-    screen.choice = Choice("", picture)
+    screen.view = replace(screen.view, choice=Choice("", picture))
     for event in record[:4]:
         screen.append(event)
         screen.draw()
-    for ended in (False, True):
-        shown = go.Figure(screen.figure.figure["data"], screen.figure.figure["layout"]).update_layout(uirevision=None)
-        assert shown == search_figure(record[:4], "Search", "note", screen.choice, ended)
-        assert shown.layout.xaxis.range[1] == (4.5 if ended else 6.5)
-        underscored = {name for name in names(screen.figure.figure) if "_" in name}
-        assert underscored == {"paper_bgcolor", "plot_bgcolor"}  # title_text is a word of plotly.py, not of plotly.js
-        screen.end()
+    shown = go.Figure(screen.figure.figure["data"], screen.figure.figure["layout"])
+    stays = search_figure(record[:4], "Search", "note", screen.view.choice)
+    assert shown.data == stays.data
+    for name in [name for name in stays.layout if "axis" in name]:
+        assert shown.layout[name] == stays.layout[name]
+    underscored = {name for name in names(screen.figure.figure) if "_" in name}
+    assert underscored == {"paper_bgcolor", "plot_bgcolor"}  # title_text is a word of plotly.py, not of plotly.js
     screen.close()
 
 
@@ -390,7 +454,7 @@ def names(part: Any) -> set[str]:
 
 def test_a_live_figure_is_whole_for_every_page_however_late_it_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[dict[str, Any]] = []
-    figure = LiveFigure([], {"template": "none", "title": {"text": "so far"}})
+    figure = PlotlyView([], {"template": "none", "title": {"text": "so far"}})
     monkeypatch.setattr(figure, "send", sent.append)
     for n in range(3):
         figure.draw([{"type": "scatter", "y": (float("nan"), n)}], {"title": {"text": str(n)}})

@@ -15,6 +15,7 @@ from bmnas.space.derivation import derive
 from bmnas.space.genotype import Genotype
 from tests.support.synthetic import architecture
 from widgets import style
+from widgets.colours import feature_colours
 from widgets.inputs.samples import feature_bars, feature_maps, feature_rows, sample_grid, sample_rows
 from widgets.notebook.source_listing import show_source
 from widgets.results.classes import class_dots, class_scores
@@ -145,7 +146,8 @@ def test_shapes_of_features_are_named() -> None:
     bars = feature_bars(rows).data[0]
     assert list(bars.text) == ["64 channels × 16 positions", "300 channels, vector", "128 channels, vector"]
     colours = list(bars.marker.color)
-    assert colours[0] != colours[1] == colours[2]
+    assert len(set(colours)) == 3
+    assert colours[1:] == list(feature_colours([], {"Image": [], "words": ["Text_1", "Text_2"]}).values())
 
 
 def test_feature_maps_keep_the_channels_that_vary() -> None:

@@ -6,6 +6,7 @@ import shutil
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from bmnas.searching.run_folder import Run
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 from widgets.runs.browser import ResultsBrowser
 from widgets.runs.rows import NAN, TEST, VAL, BrowserInfo, RunRow, browser_info, sort_rows
-from widgets.runs.table import table_html
+from widgets.runs.table import runs_frame
 from widgets.runs.tradeoff import pareto
 from widgets.sheets.sheet import page
 
@@ -110,19 +111,29 @@ def test_sorting_puts_the_unknown_last_and_loses_nothing(values: list[float], do
     assert all(math.isnan(row.val) for row in ordered[len(known) :])
 
 
-def test_clicks_sort_and_choose(root: Path) -> None:
+def test_clicks_choose(root: Path) -> None:
     view = ResultsBrowser(browser_info(root))
     view.box()
     assert view.chosen in {"done", "searched", "stopped"}
-    view.table.click("sort:val")
-    values = [row.val for row in view.rows() if not math.isnan(row.val)]
-    assert values == sorted(values, reverse=True) and "▼" in view.table.content
-    view.table.click("sort:val")
-    assert [row.val for row in view.rows() if not math.isnan(row.val)] == sorted(values) and "▲" in view.table.content
     view.picture.click("searched")
     assert view.run.value == "searched" and "searched, " in view.network.content
-    view.table.click("bad-json")
+    view.runs.selected_rows = [[row.name for row in view.info.rows].index("bad-json")]
+    assert view.run.value == "bad-json"
     assert "config.json" in view.network.content and "{<b>" not in view.network.content
+
+
+def test_the_table_has_the_numbers_of_the_rows_and_nothing_of_damaged_runs(root: Path) -> None:
+    info = browser_info(root)
+    frame = runs_frame(info.rows).set_index("run")
+    assert list(frame.index) == [row.name for row in info.rows]
+    done = info.get("done")
+    assert frame.loc["done", "test [%]"] == pytest.approx(done.test, abs=0.005)
+    assert frame.loc["done", "parameters"] == done.parameters and frame.loc["done", "seed"] == done.seed
+    assert pd.isna(frame.loc["searched", "test [%]"])
+    damaged = frame.loc["bad-json"]
+    assert damaged["problem"] == info.get("bad-json").problem
+    assert damaged.drop(["state", "problem"]).isna().all()
+    assert "problem" not in runs_frame([done]) and runs_frame([]).empty
 
 
 def test_test_and_validation_scores_are_never_in_one_chart(root: Path) -> None:
@@ -149,9 +160,11 @@ def test_other_data_sets_have_charts_of_their_own() -> None:
 
 def test_the_twin_names_all_runs_and_escapes_text(root: Path) -> None:
     info = browser_info(root)
-    svg = page(ResultsBrowser(info).twin())
-    said = " ".join(ET.fromstring(svg).itertext())
-    assert all(row.name in said for row in info.rows) and "Pareto front" in said
-    odd = BrowserInfo("", (RunRow("<b>", "damaged", problem="<script>"),))
-    for text in (page(ResultsBrowser(odd).twin()), table_html(odd.rows)):
-        assert "<script>" not in text and "&lt;script&gt;" in text and "<b>" not in text
+    view = ResultsBrowser(info)
+    html = view.table().to_html()
+    assert all(row.name in html and row.name in view.text() for row in info.rows)
+    assert "Pareto front" in " ".join(ET.fromstring(page(view.twin())).itertext())
+    odd = ResultsBrowser(BrowserInfo("", (RunRow("<b>", "damaged", problem="<script>"),)))
+    for text in (page(odd.twin()), odd.table().to_html()):
+        assert "<script>" not in text and "<b>" not in text
+    assert "&lt;script&gt;" in odd.table().to_html()

@@ -1,15 +1,16 @@
 """Weights and scores over the epochs: the records as the views read them, and that they draw."""
 
 import math
+from dataclasses import replace
 
-import pandas as pd
 import pytest
 
 from bmnas.searching.trace import Trace
 from tests.support.synthetic import NTU, events
 from widgets.search.figure import search_figure
 from widgets.search.scores import score_curves, scores_info
-from widgets.search.weights import weight_heatmap, weight_label, weight_lines, weights_info
+from widgets.search.weight_figures import weight_heatmap, weight_lines
+from widgets.search.weights import weight_label, weights_info
 
 KINDS = ("alpha", "beta", "gamma")
 
@@ -44,19 +45,14 @@ def test_places_and_names_come_in_the_order_of_the_search_space(trace: Trace) ->
     assert info.names == ["x", "y", "Step_1"]
 
 
-def test_a_gap_in_the_trace_is_a_gap_in_the_row() -> None:
-    class Gap:
-        def weights(self) -> pd.DataFrame:
-            rows = [(1, "a", 0.5), (1, "b", 0.4), (2, "b", 0.3)]
-            return pd.DataFrame(
-                [
-                    {"epoch": e, "kind": "alpha", "cell": "Cell_1", "step": "", "name": n, "weight": w}
-                    for e, n, w in rows
-                ]
-            )
-
-    first, second = weights_info(Gap(), "alpha").rows
-    assert first.values[0] == 0.5 and math.isnan(first.values[1]) and second.values == (0.4, 0.3)
+def test_a_weight_that_an_epoch_lacks_is_a_gap_in_its_row() -> None:
+    first, second = list(events(epochs=2))
+    alpha = {
+        cell: {n: w for n, w in nodes.items() if n != "Image_2"} for cell, nodes in second.architecture.alpha.items()
+    }
+    short = replace(second, architecture=replace(second.architecture, alpha=alpha))
+    rows = {row.label: row.values for row in weights_info([first, short], "alpha").rows}
+    assert math.isnan(rows["Cell_1 ← Image_2"][1]) and not any(map(math.isnan, rows["Cell_1 ← Image_1"]))
 
 
 def test_an_unknown_kind_is_refused_by_name(trace: Trace) -> None:
@@ -81,13 +77,21 @@ def test_every_row_is_drawn_once_with_its_values(kind: str, space: tuple) -> Non
     assert "&lt;stand-in&gt;" in str(heat.to_json()) and "<stand-in>" not in str(lines.to_json())
 
 
-def test_x_is_seen_although_y_lies_upon_it(trace: Trace) -> None:
-    drawn = weight_lines(weights_info(trace, "beta")).data
-    panels = {line.xaxis for line in drawn}
-    for panel in panels:
-        x, y, *_ = (line for line in drawn if line.xaxis == panel)
-        assert (x.name, y.name) == ("x", "y") and x.line.width > 2 * y.line.width  # the later one lies on top
-    assert {line.line.width for line in weight_lines(weights_info(trace, "alpha")).data} == {y.line.width}
+def test_one_cell_alone_has_the_rows_of_that_cell(trace: Trace) -> None:
+    for kind in KINDS:
+        rows = weights_info(trace, kind).rows
+        assert weights_info(trace, kind, cell="Cell_2").rows == tuple(row for row in rows if row.cell == "Cell_2")
+
+
+def test_x_and_y_are_joined_only_where_they_coincide(trace: Trace) -> None:
+    info = weights_info(trace, "beta")
+    assert info.joined == info  # a synthetic search, whose x and y go ways of their own
+    rows = [row._replace(values=info.rows[0].values) if row.place == "Cell_1.Step_1" else row for row in info.rows]
+    joined = info._replace(rows=tuple(rows)).joined
+    assert [row.label for row in joined.rows if row.place == "Cell_1.Step_1"] == ["Cell_1.Step_1 ← x, y"]
+    assert [row for row in joined.rows if row.place != "Cell_1.Step_1"] == [
+        row for row in info.rows if row.place != "Cell_1.Step_1"
+    ]
 
 
 def test_the_first_best_epoch_is_marked_unless_told(trace: Trace) -> None:

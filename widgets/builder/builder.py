@@ -22,8 +22,8 @@ from widgets.builder.info import (
     with_size,
 )
 from widgets.builder.saved import save_genotype, saved_genotype, saved_names
-from widgets.live.clickable import Clickable
 from widgets.live.controls import close_all
+from widgets.live.svg_view import SvgView
 from widgets.networks.facts import genotype_facts
 from widgets.networks.levels import dag_sheet
 from widgets.sheets.sheet import Sheet, above, page, words
@@ -92,7 +92,7 @@ class GenotypeBuilder:
         self.button = ipw.Button(description="Save", icon="save", disabled=self.run is None)
         self.button.on_click(self._save)
         self.said, self.json, self.count = ipw.HTML(), ipw.HTML(), ipw.HTML(layout=ipw.Layout(margin="0 0 0 20px"))
-        self.picture, self.menus = Clickable(), ipw.VBox()
+        self.picture, self.menus = SvgView(), ipw.VBox()
         for control in (self.N, self.M, self.r):
             control.observe(self._resize, "value")
         self.start.observe(self._restart, "value")

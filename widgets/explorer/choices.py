@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bmnas.errors import BmnasError
-from bmnas.registry import PRIMITIVES
 from bmnas.searching.run_folder import Run, list_runs
 from bmnas.space.genotype import Genotype
-from widgets import style
+from widgets.colours import CELL, feature_colours, primitive_colours
 from widgets.sheets.chart import bars
 from widgets.sheets.sheet import Sheet, above, rows, words
 
@@ -49,12 +48,13 @@ def genotypes_of(dataset: str) -> list[Genotype]:
 
 def choice_sheet(counts: ChoiceCounts) -> Sheet:
     """Three groups of bars."""
-    primitives = style.primitive_colours([*PRIMITIVES, *counts.primitives])
+    primitives = primitive_colours(counts.primitives)
+    features = feature_colours(counts.features)
     pairs = dict(list(counts.pairs.items())[:PAIRS])
     left = f" (the first {PAIRS} of {len(counts.pairs)})" if len(counts.pairs) > PAIRS else ""
     groups = (
-        ("features, in how many runs", counts.features, [style.PALETTE[0]] * len(counts.features), counts.runs),
-        (f"pairs of Cells, in how many runs{left}", pairs, [style.CELL_COLOUR] * len(pairs), counts.runs),
+        ("features, in how many runs", counts.features, [features[name] for name in counts.features], counts.runs),
+        (f"pairs of Cells, in how many runs{left}", pairs, [CELL] * len(pairs), counts.runs),
         ("primitives, in how many Steps", counts.primitives, [primitives[n] for n in counts.primitives], counts.steps),
     )
     sheets = [

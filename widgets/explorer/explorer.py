@@ -10,7 +10,7 @@ from bmnas.errors import BmnasError
 from bmnas.searching.run_folder import Run
 from widgets.explorer.info import ExplorerInfo, explorer_info, headline, headlines
 from widgets.explorer.sheets import DERIVED, SOFT, epoch_dag, epoch_dags, score_sheet, weight_sheets
-from widgets.live.clickable import Clickable
+from widgets.live.svg_view import SvgView
 from widgets.networks.dag import CAPTION
 from widgets.networks.facts import Facts
 from widgets.networks.levels import differences
@@ -139,7 +139,7 @@ class GenotypeExplorer:
         ipw.jslink((self.play, "value"), (self.slider, "value"))
         self.cell = ipw.Dropdown(options=self.cells, value=self.opened, description="open")
         self.modes = ipw.ToggleButtons(options=[SOFT, DERIVED], value=self.mode)
-        self.picture = Clickable(on_click=self._clicked)
+        self.picture = SvgView(on_click=self._clicked)
         self.details = ipw.HTML()
         for control in (self.slider, self.cell, self.modes):
             control.observe(self._changed, "value")

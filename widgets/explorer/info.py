@@ -7,6 +7,7 @@ from bmnas.searching.run_folder import Run, list_runs
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
 from widgets.networks.facts import Facts, Shapes, genotype_facts
+from widgets.networks.titles import network_title
 
 
 class ExplorerInfo(NamedTuple):
@@ -56,17 +57,17 @@ def explorer_info(run: Run) -> ExplorerInfo:
 
 
 def headline(info: ExplorerInfo, epoch: int) -> str:
-    """`epoch 3: accuracy 83.2 % on val (best)`, and the size of the genotype."""
+    """Names the network of an epoch, its score and its size, in one line."""
     return "; ".join(headlines(info, epoch))
 
 
 def headlines(info: ExplorerInfo, epoch: int) -> list[str]:
-    """The same in two lines; in one where the size is not known."""
+    """Gives the same in two lines; in one where the size is not known."""
     event = info.event(epoch)
     facts = info.facts(event.genotype)
-    best = " (best)" if event.epoch == info.best.epoch else ""
-    score = f"epoch {event.epoch}: {event.metric} {100 * event.val_score:.1f} % on val{best}"
-    return [score, f"its genotype has {facts.parameters:,} parameters"] if facts else [score]
+    network = network_title(event.epoch, info.best.epoch)
+    score = f"{network}: {event.metric} {100 * event.val_score:.1f} % on val"
+    return [score, f"{facts.parameters:,} parameters"] if facts else [score]
 
 
 def comparable_runs(dataset: str) -> list[Run]:

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bmnas.registry import PRIMITIVES
-from bmnas.space.graph import Modalities, genotype_graph, hypernet_graph, modality_of
-from widgets import style
+from bmnas.space.graph import Modalities, genotype_graph, hypernet_graph
+from widgets.colours import BEST, GREY, INK, TRAIN, VAL, node_colours, primitive_colours
 from widgets.explorer.info import ExplorerInfo, headline
 from widgets.networks.levels import dag_sheets
 from widgets.sheets.chart import Line, Point, bars, chart
@@ -46,19 +45,19 @@ def score_sheet(info: ExplorerInfo, epoch: int, others: Iterable[ExplorerInfo] =
     """The scores of all epochs, and where the epoch is, on axes that would hold the scores of the others too."""
     event, epochs = info.event(epoch), [e.epoch for e in info.events]
     lines = [
-        Line("train", epochs, [100 * e.train_score for e in info.events], style.PALETTE[0]),
+        Line("train", epochs, [100 * e.train_score for e in info.events], TRAIN),
         Line(
             f"val (diamond: best epoch, {info.best.epoch})",
             epochs,
             [100 * e.val_score for e in info.events],
-            style.PALETTE[5],
+            VAL,
             "6 4",
         ),
     ]
     best = info.best
     points = [
-        Point(best.epoch, 100 * best.val_score, style.PALETTE[5], hover="best epoch", shape="diamond"),
-        Point(event.epoch, 100 * event.val_score, style.INK, hover=headline(info, epoch)),
+        Point(best.epoch, 100 * best.val_score, BEST, hover="best epoch", shape="diamond"),
+        Point(event.epoch, 100 * event.val_score, INK, hover=headline(info, epoch)),
     ]
     holds = [(e.epoch, 100 * score) for one in others for e in one.events for score in (e.train_score, e.val_score)]
     y_title = f"{event.metric} [%]"
@@ -76,16 +75,15 @@ def weight_sheets(info: ExplorerInfo, epoch: int, opened: str) -> list[Sheet]:
         return []
     chosen = event.genotype.cells[cells.index(cell)]
     alpha = event.architecture.alpha[cell]
-    groups = list(info.modalities) or list(dict.fromkeys(modality_of(name) for name in alpha))
-    shades = style.modality_colours(groups)
-    found = [shades.get(modality_of(name, info.modalities), style.CELL_COLOUR) for name in alpha]
-    sheets = [bars(list(alpha), list(alpha.values()), found, f"α: node → {cell}", strong=_is_in(alpha, chosen.inputs))]
-    primitives = style.primitive_colours(PRIMITIVES)
+    nodes = node_colours(alpha, info.modalities)
+    shades = [nodes[name] for name in alpha]
+    sheets = [bars(list(alpha), list(alpha.values()), shades, f"α: node → {cell}", strong=_is_in(alpha, chosen.inputs))]
+    primitives = primitive_colours()
     for (step, beta), taken in zip(event.architecture.beta[cell].items(), chosen.steps, strict=True):
         gamma = event.architecture.gamma[cell][step]
-        plain = [style.GREY] * len(beta)
+        plain = list(node_colours(beta).values())
         sheets.append(bars(list(beta), list(beta.values()), plain, f"β: → {step}", strong=_is_in(beta, taken.inputs)))
-        colours = [primitives.get(name, style.GREY) for name in gamma]
+        colours = [primitives.get(name, GREY) for name in gamma]
         strong = _is_in(gamma, [taken.primitive])
         sheets.append(bars(list(gamma), list(gamma.values()), colours, f"γ: {step}", strong=strong))
     return sheets

@@ -10,6 +10,7 @@ from plotly.subplots import make_subplots
 
 from bmnas.space.graph import Modalities, modality_of
 from widgets import style
+from widgets.colours import feature_colours
 
 MAX_CHANNELS = 48
 ASIDE = 70  # pixels for the names of modalities
@@ -91,11 +92,12 @@ def feature_rows(arrays: Mapping[str, np.ndarray], modalities: Modalities | None
 
 def feature_bars(rows: Sequence[FeatureRow], title: str = "Features", note: str = "") -> go.Figure:
     """A bar a feature: its channels, with its shape beside it."""
-    colours = style.modality_colours([row.modality for row in rows])
+    modalities = {row.modality: [one.name for one in rows if one.modality == row.modality] for row in rows}
+    colours = feature_colours([row.name for row in rows], modalities)
     fig = go.Figure(
         go.Bar(
             x=[row.channels for row in rows], y=[escape(row.name) for row in rows], orientation="h", width=0.6,
-            marker_color=[colours[row.modality] for row in rows], cliponaxis=False, textposition="outside",
+            marker_color=[colours[row.name] for row in rows], cliponaxis=False, textposition="outside",
             text=[_shape_text(row) for row in rows], hovertemplate="%{y}: %{x} channels<extra></extra>",
         )
     )  # fmt: skip

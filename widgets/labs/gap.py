@@ -25,9 +25,10 @@ from bmnas.space.hypernet import Hypernet
 from bmnas.storage.checkpoint import load_state
 from bmnas.training import metrics
 from bmnas.training.steps import predict
-from widgets import style
-from widgets.live.clickable import Clickable
+from widgets.colours import BEST, GREY, INK
+from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
+from widgets.networks.titles import network_title
 from widgets.sheets.chart import Line, Point, chart
 from widgets.sheets.sheet import Sheet, above, page, words
 
@@ -42,7 +43,7 @@ class GapInfo(NamedTuple):
     batch: tuple[float, ...]  # BatchNorm with the statistics of the validation split
     inherited: float  # the genotype's network with the hypernet's weights, statistics of the validation split
     metric: str
-    epoch: int
+    network: str  # whose it is
     genotype: Genotype
     notes: str
 
@@ -81,12 +82,21 @@ class Gap:
         features: of the search.
         epoch: whose weights these are.
         device: where it computes.
+        best_epoch: the epoch of the best validation score.
     """
 
     def __init__(
-        self, hypernet: Hypernet, genotype: Genotype, features: FeatureSet, epoch: int = 0, device: str = "cpu"
+        self,
+        hypernet: Hypernet,
+        genotype: Genotype,
+        features: FeatureSet,
+        epoch: int = 0,
+        device: str = "cpu",
+        best_epoch: int = 0,
     ) -> None:
-        self.genotype, self.features, self.epoch = genotype, features, epoch
+        self.genotype = genotype
+        self.features = features
+        self.network = network_title(epoch, best_epoch)
         self.tensors = features.tensors(device)
         self.own = copy.deepcopy(hypernet).to(self.tensors.device)
         self.soft = self.own.architecture()
@@ -108,8 +118,9 @@ class Gap:
         given, config, state = features or run.features(), run.config(), load_state(path)
         hypernet = build_hypernet(given, config)
         hypernet.load_state_dict(state["hypernet"])
-        genotype = run.trace().at(state["epoch"]).genotype
-        return cls(hypernet, genotype, given, state["epoch"], str(resolve_device(config.device)))
+        event = run.trace().at(state["epoch"])
+        device = str(resolve_device(config.device))
+        return cls(hypernet, event.genotype, given, event.epoch, device, event.best_epoch)
 
     def weights(self, share: float) -> Architecture:
         """The weights at a share."""
@@ -128,7 +139,7 @@ class Gap:
         running, batch = zip(*map(self.scores, shares), strict=True)
         inherited = InheritedScore(self.own, self.tensors, self.features.kind)(self.genotype)
         metric = metrics.METRICS[self.features.kind]
-        return GapInfo(shares, running, batch, inherited, metric, self.epoch, self.genotype, self.features.notes)
+        return GapInfo(shares, running, batch, inherited, metric, self.network, self.genotype, self.features.notes)
 
     @torch.no_grad()
     def _score(self, share: float) -> tuple[float, float]:
@@ -148,16 +159,16 @@ class Gap:
 
 def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float] | None = None) -> Sheet:
     """The score along the way, with statistics of both kinds, and the genotype's own network at its end."""
-    looks = ((style.PALETTE[5], ""), (style.PALETTE[0], "6 4"))
+    looks = ((INK, ""), (GREY, "6 4"))
     names = ("hypernet, BatchNorm statistics of the search", "hypernet, BatchNorm statistics of the validation split")
     rows = zip(names, (info.running, info.batch), looks, strict=True)
     lines = [Line(name, info.shares, [100 * v for v in values], *look) for name, values, look in rows]
     label = f"derived network: {_percent(info.inherited)}"
-    points = [Point(1, 100 * info.inherited, style.PALETTE[6], hover=label, label=label, shape="diamond")]
+    points = [Point(1, 100 * info.inherited, BEST, hover=label, label=label, shape="diamond")]
     if share is not None and now is not None:
         marks = zip(now, looks, strict=True)
         points += [Point(share, 100 * value, look[0], hover=_percent(value), shape="ring") for value, look in marks]
-    title = f"From soft to one-hot weights (epoch {info.epoch})"
+    title = f"From soft to one-hot weights: {info.network}"
     y_title = f"{info.metric} on val [%]"
     return chart(lines, points, title, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
 
@@ -176,8 +187,8 @@ class GapSlider:
     def sheet(self, share: float) -> Sheet:
         """Scores and graph at a share."""
         now = self.gap.scores(share)
-        head = words([f"share {share:.2f}: {_percent(now[0])} with the search's statistics, {_percent(now[1])} with "
-                      "the validation split's"], True)  # fmt: skip
+        head = words([f"share {share:.2f}: {_percent(now[0])} with the BatchNorm statistics of the search, "
+                      f"{_percent(now[1])} with those of the validation split"], True)  # fmt: skip
         return above(head, gap_sheet(self.info, share, now), self._dag(share))
 
     def twin(self) -> Sheet:
@@ -197,7 +208,7 @@ class GapSlider:
         if self._box is None:
             step, wide = 1 / (POINTS - 1), ipw.Layout(width="420px")
             self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
-            self.picture = Clickable(page(self.sheet(0.0)), self._clicked)
+            self.picture = SvgView(page(self.sheet(0.0)), self._clicked)
             self.slider.observe(self._changed, "value")
             self._box = ipw.VBox([self.slider, self.picture])
         return self._box

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bmnas.registry import PRIMITIVES
 from bmnas.space.primitives import PAPER_PRIMITIVES, Attention, ConcatFC, LinearGLU
 from bmnas.training.steps import seeded
-from widgets.live.clickable import Clickable
+from widgets.live.svg_view import SvgView
 from widgets.sheets.sheet import Sheet, above, page, rows, words
 from widgets.sheets.tiles import grid
 
@@ -171,7 +171,7 @@ class PrimitiveLab:
         self.channel = ipw.IntSlider(value=0, min=0, max=C - 1, description="channel")
         self.position = ipw.IntSlider(value=0, min=0, max=L - 1, description="position")
         self.value = ipw.FloatSlider(value=self.inputs[0][0, 0], min=-3, max=3, step=0.1, description="is")
-        self.picture = Clickable()
+        self.picture = SvgView()
         for control in (self.menu, self.weights, *self.sizes):
             control.observe(self._changed, "value")
         for control in (self.which, self.channel, self.position):

@@ -5,7 +5,7 @@ then waits for an answer that ipykernel 7 gives to the cell instead; clicks on p
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as ipw
 
@@ -13,19 +13,23 @@ from bmnas.searching.trace import EpochEvent
 
 
 class Controls:
-    """Three buttons, a bar and a line of text in `box`."""
+    """Pause, Resume and Stop, a bar and a line of text in `box`.
 
-    def __init__(self) -> None:
+    Args:
+        others: widgets that take the place of Stop.
+    """
+
+    def __init__(self, others: Sequence[ipw.Widget] = ()) -> None:
         self.stopped, self.paused = threading.Event(), threading.Event()
         self.pause = ipw.Button(description="Pause", tooltip="Wait after this epoch", icon="pause")
-        self.resume = ipw.Button(description="Resume", tooltip="Go on", icon="play", disabled=True)
+        self.resume = ipw.Button(description="Resume", tooltip="Resume the search", icon="play", disabled=True)
         self.stop = ipw.Button(description="Stop", tooltip="End the search after this epoch", icon="stop")
         for button, act in ((self.pause, self._pause), (self.resume, self._resume), (self.stop, self._stop)):
             button.layout.width = "96px"
             button.on_click(act)
         self.bar = ipw.IntProgress(min=0, max=1, layout=ipw.Layout(width="150px"))
         self.label = ipw.HTML("waiting for the first epoch")
-        parts = [self.pause, self.resume, self.stop, self.bar, self.label]
+        parts = [self.pause, self.resume, *(others or [self.stop]), self.bar, self.label]
         self.box = ipw.HBox(parts, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
 
     def show(self, event: EpochEvent, text: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 EARLY, EARLY_DRAWS = 0.25, 5  # seconds between the first drawings, so that a search of a few seconds is seen to move
 REDRAW = 1.0  # seconds between later ones, at least
-SHORT = 2.0  # seconds; of less than that no share is told
+SHORT = 2.0  # seconds; of less than that no share is reported
 SHARE = 0.05  # of the wall time may be spent on drawing, once the first drawings are done
 
 
@@ -25,15 +25,15 @@ class Pace:
         self._out = self._cost = self._asked = 0.0
 
     def start(self, waited: float = 0.0) -> None:
-        """Now is the begin; what was done before, and waited for, is told beside the cost of drawing."""
+        """Starts the clock. Set-up time and the wait for the browser are reported separately."""
         self.opening += waited
         self._begun, self._last = time.monotonic(), float("-inf")
 
     def due(self) -> bool:
         """Whether it is time to draw: not too soon after the last drawing, and within the share of the wall time.
 
-        The next drawing is taken to cost what the last one did. What a watcher asked for by a click is told in the
-        end, but does not make the view wait.
+        The next drawing is taken to cost what the last one did. What a watcher asked for by a click is reported in
+        the end, but does not make the view wait.
         """
         now = time.monotonic()
         if self.draws < EARLY_DRAWS:
@@ -42,7 +42,7 @@ class Pace:
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
-        """Around a drawing: counts it and its time."""
+        """Counts a drawing and its time."""
         self._last = time.monotonic()
         with self.working():
             yield
@@ -51,38 +51,36 @@ class Pace:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around other work for the view: counts its time."""
+        """Counts the time of other work for the view."""
         begun = time.monotonic()
         yield
         self.spent += time.monotonic() - begun
 
     def add(self, seconds: float) -> None:
-        """Time spent on drawing what a watcher asked for."""
+        """Adds the time of a drawing that a watcher asked for."""
         self.spent += seconds
         self._asked += seconds
 
     def leave_out(self, seconds: float) -> None:
-        """A pause."""
+        """Leaves a pause out of the time of the search."""
         self._out += seconds
 
     def end(self) -> None:
-        """The search is over; figures made from now on are told beside the cost of drawing."""
+        """Stops the clock. Figures made from now on are reported separately."""
         self._ended = time.monotonic()
 
-    def text(self, epochs: int) -> str:
-        """`18 of 60 epochs were drawn, in 0.41 s of 21.3 s (1.9 %)`."""
+    def text(self, epochs: int, figures: float) -> str:
+        """Reports what the view has cost: `18 of 60 epochs were drawn, in 0.41 s of 21.3 s (1.9 %). Opening ...`.
+
+        Args:
+            epochs: of the search.
+            figures: seconds that the final figures took.
+        """
         wall = self._wall(self._ended)
         share = f" ({100 * self.spent / wall:.1f} %)" if wall >= SHORT else ""  # a replay is all drawing
         drawn = min(self.draws, epochs)  # a pause draws the epoch that it stops at once more
-        return f"{drawn} of {epochs} epochs were drawn, in {self.spent:.2f} s of {wall:.1f} s{share}"
-
-    def besides_text(self, figures: float) -> str:
-        """`; besides, 1.2 s to open the view and 2.3 s for the figures that stay`.
-
-        Args:
-            figures: seconds that the figures took after the end.
-        """
-        return f"; besides, {self.opening:.1f} s to open the view and {figures:.1f} s for the figures that stay"
+        drawing = f"{drawn} of {epochs} epochs were drawn, in {self.spent:.2f} s of {wall:.1f} s{share}"
+        return f"{drawing}. Opening the view took {self.opening:.1f} s, the final figures {figures:.1f} s."
 
     def _wall(self, now: float) -> float:
         return now - self._begun - self._out

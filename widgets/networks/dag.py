@@ -5,27 +5,28 @@ from html import escape
 import networkx as nx
 import plotly.graph_objects as go
 
-from bmnas.registry import PRIMITIVES
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import Modalities, cell_names, genotype_graph, hypernet_graph, lower_level, upper_level
 from widgets import style
+from widgets.colours import CELL, GREY, node_colours, primitive_colours
 from widgets.networks.drawing import LINE, MARGIN, BoxMark, Drawing, LineMark, TextMark, dag_figure
 from widgets.networks.layout import Layout, arrange
 
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
-CAPTION = "wide and dark: large softmax weight of Identity; in colour: the genotype"
+CAPTION = "a wide, dark line has a large weight; the genotype is in colour"
 
 
-def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN) -> Drawing:
+def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption: bool = True) -> Drawing:
     """Both levels of a genotype or hypernet: features and Cells above, the inside of every Cell below.
 
     Args:
         graph: from `bmnas.space.graph`.
-        width: what the panels may use before they go on in a new row, in pixels.
+        width: what the panels may use before they continue in a new row, in pixels.
+        caption: whether a hypernet says what its lines mean, which may need more room than its boxes.
     """
     panels = [_panel(lower_level(graph, cell), cell) for cell in cell_names(graph)]
-    return _pack([_panel(upper_level(graph), "Features and Cells", _caption(graph)), *panels], width)
+    return _pack([_panel(upper_level(graph), "Features and Cells", _caption(graph) if caption else ""), *panels], width)
 
 
 def genotype_figure(
@@ -96,9 +97,15 @@ def _pack(panels: list[Drawing], width: float) -> Drawing:
         tuple(box for panel in placed for box in panel.boxes),
         tuple(line for panel in placed for line in panel.lines),
         tuple(text for panel in placed for text in panel.texts),
-        max(box.x + box.width / 2 for panel in placed for box in panel.boxes),
+        max(_right(panel) for panel in placed),
         y + row,
     )
+
+
+def _right(panel: Drawing) -> float:
+    """The right end of boxes and words."""
+    words = [text.x + CHARACTER * len(text.text) for text in panel.texts]
+    return max([box.x + box.width / 2 for box in panel.boxes] + words)
 
 
 def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
@@ -113,14 +120,15 @@ def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
 
 
 def _node_colours(graph: nx.DiGraph) -> dict[str, str]:
-    modalities = style.modality_colours(graph.graph["modalities"])
-    primitives = style.primitive_colours(PRIMITIVES)
-    by_kind = {"cell": style.CELL_COLOUR, "input": "#555555", "output": style.CELL_COLOUR, "classifier": "#555555"}
-    colours = {}
-    for node, data in graph.nodes(data=True):
-        found = modalities.get(data["modality"]) or by_kind.get(data["kind"]) or primitives.get(data["primitive"])
-        colours[node] = found or style.GREY
-    return colours
+    """Features and Cells have the colours that they have everywhere; a Step that of its primitive."""
+    primitives = primitive_colours()
+    sources = [data["label"] for _, data in graph.nodes(data=True) if data["kind"] in ("feature", "cell")]
+    names = node_colours(sources, graph.graph["listed"])
+    by_kind = {"input": "#555555", "output": CELL, "classifier": "#555555"}
+    return {
+        node: names.get(data["label"]) or by_kind.get(data["kind"]) or primitives.get(data["primitive"], GREY)
+        for node, data in graph.nodes(data=True)
+    }
 
 
 def _node_hover(graph: nx.DiGraph, node: str) -> str:

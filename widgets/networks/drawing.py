@@ -6,6 +6,7 @@ from typing import NamedTuple
 import plotly.graph_objects as go
 
 from widgets import style
+from widgets.colours import tint
 from widgets.networks.layout import Point
 
 LINE = 16.0  # pixels a line of text
@@ -68,7 +69,7 @@ class Drawing(NamedTuple):
 
 def dag_figure(drawing: Drawing, title: str, note: str = "") -> go.Figure:
     """The drawing as a figure that can be zoomed, with the weights on hover."""
-    width, height = max(style.WIDTH, drawing.width + 2 * MARGIN), drawing.height + 2 * MARGIN
+    width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
     top = 82 if note else 60
     fig = go.Figure([_node_texts(drawing), _edge_hovers(drawing)])
     fig.update_layout(
@@ -113,7 +114,7 @@ def _line_shape(line: LineMark) -> dict[str, object]:
 def _box_shape(box: BoxMark) -> dict[str, object]:
     return {
         "type": "rect", "x0": box.x - box.width / 2, "x1": box.x + box.width / 2, "y0": box.y - box.height / 2,
-        "y1": box.y + box.height / 2, "fillcolor": style.tint(box.colour), "layer": "below",
+        "y1": box.y + box.height / 2, "fillcolor": tint(box.colour), "layer": "below",
         "line": {"width": 1.5, "color": box.colour},
     }  # fmt: skip
 
@@ -160,7 +161,7 @@ def _svg_box(box: BoxMark) -> str:
     return (
         f'<g><title>{box.hover.replace("<br>", chr(10))}</title><rect x="{box.x - box.width / 2:.1f}" '
         f'y="{box.y - box.height / 2:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" rx="5" '
-        f'fill="{style.tint(box.colour)}" stroke="{box.colour}" stroke-width="1.5"/>{words}</g>'
+        f'fill="{tint(box.colour)}" stroke="{box.colour}" stroke-width="1.5"/>{words}</g>'
     )
 
 

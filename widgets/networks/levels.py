@@ -7,9 +7,9 @@ import networkx as nx
 
 from bmnas.space.genotype import Genotype, cell_name, step_name
 from widgets import style
-from widgets.networks.dag import CAPTION, dag_drawing
-from widgets.networks.drawing import Drawing
-from widgets.sheets.sheet import Sheet, above, of_drawing, rows
+from widgets.networks.dag import dag_drawing
+from widgets.networks.drawing import MARGIN, Drawing, dag_svg
+from widgets.sheets.sheet import Sheet, above, rows
 
 UPPER = ""  # the key of the upper level
 DIFFERENT = "#D55E00"
@@ -25,9 +25,7 @@ def levels(
         facts: node -> lines that are added to its hover text.
         caption: whether a hypernet says what its lines mean, which may need more room than its boxes.
     """
-    whole = dag_drawing(graph, width=0)  # nothing fits beside anything: the panels stand below each other
-    if not caption:
-        whole = whole._replace(texts=tuple(text for text in whole.texts if text.text != CAPTION))
+    whole = dag_drawing(graph, 0, caption)  # nothing fits beside anything: the panels stand below each other
     headings = [text for text in whole.texts if text.bold]
     tops = [text.y - 10 for text in headings]
     ends = [*tops[1:], whole.height + 26]
@@ -94,8 +92,21 @@ def _with_facts(drawing: Drawing, facts: Mapping[str, tuple[str, ...]]) -> Drawi
     return drawing._replace(boxes=tuple(boxes))
 
 
+def drawing_sheet(drawing: Drawing) -> Sheet:
+    """Makes a sheet of a DAG. A click on a box names its node, and the pointer on it shows its hover text."""
+    marks = dag_svg(drawing).partition(">")[2].removesuffix("</svg>")
+    hits = "".join(
+        f'<rect x="{box.x - box.width / 2:.1f}" y="{box.y - box.height / 2:.1f}" width="{box.width:.1f}" '
+        f'height="{box.height:.1f}" fill="transparent" cursor="pointer" tabindex="0" role="button" '
+        f'data-name="{escape(box.node)}"><title>{box.hover.replace("<br>", chr(10))}</title></rect>'
+        for box in drawing.boxes
+    )
+    width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
+    return Sheet(f'<g transform="translate({MARGIN:g},{MARGIN:g})">{marks}{hits}</g>', width, height)
+
+
 def _marked(drawing: Drawing, different: set[str]) -> Sheet:
-    sheet = of_drawing(drawing)
+    sheet = drawing_sheet(drawing)
     marks = "".join(
         f'<g pointer-events="none"><rect x="{box.x - box.width / 2 - 3:.1f}" y="{box.y - box.height / 2 - 3:.1f}" '
         f'width="{box.width + 6:.1f}" height="{box.height + 6:.1f}" rx="7" fill="none" stroke="{DIFFERENT}" '

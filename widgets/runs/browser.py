@@ -1,16 +1,17 @@
-"""All runs of a folder: BrowserInfo -> a table to sort, score against size and search time, and a run's DAG."""
+"""All runs of a folder: BrowserInfo -> a table, score against size and search time, and the DAG of a run."""
 
 import math
 from typing import Any
 
 import ipywidgets as ipw
+from pandas.io.formats.style import Styler
 
 from bmnas.space.genotype import cell_name
 from bmnas.space.graph import genotype_graph
-from widgets.live.clickable import Clickable
+from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
-from widgets.runs.rows import SCORES, TEST, VAL, BrowserInfo, RunRow, sort_rows
-from widgets.runs.table import table_html, table_sheet, table_text
+from widgets.runs.rows import SCORES, TEST, VAL, BrowserInfo
+from widgets.runs.table import live_table, runs_frame, runs_table
 from widgets.sheets.sheet import Sheet, above, beside, page, words
 from widgets.runs.tradeoff import score_chart
 
@@ -29,12 +30,7 @@ class ResultsBrowser:
         self.dataset, self.kind = (first.dataset if first else ""), (TEST if tested else VAL)
         best = max(info.of(self.dataset, self.kind), key=lambda row: row.score(self.kind), default=None)
         self.chosen = best.name if best else ""
-        self.sorted_by, self.down = "name", False
         self._box: ipw.VBox | None = None
-
-    def rows(self) -> list[RunRow]:
-        """The runs as they are sorted now."""
-        return sort_rows(self.info.rows, self.sorted_by, self.down)
 
     def charts(self) -> Sheet:
         """Score against size and against search time."""
@@ -57,19 +53,23 @@ class ResultsBrowser:
         )
 
     def twin(self) -> Sheet:
-        """The table, the charts, and the DAG of the best run."""
-        return above(table_sheet(self.rows()), self.charts(), self.dag(), gap=16)
+        """The charts, and the DAG of the best run."""
+        return above(self.charts(), self.dag(), gap=16)
+
+    def table(self) -> Styler:
+        """The table of all runs."""
+        return runs_table(self.info.rows)
 
     def text(self) -> str:
         """The table in words."""
-        return table_text(self.rows())
+        return runs_frame(self.info.rows).to_string(index=False)
 
     def box(self) -> ipw.VBox:
         """The live controls, made once."""
         if self._box is None:
-            self.table = Clickable(on_click=self._clicked)
-            self.picture = Clickable(on_click=self._clicked)
-            self.network = Clickable()
+            self.runs = live_table(self.info.rows, self._clicked)
+            self.picture = SvgView(on_click=self._clicked)
+            self.network = SvgView()
             self.menu = ipw.Dropdown(options=self.info.datasets or [""], value=self.dataset, description="data set")
             names = [row.name for row in self.info.rows] or [""]
             self.run = ipw.Dropdown(options=names, value=self.chosen or names[0], description="run")
@@ -78,18 +78,13 @@ class ResultsBrowser:
             for control in (self.menu, self.run, self.kinds):
                 control.observe(self._changed, "value")
             head = ipw.HBox([self.menu, self.kinds, self.run], layout=ipw.Layout(flex_flow="row wrap"))
-            self._box = ipw.VBox([self.table, head, self.picture, self.network])
+            self._box = ipw.VBox([self.runs, head, self.picture, self.network])
             self._draw()
         return self._box
 
     def _clicked(self, name: str) -> None:
-        if name.startswith("sort:"):
-            column = name.removeprefix("sort:")
-            self.down = not self.down if column == self.sorted_by else column not in ("name", "dataset", "state")
-            self.sorted_by = column
-            self._draw()
-        else:
-            self.run.value = name
+        """Chooses a run."""
+        self.run.value = name
 
     def _changed(self, change: Any) -> None:
         self.dataset, self.kind, self.chosen = str(self.menu.value), str(self.kinds.value), str(self.run.value)
@@ -100,6 +95,5 @@ class ResultsBrowser:
             self._draw()
 
     def _draw(self) -> None:
-        self.table.content = table_html(self.rows(), self.sorted_by, self.down, self.chosen)
         self.picture.content = page(self.charts())
         self.network.content = page(self.dag())

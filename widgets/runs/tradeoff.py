@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from widgets import style
+from widgets.colours import GREY, INK
 from widgets.sheets.chart import Line, Point, chart
 from widgets.runs.rows import SCORES, BrowserInfo, RunRow
 from widgets.sheets.sheet import Sheet
@@ -30,7 +30,7 @@ def score_chart(info: BrowserInfo, dataset: str, kind: str, cost: str, chosen: s
     points = [(getattr(row, cost), row.score(kind)) for row in rows]
     front = pareto(points)
     best = [points[i] for i in front]
-    line = Line("Pareto front", [cost for cost, _ in best], [score for _, score in best], style.PALETTE[5])
+    line = Line("Pareto front", [cost for cost, _ in best], [score for _, score in best], INK)
     marks = [_point(row, points[i], i in front, row.name == chosen) for i, row in enumerate(rows)]
     title = "Score against size" if cost == "parameters" else "Score against search time"
     unit = "parameters (logarithmic)" if cost == "parameters" else "seconds of the search (logarithmic)"
@@ -39,5 +39,5 @@ def score_chart(info: BrowserInfo, dataset: str, kind: str, cost: str, chosen: s
 
 def _point(row: RunRow, at: tuple[float, float], on_front: bool, chosen: bool) -> Point:
     hover = f"{row.name}: {at[1]:.2f} %, {row.parameters:,.0f} parameters, {row.seconds:.1f} s of search"
-    colour = style.PALETTE[5] if on_front else style.PALETTE[0]
+    colour = INK if on_front else GREY
     return Point(*at, colour, row.name, hover, row.name if chosen else "", "diamond" if chosen else "circle")

@@ -1,4 +1,4 @@
-"""Watching a search: a cell that stays responsive while it works, and a view of the epochs as they come.
+"""A dashboard of a search: a cell that stays responsive while it works, and a view of the epochs as they come.
 
 The search is a plain loop that does not know that it is watched:
 
@@ -12,7 +12,10 @@ The search is a plain loop that does not know that it is watched:
 
 In JupyterLab this shows a figure, a graph and the buttons Pause, Resume and Stop; Kernel > Interrupt works. Under
 papermill the same cell shows one line of progress. In both cases the saved notebook holds plain figures, no widgets.
-Where the page is closed the search goes on and fills its run folder; the same cell, run again, shows all of it.
+Where the page is closed the search continues and fills its run folder; the same cell, run again, shows all of it.
+
+A search that is finished already is replayed where somebody watches, as if it were live. A click on "Search again" asks
+for the next seed, which the caller finds in `view.next_seed` afterwards.
 """
 
 import threading
@@ -30,7 +33,9 @@ from widgets.live.cell import TICK, in_live, is_live, stop_requested
 from widgets.live.controls import Controls, close_all
 from widgets.live.pace import Pace
 from widgets.networks.dag import hypernet_figure
+from widgets.networks.titles import network_title
 from widgets.search.figure import search_figure
+from widgets.search.replay import Replay, replay_of
 from widgets.search.screen import Screen
 from widgets.search.status import progress_text, summary_text
 from widgets.static.display import HasFolder, prepare_images, say_what_is_missing, static
@@ -57,31 +62,40 @@ class SearchDashboard:
         modalities: Modalities | None = None,
         place: ipw.Box | None = None,
     ) -> None:
-        self.title, self.note, self.run, self.modalities, self._place = title, note, run, modalities, place
-        begun = time.monotonic()
-        self.trace, self.pace = Trace(), Pace()
+        start = time.monotonic()
+        self.title = title
+        self.note = note
+        self.run = run
+        self.modalities = modalities
+        self.trace = Trace()
+        self.pace = Pace()
         self.errors: list[Exception] = []
-        self._stop, self._finished = threading.Event(), False
+        self._place = place
+        self._stop = threading.Event()
+        self._finished = False
+        self._replay: Replay | None = None
         self._controls: Controls | None = None
         self._screen: Screen | None = None
-        self._top, self._below = DisplayHandle(), DisplayHandle()
+        self._top = DisplayHandle()
+        self._below = DisplayHandle()
         prepare_images()
         if place is not None or is_live():
             self._show_widgets()
         else:
             self._top.display(_plain("waiting for the first epoch"), raw=True)
             self._below.display(_plain(""), raw=True)
-        self.pace.opening = time.monotonic() - begun
+        self.pace.opening = time.monotonic() - start
 
     def _show_widgets(self) -> None:
-        self._controls = Controls()
+        self._replay = replay_of(self.run)
+        self._controls = Controls(self._replay.controls if self._replay else ())
         self._screen = Screen(self.title, self.note, self.modalities, self.errors.append, self.pace.add)
         if self._place is not None:
-            self._place.children = [self._controls.box, self._screen.box, self._screen.graph]
+            self._place.children = [self._controls.box, self._screen.box]
             return
         self._head = ipw.VBox([self._controls.box, self._screen.box])
         self._top.display(self._head)
-        self._below.display(self._screen.graph)
+        self._below.display(_plain(""), raw=True)
 
     @property
     def stopped(self) -> bool:
@@ -90,32 +104,43 @@ class SearchDashboard:
             self._stop.set()
         return self._stop.is_set()
 
+    @property
+    def next_seed(self) -> int | None:
+        """The seed of the next search, if a click during a replay asked for one."""
+        return self._replay.next_seed if self._replay else None
+
     def update(self, event: EpochEvent) -> None:
-        """Takes note of an epoch, draws it if it is time to, and waits as long as Pause holds.
+        """Takes note of an epoch, draws it if it is time to, and waits as long as Pause or a replay holds.
 
         Errors of drawing wait for `finish`.
         """
         if not self.trace.events:
-            begun = time.monotonic()
+            start = time.monotonic()
             if self._screen and in_live():
                 self._screen.wait(PAINT, lambda: self.stopped)
-            self.pace.start(time.monotonic() - begun)
+            self.pace.start(time.monotonic() - start)
         with self.pace.working():
             self.trace.append(event)
             if self._screen:
                 self._screen.append(event)
-        if self.pace.due():
+        if self.pace.due() or (self._replay and not self._replay.skipped):
             self._draw(event)
-        if self._controls and self._controls.paused.is_set():
-            self._hold(self._controls, event)
+        if self._replay and self._controls:
+            self._replay.wait(lambda: self.stopped or self._paused)
+        if self._paused:
+            self._hold(event)
 
-    def _hold(self, controls: Controls, event: EpochEvent) -> None:
-        """Shows where the search stands, and waits for Resume, Stop or an interrupt."""
-        begun = time.monotonic()
+    @property
+    def _paused(self) -> bool:
+        return self._controls is not None and self._controls.paused.is_set()
+
+    def _hold(self, event: EpochEvent) -> None:
+        """Shows where the search stands, and waits for Resume, Stop, an interrupt or the end of a replay."""
+        start = time.monotonic()
         self._draw(event, "paused after ")
-        while controls.paused.is_set() and not self.stopped:
+        while self._paused and not self.stopped and not (self._replay and self._replay.skipped):
             time.sleep(TICK / 4)
-        self.pace.leave_out(time.monotonic() - begun)
+        self.pace.leave_out(time.monotonic() - start)
 
     def _draw(self, event: EpochEvent, prefix: str = "") -> None:
         if self.errors:
@@ -123,7 +148,8 @@ class SearchDashboard:
         with self.pace.drawing():
             try:
                 if self._screen and self._controls:
-                    self._controls.show(event, escape(prefix + progress_text(event)))
+                    words = summary_text(event) if self._replay else progress_text(event)
+                    self._controls.show(event, escape(prefix + words))
                     self._screen.draw()
                 else:
                     self._top.update(_plain(progress_text(event)), raw=True)
@@ -131,7 +157,7 @@ class SearchDashboard:
                 self.errors.append(error)
 
     def finish(self) -> None:
-        """Replaces what is live by static figures, and tells what drawing has cost.
+        """Replaces what is live by static figures, and reports what drawing has cost.
 
         Raises:
             Exception: the first error of drawing, if there was one.
@@ -147,44 +173,45 @@ class SearchDashboard:
         if self.errors:
             raise self.errors[0]
 
-    def _words(self, begun: float) -> str:
-        """What the view has cost, the figures that stay since `begun`."""
+    def _words(self, start: float) -> str:
+        """What the view has cost, the figures that stay since `start`."""
         if not self.trace.events:
             return "no epoch was finished"
-        return self.pace.text(len(self.trace)) + self.pace.besides_text(time.monotonic() - begun)
+        words = self.pace.text(len(self.trace), time.monotonic() - start)
+        return f"A finished search was replayed; nothing was computed. {words}" if self._replay else words
 
     def _stay(self) -> None:
         """In a place of its own the view shows the last epoch, and the pictures go to the run folder alone."""
-        begun, summary = time.monotonic(), ""
+        start = time.monotonic()
+        summary = ""
         if self.trace.events:
             self._draw(self.trace.events[-1])
-            if self._screen and not self.errors:
-                self._screen.end()
             self._figures()
             summary = f"{summary_text(self.trace.events[-1])}. "
         if self._controls:
-            self._controls.end(escape(summary + self._words(begun)))
+            self._controls.end(escape(summary + self._words(start)))
+        if self._replay:
+            self._replay.end()
 
     def _leave(self) -> None:
         """Plain figures in the place of widgets."""
-        begun = time.monotonic()
+        start = time.monotonic()
         if self.trace.events:
             for handle, figure in zip((self._top, self._below), self._figures(), strict=True):
                 handle.update(figure, raw=True)
-            print(self._words(begun))
+            print(self._words(start))
         else:
-            self._top.update(_plain(self._words(begun)), raw=True)
+            self._top.update(_plain(self._words(start)), raw=True)
             self._below.update(_plain(""), raw=True)
         if self._screen and self._controls:
-            self._screen.close()
             close_all(self._head)
         say_what_is_missing()
 
     def _figures(self) -> tuple[dict[str, Any], dict[str, Any]]:
         trace, best = self.trace, self.trace.best
         last = trace.events[-1]
-        figure = search_figure(trace, self.title, self.note, ended=True)
-        title = f"Hypernet and genotype of the best epoch ({best.epoch} of {last.epoch})"
+        figure = search_figure(trace, self.title, self.note, modalities=self.modalities)
+        title = f"{network_title(best.epoch, best.epoch)} in its hypernet"
         graph = hypernet_figure(best.architecture, best.genotype, title, self.note, self.modalities)
         return (
             static(figure, "search", self.run, summary_text(last)),

@@ -1,156 +1,121 @@
-"""A whole search in one figure: alpha, beta, gamma, entropy, score and loss; live and in the saved notebook."""
+"""A whole search in one figure: the panels of the dashboard, live and in the saved notebook."""
 
-from collections.abc import Iterable, Iterator
-from html import escape
-from itertools import count
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from bmnas.searching.trace import EpochEvent
+from bmnas.space.graph import Modalities
 from widgets import style
-from widgets.search.history import History
-from widgets.search.panels import ALL, HEADINGS, HEAT, SYMBOLS, Choice, heat_axis, heat_labels, looks_text, panel_traces
-from widgets.search.places import BOTTOM, HEIGHT, PANELS, Places, axis_number, places, room, top
+from widgets.search.curve_panels import EntropyPanel, LossPanel, ScorePanel
+from widgets.search.panel import HEAT, Choice, Panel, SearchView
+from widgets.search.weight_panel import WeightPanel
 
-TICK = 28  # pixels between two numbers on the axis of epochs at least
-ENTROPY = [0.9, 1.005]  # what the axis of entropy shows at least
+PANELS: tuple[Panel, ...] = (
+    WeightPanel("alpha"),
+    EntropyPanel(),
+    WeightPanel("beta"),
+    ScorePanel(),
+    WeightPanel("gamma"),
+    LossPanel(),
+)
+"""The panels, row by row. Another panel is another class and another line here."""
+COLUMNS = 2
+WIDTHS = (0.6, 0.4)  # shares of the columns
+HEIGHT = 500  # pixels of the panels and what belongs to them, so that all is seen on a screen 800 pixels high
+MARGIN = {"l": 8, "r": 8, "t": 26, "b": 8}  # pixels; the axes add the room for their numbers
+KEY = {
+    "font": {"size": 11}, "grouptitlefont": {"size": 12}, "tracegroupgap": 0, "itemsizing": "constant",
+    "x": 1.01, "y": 1,
+}  # fmt: skip
+# The bars of heat maps, which stand where the legend of lines does.
+BARS = {"coloraxis": {"y": 1.0, "len": 0.34}, "coloraxis2": {"y": 0.6, "len": 0.34}}
 
 
 def search_figure(
-    events: Iterable[EpochEvent], title: str, note: str = "", choice: Choice = ALL, ended: bool = False
+    events: Iterable[EpochEvent],
+    title: str,
+    note: str = "",
+    choice: Choice = Choice(),  # noqa: B008  (a named tuple cannot change)
+    modalities: Modalities | None = None,
 ) -> go.Figure:
-    """The figure of a search so far; without an event, its empty panels.
+    """Draws a search so far; without an event, its empty panels.
 
     Args:
         events: a trace.
         title: of the figure.
         note: one line under the title.
         choice: which Cell, and lines or heat maps; by default all Cells as lines.
-        ended: whether no further epoch comes, so that the axes need no room for those that were planned.
+        modalities: modality -> features, for colours; by default a feature's name before its last "_".
     """
-    history = History(events)
-    return go.Figure(search_traces(history, choice), layout=search_layout(history, title, note, choice, ended))
+    view = SearchView(tuple(events), choice, modalities)
+    above, aid = style.top(note, reading_aid(view)), reading_aid(view)
+    layout = search_layout(view) | style.base(title, note, aid, height=HEIGHT + above)
+    return go.Figure(search_traces(view), layout=layout | {"margin": MARGIN | {"t": above + 26}})
 
 
-def search_traces(history: History, choice: Choice = ALL) -> list[dict[str, Any]]:
-    """All lines and heat maps; architecture and choice decide their order, so that plotly.js sees what is new."""
-    return [trace for panel in PANELS for trace in panel_traces(history, panel, choice)] if history.events else []
+def search_traces(view: SearchView) -> list[dict[str, Any]]:
+    """Draws what all panels show."""
+    if not view.events:
+        return []
+    return [trace for i, panel in enumerate(PANELS) for trace in _placed(panel, str(i + 1 if i else ""), view)]
 
 
-def search_layout(
-    history: History, title: str, note: str = "", choice: Choice = ALL, ended: bool = False
-) -> dict[str, Any]:
-    """Six panels, each with its axes, heading and legend; a plain dictionary, as are the traces."""
-    where = _places(history, choice, bool(note))
-    layout = style.base(title, height=HEIGHT)
-    for panel in PANELS:
-        layout |= _panel_layout(panel, where, history, ended)
-    if choice.picture == HEAT and history.events:
-        _name_rows(layout, history, choice, where, bool(note))
-    margin = {"l": where.left, "r": where.right, "t": top(bool(note)), "b": BOTTOM}
-    return layout | {"margin": margin, "annotations": _words(history, choice, where, note)}
-
-
-def _words(history: History, choice: Choice, where: Places, note: str) -> list[dict[str, Any]]:
-    """Headings of the panels, the note and a reading aid."""
-    metric = escape(history.events[-1].metric) if history.events else "score"
+def search_layout(view: SearchView) -> dict[str, Any]:
+    """Makes axes, headings and legend of all panels; a plain dictionary, as are the traces."""
+    grid = _grid(len(PANELS))
     headings = [
-        _word(f"<b>{HEADINGS[panel].format(metric=metric)}</b>", where.columns[column][0], up[1], yanchor="bottom")
-        for panel, (column, up) in PANELS.items()
+        heading | {"text": panel.heading(view), "font": {"size": 12}}
+        for heading, panel in zip(grid["annotations"], PANELS, strict=True)
     ]
-    edge = 6 - where.left
-    aid = _word(_reading_aid(history, choice), 0, 0, xshift=edge, yshift=-46, yanchor="top")
-    if not note:
-        return [*headings, aid]
-    # no subtitle: that is misplaced where the figure is drawn before its page shows it
-    under = style.noted(note)
-    return [*headings, aid, _word(x=0, y=1, xshift=edge, yshift=26, yanchor="bottom", **under)]
+    layout: dict[str, Any] = style.base("", height=HEIGHT) | {"margin": MARGIN, "legend": KEY, "annotations": headings}
+    del layout["title"]
+    for i, panel in enumerate(PANELS):
+        number = str(i + 1 if i else "")
+        for name, axis in ((f"xaxis{number}", panel.xaxis), (f"yaxis{number}", panel.yaxis)):
+            layout[name] = style.AXIS | grid[name] | (axis(view) if view.events else {"visible": False})
+    if view.choice.picture == HEAT and view.events:
+        layout |= _colours(view)
+    return layout
 
 
-def _word(text: str, x: float, y: float, **where: Any) -> dict[str, Any]:
-    place = {"x": x, "y": y, "xref": "paper", "yref": "paper", "xanchor": "left", "align": "left"}
-    return {"text": text, "showarrow": False, "font": {"size": style.FONT_SIZE}} | place | where
-
-
-def _places(history: History, choice: Choice, noted: bool) -> Places:
-    """The panels, with room for the names there are."""
-    if not history.events:
-        return places()
-    weights = {kind: history.weights(kind, choice.cell) for kind in SYMBOLS}
-    if choice.picture != HEAT:
-        return places(keys=[name for info in weights.values() for name in info.names])
-    names = {kind: heat_labels(info, room(kind, noted))[1] for kind, info in weights.items()}
-    return places([*names["alpha"], *names["gamma"]], names["beta"])
-
-
-def _panel_layout(panel: str, where: Places, history: History, ended: bool) -> dict[str, Any]:
-    """Axes to the last epoch that is planned, so that nothing jumps while lines grow; once ended, to the last one."""
-    column, up = PANELS[panel]
-    across, number, shown = where.columns[column], axis_number(panel), bool(history.events)
-    last = history.events[-1] if shown else None
-    epochs = 1 if last is None else last.epoch if ended else last.epochs
-    step = next(step for step in _steps() if epochs * TICK * where.share(1) <= step * (across[1] - across[0]))
-    xaxis = style.AXIS | {
-        "domain": across, "anchor": f"y{number}", "range": [0.5, epochs + 0.5], "tick0": 0 if step > 1 else 1,
-        "dtick": step, "tickangle": 0, "visible": shown,
-    }  # fmt: skip
-    if panel in ("score", "loss"):
-        xaxis["title"] = style.AXIS["title"] | {"text": "epoch"}
-    yaxis = style.AXIS | {"domain": up, "anchor": f"x{number}", "visible": shown, "automargin": False}
-    if shown and (reach := _reach(panel, history)):  # a difference of 0.001 is not to look like a decision
-        yaxis["autorangeoptions"] = {"include": reach}
-    legend = {
-        "x": across[1] + where.share(4), "y": up[1], "yanchor": "top", "font": {"size": 12}, "tracegroupgap": 0,
-        "bgcolor": "rgba(0,0,0,0)",
-    }  # fmt: skip
-    return {f"xaxis{number}": xaxis, f"yaxis{number}": yaxis, f"legend{number}": legend}
-
-
-def _reach(panel: str, history: History) -> list[float]:
-    """What a panel's axis always shows."""
-    if panel == "entropy":
-        return ENTROPY
-    return history.weights(panel).reach if panel in SYMBOLS else []
-
-
-def _steps() -> Iterator[int]:
-    """1, 2, 5, 10, 20, 50, ..."""
-    return (step * 10**power for power in count() for step in (1, 2, 5))
-
-
-def _name_rows(layout: dict[str, Any], history: History, choice: Choice, where: Places, noted: bool) -> None:
-    """Heat maps: colours always from 0 to 1; a name at every row, or at every place of choice where it is tight."""
-    for kind in SYMBOLS:
-        info = history.weights(kind, choice.cell)
-        values, texts, pitch = heat_labels(info, room(kind, noted))
-        axis = {
-            "type": "category", "autorange": "reversed", "showgrid": False, "tickmode": "array", "tickvals": values,
-            "ticktext": texts, "tickfont": {"size": max(8, min(12, round(pitch) - 1))},
-        }  # fmt: skip
-        layout[f"yaxis{axis_number(kind)}"] |= axis | {"autorangeoptions": {}}
-        layout[f"xaxis{axis_number(kind)}"]["showgrid"] = False
-        if kind != "beta":  # alpha's bar stands at beta, whose colours it shares
-            panel = "beta" if kind == "alpha" else kind
-            layout[heat_axis(kind)] = _colours(info.undecided, panel, where)
-
-
-def _colours(undecided: float, panel: str, where: Places) -> dict[str, Any]:
-    """The colours of weights, and their bar beside a panel."""
-    column, (low, high) = PANELS[panel]
-    colours = style.weight_colours(undecided)
-    at = {"x": where.columns[column][1] + where.share(6), "xanchor": "left", "y": high - 0.01, "yanchor": "top"}
-    return colours | {"colorbar": colours["colorbar"] | at | {"len": high - low - 0.01}}
-
-
-def _reading_aid(history: History, choice: Choice) -> str:
-    """What the marks mean, in two lines."""
-    if not history.events:
+def reading_aid(view: SearchView) -> str:
+    """Says what the marks of all panels mean."""
+    if not view.events:
         return "waiting for the first epoch"
-    shown, marks = f"{choice.cell} alone; " if choice.cell else "", "star: best epoch"
-    if choice.picture == HEAT:
-        shown += "one row a weight; colours from 0 to 1 whatever the weights: pale is undecided, orange more, blue less"
-    else:
-        shown += looks_text(history.weights("beta"), choice.cell)
-        marks += "; β: x is wide below y, as the search feeds both with the same"
-    return f"{shown.removesuffix('; ')}<br>entropy: 1 is undecided, 0 is decided; {marks}"
+    parts = [f"{view.choice.cell} alone"] if view.choice.cell else []
+    if view.choice.picture == HEAT:
+        parts.append("one row a weight; colours always from 0 to 1: pale is undecided, orange more, blue less")
+    return "; ".join([*parts, *(aid for panel in PANELS if (aid := panel.aid(view)))])
+
+
+@cache
+def _grid(panels: int) -> dict[str, Any]:
+    """Lets plotly place the panels: the domains and anchors of their axes, and their headings."""
+    rows, titles = -(-panels // COLUMNS), [" "] * panels
+    fig = make_subplots(
+        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.11, vertical_spacing=0.13
+    )
+    return fig.to_dict()["layout"]
+
+
+def _placed(panel: Panel, number: str, view: SearchView) -> list[dict[str, Any]]:
+    """The traces of a panel on its axes; those of a panel with a title stand in the legend, the title above them."""
+    axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+    traces = [{"showlegend": bool(panel.title)} | trace | axes for trace in panel.traces(view)]
+    if traces[0]["showlegend"]:
+        traces[0]["legendgrouptitle"] = {"text": panel.title}
+    return traces
+
+
+def _colours(view: SearchView) -> dict[str, Any]:
+    """The colour scales of heat maps, always from 0 to 1, and their bars."""
+    scales = {}
+    for panel in (one for one in PANELS if isinstance(one, WeightPanel)):
+        scale = style.weight_colours(panel.undecided(view))
+        bar = scale["colorbar"] | {"yanchor": "top", "x": 1.02} | BARS[panel.coloraxis]
+        scales[panel.coloraxis] = scale | {"colorbar": bar}
+    return scales

@@ -1,23 +1,16 @@
 """Loss and score over the epochs: trace -> ScoresInfo -> figure."""
 
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
-import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from bmnas.searching.trace import EpochEvent
 from widgets import style
+from widgets.colours import BEST, TRAIN, VAL
 
-TRAIN, VAL = style.PALETTE[0], style.PALETTE[5]
 COLUMNS = ("train_loss", "val_loss", "train_score", "val_score")
-
-
-class HasScores(Protocol):
-    """A trace: its scores are a data frame with the columns epoch, train_loss, val_loss, train_score, val_score."""
-
-    def scores(self) -> pd.DataFrame:
-        """One row an epoch."""
-        ...
 
 
 class ScoresInfo(NamedTuple):
@@ -33,23 +26,23 @@ class ScoresInfo(NamedTuple):
     best_score: float
 
 
-def scores_info(trace: HasScores, metric: str = "score", best_epoch: int | None = None) -> ScoresInfo:
-    """Losses and scores from a trace.
+def scores_info(trace: Iterable[EpochEvent], metric: str = "score", best_epoch: int | None = None) -> ScoresInfo:
+    """Collects losses and scores from a trace.
 
     Args:
-        trace: what has `scores()`.
+        trace: the events of a search.
         metric: the name of the score, for the axis.
         best_epoch: the epoch to mark; by default the first one with the best validation score.
 
     Raises:
         ValueError: the trace is empty, or has no such epoch.
     """
-    frame = trace.scores()
-    if frame.empty:
+    events = list(trace)
+    if not events:
         raise ValueError("the trace has no epochs yet; run the search first")
-    epochs = tuple(int(epoch) for epoch in frame["epoch"])
-    columns = {name: tuple(float(value) for value in frame[name]) for name in COLUMNS}
-    best = epochs[int(frame["val_score"].to_numpy().argmax())] if best_epoch is None else best_epoch
+    epochs = tuple(event.epoch for event in events)
+    columns = {name: tuple(getattr(event, name) for event in events) for name in COLUMNS}
+    best = max(events, key=lambda event: event.val_score).epoch if best_epoch is None else best_epoch
     if best not in epochs:
         raise ValueError(f"best_epoch is {best}; the trace has the epochs {epochs[0]} to {epochs[-1]}")
     return ScoresInfo(
@@ -99,7 +92,7 @@ def star(epoch: int, value: float, name: str, form: str) -> dict[str, Any]:
     """The mark of the best epoch."""
     return {
         "type": "scatter", "x": (epoch,), "y": (value,), "mode": "markers", "name": name,
-        "marker": {"symbol": "star", "size": 15, "color": VAL, "line": {"color": style.INK, "width": 1}},
+        "marker": {"symbol": "star", "size": 14, "color": BEST, "line": {"color": style.INK, "width": 1}},
         "hovertemplate": f"best epoch %{{x}}: {form}<extra></extra>",
     }  # fmt: skip
 

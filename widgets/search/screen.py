@@ -1,36 +1,39 @@
-"""What moves while somebody watches a search: one figure with six panels, and the hypernet with its genotype."""
+"""What moves while somebody watches a search: the curves, and beside them the hypernet with its genotype."""
 
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from html import escape
 
 import ipywidgets as ipw
 
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import Modalities, hypernet_graph
+from widgets import style
 from widgets.live.controls import ButtonRow, close_all
-from widgets.live.figure import LiveFigure
+from widgets.live.plotly_view import PlotlyView
 from widgets.networks.changes import changes, changes_html, mark
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import dag_svg
-from widgets.search.figure import search_layout, search_traces
-from widgets.search.history import History
-from widgets.search.panels import HEAT, LINES, Choice
-from widgets.search.places import HEIGHT
+from widgets.networks.titles import network_title
+from widgets.search.figure import HEIGHT, reading_aid, search_layout, search_traces
+from widgets.search.panel import HEAT, LINES, Choice, SearchView
 
-CAPTION = 640.0  # pixels that the words above a graph take
 TICK = 0.05  # seconds between two looks at the browser
+HEADER = '<div style="line-height:1.35"><b>{title}</b>{note}</div>'
+NOTE = ' <span style="color:{colour}; background:#FFF1E6; padding:0 4px">{note}</span>'
+SMALL = '<div style="line-height:1.3; font-size:12px">{text}</div>'
 
 
 class Screen:
-    """The widgets of a view, and what they show; `box` and `graph` are displayed by the caller.
+    """The widgets of a view in `box`: choosers above, curves and network side by side below.
 
     `append` and `draw` may come from another thread than the clicks on the choosers.
 
     Args:
-        title: of the figure.
-        note: one line under the title.
+        title: of the view.
+        note: beside the title.
         modalities: modality -> features, for colours.
         failed: takes the error of a drawing that a click on a chooser asked for.
         spent: takes the seconds of such a drawing.
@@ -44,22 +47,29 @@ class Screen:
         failed: Callable[[Exception], None] | None = None,
         spent: Callable[[float], None] | None = None,
     ) -> None:
-        self.title, self.note, self.modalities = title, note, modalities
-        self.history, self.choice = History(), Choice()
+        self.view = SearchView((), Choice(), modalities)
         self._failed, self._spent, self._lock = failed, spent, threading.RLock()
-        self._seen: list[EpochEvent] = []  # the last two that were drawn
-        self._ended = False
-        self.figure = LiveFigure(*self._pictured())
+        self._drawn: list[EpochEvent] = []  # the last two that were drawn
+        self.figure = PlotlyView(search_traces(self.view), search_layout(self.view))
         self.cell = ButtonRow("Cell", {"all Cells": ""}, self._choose)
         self.picture = ButtonRow("Weights as", {LINES: LINES, HEAT: HEAT}, self._choose)
-        self.frame = ipw.Box([self.figure], layout=ipw.Layout(min_height=f"{HEIGHT}px", overflow="visible"))
-        choosers = ipw.HBox(
-            [self.cell.box, self.picture.box], layout=ipw.Layout(flex_flow="row wrap", align_items="center")
-        )
-        self.box = ipw.VBox([choosers, self.frame])
+        self.aid = ipw.HTML()
         self.changed = ipw.HTML()
-        self.drawing = ipw.HTML(layout=ipw.Layout(max_height="620px", overflow="auto"))
-        self.graph = ipw.VBox([self.changed, self.drawing])
+        self.drawing = ipw.HTML()
+        self.box = self._built(title, note)
+
+    def _built(self, title: str, note: str) -> ipw.VBox:
+        words = NOTE.format(colour=style.NOTE_COLOUR, note=escape(note)) if note else ""
+        header = ipw.HTML(HEADER.format(title=escape(title), note=words))
+        wrap = ipw.Layout(flex_flow="row wrap", align_items="center")
+        choosers = ipw.HBox([self.cell.box, self.picture.box], layout=wrap)
+        half = {"min_width": "0", "overflow": "hidden"}
+        curves = ipw.VBox([self.figure, self.aid], layout=ipw.Layout(flex="3 1 0", **half))
+        self.graph = ipw.VBox([self.changed, self.drawing], layout=ipw.Layout(flex="2 1 0", **half))
+        self.graph.layout.max_height, self.graph.layout.overflow = f"{HEIGHT + 70}px", "auto"
+        self.figure.layout.min_height = f"{HEIGHT}px"
+        beside = ipw.HBox([curves, self.graph], layout=ipw.Layout(width="100%", align_items="flex-start"))
+        return ipw.VBox([header, choosers, beside], layout=ipw.Layout(width="100%"))
 
     def wait(self, seconds: float, given_up: Callable[[], bool]) -> None:
         """Lets the browser show the figure first, where the kernel's main thread is free to hear of it."""
@@ -70,52 +80,47 @@ class Screen:
     def append(self, event: EpochEvent) -> None:
         """Takes note of an epoch without drawing it."""
         with self._lock:
-            self.history.append(event)
+            self.view = replace(self.view, events=(*self.view.events, event))
 
     def draw(self) -> None:
-        """Moves everything on to the last epoch."""
+        """Moves everything to the last epoch."""
         with self._lock:
-            event = self.history.events[-1]
-            self._seen = [*self._seen[-1:], event] if self._seen[-1:] != [event] else self._seen
+            event = self.view.last
+            self._drawn = [*self._drawn[-1:], event] if self._drawn[-1:] != [event] else self._drawn
             if len(self.cell.buttons) == 1:
-                self.cell.offer({"all Cells": ""} | {cell: cell for cell in self.history.cells})
-            self.figure.draw(*self._pictured())
+                self.cell.offer({"all Cells": ""} | {cell: cell for cell in self.view.cells})
+            self._draw_figure()
             self._draw_graph(event)
 
-    def end(self) -> None:
-        """No further epoch comes: the axes end with the last one."""
-        with self._lock:
-            self._ended = True
-            self.figure.draw(*self._pictured())
+    def close(self) -> None:
+        """Ends the widgets, so that no state of theirs is left to save."""
+        close_all(self.box)
 
-    def _pictured(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        """The traces and the layout of the choice as it stands; what is zoomed stays until another choice."""
-        layout = search_layout(self.history, self.title, self.note, self.choice, self._ended)
-        return search_traces(self.history, self.choice), layout | {"uirevision": " ".join(self.choice)}
+    def _draw_figure(self) -> None:
+        """Draws the choice as it stands; what is zoomed stays until another choice."""
+        layout = search_layout(self.view) | {"uirevision": " ".join(self.view.choice)}
+        self.figure.draw(search_traces(self.view), layout)
+        self.aid.value = SMALL.format(text=escape(reading_aid(self.view)))
 
     def _draw_graph(self, event: EpochEvent) -> None:
-        before = self._seen[0] if len(self._seen) == 2 else None
-        found = changes(before.genotype if before else None, event.genotype)
-        graph = hypernet_graph(event.architecture, event.genotype, self.modalities)
-        drawing = mark(dag_drawing(graph), found)
-        self.drawing.value = dag_svg(drawing._replace(width=max(drawing.width, CAPTION)))
+        before = self._drawn[0] if len(self._drawn) == 2 else None
+        change = changes(before.genotype if before else None, event.genotype)
+        graph = hypernet_graph(event.architecture, event.genotype, self.view.modalities)
+        self.drawing.value = dag_svg(mark(dag_drawing(graph, width=0, caption=False), change))
         since = before.epoch if before else None
-        self.changed.value = f"<b>Hypernet after epoch {event.epoch}</b>: {changes_html(found, since)}"
+        words = f"<b>{network_title(event.epoch, event.best_epoch)}</b>: {changes_html(change, since)}"
+        self.changed.value = SMALL.format(text=words)
 
     def _choose(self) -> None:
         """Another Cell or kind of picture."""
-        begun = time.monotonic()
+        start = time.monotonic()
         try:
             with self._lock:
-                self.choice = Choice(self.cell.value, self.picture.value)
-                self.figure.draw(*self._pictured())
+                self.view = replace(self.view, choice=Choice(self.cell.value, self.picture.value))
+                self._draw_figure()
         except Exception as error:  # a drawing must not end a search, nor be lost
             if self._failed is None:
                 raise
             self._failed(error)
         if self._spent:
-            self._spent(time.monotonic() - begun)
-
-    def close(self) -> None:
-        """Ends the widgets, so that no state of theirs is left to save."""
-        close_all(self.box, self.graph)
+            self._spent(time.monotonic() - start)

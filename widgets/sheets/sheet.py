@@ -8,7 +8,6 @@ from html import escape
 from typing import NamedTuple
 
 from widgets import style
-from widgets.networks.drawing import MARGIN, Drawing, dag_svg
 
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
 BOLD = 1.15  # how much wider bold letters are
@@ -23,19 +22,6 @@ class Sheet(NamedTuple):
     marks: str
     width: float
     height: float
-
-
-def of_drawing(drawing: Drawing) -> Sheet:
-    """A DAG. Every box tells its node when it is clicked, and its hover text when the pointer rests on it."""
-    marks = dag_svg(drawing).partition(">")[2].removesuffix("</svg>")
-    hits = "".join(
-        f'<rect x="{box.x - box.width / 2:.1f}" y="{box.y - box.height / 2:.1f}" width="{box.width:.1f}" '
-        f'height="{box.height:.1f}" fill="transparent" cursor="pointer" tabindex="0" role="button" '
-        f'data-name="{escape(box.node)}"><title>{box.hover.replace("<br>", chr(10))}</title></rect>'
-        for box in drawing.boxes
-    )
-    width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
-    return Sheet(f'<g transform="translate({MARGIN:g},{MARGIN:g})">{marks}{hits}</g>', width, height)
 
 
 def words(lines: Sequence[str], bold: bool = False, size: float = style.FONT_SIZE, colour: str = style.INK) -> Sheet:

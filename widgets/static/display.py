@@ -1,4 +1,8 @@
-"""Shows a figure so that it lasts: interactive in JupyterLab, a picture elsewhere, files in the run folder."""
+"""Shows a figure so that it lasts: interactive in JupyterLab, a picture elsewhere, files in the run folder.
+
+The pictures come from a headless browser in a thread of ours, not from kaleido's own server (`start_sync_server`): that
+one's thread ends where no Chromium is found or where it does not open, and the next call then waits for ever.
+"""
 
 import asyncio
 import atexit
@@ -30,7 +34,7 @@ class HasFolder(Protocol):
 
 
 class _Browser:
-    """One headless browser in a thread of its own, which opens it at once.
+    """Runs one headless browser in a thread of its own, which opens it at once.
 
     Attributes:
         missing: there is no kaleido or no Chromium; another try would end the same.
@@ -114,7 +118,7 @@ class Images:
 
     def render(self, fig: go.Figure, kind: str) -> bytes | None:
         """The figure as "svg" or "png"; None, and a reason in `problem`, where there is no browser."""
-        options = {"format": kind, "scale": PNG_SCALE if kind == "png" else 1}
+        options = {"format": kind, "scale": PNG_SCALE if kind == "png" else 1, "width": fig.layout.width or style.WIDTH}
         for left in reversed(range(TRIES)):
             browser = self.start()
             if browser is None:

@@ -1,4 +1,6 @@
-"""A plotly figure that moves in the browser: every drawing sends all of it, and plotly.js tells what is new.
+"""A plotly figure that moves in the browser: every drawing sends all of it, and plotly.js finds out what is new.
+
+It is as wide as its place, also when that changes.
 
 Not plotly's own FigureWidget: that brings plotly.js, 5 MB, with every figure, and where the browser takes more than two
 seconds to load it (a cold page, a busy machine) anywidget drops all that is sent to the figure from then on, so that it
@@ -23,22 +25,25 @@ function load(text) {
   page.plotly ??= module.exports;
 }
 function render({ model, el }) {
+  const widen = new ResizeObserver(() => { if (el.data && el.clientWidth) page.plotly.Plots.resize(el); });
+  el.style.width = "100%";
   const draw = async message => {
     if (message.plotly) load(message.plotly);
     if (!message.figure) return;
     const { data, layout, config } = JSON.parse(message.figure);
     await page.plotly.react(el, data, layout, config);
+    widen.observe(el);
     if (message.asked) model.send({ painted: true });
   };
   model.on("msg:custom", draw);
   model.send({ ready: true, plotly: Boolean(page.plotly) });
-  return () => { model.off("msg:custom", draw); page.plotly?.purge(el); };
+  return () => { model.off("msg:custom", draw); widen.disconnect(); page.plotly?.purge(el); };
 }
 export default { render };
 """
 
 
-class LiveFigure(anywidget.AnyWidget):
+class PlotlyView(anywidget.AnyWidget):
     """A figure of plain dictionaries. Nothing is sent before a browser asks; one that asks gets it as it is now.
 
     Attributes:

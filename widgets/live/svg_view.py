@@ -28,7 +28,7 @@ export default { render };
 """
 
 
-class Clickable(anywidget.AnyWidget):
+class SvgView(anywidget.AnyWidget):
     """Shows trusted HTML or SVG of our own making (all text in it is escaped where it is made).
 
     Args:

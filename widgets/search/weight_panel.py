@@ -1,0 +1,90 @@
+"""The panel of alpha, beta or gamma: a line or a row of a heat map for every weight."""
+
+from html import escape
+from typing import Any
+
+from widgets import style
+from widgets.search.panel import HEAT, Panel, SearchView
+from widgets.search.weight_figures import heat, line, line_colours
+from widgets.search.weights import SAME_INPUT, SYMBOLS, WeightRow, WeightsInfo
+
+HEADINGS = {"alpha": "α: node → Cell", "beta": "β: node → Step", "gamma": "γ: primitive of a Step"}
+SPARSE = 5  # marks on a line that name its Step
+APART = 24  # rows of a heat map with white lines between them
+
+
+class WeightPanel(Panel):
+    """Shows the softmax weights of one kind.
+
+    Colour names the node or primitive, dash the Cell and marks the Step; of one Cell alone, dash names the Step.
+
+    Args:
+        kind: "alpha", "beta" or "gamma".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.title = kind, SYMBOLS[kind]
+
+    def heading(self, view: SearchView) -> str:
+        return f"<b>{HEADINGS[self.kind]}</b>"
+
+    def traces(self, view: SearchView) -> list[dict[str, Any]]:
+        info = view.weights[self.kind]
+        if view.choice.picture == HEAT:
+            labels = [escape(row.label if not view.choice.cell else _within_cell(row)) for row in info.rows]
+            axis = {"coloraxis": self.coloraxis, "ygap": 1 if len(labels) <= APART else 0, "showlegend": False}
+            return [heat(list(info.rows), info.epochs, labels) | axis]
+        colours, names, lines = line_colours(info, view.modalities), set[str](), []
+        for row in info.rows:
+            dash, mark = place_look(info, row)
+            one = line(row, info.epochs, colours[row.name], dash)
+            if mark:
+                one |= {"mode": "lines+markers", "marker": {"size": 6, "symbol": mark, "maxdisplayed": SPARSE}}
+            group = {"legendgroup": f"{self.kind} {row.name}", "showlegend": row.name not in names}
+            lines.append(one | group)
+            names.add(row.name)
+        return lines
+
+    def yaxis(self, view: SearchView) -> dict[str, Any]:
+        if view.choice.picture == HEAT:
+            return {"type": "category", "autorange": "reversed", "showgrid": False, "tickfont": {"size": 10}}
+        return {"autorangeoptions": {"include": view.weights[self.kind].reach}}
+
+    @property
+    def coloraxis(self) -> str:
+        """The colour scale of a heat map. Edges share one; that of primitives is undecided elsewhere."""
+        return "coloraxis2" if self.kind == "gamma" else "coloraxis"
+
+    def undecided(self, view: SearchView) -> float:
+        """The weight of a choice that has learnt nothing."""
+        return view.weights[self.kind].undecided
+
+    def aid(self, view: SearchView) -> str:
+        info = view.weights[self.kind]
+        if self.kind == "beta" and "x, y" in info.names:
+            return f"β: {SAME_INPUT}"
+        return looks_text(info) if self.kind == "gamma" and view.choice.picture != HEAT else ""
+
+
+def place_look(info: WeightsInfo, row: WeightRow) -> tuple[str, str]:
+    """The dash and the mark of a row's line, "" for no mark."""
+    step = info.steps.index(row.step)
+    if len(info.cells) == 1:
+        return style.DASHES[step % len(style.DASHES)], ""
+    return style.DASHES[info.cells.index(row.cell) % len(style.DASHES)], style.MARKS[step % len(style.MARKS)]
+
+
+def looks_text(info: WeightsInfo) -> str:
+    """What dashes and marks mean, of weights of Steps: `line: Cell_1 solid, Cell_2 dash; mark: Step_2 circle`."""
+    dashed = info.steps if len(info.cells) == 1 else info.cells
+    lines = [f"{name} {style.DASHES[i % len(style.DASHES)]}" for i, name in enumerate(dashed)]
+    marks = [f"{step} {style.MARKS[i % len(style.MARKS)] or 'none'}" for i, step in enumerate(info.steps)]
+    parts = [f"line: {', '.join(lines)}"] if len(lines) > 1 else []
+    if len(info.cells) > 1 and len(marks) > 1:
+        parts.append(f"mark: {', '.join(marks)}")
+    return "; ".join(parts)
+
+
+def _within_cell(row: WeightRow) -> str:
+    """`Cell_1.Step_2: Sum` -> `Step_2: Sum`; `Cell_1 ← Image_3` -> `Image_3`."""
+    return row.label.removeprefix(f"{row.cell}.").removeprefix(f"{row.cell} ← ")
