@@ -1,4 +1,4 @@
-"""`run.py test`: style, types, the documentation, then pytest, whose summary is the last line; with arguments, pytest alone.
+"""`run.py test`: style, types, documentation, then pytest, whose summary comes last; with arguments, pytest alone.
 
 All tests are shared out to some processes, file by file: what the tests of a file have in common is made once.
 """
