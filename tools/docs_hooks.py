@@ -6,7 +6,7 @@ A page asks for what is made from code by a line such as `<!-- made: settings Se
 import ast
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 import bmnas.config
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.registry import TASKS
 from tools.parameter_tables import notebook_tables, setting_rows, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,4 +77,50 @@ def api_entries(source: str) -> Iterator[str]:
             yield from (f"::: {imports[number].module}.{name}" for name in names)
 
 
-MAKERS = {"settings": settings_table, "notebooks": notebook_tables, "api": api_list}
+def task_list() -> str:
+    """All data sets in a table, each with a link to its page."""
+    lines = ["| name | what | features | classes | source |", "|---|---|---|---|---|"]
+    for name, task in TASKS.items():
+        features = f"{len(task.features)} of {len(task.modalities)} modalities"
+        lines.append(f"| [`{name}`]({name}.md) | {task.title} | {features} | {len(task.classes)} | {task.source} |")
+    return "\n".join(lines)
+
+
+def task_facts(name: str) -> str:
+    """A data set's features, options and presets."""
+    task = TASKS[name]
+    features = "; ".join(f"{each.name}: {', '.join(map(code, each.features))}" for each in task.modalities)
+    return "\n".join([
+        "| in the code | |",
+        "|---|---|",
+        f"| features | {features} |",
+        f"| classes | {len(task.classes)}, {task.kind}; the score that counts: {task.metric} |",
+        f"| options and their defaults | {assignments(task.options)} |",
+        f"| settings of a search, other than the defaults | {changed(task.search_config)} |",
+        f"| settings of an evaluation, other than the defaults | {changed(task.eval_config)} |",
+    ])  # fmt: skip
+
+
+def changed(config: SearchConfig | EvalConfig) -> str:
+    """The settings of a preset that are not those of its class."""
+    defaults = type(config)().to_dict()
+    return assignments({name: value for name, value in config.to_dict().items() if value != defaults[name]}) or "none"
+
+
+def assignments(values: Mapping[str, Any]) -> str:
+    """`a = 1`, `b = 2`."""
+    return ", ".join(code(f"{name} = {value!r}") for name, value in values.items())
+
+
+def code(text: str) -> str:
+    """Text in a fixed-width font."""
+    return f"`{text}`"
+
+
+MAKERS = {
+    "settings": settings_table,
+    "notebooks": notebook_tables,
+    "api": api_list,
+    "tasks": task_list,
+    "task": task_facts,
+}
