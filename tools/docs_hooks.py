@@ -80,7 +80,7 @@ def api_entries(source: str) -> Iterator[str]:
 def task_list() -> str:
     """All data sets in a table, each with a link to its page."""
     lines = ["| name | what | features | classes | source |", "|---|---|---|---|---|"]
-    for name, task in TASKS.items():
+    for name, task in sorted(TASKS.items()):
         features = f"{len(task.features)} of {len(task.modalities)} modalities"
         lines.append(f"| [`{name}`]({name}.md) | {task.title} | {features} | {len(task.classes)} | {task.source} |")
     return "\n".join(lines)
