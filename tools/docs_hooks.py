@@ -1,4 +1,4 @@
-"""What mkdocs cannot do alone: pages made from files outside docs/, tables and lists made from code, formulas as MathML.
+"""What mkdocs cannot do alone: pages from files outside docs/, tables and lists from code, formulas as MathML.
 
 A page asks for what is made from code by a line such as `<!-- made: settings SearchConfig -->`.
 """

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -40,13 +40,14 @@ def field_docs(settings: type) -> dict[str, str]:
 
 def setting_rows(settings: type) -> Iterator[Row]:
     """The fields of a configuration in order; those of a group of settings stand in its place."""
-    docs = field_docs(settings)
+    docs, types = field_docs(settings), get_type_hints(settings)
     for field in fields(settings):
-        if isinstance(field.type, type) and is_dataclass(field.type):
-            yield from setting_rows(field.type)
+        kind = types[field.name]
+        if isinstance(kind, type) and is_dataclass(kind):
+            yield from setting_rows(kind)
         else:
-            kind = field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
-            yield Row(field.name, kind, _default(field), docs.get(field.name, ""))
+            text = inspect.formatannotation(kind).replace("typing.", "")
+            yield Row(field.name, text, _default(field), docs.get(field.name, ""))
 
 
 def _default(field: "Field[Any]") -> str:

@@ -129,7 +129,9 @@ def test_a_damaged_environment_is_noticed_and_mended(ready, damage, reason):
     assert "Setting up" not in start(ready, "setup").stdout
 
 
-@pytest.mark.parametrize("command", [name for name, path in run.COMMANDS.items() if path and name not in ("run", "test")])
+@pytest.mark.parametrize(
+    "command", [name for name, path in run.COMMANDS.items() if path and name not in ("run", "test")]
+)
 def test_a_command_gets_its_arguments_and_the_folder_it_was_started_in(ready, tmp_path, command):
     (seen,) = told(start(ready, command, "--one", "two", cwd=tmp_path))
     assert (seen["who"], seen["arguments"], seen["cwd"]) == (
