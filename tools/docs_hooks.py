@@ -91,7 +91,7 @@ def task_facts(name: str) -> str:
     task = TASKS[name]
     features = "; ".join(f"{each.name}: {', '.join(map(code, each.features))}" for each in task.modalities)
     return "\n".join([
-        "| in the code | |",
+        "| fact | as the code has it |",
         "|---|---|",
         f"| features | {features} |",
         f"| classes | {len(task.classes)}, {task.kind}; the score that counts: {task.metric} |",
