@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""One command from a fresh checkout: sets up .venv beside this file, then runs the notebooks, the tests or JupyterLab.
+"""One command from a fresh checkout: makes .venv beside this file, then passes the command on to it.
 
-    python3 run.py                                  all five notebooks on the embedded data set
+    python3 run.py                                  all notebooks on the default data set
     python3 run.py --dataset avmnist -p epochs 5    the same on other data, with notebook parameters
     python3 run.py notebook 02 -p dataset ntu       some of the notebooks
     python3 run.py -p name value -p name value ...  any parameters, as in: -p epochs 20 -p primitives Sum,Attention
-    python3 run.py --at-once 1                      03 to 05 one after the other instead of side by side
-    python3 run.py lab                              JupyterLab; further arguments go to it
+    python3 run.py --at-once 1                      the notebooks after the search one by one, not side by side
+    python3 run.py lab                              copies of the notebooks in JupyterLab; further arguments go to it
     python3 run.py app                              finished runs and searches in the browser, without code (Voila)
     python3 run.py app 03                           one of the notebooks in the same way; it is executed first
-    python3 run.py test                             style, types, all tests; with arguments: pytest alone, with them
+    python3 run.py docs                             the documentation as pages in site/; --serve shows it
+    python3 run.py test                             style, types, documentation, all tests; with arguments: pytest alone
     python3 run.py bench                            times and memory; see docs/benchmarks.md, or bench --help
     python3 run.py setup                            only the environment
 
@@ -33,16 +34,26 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-APP = ROOT / "tools" / "app"
 VENV = ROOT / ".venv"
 STAMP = VENV / "bmnas-setup.json"
-LOG = "bmnas-setup.log"
+LOG = VENV / "bmnas-setup.log"
 OLDEST_PYTHON = (3, 11)
-MOST_AT_ONCE = 4  # processes of tests; a few tests take 2 GB
-TOLD_PIP_LINES = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
+COMMANDS = {
+    "run": "tools/runner.py",
+    "notebook": "tools/runner.py",
+    "lab": "tools/lab.py",
+    "app": "tools/app_server.py",
+    "docs": "tools/docs_site.py",
+    "test": "tools/checks.py",
+    "bench": "benchmarks/bench.py",
+    "setup": None,
+}
+"""Command -> the file that the environment's Python runs, with the remaining arguments."""
+ONE_THREAD = ("test", "bench")  # commands for which OMP_NUM_THREADS is 1 unless it is set
+FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
+PIP_NEWS = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 
 
 class SetupError(Exception):
@@ -65,47 +76,36 @@ def python_problem(version=sys.version_info, executable=sys.executable):
     )
 
 
-def venv_python(venv=VENV):
-    """The interpreter of a virtual environment."""
-    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def venv_python():
+    """The interpreter of the environment."""
+    return str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
-def environment(**more):
-    """This process's variables without what would let foreign packages in."""
-    kept = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}
-    return {**kept, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1", **more}
+def environment(**defaults):
+    """This process's variables over some defaults, without what would let foreign packages in."""
+    own = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}
+    return {**defaults, **own, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
 
 
-def stamp(root=ROOT):
+def stamp():
     """What a finished set-up was made from; another stamp means another set-up."""
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt"):
-        digest.update((root / name).read_bytes())
-    return {"from": digest.hexdigest(), "python": sys.version.split()[0], "root": str(root)}
+        digest.update((ROOT / name).read_bytes())
+    return {"from": digest.hexdigest(), "python": sys.version.split()[0], "root": str(ROOT)}
 
 
-def pins(root=ROOT):
-    """Distribution -> version, from constraints.txt."""
-    lines = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text(encoding="utf-8").split("\n"))
-    return dict(line.split("==") for line in lines if line)
+def finished_stamp():
+    """The stamp of the last finished set-up, or None."""
+    try:
+        return json.loads(STAMP.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
-HEALTH = """
-import importlib.metadata as m, importlib.util as u, json, sys
-pins, root = json.loads(sys.argv[1]), sys.argv[2]
-def installed(name):
-    try: return m.version(name).split("+")[0]
-    except m.PackageNotFoundError: return "not installed"
-wrong = [f"{name}: {installed(name)}, not {pin}" for name, pin in pins.items() if installed(name) != pin]
-spec = u.find_spec("bmnas")
-if spec is None or not spec.origin.startswith(root): wrong.append("bmnas: not this checkout")
-print("; ".join(wrong) or "well")
-"""
-
-
-def health(venv=VENV, root=ROOT):
-    """ "well", or what is wrong with the packages; None where the interpreter itself does not start."""
-    command = [str(venv_python(venv)), "-I", "-c", HEALTH, json.dumps(pins(root)), str(root)]
+def health():
+    """ "well", or what is wrong with the packages; None if the interpreter does not start."""
+    command = [venv_python(), "-I", str(ROOT / "tools/health.py"), str(ROOT)]
     try:
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
     except (OSError, subprocess.TimeoutExpired):
@@ -113,16 +113,8 @@ def health(venv=VENV, root=ROOT):
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def finished_stamp(path=STAMP):
-    """The stamp of the last set-up that came to its end, or None."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
 def what_to_do():
-    """(action, reason): "nothing", "install" into the environment there is, or "make" it anew."""
+    """(action, reason): "nothing", "install" into the existing environment, or "make" a new one."""
     if not VENV.exists():
         return "make", "first start"
     if not (VENV / "pyvenv.cfg").is_file() and any(VENV.iterdir()):
@@ -136,13 +128,11 @@ def what_to_do():
         return "install", "the last set-up did not come to its end"
     if last != now:
         return "install", "pyproject.toml or constraints.txt has changed"
-    if state != "well":
-        return "install", state
-    return "nothing", ""
+    return ("nothing", "") if state == "well" else ("install", state)
 
 
 def make_venv():
-    """An empty virtual environment in place of whatever was there."""
+    """Makes an empty virtual environment in place of an existing one."""
     if VENV.exists():
         shutil.rmtree(VENV)
     done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=environment(), capture_output=True, text=True)
@@ -154,11 +144,10 @@ def make_venv():
 
 
 def pip_install():
-    """Installs this checkout with the pinned versions; tells what pip is at, and all of it where it fails."""
+    """Installs this checkout with the pinned versions, and reports what pip is doing."""
     STAMP.unlink(missing_ok=True)
-    command = [str(venv_python()), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    command = [venv_python(), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
     command += ["-c", "constraints.txt", "-e", ".[lab,test]"]
-    lines = []
     pip = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -168,21 +157,22 @@ def pip_install():
         stderr=subprocess.STDOUT,
         preexec_fn=end_with_parent(),
     )
-    with pip, open(VENV / LOG, "w", encoding="utf-8") as log:
+    lines = []
+    with pip, open(LOG, "w", encoding="utf-8") as log:
         for line in pip.stdout or ():
             log.write(line)
             lines.append(line.rstrip())
-            told = TOLD_PIP_LINES.match(line)
-            if told:
-                say(f"  {told[1] or told[4] + ' packages'} {told[3] or ''}".rstrip())
+            news = PIP_NEWS.match(line)
+            if news:
+                say(f"  {news[1] or news[4] + ' packages'} {news[3] or ''}".rstrip())
     if pip.returncode:
-        raise SetupError("\n".join(lines[-30:]) + f"\npip failed; all it said is in {VENV / LOG}")
+        raise SetupError("\n".join(lines[-30:]) + f"\npip failed; its whole output is in {LOG}")
     STAMP.write_text(json.dumps(stamp()), encoding="utf-8")
 
 
 @contextlib.contextmanager
 def alone():
-    """Lets one process at a time set up this checkout (where the system has such locks)."""
+    """Lets one process at a time set up this checkout, on systems that have such locks."""
     try:
         import fcntl
     except ImportError:
@@ -197,40 +187,30 @@ def alone():
 
 
 def set_up():
-    """Makes, mends or keeps the environment, and says which and why."""
+    """Makes, repairs or leaves the environment, and says which and why."""
     with alone():
         action, reason = what_to_do()
         if action == "nothing":
             return
         say(f"Setting up {VENV} ({reason}); 2 GB or more, and some minutes the first time")
-        hint_at_cpu_torch()
+        if sys.platform == "linux" and not shutil.which("nvidia-smi") and "PIP_EXTRA_INDEX_URL" not in os.environ:
+            say("  no NVIDIA driver found: torch's smaller CPU build comes with")
+            say("  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu python3 run.py")
         started = time.monotonic()
         if action == "make":
             make_venv()
         pip_install()
         if health() != "well":
-            raise SetupError(f"the environment is still not as it should be: {health()}; see {VENV / LOG}")
+            raise SetupError(f"the environment is still not as it should be: {health()}; see {LOG}")
         say(f"Set up in {time.monotonic() - started:.0f} s")
 
 
-def hint_at_cpu_torch():
-    """Says how to be spared the CUDA build where no NVIDIA driver is found."""
-    if sys.platform == "linux" and not shutil.which("nvidia-smi") and "PIP_EXTRA_INDEX_URL" not in os.environ:
-        say("  no NVIDIA driver found: torch's smaller CPU build comes with")
-        say("  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu python3 run.py")
-
-
-def call(module, *arguments, cwd=None, **variables):
-    """Runs a module of the environment in the foreground -> its exit status."""
-    return foreground([str(venv_python()), "-m", module, *arguments], cwd, environment(**variables))
-
-
-def foreground(command, cwd, env):
-    """Runs a command until it ends -> its exit status; it ends at the latest when this process does, however that is.
+def foreground(command, env):
+    """Runs a command to its end -> its exit status. It ends at the latest when this process does, however that ends.
 
     Ctrl-C in a terminal reaches the command by itself; other signals to this process are passed on.
     """
-    child = subprocess.Popen(command, cwd=cwd, env=env, preexec_fn=end_with_parent())
+    child = subprocess.Popen(command, env=env, preexec_fn=end_with_parent())
     stopped_by = []
 
     def pass_on(number, _frame):
@@ -244,21 +224,16 @@ def foreground(command, cwd, env):
         signal.signal(number, handler)
     if stopped_by:
         return 128 + stopped_by[0]
-    return 128 - status if killed(command, status) else status
-
-
-def killed(command, status):
-    """Whether a child's status means that a signal ended it; if so, says which, and what that means."""
     if status >= 0:
-        return False
-    name, what = signal.Signals(-status).name, command[2] if command[1] == "-m" else Path(command[1]).name
+        return status
+    name = signal.Signals(-status).name
     cause = "most often the system, out of memory" if name == "SIGKILL" else "a crash, or somebody who stopped it"
-    say(f"{what} was ended by {name} ({cause}). What was finished is kept; the same command goes on")
-    return True
+    say(f"{Path(command[1]).name} was ended by {name} ({cause}). Finished work is kept; the same command resumes")
+    return 128 - status
 
 
 def end_with_parent():
-    """What a child does before it starts: on Linux it asks for SIGTERM at the end of its parent."""
+    """A function for a child to call before it starts: on Linux it asks for SIGTERM at the end of its parent."""
     if sys.platform != "linux":
         return None
     libc, parent = ctypes.CDLL(None), os.getpid()
@@ -271,86 +246,6 @@ def end_with_parent():
     return ask
 
 
-def run_notebooks(arguments):
-    """All notebooks, or those named, by the runner that lives beside them."""
-    return foreground([str(venv_python()), str(ROOT / "tools/runner.py"), *arguments], None, environment())
-
-
-def run_lab(arguments):
-    """JupyterLab with the notebooks open."""
-    places = [f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/notebooks"]
-    places.append("--ServerApp.jpserver_extensions=tools.saving=True")
-    return call("jupyterlab", *places, *arguments, cwd=ROOT)
-
-
-def run_app(arguments):
-    """The notebook of the app, or one of the five by its number, served without its code."""
-    notebook, others = app_notebook(arguments)
-    options, variables = app_settings(notebook)
-    return call("voila", *options, *others, cwd=ROOT, **variables)
-
-
-def app_notebook(arguments):
-    """(what is served, the arguments that are left for Voila): the app, or the notebook whose number comes first."""
-    if not arguments or not arguments[0].isdigit():
-        return APP / "app.ipynb", arguments
-    found = sorted((ROOT / "notebooks").glob(arguments[0].zfill(2) + "_*.ipynb"))
-    if not found:
-        raise SetupError(f"there is no notebook {arguments[0]}; expected 01 to 05, or none for the app")
-    return found[0], arguments[1:]
-
-
-def app_settings(notebook=APP / "app.ipynb"):
-    """Voila's options and variables: BMNAS_LIVE tells the views that somebody watches, our template loads no fonts.
-
-    A closed page ends its kernel; that of a page that was lost ends ten minutes after it has come to rest.
-    """
-    paths = [str(APP), *filter(None, [os.environ.get("JUPYTER_PATH")])]
-    lost = ["--MappingKernelManager.cull_idle_timeout=600", "--MappingKernelManager.cull_interval=60"]
-    variables = {"BMNAS_LIVE": "1", "JUPYTER_PATH": os.pathsep.join(paths)}
-    return [str(notebook), "--template=bmnas", *lost], variables
-
-
-def run_tests(arguments):
-    """Style, types, then pytest, whose summary is the last line; with arguments, pytest alone.
-
-    All tests are shared out to some processes, file by file: what the tests of a file have in common is made once.
-    """
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    failed = []
-    if not arguments:
-        for name, *options in (
-            ("ruff check", "."),
-            ("ruff format", "--check", "."),
-            ("pyright", "--pythonpath", str(venv_python())),
-        ):
-            say(f"== {name}")
-            if call(*name.split(), *options, cwd=ROOT):
-                failed.append(name)
-        if failed:
-            say(f"== not clean: {', '.join(failed)}; the exit status will say so")
-        say("== pytest")
-        arguments = ["-n", str(min(MOST_AT_ONCE, os.cpu_count() or 1)), "--dist=loadfile", "--no-loadscope-reorder"]
-    return call("pytest", *arguments, cwd=ROOT, **threads) or int(bool(failed))
-
-
-def run_bench(arguments):
-    """All benchmarks, on one thread unless told otherwise."""
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    return foreground([str(venv_python()), str(ROOT / "benchmarks/bench.py"), *arguments], None, environment(**threads))
-
-
-COMMANDS = {
-    "run": run_notebooks,
-    "notebook": run_notebooks,
-    "lab": run_lab,
-    "app": run_app,
-    "test": run_tests,
-    "bench": run_bench,
-    "setup": lambda arguments: say(f"{VENV} is ready"),
-}
-
-
 def main(arguments):
     """Runs a command -> its exit status."""
     if "-h" in arguments[:1] or "--help" in arguments[:1]:
@@ -360,20 +255,25 @@ def main(arguments):
     if problem:
         say(problem)
         return 2
-    named = bool(arguments) and not arguments[0].startswith("-")
-    command = arguments[0] if named else "run"
+    command, others = "run", arguments
+    if arguments and not arguments[0].startswith("-"):
+        command, others = arguments[0], arguments[1:]
     if command not in COMMANDS:
         near = sorted(COMMANDS, key=lambda known: -difflib.SequenceMatcher(None, command, known).ratio())
         say(f"unknown command {command!r}; known (nearest first): {', '.join(near)}. `python3 run.py --help` explains")
         return 2
     try:
         set_up()
-        return COMMANDS[command](arguments[1:] if named else arguments) or 0
+        if COMMANDS[command] is None:
+            say(f"{VENV} is ready")
+            return 0
+        env = environment(OMP_NUM_THREADS="1") if command in ONE_THREAD else environment()
+        return foreground([venv_python(), str(ROOT / COMMANDS[command]), *others], env)
     except SetupError as error:
-        say(f"{error}")
+        say(str(error))
         return 1
     except KeyboardInterrupt:
-        say("\nstopped; the same command goes on from here")
+        say("\nstopped; the same command resumes")
         return 130
 
 

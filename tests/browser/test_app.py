@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import pytest
 
 import bmnas
-import run
 from bmnas.errors import DataError
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
+from tools.app_server import served_notebook, voila_settings
 from widgets.app import NEW, SearchApp
 from widgets.networks.titles import CHOSEN
 from widgets.search.dashboard import SearchDashboard
@@ -129,14 +129,14 @@ def test_a_damaged_run_is_named(runs: Path) -> None:
 
 
 def test_any_notebook_can_be_served_by_its_number() -> None:
-    assert run.app_notebook([]) == (ROOT / "tools/app/app.ipynb", [])
-    assert run.app_notebook(["--port=1"])[1] == ["--port=1"]
+    assert served_notebook([]) == (ROOT / "tools/app/app.ipynb", [])
+    assert served_notebook(["--port=1"])[1] == ["--port=1"]
     for number in ("3", "03"):
-        notebook, others = run.app_notebook([number, "--port=1"])
+        notebook, others = served_notebook([number, "--port=1"])
         assert (notebook, others) == (ROOT / "notebooks/03_derivation.ipynb", ["--port=1"])
-        assert run.app_settings(notebook)[0][0] == str(notebook)
-    with pytest.raises(run.SetupError, match="no notebook 7"):
-        run.app_notebook(["7"])
+        assert voila_settings(notebook)[0][0] == str(notebook)
+    with pytest.raises(SystemExit, match="07.*01, 02"):
+        served_notebook(["7"])
 
 
 class Served(NamedTuple):
@@ -164,7 +164,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options, variables = run.app_settings()
+    options, variables = voila_settings()
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     settings = {"BMNAS_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **own, **settings, **variables}

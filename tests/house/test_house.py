@@ -107,7 +107,7 @@ def test_every_direct_dependency_has_a_range_and_a_pin_within_it():
     [
         ("bmnas", ()),
         ("widgets", ("lab",)),
-        ("tools", ("lab",)),
+        ("tools", ("lab", "test")),
         ("benchmarks", ("lab",)),
         ("tests", ("lab", "test")),
     ],
@@ -126,6 +126,8 @@ def test_every_declared_dependency_is_used(extra):
         "jinja2",
         "jupyterlab",
         "kaleido",
+        "mkdocs-material",
+        "mkdocstrings-python",
         "nbconvert",
         "pyright",
         "pytest-timeout",
@@ -153,35 +155,7 @@ def test_environment_yml_leaves_every_version_to_the_constraints():
     ]
 
 
-# what a reader meets
-
-
-def test_readme_names_only_files_that_exist():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    files = set(re.findall(r"`((?:bmnas|widgets|tests|notebooks|docs)/[\w./-]+)`", text))
-    files |= set(re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text)) | {f"notebooks/{name}.ipynb" for name in NOTEBOOKS}
-    assert len(files) > 20
-    assert sorted(name for name in files if not (ROOT / name).exists()) == []
-
-
-def test_readme_index_covers_the_paper():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    index = text[text.index("## Index") : text.index("## Where paper")]
-    for item in ("Section 3.1", "Section 3.4", "Algorithm 1", "Tables 6, 7", "Table 8", "Figs. 9-11"):
-        assert item in index
-    numbers = set()
-    for first, last in re.findall(r"Eqs?\. (\d+)(?:(?:-|, )(\d+))?", index):
-        numbers |= set(range(int(first), int(last or first) + 1))
-    assert numbers == set(range(1, 12))
-
-
-def test_readme_names_every_notebook_parameter():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text[text.index("| parameter |") : text.index("## What is its own")]
-    rows = re.findall(r"^\| (`.*?) \|", section, flags=re.MULTILINE)
-    known = {name for notebook_name in NOTEBOOKS for name in parameters(notebook_name)}
-    assert known - set(re.findall(r"`(\w+)`", section)) == set()
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} - known == set()
+# what a reader meets (the documentation: test_docs.py)
 
 
 def test_versions_agree():

@@ -57,15 +57,12 @@ def checkout(tmp_path_factory):
     (root / "backend.py").write_text(BACKEND)
     for folder in ("bmnas", "tools", "benchmarks"):
         (root / folder).mkdir()
-    (root / "bmnas/__init__.py").write_text("")
-    for stand_in in (
-        "tools/runner.py",
-        "benchmarks/bench.py",
-        "ruff.py",
-        "pyright.py",
-        "pytest.py",
-        "jupyterlab.py",
-    ):
+    for empty in ("bmnas/__init__.py", "tools/__init__.py"):
+        (root / empty).write_text("")
+    for real in ("health", "checks", "module"):
+        (root / f"tools/{real}.py").write_text((SOURCE.parent / f"tools/{real}.py").read_text())
+    started = [path for path in run.COMMANDS.values() if path and path != "tools/checks.py"]
+    for stand_in in (*started, "ruff.py", "pyright.py", "pytest.py"):
         (root / stand_in).write_text(TELL)
     return root
 
@@ -132,6 +129,22 @@ def test_a_damaged_environment_is_noticed_and_mended(ready, damage, reason):
     assert "Setting up" not in start(ready, "setup").stdout
 
 
+@pytest.mark.parametrize(
+    "command", [name for name, path in run.COMMANDS.items() if path and name not in ("run", "test")]
+)
+def test_a_command_gets_its_arguments_and_the_folder_it_was_started_in(ready, tmp_path, command):
+    (seen,) = told(start(ready, command, "--one", "two", cwd=tmp_path))
+    assert (seen["who"], seen["arguments"], seen["cwd"]) == (
+        Path(str(run.COMMANDS[command])).stem,
+        ["--one", "two"],
+        str(tmp_path),
+    )
+
+
+def test_every_command_has_its_file():
+    assert [path for path in run.COMMANDS.values() if path and not (SOURCE.parent / path).is_file()] == []
+
+
 def test_pip_failing_is_told_and_leaves_no_stamp(ready):
     backend = ready / "backend.py"
     backend.write_text("raise RuntimeError('this backend is broken')")
@@ -159,6 +172,7 @@ def test_test_command_checks_style_then_types_then_runs_pytest(ready):
         ("ruff", ["check"]),
         ("ruff", ["format"]),
         ("pyright", ["--pythonpath"]),
+        ("docs_site", ["--quiet"]),
         ("pytest", ["-n"]),
     ]
     assert told(done)[-1]["OMP_NUM_THREADS"] == "1"
@@ -199,7 +213,7 @@ def test_unknown_command_names_the_known_ones(capsys):
 def test_help_names_every_command(capsys):
     assert run.main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"run.py {command}" in shown for command in run.COMMANDS if command != "run")
+    assert set(re.findall(r"run\.py ([a-z]+)", shown)) == set(run.COMMANDS) - {"run"}
 
 
 def test_help_shows_how_a_parameter_is_given(capsys):

@@ -1,0 +1,37 @@
+"""Prints "well", or which packages of this environment are not those that constraints.txt pins; for run.py.
+
+`python -I tools/health.py ROOT`; the standard library is all that it needs.
+"""
+
+import importlib.metadata
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def pins(root: Path) -> dict[str, str]:
+    """Distribution -> version, from constraints.txt."""
+    lines = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text(encoding="utf-8").split("\n"))
+    return dict(line.split("==") for line in lines if line)
+
+
+def installed_version(name: str) -> str:
+    """A distribution's version without its build ("+cpu"), or "not installed"."""
+    try:
+        return importlib.metadata.version(name).split("+")[0]
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def problems(root: Path) -> list[str]:
+    """What is not as it should be."""
+    versions = {name: (installed_version(name), pin) for name, pin in pins(root).items()}
+    wrong = [f"{name}: {installed}, not {pin}" for name, (installed, pin) in versions.items() if installed != pin]
+    spec = importlib.util.find_spec("bmnas")
+    if spec is None or not (spec.origin or "").startswith(str(root)):
+        wrong.append("bmnas: not this checkout")
+    return wrong
+
+
+if __name__ == "__main__":
+    print("; ".join(problems(Path(sys.argv[1]))) or "well")
