@@ -26,6 +26,7 @@ from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, Task
 from bmnas.tasks.mfeat.samples import BACKBONES, CLASSES, TRAIN, VIEWS, read_views, split_drawings, standardise
 
+SAMPLES = 200  # labelled drawings that a search trains on, unless it is told otherwise
 HIDDEN = 64  # width of the backbones' hidden layers
 REGULARISATION = 0.1  # scikit-learn's C of the logistic regressions
 FOLDS = 5
@@ -130,20 +131,20 @@ TASK = TASKS.register(
         modalities=tuple(Modality(view, (f"{view}_1",)) for view in VIEWS),
         source="real",
         search_config=SearchConfig(
-            C=32,
+            C=64,
             L=1,
             N=1,
-            M=2,
-            epochs=20,
-            batch_size=64,
-            dropout=0.5,
+            M=1,
+            epochs=30,
+            batch_size=50,
+            dropout=0.3,
             arch_lr=1e-2,
-            max_lr=3e-3,
+            max_lr=1e-2,
             weight_decay=1e-3,
             primitives=("Sum", "LinearGLU", "ConcatFC"),
         ),
-        eval_config=EvalConfig(epochs=60, seeds=3, max_lr=3e-3, weight_decay=1e-3),
-        options={"seed": 0, "L": 1, "samples": TRAIN, "source": "real", "views": "raw"},
+        eval_config=EvalConfig(epochs=30, seeds=5, max_lr=1e-2, weight_decay=1e-3),
+        options={"seed": 0, "L": 1, "samples": SAMPLES, "source": "real", "views": "raw"},
         make=make,
     )
 )
