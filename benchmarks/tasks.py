@@ -126,7 +126,8 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
 def spread(truth: Truth) -> dict[str, Any]:
     """Describes a truth: its best and worst network, and how much the pair of features and the seed decide."""
     frame = truth.frame()
-    pairs = frame.groupby([genotype.cells[0].inputs for genotype in frame["genotype"]])["test"].mean()
+    inputs = [" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]]
+    pairs = frame["test"].groupby(inputs).mean()
     seeds = float(np.sqrt(np.mean(frame["test_std"] ** 2)))
     return {
         "networks": len(frame),
