@@ -18,11 +18,12 @@ class LeNet(nn.Module):
         channels: output channels of each block.
         classes: number of logits.
         first_kernel: kernel of the first block; the others have 3.
+        colours: channels of the input.
     """
 
-    def __init__(self, channels: Sequence[int], classes: int, first_kernel: int = 5) -> None:
+    def __init__(self, channels: Sequence[int], classes: int, first_kernel: int = 5, colours: int = 1) -> None:
         super().__init__()
-        ends = (1, *channels)
+        ends = (colours, *channels)
         self.blocks = nn.Sequential(
             *[_block(ends[i], ends[i + 1], first_kernel if i == 0 else 3) for i in range(len(channels))]
         )

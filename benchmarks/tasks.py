@@ -1,0 +1,189 @@
+"""The story of every small task, as numbers: what was searched beside single modalities, late fusion and the truth.
+
+    .venv/bin/python benchmarks/tasks.py                    the embedded tasks, all results into results/tasks.json
+    .venv/bin/python benchmarks/tasks.py mfeat twodigits    some; the others keep what the file has
+    .venv/bin/python benchmarks/tasks.py avmnist avsum      these need their data under BMNAS_DATA
+
+The network that the first search seed found is trained with the task's own budget and seeds on train + val and scored
+on test once. The table in docs/tasks.md is written anew from the file.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegressionCV
+
+import bmnas
+from bmnas.errors import FeatureError
+from bmnas.evaluation.evaluation import build_network, train_and_test
+from bmnas.machine import use_threads
+from bmnas.rivals.late_fusion import log_probabilities
+from bmnas.searching.run_folder import Run
+from bmnas.space.genotype import Genotype
+from bmnas.trust.comparison import compare
+from bmnas.trust.truth_table import Truth, find_truth
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, DOCS = ROOT / "benchmarks" / "results" / "tasks.json", ROOT / "docs" / "tasks.md"
+START, END = "<!-- results: made by benchmarks/tasks.py -->", "<!-- end of results -->"
+EMBEDDED = ("mfeat", "twodigits", "emoji", "digits")
+SEARCHED, SUM, TUNED = "searched", "late fusion: sum", "late fusion: tuned"
+STRENGTHS = np.logspace(-4, 0, 5)  # of the tuned late fusion's regularisation (scikit-learn's C)
+
+
+def story(dataset: str, searches: int) -> dict[str, Any]:
+    """Searches, trains and compares on one task; returns plain values."""
+    task = bmnas.TASKS[dataset]
+    features = bmnas.prepare(dataset, L=task.search_config.L)
+    truth = known_truth(dataset, features)
+    answers = [answer(features, task.search_config.change(seed=seed, threads=1)) for seed in range(searches)]
+    correct = {SEARCHED: trained_answers(answers[0].chosen, features, task)}
+    correct |= untrained_answers(features)
+    comparisons = compare(SEARCHED, correct)
+    searched = [described(one.chosen, truth) for one in answers]
+    return {
+        "title": task.title,
+        "samples": {name: len(rows) for name, rows in features.splits.items()},
+        "features": list(features.names),
+        "algorithm1": [described(one.algorithm1, truth) for one in answers],
+        "shortlist": searched,
+        "test": {name: [round(float(score), 5) for score in rows.mean(1)] for name, rows in correct.items()},
+        "comparisons": [
+            {
+                "rival": one.rival,
+                "difference": round(one.difference, 5),
+                "low": round(one.low, 5),
+                "high": round(one.high, 5),
+                "verdict": one.verdict,
+            }
+            for one in comparisons
+        ],
+        "truth": None if truth is None else spread(truth),
+    }
+
+
+def known_truth(dataset: str, features: bmnas.FeatureSet) -> Truth | None:
+    """Finds the truth of the preset's space, or says that there is none."""
+    try:
+        return find_truth(dataset, features)
+    except FeatureError as error:
+        print(error)
+        return None
+
+
+def answer(features: bmnas.FeatureSet, config: bmnas.SearchConfig) -> bmnas.Selection:
+    """Searches once and reads the answer out."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder) / "run")
+        for _ in bmnas.search(features, config, run):
+            pass
+        return bmnas.read_out(run, features)
+
+
+def described(genotype: Genotype, truth: Truth | None) -> dict[str, Any]:
+    """Describes a genotype and where it stands in the truth."""
+    about: dict[str, Any] = {"genotype": genotype.describe()}
+    if truth is not None:
+        standing = truth.standing(genotype)
+        about |= {"rank": standing.rank, "of": standing.networks, "regret": round(standing.best - standing.score, 5)}
+    return about
+
+
+def trained_answers(genotype: Genotype, features: bmnas.FeatureSet, task: Any) -> np.ndarray:
+    """Trains with every seed of the budget; returns whether each test sample is right, (seeds, samples)."""
+    config, budget = task.search_config, task.eval_config
+    rows = []
+    for seed in range(budget.seeds):
+        network = build_network(genotype, features, config, seed)
+        logits, targets = train_and_test(network, features, config.batch_size, budget, seed, "cpu")
+        rows.append((logits.argmax(1) == targets).numpy())
+    return np.array(rows, float)
+
+
+def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
+    """Returns whether single modalities and two late fusions are right, (1, test samples) each.
+
+    The tuned one is a logistic regression on all log-probabilities of train + val, whose strength is chosen by
+    cross-validation there.
+    """
+    votes = log_probabilities(features)
+    test = features.rows("test")
+    known = np.concatenate([features.rows("train"), features.rows("val")])
+    targets = features.targets
+    answers = {f"{name} alone": values[test].argmax(1) for name, values in votes.items()}
+    answers[SUM] = np.sum(list(votes.values()), axis=0)[test].argmax(1)
+    together = np.concatenate(list(votes.values()), axis=1)
+    tuned = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300).fit(together[known], targets[known])
+    answers[TUNED] = tuned.predict(together[test])
+    return {name: (given == targets[test])[None].astype(float) for name, given in answers.items()}
+
+
+def spread(truth: Truth) -> dict[str, Any]:
+    """Describes a truth: its best and worst network, and how much the pair of features and the seed decide."""
+    frame = truth.frame()
+    inputs = [" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]]
+    pairs = frame["test"].groupby(inputs).mean()
+    seeds = float(np.sqrt(np.mean(frame["test_std"] ** 2)))
+    return {
+        "networks": len(frame),
+        "best": round(float(frame["test"].max()), 5),
+        "worst": round(float(frame["test"].min()), 5),
+        "best_network": frame["network"][0],
+        "std_over_pairs": round(float(pairs.std()), 5),
+        "std_over_seeds": round(seeds, 5),
+    }
+
+
+def table(results: dict[str, Any]) -> str:
+    """Writes the results as a table for docs/tasks.md."""
+    lines = [
+        "| task | searched | best single modality | late fusion: sum, tuned | searched less tuned, 95 % interval | "
+        "spread of the truth: pairs, seeds | rank of each search (Algorithm 1) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, one in results.items():
+        test = {method: 100 * statistics.fmean(scores) for method, scores in one["test"].items()}
+        deviation = 100 * statistics.stdev(one["test"][SEARCHED])
+        alone = max((method for method in test if method.endswith(" alone")), key=lambda method: test[method])
+        against = next(row for row in one["comparisons"] if row["rival"] == TUNED)
+        truth = one["truth"]
+        lines.append(
+            f"| `{name}` | {test[SEARCHED]:.1f} ± {deviation:.1f} | {test[alone]:.1f} ({alone.removesuffix(' alone')}) | "
+            f"{test[SUM]:.1f}, {test[TUNED]:.1f} | {100 * against['difference']:+.1f} ({100 * against['low']:+.1f} to "
+            f"{100 * against['high']:+.1f}): {against['verdict']} | "
+            + (
+                f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f} | "
+                f"{', '.join(str(row['rank']) for row in one['shortlist'])} "
+                f"({', '.join(str(row['rank']) for row in one['algorithm1'])}) of {truth['networks']} |"
+                if truth
+                else "- | - |"
+            )
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs the tasks that were named and writes both files."""
+    parser = argparse.ArgumentParser(description="The story of every small task, as numbers.")
+    parser.add_argument("datasets", nargs="*", default=EMBEDDED)
+    parser.add_argument("--searches", type=int, default=5, help="search seeds")
+    options = parser.parse_args()
+    use_threads(1)
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for dataset in options.datasets:
+        print(dataset, flush=True)
+        results[dataset] = story(dataset, options.searches)
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition(START)
+    after = rest.partition(END)[2]
+    DOCS.write_text(f"{before}{START}\n\n{table(results)}\n\n{END}{after}", encoding="utf-8")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`emoji`: pictures and names of emoji, and what they are about."""

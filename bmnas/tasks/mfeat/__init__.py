@@ -1,0 +1,1 @@
+"""`mfeat`: six views of handwritten numerals."""

@@ -1,0 +1,1 @@
+"""`twodigits`: the sum of two drawings, modulo 10."""
