@@ -1,12 +1,13 @@
 """The done-log of a long extraction: one JSON line a batch, appended only after the batch's numbers are on the disk."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from bmnas.errors import FeatureError
-from bmnas.storage.lock import lock
+from bmnas.storage.lock import hold
 from bmnas.storage.records import append_record, read_records
 
 
@@ -37,13 +38,10 @@ class DoneLog:
 
     def __init__(self, path: Path, samples: int) -> None:
         self.path, self.samples = path, samples
-        self._lock = path.open("ab")
-        try:
-            self._take_lock()
+        with ExitStack() as stack:
+            stack.enter_context(hold(path.with_suffix(".lock"), error=FeatureError))
             self.done = self._read()
-        except BaseException:
-            self._lock.close()
-            raise
+            self._lock = stack.pop_all()
 
     def __enter__(self) -> "DoneLog":
         return self
@@ -56,14 +54,6 @@ class DoneLog:
         record = {"rows": rows, "unreadable": {str(row): why for row, why in unreadable.items()}}
         append_record(self.path, record, FeatureError)
         self.done.add(rows, unreadable)
-
-    def _take_lock(self) -> None:
-        try:
-            lock(self._lock)
-        except OSError as error:
-            raise FeatureError(
-                f"{self.path.parent} is being written by another process; wait for it, or stop it"
-            ) from error
 
     def _read(self) -> Done:
         done = Done()
