@@ -42,12 +42,12 @@ def choice_counts(genotypes: Sequence[Genotype], features: Sequence[str], primit
 
 
 def genotypes_of(dataset: str) -> list[Genotype]:
-    """The chosen genotypes of all runs of a data set; those that cannot be read, or are not finished, are left out."""
+    """Reads the chosen genotypes of all runs of a data set; runs that are damaged or not finished are left out."""
     return [genotype for run in list_runs() if (genotype := _genotype(run, dataset)) is not None]
 
 
 def choice_sheet(counts: ChoiceCounts) -> Sheet:
-    """Three groups of bars."""
+    """Draws three groups of bars."""
     primitives = primitive_colours(counts.primitives)
     features = feature_colours(counts.features)
     pairs = dict(list(counts.pairs.items())[:PAIRS])
@@ -66,7 +66,7 @@ def choice_sheet(counts: ChoiceCounts) -> Sheet:
 
 
 def choice_text(counts: ChoiceCounts) -> str:
-    """The counts in words."""
+    """Returns the counts in words."""
     groups = (("features", counts.features), ("pairs", counts.pairs), ("primitives", counts.primitives))
     lines = [f"{kind}: " + ", ".join(f"{name} {n}" for name, n in values.items()) for kind, values in groups]
     return f"{counts.runs} runs, {counts.steps} Steps\n" + "\n".join(lines)
