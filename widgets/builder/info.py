@@ -110,9 +110,7 @@ def _free_pair(space: Space, cells: Sequence[CellGenotype]) -> Pair:
     """The first pair of features that the rule leaves to the next Cell, of features and earlier Cells if need be."""
     others = [cell.inputs for cell in cells]
     before = [cell_name(i + 1) for i in range(len(cells))] if space.cells_as_inputs else []
-    pairs = [
-        pair for pair in combinations((*space.features, *before), 2) if PAIR_RULES[space.pair_rule](pair, others)
-    ]
+    pairs = [pair for pair in combinations((*space.features, *before), 2) if PAIR_RULES[space.pair_rule](pair, others)]
     if not pairs:
         raise RunError(f"no pair is left for {cell_name(len(cells) + 1)} under the rule {space.pair_rule!r}")
     return next((pair for pair in pairs if not any(map(CELL_NAME.fullmatch, pair))), pairs[0])

@@ -62,12 +62,12 @@ def headline(info: ExplorerInfo, epoch: int) -> str:
 
 
 def headlines(info: ExplorerInfo, epoch: int) -> list[str]:
-    """Returns the same in two lines; in one where the size is not known."""
+    """Returns the same in two lines, without the size where that is not known."""
     event = info.event(epoch)
     facts = info.facts(event.genotype)
-    network = network_title(event.epoch, info.best.epoch)
-    score = f"{network}: {event.metric} {100 * event.val_score:.1f} % on val"
-    return [score, f"{facts.parameters:,} parameters"] if facts else [score]
+    score = f"{event.metric} {100 * event.val_score:.1f} % on val"
+    size = f"; {facts.parameters:,} parameters" if facts else ""
+    return [network_title(event.epoch, info.best.epoch), score + size]
 
 
 def comparable_runs(dataset: str) -> list[Run]:
