@@ -34,11 +34,6 @@ WORST = {"features": NTU, "N": 4, "M": 4}
 
 
 @pytest.fixture(scope="module")
-def is_shown(info: ExplorerInfo, epoch: int, said: str) -> bool:
-    """Whether a picture names the network of an epoch, with its score and size."""
-    return all(line in said for line in headlines(info, epoch))
-
-
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A search that was stopped after three of four epochs."""
     run = Run(tmp_path_factory.mktemp("runs") / "stopped-s0")
@@ -54,6 +49,11 @@ def synthetic(seed: int = 0, **more: Any) -> ExplorerInfo:
 
 def texts(svg: str) -> str:
     return " ".join(ET.fromstring(svg).itertext())
+
+
+def is_shown(info: ExplorerInfo, epoch: int, said: str) -> bool:
+    """Whether a picture names the network of an epoch, with its score and size."""
+    return all(line in said for line in headlines(info, epoch))
 
 
 def test_the_info_is_the_record(run: Run) -> None:

@@ -61,7 +61,7 @@ def choice_sheet(counts: ChoiceCounts) -> Sheet:
         bars(list(values), list(values.values()), colours, title, most, "{:d}")
         for title, values, colours, most in groups
     ]
-    head = f"What was chosen in {counts.runs} run{'s' if counts.runs != 1 else ''}, {counts.steps} Steps"
+    head = f"What was chosen in {counts.runs} finished run{'s' if counts.runs != 1 else ''}, {counts.steps} Steps"
     return above(words([head], True, 15), rows(sheets))
 
 
