@@ -67,7 +67,7 @@ class SearchApp:
         self.runs.value = ""
 
     def show(self, name: str) -> None:
-        """The figures of a run: how its search went, and the network that was chosen."""
+        """Shows the figures of a run: how its search went, and the network that was chosen."""
         try:
             run = bmnas.open_run(name, "")
             self._clear()

@@ -21,12 +21,12 @@ DARKEST, LIGHTEST = -0.35, 0.32  # how far the first and the last shade are from
 
 
 def modality_colours(modalities: Iterable[str]) -> dict[str, str]:
-    """Modality -> colour, in the order of the modalities."""
+    """Returns modality -> colour, in the order of the modalities."""
     return dict(zip(dict.fromkeys(modalities), cycle(OF_MODALITIES), strict=False))
 
 
 def feature_colours(features: Iterable[str], modalities: Modalities | None = None) -> dict[str, str]:
-    """Feature -> a shade of its modality's colour, dark for the first and light for the last.
+    """Returns feature -> a shade of its modality's colour, dark for the first and light for the last.
 
     Args:
         features: the names that are drawn.
@@ -45,31 +45,31 @@ def feature_colours(features: Iterable[str], modalities: Modalities | None = Non
 
 
 def node_colours(nodes: Iterable[str], modalities: Modalities | None = None) -> dict[str, str]:
-    """What an edge may come from -> colour: features, Cells, Steps, and the inputs x and y of a Cell."""
+    """Returns node -> colour: features, Cells, Steps, and the inputs x and y of a Cell."""
     names = list(dict.fromkeys(nodes))
     others: Mapping[str, str] = {name: colour for name in names if (colour := _inner_colour(name))}
     return {**feature_colours((name for name in names if name not in others), modalities), **others}
 
 
 def primitive_colours(primitives: Iterable[str] = ()) -> dict[str, str]:
-    """Primitive -> colour: the registered ones in order, then others. Zero, which passes nothing, is grey."""
+    """Returns primitive -> colour: the registered ones in order, then others. Zero, which passes nothing, is grey."""
     names = [name for name in dict.fromkeys([*PRIMITIVES, *primitives]) if name != "Zero"]
     return {"Zero": GREY} | dict(zip(names, cycle(OF_PRIMITIVES), strict=False))
 
 
 def shade(colour: str, place: int, count: int) -> str:
-    """The shade of `#rrggbb` at a place among `count` of them; a single one has the colour itself."""
+    """Returns the shade of `#rrggbb` at a place among `count` of them; a single one has the colour itself."""
     amount = DARKEST + (LIGHTEST - DARKEST) * place / (count - 1) if count > 1 else 0.0
     return mixed(colour, "#FFFFFF" if amount > 0 else "#000000", abs(amount))
 
 
 def tint(colour: str, share: float = 0.16) -> str:
-    """A light version of `#rrggbb`: `share` of it, the rest white."""
+    """Makes a light version of `#rrggbb`: `share` of it, the rest white."""
     return mixed(colour, "#FFFFFF", 1 - share)
 
 
 def mixed(colour: str, other: str, share: float) -> str:
-    """`#rrggbb` with a share of another colour."""
+    """Returns `#rrggbb` with a share of another colour."""
     pairs = ((int(colour[i : i + 2], 16), int(other[i : i + 2], 16)) for i in (1, 3, 5))
     return "#" + "".join(f"{round(a + share * (b - a)):02X}" for a, b in pairs)
 

@@ -37,13 +37,13 @@ CONFIG = {"displaylogo": False, "responsive": True}  # of plotly, wherever a fig
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour a name, in order; the palette starts again when it is used up."""
+    """Returns a colour a name, in order; the palette starts again when it is used up."""
     distinct = dict.fromkeys(names)
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(distinct)}
 
 
 def weight_colours(undecided: float) -> dict[str, Any]:
-    """A colour axis for weights, always from 0 to 1: pale where they are undecided, blue below, orange above.
+    """Makes a colour axis for weights, always from 0 to 1: pale where they are undecided, blue below, orange above.
 
     So a difference of 0.001 between weights that are nearly undecided does not look like a decision.
     """
@@ -56,7 +56,7 @@ def weight_colours(undecided: float) -> dict[str, Any]:
 
 
 def finish(fig: go.Figure, title: str, note: str = "", aid: str = "", *, height: int, width: int = 0) -> go.Figure:
-    """Gives a figure its title, the note under it, fonts, size and a white ground (readable on a dark page too).
+    """Returns a figure its title, the note under it, fonts, size and a white ground (readable on a dark page too).
 
     Args:
         fig: the figure, changed in place.
@@ -90,7 +90,7 @@ def base(title: str, note: str = "", aid: str = "", *, height: int, width: int =
 
 
 def top(note: str = "", aid: str = "") -> int:
-    """The margin in pixels that a title with a note and an aid needs."""
+    """Returns the margin in pixels that a title with a note and an aid needs."""
     return 50 + LINE * sum(len(_wrapped(text, WIDTH)) for text in (note, aid))
 
 

@@ -421,7 +421,7 @@ def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_pa
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1400, "height": 1600})
-        page.set_content("<div id=picture style='display:inline-block'></div>")
+        page.set_content("<div id=picture style='display:inline-block; min-width:860px'></div>")
         page.add_script_tag(content=get_plotlyjs())
         found = {}
         for name, figure in pictures.items():

@@ -52,7 +52,7 @@ class GenotypeBuilder:
         return self.info.genotype
 
     def save(self, name: str) -> Path:
-        """See `save_genotype`.
+        """Saves the genotype; see `save_genotype`.
 
         Raises:
             RunError: see there; or the builder has no run.
@@ -62,16 +62,16 @@ class GenotypeBuilder:
         return save_genotype(self.run, name, self.genotype)
 
     def twin(self) -> Sheet:
-        """The genotype's DAG with every Cell open, and its size."""
+        """Draws the genotype's DAG with every Cell open, and its size."""
         head = words([f"A genotype by hand: {self.info.parameters:,} parameters"], True, 15)
         return above(head, self._dag())
 
     def text(self) -> str:
-        """The genotype in words and its size."""
+        """Returns the genotype in words and its size."""
         return f"{self.genotype.describe()}\n{self.info.parameters:,} parameters"
 
     def box(self) -> ipw.VBox:
-        """The live controls, made once."""
+        """Makes the live controls, once."""
         if self._box is None:
             self._box = self._build()
         return self._box
@@ -148,7 +148,7 @@ class GenotypeBuilder:
         self._draw()
 
     def _draw(self) -> None:
-        """Everything follows the genotype; the menus are made anew, as each choice changes what the others offer."""
+        """Everything follows the genotype; the menus are made again, as each choice changes what the others offer."""
         self._quiet = True
         g = self.genotype
         for menu, most, now in ((self.N, MOST, g.N), (self.M, MOST, g.M), (self.r, g.M + 2, g.r)):
@@ -185,8 +185,8 @@ class GenotypeBuilder:
         names = names if step.primitive in names else [*names, step.primitive]
         kind = ipw.Dropdown(options=names, value=step.primitive, description=step_name(m + 1), layout=_width(210))
         kind.observe(lambda change: take(with_primitive(space, m, change["new"], step)), "value")
-        known = _options(input_choices(space, m, step.primitive), step.inputs, ", ")
-        inputs = ipw.Dropdown(options=known, value=step.inputs, description="of", layout=_width(210))
+        options = _options(input_choices(space, m, step.primitive), step.inputs, ", ")
+        inputs = ipw.Dropdown(options=options, value=step.inputs, description="of", layout=_width(210))
         inputs.observe(lambda change: take(replace(step, inputs=change["new"])), "value")
         return [kind, inputs]
 
@@ -207,8 +207,8 @@ class GenotypeBuilder:
 
 def _options(choices: Sequence[tuple[str, ...]], now: tuple[str, ...], between: str) -> list[tuple[str, Any]]:
     """Menu entries; what the genotype has now is one of them even where the space is stricter."""
-    known = choices if now in choices else [*choices, now]
-    return [(between.join(choice), choice) for choice in known]
+    options = choices if now in choices else [*choices, now]
+    return [(between.join(choice), choice) for choice in options]
 
 
 def _width(pixels: int) -> ipw.Layout:

@@ -32,7 +32,7 @@ class BuilderInfo(NamedTuple):
 
 
 def builder_info(features: FeatureSet, config: SearchConfig, start: Genotype | None = None) -> BuilderInfo:
-    """The space of a configuration, and a genotype to start from (the first of the space when None).
+    """Describes the space of a configuration and a genotype to start from (None: the first of the space).
 
     Raises:
         GenotypeError: the start uses other features.
@@ -43,7 +43,7 @@ def builder_info(features: FeatureSet, config: SearchConfig, start: Genotype | N
 
 
 def started_from(info: BuilderInfo, genotype: Genotype) -> BuilderInfo:
-    """Another genotype, and the space of its size.
+    """Starts from another genotype, in the space of its size.
 
     Raises:
         GenotypeError: it uses other features.
@@ -54,7 +54,7 @@ def started_from(info: BuilderInfo, genotype: Genotype) -> BuilderInfo:
 
 
 def pair_choices(space: Space, genotype: Genotype, n: int) -> list[Pair]:
-    """The pairs that Cell n (from 0) may take so that the pair rule holds for it and every later Cell."""
+    """Lists the pairs that Cell n (from 0) may take so that the pair rule holds for it and every later Cell."""
     before = [cell_name(i) for i in range(1, n + 1)] if space.cells_as_inputs else []
     pairs = [cell.inputs for cell in genotype.cells]
     rule = PAIR_RULES[space.pair_rule]
@@ -67,17 +67,17 @@ def pair_choices(space: Space, genotype: Genotype, n: int) -> list[Pair]:
 
 
 def input_choices(space: Space, m: int, primitive: str) -> list[tuple[str, ...]]:
-    """The inputs that Step m (from 0) may have with a primitive."""
+    """Lists the inputs that Step m (from 0) may have with a primitive."""
     return [step.inputs for step in space.step_choices(m) if step.primitive == primitive]
 
 
 def primitive_choices(space: Space, m: int) -> list[str]:
-    """The primitives that Step m (from 0) has enough earlier nodes for."""
+    """Lists the primitives that Step m (from 0) has enough earlier nodes for."""
     return list(dict.fromkeys(step.primitive for step in space.step_choices(m)))
 
 
 def with_size(info: BuilderInfo, N: int, M: int, r: int) -> BuilderInfo:
-    """The same genotype cut or lengthened to N Cells of M Steps; r at most M + 2.
+    """Returns the same genotype cut or lengthened to N Cells of M Steps; r at most M + 2.
 
     Raises:
         RunError: the features have too few pairs for so many Cells.
@@ -94,10 +94,10 @@ def with_size(info: BuilderInfo, N: int, M: int, r: int) -> BuilderInfo:
 
 
 def with_primitive(space: Space, m: int, primitive: str, old: StepGenotype) -> StepGenotype:
-    """The Step with another primitive, its inputs kept where that takes them."""
-    known = input_choices(space, m, primitive)
-    same = [inputs for inputs in known if inputs == old.inputs or set(inputs) == set(old.inputs)]
-    return StepGenotype(primitive, (same or known)[0])
+    """Returns the Step with another primitive, with its inputs where these fit."""
+    choices = input_choices(space, m, primitive)
+    same = [inputs for inputs in choices if inputs == old.inputs or set(inputs) == set(old.inputs)]
+    return StepGenotype(primitive, (same or choices)[0])
 
 
 def _first_step(space: Space, m: int) -> StepGenotype:
@@ -108,9 +108,9 @@ def _first_step(space: Space, m: int) -> StepGenotype:
 
 def _free_pair(space: Space, cells: Sequence[CellGenotype]) -> Pair:
     """The first pair of features that the rule leaves to the next Cell, of features and earlier Cells if need be."""
-    taken = [cell.inputs for cell in cells]
+    others = [cell.inputs for cell in cells]
     before = [cell_name(i + 1) for i in range(len(cells))] if space.cells_as_inputs else []
-    pairs = [pair for pair in combinations((*space.features, *before), 2) if PAIR_RULES[space.pair_rule](pair, taken)]
+    pairs = [pair for pair in combinations((*space.features, *before), 2) if PAIR_RULES[space.pair_rule](pair, others)]
     if not pairs:
         raise RunError(f"no pair is left for {cell_name(len(cells) + 1)} under the rule {space.pair_rule!r}")
     return next((pair for pair in pairs if not any(map(CELL_NAME.fullmatch, pair))), pairs[0])

@@ -1,4 +1,4 @@
-"""Genotypes made by hand, kept by name in a run folder, and the rows under which they are evaluated."""
+"""Genotypes made by hand, stored by name in a run folder, and the rows under which they are evaluated."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,12 +32,12 @@ def save_genotype(run: Run, name: str, genotype: Genotype) -> Path:
 
 
 def saved_names(run: Run) -> list[str]:
-    """The names under which genotypes were saved in the run folder."""
+    """Lists the names under which genotypes were saved in the run folder."""
     return sorted(path.stem for path in run.path(FOLDER).glob("*.json"))
 
 
 def saved_genotype(run: Run, name: str) -> Genotype:
-    """A genotype that was saved in the run folder.
+    """Reads a genotype that was saved in the run folder.
 
     Raises:
         GenotypeError: there is none of that name, or the file is damaged; names the file.
@@ -46,15 +46,15 @@ def saved_genotype(run: Run, name: str) -> Genotype:
 
 
 def by_hand_rows(run: Run, built: Genotype | None = None) -> tuple[AblationRow, ...]:
-    """A row a saved genotype, and one for `built` where it is neither saved nor the searched one.
+    """Makes a row for each saved genotype, and one for `built` where it is neither saved nor the searched one.
 
     Raises:
         GenotypeError: a saved file is damaged; names it.
     """
-    found = {f"by hand: {name}": saved_genotype(run, name) for name in saved_names(run)}
-    if built is not None and built not in (*found.values(), run.genotype()):
-        found["by hand, not saved"] = built
-    return tuple(AblationRow(name, "-", _always(genotype)) for name, genotype in found.items())
+    genotypes = {f"by hand: {name}": saved_genotype(run, name) for name in saved_names(run)}
+    if built is not None and built not in (*genotypes.values(), run.genotype()):
+        genotypes["by hand, not saved"] = built
+    return tuple(AblationRow(name, "-", _always(genotype)) for name, genotype in genotypes.items())
 
 
 def _always(built: Genotype) -> Callable[[Genotype, FeatureSet, int], Genotype]:

@@ -42,12 +42,12 @@ def choice_counts(genotypes: Sequence[Genotype], features: Sequence[str], primit
 
 
 def genotypes_of(dataset: str) -> list[Genotype]:
-    """The chosen genotypes of all runs of a data set; those that cannot be read, or are not finished, are left out."""
+    """Reads the chosen genotypes of all runs of a data set; runs that are damaged or not finished are left out."""
     return [genotype for run in list_runs() if (genotype := _genotype(run, dataset)) is not None]
 
 
 def choice_sheet(counts: ChoiceCounts) -> Sheet:
-    """Three groups of bars."""
+    """Draws three groups of bars."""
     primitives = primitive_colours(counts.primitives)
     features = feature_colours(counts.features)
     pairs = dict(list(counts.pairs.items())[:PAIRS])
@@ -61,12 +61,12 @@ def choice_sheet(counts: ChoiceCounts) -> Sheet:
         bars(list(values), list(values.values()), colours, title, most, "{:d}")
         for title, values, colours, most in groups
     ]
-    head = f"What was chosen in {counts.runs} run{'s' if counts.runs != 1 else ''}, {counts.steps} Steps"
+    head = f"What was chosen in {counts.runs} finished run{'s' if counts.runs != 1 else ''}, {counts.steps} Steps"
     return above(words([head], True, 15), rows(sheets))
 
 
 def choice_text(counts: ChoiceCounts) -> str:
-    """The counts in words."""
+    """Returns the counts in words."""
     groups = (("features", counts.features), ("pairs", counts.pairs), ("primitives", counts.primitives))
     lines = [f"{kind}: " + ", ".join(f"{name} {n}" for name, n in values.items()) for kind, values in groups]
     return f"{counts.runs} runs, {counts.steps} Steps\n" + "\n".join(lines)

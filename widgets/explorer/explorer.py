@@ -59,14 +59,14 @@ class GenotypeExplorer:
         self.infos = [self._info(one) for one in (name, other) if one]
 
     def sheet(self, epoch: int) -> Sheet:
-        """DAG, weights and score of an epoch; two runs in two columns."""
+        """Draws DAG, weights and score of an epoch; two runs in two columns."""
         if len(self.infos) == 1:
             return self._single(epoch)
         caption = f"{CAPTION}; {TWO}" if self.mode == SOFT else TWO
         return above(words([caption]), beside(*self._columns(epoch)))
 
     def twin(self) -> Sheet:
-        """First, best and last epoch one below the other, with every Cell open, the best one's weights, the scores."""
+        """Draws first, best and last epoch with every Cell open, the weights of the best one, and the scores."""
         columns = []
         for i, info in enumerate(self.infos):
             best = info.best.epoch
@@ -81,7 +81,7 @@ class GenotypeExplorer:
         return beside(*columns, gap=30)
 
     def text(self) -> str:
-        """First, best and last epoch in words."""
+        """Returns first, best and last epoch in words."""
         lines = []
         for info in self.infos:
             lines.append(f"{info.name}, {info.state}")
@@ -90,13 +90,13 @@ class GenotypeExplorer:
         return "\n".join(lines)
 
     def different(self, i: int, epoch: int) -> set[str]:
-        """The nodes of run i that the other run has otherwise at this epoch; nothing with a single run."""
+        """Returns the nodes of run i that the other run has otherwise at this epoch; nothing with a single run."""
         if len(self.infos) == 1:
             return set()
         return differences(self.infos[i].event(epoch).genotype, self.infos[1 - i].event(epoch).genotype)
 
     def box(self) -> ipw.VBox:
-        """The live controls, made once."""
+        """Makes the live controls, once."""
         if self._box is None:
             self._box = self._build()
             self._draw()
@@ -169,13 +169,13 @@ class GenotypeExplorer:
             return
         self._quietly(self.play, max=self.epochs)
         self._quietly(self.slider, max=self.epochs)
-        kept = self.opened if self.opened in self.cells else self.cells[0]
-        self._quietly(self.cell, options=self.cells, value=kept)
+        opened = self.opened if self.opened in self.cells else self.cells[0]
+        self._quietly(self.cell, options=self.cells, value=opened)
         self.details.value = ""
         self._changed(change)
 
     def _quietly(self, control: ipw.Widget, **values: Any) -> None:
-        """Sets traits of a control without drawing anew."""
+        """Sets traits of a control without drawing again."""
         self._quiet = True
         for name, value in values.items():
             setattr(control, name, value)
@@ -197,6 +197,6 @@ class GenotypeExplorer:
 
 
 def facts_html(facts: Sequence[Facts | None], node: str) -> str:
-    """The facts of a node, one paragraph a run."""
-    known = [one.nodes.get(node, ()) for one in facts if one is not None]
-    return "".join(PARAGRAPH.format("<br>".join(map(escape, lines))) for lines in known if lines)
+    """Returns the facts of a node, one paragraph a run."""
+    paragraphs = [one.nodes.get(node, ()) for one in facts if one is not None]
+    return "".join(PARAGRAPH.format("<br>".join(map(escape, lines))) for lines in paragraphs if lines)

@@ -11,7 +11,7 @@ from widgets.networks.titles import network_title
 
 
 class ExplorerInfo(NamedTuple):
-    """A search: every epoch's weights, genotype and score, and what is needed to tell shapes and sizes."""
+    """A search: every epoch's weights, genotype and score, and what shapes and sizes follow from."""
 
     name: str
     events: tuple[EpochEvent, ...]
@@ -31,16 +31,16 @@ class ExplorerInfo(NamedTuple):
         return "finished" if last.epoch == last.epochs else f"stopped after epoch {last.epoch} of {last.epochs}"
 
     def event(self, epoch: int) -> EpochEvent:
-        """The event of an epoch; of a later one than the last, the last."""
+        """Returns the event of an epoch; of a later one than the last, the last."""
         return self.events[min(max(epoch, 1), len(self.events)) - 1]
 
     def facts(self, genotype: Genotype) -> Facts | None:
-        """The facts of its nodes, None where the features are gone."""
+        """Returns the facts of its nodes, None where the features are gone."""
         return None if self.shapes is None else genotype_facts(genotype, self.shapes)
 
 
 def explorer_info(run: Run) -> ExplorerInfo:
-    """A finished or interrupted run; only reads.
+    """Reads a finished or interrupted run, and writes nothing.
 
     Raises:
         RunError: no epoch was finished, or the record is damaged.
@@ -62,16 +62,16 @@ def headline(info: ExplorerInfo, epoch: int) -> str:
 
 
 def headlines(info: ExplorerInfo, epoch: int) -> list[str]:
-    """Gives the same in two lines; in one where the size is not known."""
+    """Returns the same in two lines, without the size where that is not known."""
     event = info.event(epoch)
     facts = info.facts(event.genotype)
-    network = network_title(event.epoch, info.best.epoch)
-    score = f"{network}: {event.metric} {100 * event.val_score:.1f} % on val"
-    return [score, f"{facts.parameters:,} parameters"] if facts else [score]
+    score = f"{event.metric} {100 * event.val_score:.1f} % on val"
+    size = f"; {facts.parameters:,} parameters" if facts else ""
+    return [network_title(event.epoch, info.best.epoch), score + size]
 
 
 def comparable_runs(dataset: str) -> list[Run]:
-    """The runs of a data set that have a finished epoch, by name; those that cannot be read are left out."""
+    """Lists the runs of a data set that have a finished epoch, by name; those that cannot be read are left out."""
     return [run for run in list_runs() if run.path("trace.jsonl").exists() and _is_of(run, dataset)]
 
 

@@ -16,7 +16,7 @@ SOFT, DERIVED = "soft weights", "derived genotype"
 def epoch_dag(
     info: ExplorerInfo, epoch: int, opened: str = "", mode: str = SOFT, different: Iterable[str] = ()
 ) -> Sheet:
-    """The network at an epoch: its upper level, and below it the opened Cell ("all" opens every one)."""
+    """Draws the network at an epoch: its upper level, and below it the opened Cell ("all" opens every one)."""
     upper, *cells = epoch_dags(info, epoch, opened, mode, different)
     return above(upper, rows(cells)) if cells else upper
 
@@ -29,7 +29,7 @@ def epoch_dags(
     different: Iterable[str] = (),
     caption: bool = True,
 ) -> list[Sheet]:
-    """The upper level of the network at an epoch, and the insides of the opened Cells."""
+    """Draws the upper level of the network at an epoch, and the insides of the opened Cells."""
     event = info.event(epoch)
     facts = info.facts(event.genotype)
     modalities: Modalities | None = info.modalities or None
@@ -42,7 +42,7 @@ def epoch_dags(
 
 
 def score_sheet(info: ExplorerInfo, epoch: int, others: Iterable[ExplorerInfo] = ()) -> Sheet:
-    """The scores of all epochs, and where the epoch is, on axes that would hold the scores of the others too."""
+    """Draws the scores of all epochs, and where the epoch is, on axes that would hold the scores of the others too."""
     event, epochs = info.event(epoch), [e.epoch for e in info.events]
     lines = [
         Line("train", epochs, [100 * e.train_score for e in info.events], TRAIN),
@@ -79,12 +79,12 @@ def weight_sheets(info: ExplorerInfo, epoch: int, opened: str) -> list[Sheet]:
     shades = [nodes[name] for name in alpha]
     sheets = [bars(list(alpha), list(alpha.values()), shades, f"α: node → {cell}", strong=_is_in(alpha, chosen.inputs))]
     primitives = primitive_colours()
-    for (step, beta), taken in zip(event.architecture.beta[cell].items(), chosen.steps, strict=True):
+    for (step, beta), choice in zip(event.architecture.beta[cell].items(), chosen.steps, strict=True):
         gamma = event.architecture.gamma[cell][step]
         plain = list(node_colours(beta).values())
-        sheets.append(bars(list(beta), list(beta.values()), plain, f"β: → {step}", strong=_is_in(beta, taken.inputs)))
+        sheets.append(bars(list(beta), list(beta.values()), plain, f"β: → {step}", strong=_is_in(beta, choice.inputs)))
         colours = [primitives.get(name, GREY) for name in gamma]
-        strong = _is_in(gamma, [taken.primitive])
+        strong = _is_in(gamma, [choice.primitive])
         sheets.append(bars(list(gamma), list(gamma.values()), colours, f"γ: {step}", strong=strong))
     return sheets
 

@@ -60,7 +60,7 @@ def sample_rows(
 def sample_grid(
     rows: Sequence[SampleRow], labels: Sequence[str], title: str = "Samples", note: str = "", cell: int = 104
 ) -> go.Figure:
-    """A column a sample with its label above, a row a modality; pictures of at most `cell` pixels."""
+    """Draws a column a sample with its label above, a row a modality; pictures of at most `cell` pixels."""
     count = len(labels)
     cell = min(cell, max(48, (style.WIDTH - ASIDE) // max(1, count)))
     fig = make_subplots(
@@ -83,7 +83,7 @@ def sample_grid(
 
 
 def feature_rows(arrays: Mapping[str, np.ndarray], modalities: Modalities | None = None) -> tuple[FeatureRow, ...]:
-    """The shapes of features (n, C_in, L), or (n, C_in) for vectors."""
+    """Lists the shapes of features (n, C_in, L), or (n, C_in) for vectors."""
     return tuple(
         FeatureRow(name, modality_of(name, modalities), array.shape[1], array.shape[2] if array.ndim == 3 else 1)
         for name, array in arrays.items()
@@ -91,7 +91,7 @@ def feature_rows(arrays: Mapping[str, np.ndarray], modalities: Modalities | None
 
 
 def feature_bars(rows: Sequence[FeatureRow], title: str = "Features", note: str = "") -> go.Figure:
-    """A bar a feature: its channels, with its shape beside it."""
+    """Draws a bar a feature: its channels, with its shape beside it."""
     modalities = {row.modality: [one.name for one in rows if one.modality == row.modality] for row in rows}
     colours = feature_colours([row.name for row in rows], modalities)
     fig = go.Figure(
@@ -111,7 +111,7 @@ def feature_bars(rows: Sequence[FeatureRow], title: str = "Features", note: str 
 def feature_maps(
     arrays: Mapping[str, np.ndarray], row: int, title: str = "Features of one sample", note: str = ""
 ) -> go.Figure:
-    """The features of sample `row` as pictures: channels (at most 48, those that vary most) down, positions across.
+    """Draws the features of a sample as pictures: channels down (at most 48, those that vary most), positions across.
 
     The colours of each go from its least value (dark) to its largest (bright), which stand beside its name.
     """

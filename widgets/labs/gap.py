@@ -49,15 +49,15 @@ class GapInfo(NamedTuple):
 
 
 def between(soft: Architecture, genotype: Genotype, share: float) -> Architecture:
-    """(1 - share) of the soft weights plus `share` of the genotype's one-hot ones."""
+    """Mixes (1 - share) of the soft weights with `share` of the genotype's one-hot ones."""
 
     def mix(weights: dict[str, float], chosen: tuple[str, ...]) -> dict[str, float]:
         return {name: (1 - share) * weight + share * (name in chosen) for name, weight in weights.items()}
 
     alpha, beta, gamma = {}, {}, {}
-    for (cell, edges), found in zip(soft.alpha.items(), genotype.cells, strict=True):
-        steps = {step_name(m): step for m, step in enumerate(found.steps, start=1)}
-        alpha[cell] = mix(edges, found.inputs)
+    for (cell, edges), choice in zip(soft.alpha.items(), genotype.cells, strict=True):
+        steps = {step_name(m): step for m, step in enumerate(choice.steps, start=1)}
+        alpha[cell] = mix(edges, choice.inputs)
         beta[cell] = {key: mix(weights, steps[key].inputs) for key, weights in soft.beta[cell].items()}
         gamma[cell] = {key: mix(weights, (steps[key].primitive,)) for key, weights in soft.gamma[cell].items()}
     return Architecture(alpha, beta, gamma)
@@ -107,7 +107,7 @@ class Gap:
 
     @classmethod
     def of(cls, run: Run, features: FeatureSet | None = None) -> "Gap":
-        """The hypernet of a run's last epoch and the genotype derived from it; only reads.
+        """Reads the hypernet of a run's last epoch and the genotype derived from it.
 
         Raises:
             RunError: no epoch was finished, or the record is damaged.
@@ -115,26 +115,28 @@ class Gap:
         path = run.path("checkpoint.safetensors")
         if not path.exists():
             raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
-        given, config, state = features or run.features(), run.config(), load_state(path)
-        hypernet = build_hypernet(given, config)
+        features = features or run.features()
+        config = run.config()
+        state = load_state(path)
+        hypernet = build_hypernet(features, config)
         hypernet.load_state_dict(state["hypernet"])
         event = run.trace().at(state["epoch"])
         device = str(resolve_device(config.device))
-        return cls(hypernet, event.genotype, given, event.epoch, device, event.best_epoch)
+        return cls(hypernet, event.genotype, features, event.epoch, device, event.best_epoch)
 
     def weights(self, share: float) -> Architecture:
-        """The weights at a share."""
+        """Returns the weights at a share."""
         return between(self.soft, self.genotype, share)
 
     def scores(self, share: float) -> tuple[float, float]:
-        """Validation scores with running statistics and with those of the split; kept once computed."""
+        """Computes the validation scores with running statistics and with those of the split, once a share."""
         share = round(share, 4)
         if share not in self._known:
             self._known[share] = self._score(share)
         return self._known[share]
 
     def info(self, points: int = POINTS) -> GapInfo:
-        """The scores at equal distances."""
+        """Returns the scores at equal distances."""
         shares = tuple(i / (points - 1) for i in range(points))
         running, batch = zip(*map(self.scores, shares), strict=True)
         inherited = InheritedScore(self.own, self.tensors, self.features.kind)(self.genotype)
@@ -158,7 +160,7 @@ class Gap:
 
 
 def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float] | None = None) -> Sheet:
-    """The score along the way, with statistics of both kinds, and the genotype's own network at its end."""
+    """Draws the score along the way, with statistics of both kinds, and the genotype's own network at its end."""
     looks = ((INK, ""), (GREY, "6 4"))
     names = ("hypernet, BatchNorm statistics of the search", "hypernet, BatchNorm statistics of the validation split")
     rows = zip(names, (info.running, info.batch), looks, strict=True)
@@ -192,19 +194,19 @@ class GapSlider:
         return above(head, gap_sheet(self.info, share, now), self._dag(share))
 
     def twin(self) -> Sheet:
-        """The curve, and the graph at its begin, middle and end."""
+        """Draws the curve, and the graph at its start, middle and end."""
         parts = [above(words([f"share {share:g}"], True), self._dag(share)) for share in (0, 0.5, 1)]
         return above(gap_sheet(self.info), *parts)
 
     def text(self) -> str:
-        """The scores in words."""
+        """Returns the scores in words."""
         info = self.info
         ends = f"soft {_percent(info.running[0])}, one-hot {_percent(info.running[-1])} (statistics of the search) or "
         ends += f"{_percent(info.batch[-1])} (of the validation split), derived network {_percent(info.inherited)}"
         return f"From soft to one-hot weights, {info.metric} on val: {ends}"
 
     def box(self) -> ipw.VBox:
-        """The live controls, made once."""
+        """Makes the live controls, once."""
         if self._box is None:
             step, wide = 1 / (POINTS - 1), ipw.Layout(width="420px")
             self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)

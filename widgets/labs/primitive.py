@@ -41,13 +41,13 @@ class LabInfo(NamedTuple):
 
 
 def lab_inputs(count: int = 2, seed: int = 0) -> list[np.ndarray]:
-    """Small inputs (C, L) with one decimal, so that they can be followed by hand."""
+    """Makes small inputs (C, L) with one decimal, so that they can be followed by hand."""
     with seeded((seed, INPUTS), torch.device("cpu")):
         return [np.round(torch.randn(C, L).numpy() * 10) / 10 for _ in range(count)]
 
 
 def lab_info(primitive: str, inputs: Sequence[np.ndarray], seed: int = 0, mode: str = "paper") -> LabInfo:
-    """What a primitive does with inputs (C, L), in eval mode: no dropout, BatchNorm with mean 0 and variance 1.
+    """Computes what a primitive does with inputs (C, L) in eval mode: no dropout, BatchNorm with mean 0, variance 1.
 
     Args:
         primitive: a name in `PRIMITIVES`; one's own is shown with its inputs and its result.
@@ -58,10 +58,10 @@ def lab_info(primitive: str, inputs: Sequence[np.ndarray], seed: int = 0, mode: 
     kind, (channels, length) = PRIMITIVES[primitive], inputs[0].shape
     with seeded((seed, WEIGHTS), torch.device("cpu")):
         module = kind(channels, length, 0.0, mode).eval()
-    given = [torch.tensor(part, dtype=torch.float32)[None] for part in inputs]  # (1, C, L)
+    tensors = [torch.tensor(part, dtype=torch.float32)[None] for part in inputs]  # (1, C, L)
     with torch.no_grad():
-        result = module(*given)[0].numpy()
-        between = [panel for cls, steps in STEPS.items() if type(module) is cls for panel in steps(module, *given)]
+        result = module(*tensors)[0].numpy()
+        between = [panel for cls, steps in STEPS.items() if type(module) is cls for panel in steps(module, *tensors)]
     names = [name for name, _ in zip(("x", "y", "z", *"abcdefgh"), inputs, strict=False)]
     panels = [Panel(name, "input", "channel", "position", part) for name, part in zip(names, inputs, strict=True)]
     last = Panel("result", LAST.get(primitive, "what its forward gives"), "channel", "position", result)
@@ -70,7 +70,7 @@ def lab_info(primitive: str, inputs: Sequence[np.ndarray], seed: int = 0, mode: 
 
 
 def attention_steps(module: Attention, x: Tensor, y: Tensor) -> list[Panel]:
-    """Eq. 6: scores, softmax, attended values."""
+    """Follows Eq. 6: scores, softmax, attended values."""
     scores = x[0].T @ y[0] / math.sqrt(x.shape[1])  # (L, L)
     shares = scores.softmax(-1)  # (L, L)
     attended = (shares @ y[0].T).T  # (C, L)
@@ -82,7 +82,7 @@ def attention_steps(module: Attention, x: Tensor, y: Tensor) -> list[Panel]:
 
 
 def glu_steps(module: LinearGLU, x: Tensor, y: Tensor) -> list[Panel]:
-    """Eq. 7: value, gate."""
+    """Follows Eq. 7: value, gate."""
     both = module.norm(module.conv(torch.cat([x, y], 1)))[0]  # (2C, L)
     value, before = both.chunk(2)  # (C, L) each
     return [
@@ -93,7 +93,7 @@ def glu_steps(module: LinearGLU, x: Tensor, y: Tensor) -> list[Panel]:
 
 
 def concat_steps(module: ConcatFC, x: Tensor, y: Tensor) -> list[Panel]:
-    """Eq. 8: concatenation, linear map."""
+    """Follows Eq. 8: concatenation, linear map."""
     both = torch.cat([x, y], 1)  # (1, 2C, L)
     return [
         _panel("concatenated", "[x; y]", both[0]),
@@ -112,7 +112,7 @@ LAST = {
 
 
 def lab_sheet(info: LabInfo) -> Sheet:
-    """A grid of numbers a panel, in the order of the computation; one colour scale for all."""
+    """Draws a grid of numbers a panel, in the order of the computation; one colour scale for all."""
     limit = max(1.0, max(float(np.abs(panel.values).max()) for panel in info.panels))
     grids = [grid(p.values, p.title, p.formula, p.down, p.across, limit) for p in info.panels]
     return above(words([info.formula], True, 15), rows(grids, WIDEST))
@@ -135,13 +135,13 @@ class PrimitiveLab:
         self._quiet = False
 
     def info(self, primitive: str | None = None) -> LabInfo:
-        """What the primitive does with the inputs as they are now."""
+        """Computes what the primitive does with the inputs as they are now."""
         name = primitive or self.primitive
         scaled = [scale * part for scale, part in zip(self.scales, self.inputs, strict=True)]
         return lab_info(name, scaled[: PRIMITIVES[name].arity], self.seed, self.mode)
 
     def twin(self) -> Sheet:
-        """Every primitive on the inputs as they are now."""
+        """Draws every primitive on the inputs as they are now."""
         return above(*(lab_sheet(self.info(name)) for name in self.primitives), gap=18)
 
     def text(self) -> str:
@@ -150,7 +150,7 @@ class PrimitiveLab:
         return "\n\n".join(f"{info.formula}\n{np.array2string(info.result, precision=3)}" for info in infos)
 
     def box(self) -> ipw.VBox:
-        """The live controls, made once."""
+        """Makes the live controls, once."""
         if self._box is None:
             self._box = self._build()
             self._draw()

@@ -13,27 +13,27 @@ _STOP: ContextVar[threading.Event | None] = ContextVar("_STOP", default=None)
 
 
 def is_live() -> bool:
-    """Whether somebody watches: in JupyterLab, not under papermill or nbconvert; BMNAS_LIVE = 0 or 1 overrides."""
+    """Says whether somebody watches: in JupyterLab, not under papermill or nbconvert; BMNAS_LIVE = 0 or 1 overrides."""
     chosen = os.environ.get("BMNAS_LIVE")
     return chosen == "1" if chosen else "JPY_SESSION_NAME" in os.environ
 
 
 def stop_requested() -> bool:
-    """Within a function run by `live`: whether the cell was interrupted and the function should end soon."""
+    """Says, within a function run by `live`, whether the cell was interrupted and the function should end soon."""
     stop = _STOP.get()
     return stop is not None and stop.is_set()
 
 
 def in_live() -> bool:
-    """Whether this is a function run by `live`, which leaves the kernel's main thread free."""
+    """Says whether this is a function run by `live`, which leaves the kernel's main thread free."""
     return _STOP.get() is not None
 
 
 async def live(fn: Callable[..., T], *args: Any) -> T:
-    """Runs a plain function in a thread of its own, while the kernel goes on handling clicks and interrupts.
+    """Runs a plain function in a thread of its own, while the kernel still handles clicks and interrupts.
 
     On an interrupt, or any other exception here, `stop_requested()` (and so `SearchDashboard.stopped`) becomes true
-    within `fn`, its end is awaited, and the exception goes on. Exceptions of `fn` come out of `live`.
+    within `fn`, its end is awaited, and the exception is raised again. Exceptions of `fn` come out of `live`.
     """
     stop = threading.Event()
     token = _STOP.set(stop)  # the thread gets a copy of this context

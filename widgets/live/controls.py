@@ -38,7 +38,7 @@ class Controls:
         self.label.value = text
 
     def end(self, text: str) -> None:
-        """Nothing can be clicked any more."""
+        """Disables all buttons."""
         for button in (self.pause, self.resume, self.stop):
             button.disabled = True
         self.label.value = text
@@ -75,7 +75,7 @@ class ButtonRow:
         self.offer(options)
 
     def offer(self, options: Mapping[str, str]) -> None:
-        """Other values; the first one is chosen."""
+        """Offers other values; the first one is chosen."""
         old = list(self.buttons.values())
         self.buttons = {value: ipw.Button(description=words) for words, value in options.items()}
         for value, button in self.buttons.items():
@@ -86,7 +86,7 @@ class ButtonRow:
         close_all(*old)
 
     def choose(self, value: str) -> None:
-        """What a click does."""
+        """Chooses a value, as a click does."""
         if value != self.value:
             self._mark(value)
             self._chosen()

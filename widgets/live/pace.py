@@ -16,23 +16,23 @@ class Pace:
     Attributes:
         draws: how often the view was drawn.
         spent: seconds of all work for the view while the search ran, in the kernel.
-        opening: seconds before its first epoch was taken note of, among them the wait for the page.
+        opening: seconds before its first epoch came, among them the wait for the page.
     """
 
     def __init__(self) -> None:
         self.draws, self.spent, self.opening = 0, 0.0, 0.0
-        self._begun = self._last = self._ended = time.monotonic()
+        self._start = self._last = self._ended = time.monotonic()
         self._out = self._cost = self._asked = 0.0
 
     def start(self, waited: float = 0.0) -> None:
         """Starts the clock. Set-up time and the wait for the browser are reported separately."""
         self.opening += waited
-        self._begun, self._last = time.monotonic(), float("-inf")
+        self._start, self._last = time.monotonic(), float("-inf")
 
     def due(self) -> bool:
-        """Whether it is time to draw: not too soon after the last drawing, and within the share of the wall time.
+        """Says whether it is time to draw: not too soon after the last drawing, and within the share of the wall time.
 
-        The next drawing is taken to cost what the last one did. What a watcher asked for by a click is reported in
+        The next drawing is expected to cost what the last one did. What a watcher asked for by a click is reported in
         the end, but does not make the view wait.
         """
         now = time.monotonic()
@@ -52,9 +52,9 @@ class Pace:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Counts the time of other work for the view."""
-        begun = time.monotonic()
+        start = time.monotonic()
         yield
-        self.spent += time.monotonic() - begun
+        self.spent += time.monotonic() - start
 
     def add(self, seconds: float) -> None:
         """Adds the time of a drawing that a watcher asked for."""
@@ -83,4 +83,4 @@ class Pace:
         return f"{drawing}. Opening the view took {self.opening:.1f} s, the final figures {figures:.1f} s."
 
     def _wall(self, now: float) -> float:
-        return now - self._begun - self._out
+        return now - self._start - self._out

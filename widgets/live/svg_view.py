@@ -1,4 +1,4 @@
-"""A piece of HTML or SVG in JupyterLab that tells which of its parts was clicked; weighs nothing in a saved notebook.
+"""A piece of HTML or SVG in JupyterLab that reports which of its parts was clicked; weighs nothing in a saved notebook.
 
 A part is any element with the attribute `data-name`. Enter and the space bar click it too. The content travels in
 messages, not in the widget's state, so that no saved notebook holds it.
@@ -12,13 +12,13 @@ import anywidget
 JAVASCRIPT = """
 function render({ model, el }) {
   const draw = message => { if (message.content !== undefined) el.innerHTML = message.content; };
-  const tell = event => {
+  const report = event => {
     const part = event.target.closest && event.target.closest("[data-name]");
     if (part) { event.preventDefault(); model.send({ clicked: part.dataset.name }); }
   };
-  const press = event => { if (event.key === "Enter" || event.key === " ") tell(event); };
+  const press = event => { if (event.key === "Enter" || event.key === " ") report(event); };
   model.on("msg:custom", draw);
-  el.addEventListener("click", tell);
+  el.addEventListener("click", report);
   el.addEventListener("keydown", press);
   el.style.overflowX = "auto";
   model.send({ ready: true });
@@ -40,7 +40,8 @@ class SvgView(anywidget.AnyWidget):
 
     def __init__(self, content: str = "", on_click: Callable[[str], None] | None = None) -> None:
         super().__init__()
-        self._content, self._tell = content, on_click
+        self._content = content
+        self._clicked = on_click
         self.on_msg(self._hear)
 
     @property
@@ -56,8 +57,8 @@ class SvgView(anywidget.AnyWidget):
 
     def click(self, name: str) -> None:
         """Does what a click on the part `name` does."""
-        if self._tell is not None:
-            self._tell(name)
+        if self._clicked is not None:
+            self._clicked(name)
 
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         if "ready" in message:  # a view has just been made in the browser

@@ -26,7 +26,7 @@ class Changes(NamedTuple):
 
 
 def changes(before: Genotype | None, now: Genotype) -> Changes:
-    """From one genotype to the next; nothing changed where there is none before."""
+    """Compares one genotype with the next; nothing changed where there is none before."""
     if before is None or before == now:
         return Changes(frozenset(), frozenset(), {})
     old, new = genotype_graph(before), genotype_graph(now)
@@ -39,32 +39,32 @@ def changes(before: Genotype | None, now: Genotype) -> Changes:
     return Changes(frozenset(edges[1] - edges[0]), frozenset(edges[0] - edges[1]), primitives)
 
 
-def mark(drawing: Drawing, found: Changes) -> Drawing:
-    """Yellow behind the lines that entered and the Steps with another primitive; lines that left are dashed."""
-    if not found:
+def mark(drawing: Drawing, change: Changes) -> Drawing:
+    """Marks with yellow the lines that entered and the Steps with another primitive, and dashes lines that left."""
+    if not change:
         return drawing
     halos = [line._replace(width=line.width + 8, opacity=1.0, colour=HALO, dash="solid")
-             for line in drawing.lines if line.edge in found.entered]  # fmt: skip
-    lines = [_gone(line) if line.edge in found.left else line for line in drawing.lines]
-    grounds = [_ground(box) for box in drawing.boxes if box.node in found.primitives]
+             for line in drawing.lines if line.edge in change.entered]  # fmt: skip
+    lines = [_gone(line) if line.edge in change.left else line for line in drawing.lines]
+    grounds = [_ground(box) for box in drawing.boxes if box.node in change.primitives]
     return drawing._replace(lines=(*grounds, *halos, *lines))
 
 
-def changes_html(found: Changes, since: int | None) -> str:
-    """One line: what entered, what left, which primitives are others; of a first genotype, nothing.
+def changes_html(change: Changes, since: int | None) -> str:
+    """Names in one line what entered, what left and which primitives changed; nothing for a first genotype.
 
     Args:
-        found: the changes.
+        change: from the genotype before.
         since: the epoch before, None where there is none.
     """
     if since is None:
         return "genotype in colour"
-    if not found:
+    if not change:
         return f"genotype in colour; unchanged since epoch {since}"
     parts = [
-        _listed("entered (yellow)", [_edge(edge) for edge in sorted(found.entered)]),
-        _listed("left (dashed)", [_edge(edge) for edge in sorted(found.left)]),
-        _listed("another primitive (yellow)", [f"{node}: {a} → {b}" for node, (a, b) in found.primitives.items()]),
+        _listed("entered (yellow)", [_edge(edge) for edge in sorted(change.entered)]),
+        _listed("left (dashed)", [_edge(edge) for edge in sorted(change.left)]),
+        _listed("another primitive (yellow)", [f"{node}: {a} → {b}" for node, (a, b) in change.primitives.items()]),
     ]
     return f"since epoch {since}: " + "; ".join(part for part in parts if part)
 

@@ -18,7 +18,7 @@ CAPTION = "a wide, dark line has a large weight; the genotype is in colour"
 
 
 def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption: bool = True) -> Drawing:
-    """Both levels of a genotype or hypernet: features and Cells above, the inside of every Cell below.
+    """Draws both levels of a genotype or hypernet: features and Cells above, the inside of every Cell below.
 
     Args:
         graph: from `bmnas.space.graph`.
@@ -32,7 +32,7 @@ def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption:
 def genotype_figure(
     genotype: Genotype, title: str = "Genotype", note: str = "", modalities: Modalities | None = None
 ) -> go.Figure:
-    """The discrete network at both levels."""
+    """Draws the discrete network at both levels."""
     return dag_figure(dag_drawing(genotype_graph(genotype, modalities)), title, note)
 
 
@@ -43,7 +43,7 @@ def hypernet_figure(
     note: str = "",
     modalities: Modalities | None = None,
 ) -> go.Figure:
-    """The relaxed network: width and opacity of a line are its softmax weight; the genotype's lines have colour."""
+    """Draws the relaxed network: a line is as wide as its softmax weight, and coloured if the genotype has it."""
     return dag_figure(dag_drawing(hypernet_graph(architecture, genotype, modalities)), title, note)
 
 
@@ -115,8 +115,8 @@ def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
         return (data["label"],)
     if data["primitives"]:
         return data["label"], data["primitive"], f"γ = {data['primitives'][data['primitive']]:.2f}"
-    taken = sorted((graph.edges[a, b]["port"], graph.nodes[a]["label"]) for a, b in graph.in_edges(node))
-    return data["label"], data["primitive"], "(" + ", ".join(label for _, label in taken) + ")"
+    inputs = sorted((graph.edges[a, b]["port"], graph.nodes[a]["label"]) for a, b in graph.in_edges(node))
+    return data["label"], data["primitive"], "(" + ", ".join(label for _, label in inputs) + ")"
 
 
 def _node_colours(graph: nx.DiGraph) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Drawing(NamedTuple):
     height: float
 
     def shifted(self, dx: float, dy: float) -> "Drawing":
-        """The same, moved to the right and down."""
+        """Returns the same, moved to the right and down."""
         return Drawing(
             tuple(box._replace(x=box.x + dx, y=box.y + dy) for box in self.boxes),
             tuple(line._replace(points=tuple((x + dx, y + dy) for x, y in line.points)) for line in self.lines),
@@ -68,7 +68,7 @@ class Drawing(NamedTuple):
 
 
 def dag_figure(drawing: Drawing, title: str, note: str = "") -> go.Figure:
-    """The drawing as a figure that can be zoomed, with the weights on hover."""
+    """Turns the drawing into a figure that can be zoomed, with the weights on hover."""
     width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
     top = 82 if note else 60
     fig = go.Figure([_node_texts(drawing), _edge_hovers(drawing)])
@@ -84,7 +84,7 @@ def dag_figure(drawing: Drawing, title: str, note: str = "") -> go.Figure:
 
 
 def dag_svg(drawing: Drawing) -> str:
-    """The drawing as an SVG element that shrinks with its container."""
+    """Turns the drawing into an SVG element that shrinks with its container."""
     width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
     look = f"display:block;width:100%;max-width:{width:.0f}px;height:auto;background:white;border-radius:4px"
     return (

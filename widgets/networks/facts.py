@@ -23,12 +23,12 @@ class Shapes(NamedTuple):
 
     @classmethod
     def of(cls, features: FeatureSet, config: SearchConfig) -> "Shapes":
-        """Those of a run."""
+        """Reads the shapes of a run."""
         settings = (config.C, config.L, config.mode, features.vectors, config.tokeniser)
         return cls(features.channels, len(features.classes), *settings)
 
     def network(self, genotype: Genotype) -> FusionNetwork:
-        """The genotype's network.
+        """Returns the genotype's network.
 
         Raises:
             GenotypeError: it uses a feature that is not here.
@@ -45,7 +45,7 @@ class Facts(NamedTuple):
 
 
 def genotype_facts(genotype: Genotype, shapes: Shapes) -> Facts:
-    """The facts of every node, for hovering and for text.
+    """Returns the facts of every node, for hovering and for text.
 
     Raises:
         GenotypeError: the genotype uses a feature that is not here.

@@ -18,7 +18,7 @@ DIFFERENT = "#D55E00"
 def levels(
     graph: nx.DiGraph, facts: Mapping[str, tuple[str, ...]] | None = None, caption: bool = True
 ) -> dict[str, Drawing]:
-    """The upper level under the key "", and every Cell's inside under its name.
+    """Draws the upper level (key "") and the inside of every Cell (key: its name).
 
     Args:
         graph: from `bmnas.space.graph`.
@@ -29,11 +29,11 @@ def levels(
     headings = [text for text in whole.texts if text.bold]
     tops = [text.y - 10 for text in headings]
     ends = [*tops[1:], whole.height + 26]
-    found = {}
+    parts = {}
     for i, (text, top, end) in enumerate(zip(headings, tops, ends, strict=True)):
         part = _band(whole, top, end - 26)
-        found[text.text if i else UPPER] = _with_facts(part, facts or {})
-    return found
+        parts[text.text if i else UPPER] = _with_facts(part, facts or {})
+    return parts
 
 
 def dag_sheet(
@@ -42,7 +42,7 @@ def dag_sheet(
     facts: Mapping[str, tuple[str, ...]] | None = None,
     different: Iterable[str] = (),
 ) -> Sheet:
-    """The upper level, and below it the inside of the opened Cells; nodes in `different` get a thick frame and a ≠."""
+    """Draws the upper level and the inside of the opened Cells; nodes in `different` get a thick frame and a ≠."""
     upper, *cells = dag_sheets(graph, opened, facts, different)
     return above(upper, rows(cells)) if cells else upper
 
@@ -54,22 +54,22 @@ def dag_sheets(
     different: Iterable[str] = (),
     caption: bool = True,
 ) -> list[Sheet]:
-    """The same one by one: the upper level, with or without its caption, then the opened Cells."""
+    """Returns the same one by one: the upper level, with or without its caption, then the opened Cells."""
     parts, marked, shown = levels(graph, facts, caption), set(different), set(opened)
     return [_marked(part, marked) for name, part in parts.items() if name == UPPER or name in shown]
 
 
 def differences(one: Genotype, other: Genotype) -> set[str]:
-    """The Cells and Steps of `one` that `other` lacks or has otherwise, by number, and the features it does not use."""
-    found: set[str] = set(one.features) - set(other.features)
+    """Lists the Cells and Steps of `one` that `other` lacks or has otherwise, and the features that it does not use."""
+    nodes: set[str] = set(one.features) - set(other.features)
     for n, cell in enumerate(one.cells, start=1):
         theirs = other.cells[n - 1] if n <= other.N else None
         if theirs is None or set(cell.inputs) != set(theirs.inputs):
-            found.add(cell_name(n))
+            nodes.add(cell_name(n))
         for m, step in enumerate(cell.steps, start=1):
             if theirs is None or m > len(theirs.steps) or step != theirs.steps[m - 1]:
-                found |= {f"{cell_name(n)}.{step_name(m)}", cell_name(n)}
-    return found
+                nodes |= {f"{cell_name(n)}.{step_name(m)}", cell_name(n)}
+    return nodes
 
 
 def _band(drawing: Drawing, top: float, end: float) -> Drawing:
@@ -87,8 +87,8 @@ def _with_facts(drawing: Drawing, facts: Mapping[str, tuple[str, ...]]) -> Drawi
     boxes = []
     for box in drawing.boxes:
         name, *weights = box.hover.split("<br>")
-        known = [escape(line) for line in facts.get(box.node, ())]
-        boxes.append(box._replace(hover="<br>".join([*(known or [name]), *weights])))
+        lines = [escape(line) for line in facts.get(box.node, ())]
+        boxes.append(box._replace(hover="<br>".join([*(lines or [name]), *weights])))
     return drawing._replace(boxes=tuple(boxes))
 
 

@@ -12,5 +12,5 @@ def network_title(epoch: int, best_epoch: int) -> str:
         best_epoch: the epoch of the best validation score.
     """
     if epoch == best_epoch:
-        return f"Algorithm 1's network (epoch {epoch}, the best on validation)"
+        return f"Algorithm 1's network (epoch {epoch}, the best)"
     return f"Network of epoch {epoch}"

@@ -48,31 +48,31 @@ def export_html(notebook: str | Path, target: str | Path | None = None) -> Path:
 
 
 def to_html(notebook: NotebookNode, title: str = "Notebook") -> str:
-    """The page."""
+    """Makes the page."""
     notebook = copy.deepcopy(notebook)  # the caller's stays as it is
     notebook.metadata.pop("widgets", None)
-    found = 0
+    figures = 0
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if PLOTLY in output.get("data", {}):
-                found += 1
-                output.data = nbformat.from_dict({"text/html": _figure(output.data, f"figure-{found}")})
+                figures += 1
+                output.data = nbformat.from_dict({"text/html": _figure(output.data, f"figure-{figures}")})
     exporter = _OfflineExporter(mathjax_url="", require_js_url="", jquery_url="")
     page, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
-    head = HEAD.format(plotly=get_plotlyjs() if found else "")
+    head = HEAD.format(plotly=get_plotlyjs() if figures else "")
     return page.replace("</head>", head + "</head>", 1)
 
 
 def mathml(latex: str, display: str) -> str:
-    """A formula as MathML; one that cannot be converted stays as it is written.
+    """Makes a formula as MathML; one that cannot be converted stays as it is written.
 
     Args:
         latex: without dollar signs.
         display: "inline" or "block".
     """
-    known = latex.strip().replace("{aligned}", "{split}")  # which the converter lays out in the same way
+    formula = latex.strip().replace("{aligned}", "{split}")  # which the converter lays out in the same way
     try:
-        return convert(known, display=display)
+        return convert(formula, display=display)
     except Exception:  # the converter names no exceptions of its own; the source of a formula is readable too
         return f"<code>{escape(latex)}</code>"
 
@@ -111,7 +111,7 @@ def _figure(data: dict[str, Any], name: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line."""
+    """Runs the command line."""
     if len(arguments) not in (1, 2):
         print("usage: python -m widgets.notebook.export NOTEBOOK [HTML]", file=sys.stderr)
         return 2

@@ -32,7 +32,7 @@ class Source(HTML):
 
 
 def show_source(thing: Callable[..., Any] | type, formula: str = "") -> Source:
-    """The source of a class or function of ours, to be the last line of a cell.
+    """Shows the source of a class or function of ours; the last line of a cell.
 
     Args:
         thing: a class, function or method.

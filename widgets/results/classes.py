@@ -21,22 +21,22 @@ class ClassScores(NamedTuple):
 
 
 def class_scores(evaluations: Iterable[Evaluation], metric: str = "recall") -> ClassScores:
-    """The per-class scores of evaluations of the same classes.
+    """Collects the per-class scores of evaluations of the same classes.
 
     Raises:
         ValueError: the evaluations do not have the same classes.
     """
-    found = list(evaluations)
-    classes = tuple(found[0].per_class)
-    for one in found:
+    scored = list(evaluations)
+    classes = tuple(scored[0].per_class)
+    for one in scored:
         if tuple(one.per_class) != classes:
             raise ValueError(f"{one.name!r} has the classes {list(one.per_class)}; the first has {list(classes)}")
-    values = {one.name: tuple(100 * score for score in one.per_class.values()) for one in found}
+    values = {one.name: tuple(100 * score for score in one.per_class.values()) for one in scored}
     return ClassScores(classes, values, metric)
 
 
 def class_dots(info: ClassScores, title: str = "Scores of the classes", note: str = "") -> go.Figure:
-    """A row a class, a dot a method."""
+    """Draws a row a class, a dot a method."""
     symbols = ("circle", "diamond", "square", "triangle-up", "cross", "x")
     fig = go.Figure()
     colours = style.colours(info.values)

@@ -25,7 +25,7 @@ EXTRACTION = ["stage", "seconds", "samples", "samples a second", "backbones alon
 
 
 def config_table(config: SearchConfig | EvalConfig) -> pd.DataFrame:
-    """One row a setting; a switch that is None shows what its mode stands for."""
+    """Makes one row a setting; a switch that is None shows what its mode stands for."""
     rows = []
     for field in fields(config):
         value = getattr(config, field.name)
@@ -37,22 +37,22 @@ def config_table(config: SearchConfig | EvalConfig) -> pd.DataFrame:
 
 
 def unimodal_table(features: FeatureSet) -> pd.DataFrame:
-    """One row a modality: its backbone and how it does alone, in per cent; empty where nothing was trained.
+    """Makes one row a modality: its backbone and how it does alone, in per cent; empty where nothing was trained.
 
     What the manifest does not say, as that of one's own features need not, is None.
     """
     rows = []
     for modality, about in features.manifest.get("backbones", {}).items():
         said = about if isinstance(about, dict) else {}
-        found = said["scores"] if isinstance(said.get("scores"), dict) else {}
-        scores = {split: 100 * found[split] if TYPED[float](found.get(split)) else None for split in SPLITS}
+        saved = said["scores"] if isinstance(said.get("scores"), dict) else {}
+        scores = {split: 100 * saved[split] if TYPED[float](saved.get(split)) else None for split in SPLITS}
         facts = {name: said.get(name) for name in ("backbone", "parameters", "epochs")}
         rows.append({"modality": modality, **facts, **scores})
     return pd.DataFrame(rows, columns=None if rows else ["modality", "backbone", "train", "val", "test"])
 
 
 def extraction_table(features: FeatureSet) -> pd.DataFrame:
-    """One row a stage that made the features: seconds, and how near an extraction came to its backbones' own pace."""
+    """Makes a row a stage that made the features: seconds, and the pace of an extraction against its backbones' own."""
     rows = []
     for line in noted(features.folder):
         row = {"stage": line["what"], "seconds": line["seconds"]}
@@ -68,7 +68,7 @@ def extraction_table(features: FeatureSet) -> pd.DataFrame:
 
 
 def primitive_table(names: Iterable[str]) -> pd.DataFrame:
-    """One row a primitive: its formula, its number of inputs, and its parameters at C = 16, L = 4."""
+    """Makes one row a primitive: its formula, its number of inputs, and its parameters at C = 16, L = 4."""
     return pd.DataFrame(
         [
             {
@@ -83,7 +83,7 @@ def primitive_table(names: Iterable[str]) -> pd.DataFrame:
 
 
 def all_scores_table(results: Iterable[Evaluation]) -> pd.DataFrame:
-    """One row a method, one column a score of the kind (weighted, macro, micro and samples F1), in per cent."""
+    """Makes one row a method, one column a score of the kind (weighted, macro, micro and samples F1), in per cent."""
     return pd.DataFrame(
         {"method": result.name, **{name: 100 * value for name, value in result.all_scores.items()}}
         for result in results
@@ -91,27 +91,27 @@ def all_scores_table(results: Iterable[Evaluation]) -> pd.DataFrame:
 
 
 def movement_table(trace: Trace) -> pd.DataFrame:
-    """One row a kind of weight: how far the furthest is from undecided, and the mean entropy, after the last epoch."""
+    """Makes a row a kind of weight: the largest distance from undecided and the mean entropy after the last epoch."""
     entropy = trace.events[-1].architecture.entropy()
     rows = [(kind, far, entropy[kind]) for kind, far in trace.movement().items()]
     return pd.DataFrame(rows, columns=["weights", "largest distance", "entropy"])
 
 
 def pair_table(weights: Architecture, genotype: Genotype) -> pd.DataFrame:
-    """The pairs of largest product of each Cell (Eq. 3), and the one that was taken."""
+    """Lists the pairs of largest product of each Cell (Eq. 3), and the one that was taken."""
     rows = []
     for (cell, edges), chosen in zip(weights.alpha.items(), genotype.cells, strict=True):
         ranked = sorted(combinations(edges, 2), key=lambda pair: -edges[pair[0]] * edges[pair[1]])
         for rank, (i, j) in enumerate(ranked, start=1):
             if rank <= BEST_PAIRS or (i, j) == chosen.inputs:
-                taken = "taken" if (i, j) == chosen.inputs else ""
+                mark = "taken" if (i, j) == chosen.inputs else ""
                 both = {"weight of x": edges[i], "weight of y": edges[j], "product": edges[i] * edges[j]}
-                rows.append({"Cell": cell, "rank": rank, "x": i, "y": j, **both, "": taken})
+                rows.append({"Cell": cell, "rank": rank, "x": i, "y": j, **both, "": mark})
     return pd.DataFrame(rows)
 
 
 def step_table(weights: Architecture, genotype: Genotype) -> pd.DataFrame:
-    """The primitive of each Step with its softmax weight, the runner-up, and the inputs with theirs (Eq. 11)."""
+    """Lists the primitive of each Step with its softmax weight, the runner-up, and the inputs with theirs (Eq. 11)."""
     rows = []
     for (cell, steps), chosen in zip(weights.gamma.items(), genotype.cells, strict=True):
         for m, step in enumerate(chosen.steps, start=1):
@@ -127,7 +127,7 @@ def step_table(weights: Architecture, genotype: Genotype) -> pd.DataFrame:
 
 
 def published_table() -> pd.DataFrame:
-    """The nine published genotypes: our count of parameters in `reference` mode beside Table 8's."""
+    """Lists the nine published genotypes: our count of parameters in `reference` mode beside Table 8's."""
     rows = []
     for row in table_8().to_dict("records"):
         if row["own"]:
@@ -140,7 +140,7 @@ def published_table() -> pd.DataFrame:
 
 
 def ablation_view(results: Iterable[tuple[AblationRow, Evaluation]]) -> pd.DataFrame:
-    """One line a row: mean and standard deviation in per cent, and what the paper prints for NTU."""
+    """Makes one line a row: mean and standard deviation in per cent, and what the paper prints for NTU."""
     return pd.DataFrame(
         [
             {

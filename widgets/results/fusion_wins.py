@@ -41,7 +41,7 @@ class Wins(NamedTuple):
     modalities: tuple[str, ...]
 
     def summary(self) -> str:
-        """One line with the numbers."""
+        """Returns one line with the numbers."""
         return (
             f"{len(self.samples)} of {self.of} samples are right by the fusion alone. The fusion is right "
             f"on {self.fusion_right}, at least one modality on {self.any_right}; "
@@ -52,7 +52,7 @@ class Wins(NamedTuple):
 def wins(trained: TrainedNetwork, features: FeatureSet, split: str = "test") -> Wins:
     """Compares the trained network with the stored unimodal outputs, sample by sample.
 
-    A modality whose backbone tells other classes than the task's never counts. A multilabel sample is right when all
+    A modality whose backbone knows other classes than the task's never counts. A multilabel sample is right when all
     its labels are.
     """
     rows = features.rows(split)
@@ -77,29 +77,29 @@ def wins(trained: TrainedNetwork, features: FeatureSet, split: str = "test") -> 
     return Wins(samples, len(rows), *counts, tuple(fitting))
 
 
-def wins_frame(found: Wins, most: int = 10) -> pd.DataFrame:
-    """One line a sample."""
+def wins_frame(info: Wins, most: int = 10) -> pd.DataFrame:
+    """Makes one line a sample."""
     lines = []
-    for win in found.samples[:most]:
+    for win in info.samples[:most]:
         alone = {f"{name} alone": answer for name, answer in win.alone.items()}
         lines.append({"sample": str(win.row), "true": win.true, **alone, "fusion": win.fusion})
-    columns = ["sample", "true", *(f"{name} alone" for name in found.modalities), "fusion"]
+    columns = ["sample", "true", *(f"{name} alone" for name in info.modalities), "fusion"]
     return pd.DataFrame(lines, columns=columns)
 
 
-def win_labels(found: Wins, most: int = 8) -> list[str]:
-    """`7, not 1 or 9`: the true class, and what the modalities said."""
-    return [f"{win.true}, not {' or '.join(win.alone.values())}" for win in found.samples[:most]]
+def win_labels(info: Wins, most: int = 8) -> list[str]:
+    """Returns `7, not 1 or 9`: the true class, and what the modalities said."""
+    return [f"{win.true}, not {' or '.join(win.alone.values())}" for win in info.samples[:most]]
 
 
-def win_pictures(found: Wins, raw: RawData, features: FeatureSet, most: int = 8) -> tuple[SampleRow, ...]:
+def win_pictures(info: Wins, raw: RawData, features: FeatureSet, most: int = 8) -> tuple[SampleRow, ...]:
     """Pictures of the raw inputs of the first samples: of a modality with two axes beside the channels, its first.
 
     Args:
         raw: from the task's `open_raw`, with the options in the features' manifest.
     """
-    kept = np.sort(np.concatenate(list(raw.splits.values())))  # as `prepare` keeps them
-    rows = [int(kept[win.row]) for win in found.samples[:most]]
+    stored = np.sort(np.concatenate(list(raw.splits.values())))  # as `prepare` stores them
+    rows = [int(stored[win.row]) for win in info.samples[:most]]
     pictures = {name: array[rows, 0] for name, array in raw.inputs.items() if array.ndim == 4}
     return sample_rows(pictures, [name for name in pictures if name.lower() in ("audio", "sound")])
 

@@ -45,7 +45,7 @@ class ScoresOfMethods(NamedTuple):
 def scores_of_methods(
     evaluations: Iterable[Evaluation], highlight: Iterable[str] = (), asides: Mapping[str, str] | None = None
 ) -> ScoresOfMethods:
-    """The methods in the order given.
+    """Returns the methods in their order.
 
     Args:
         evaluations: of the same metric on the same test samples.
@@ -55,26 +55,26 @@ def scores_of_methods(
     Raises:
         ValueError: no evaluations, one without scores, or different metrics.
     """
-    found = list(evaluations)
-    if not found or not all(one.scores for one in found):
-        raise ValueError(f"expected at least one score a method; got {[(one.name, len(one.scores)) for one in found]}")
-    metrics = {one.metric for one in found}
+    scored = list(evaluations)
+    if not scored or not all(one.scores for one in scored):
+        raise ValueError(f"expected at least one score a method; got {[(one.name, len(one.scores)) for one in scored]}")
+    metrics = {one.metric for one in scored}
     if len(metrics) > 1:
         raise ValueError(f"the evaluations have different metrics: {', '.join(sorted(metrics))}; show them apart")
     strong, remarks = set(highlight), asides or {}
-    rows = tuple(_score_row(one, one.name in strong, remarks.get(one.name, "")) for one in found)
-    return ScoresOfMethods(rows, found[0].metric)
+    rows = tuple(_score_row(one, one.name in strong, remarks.get(one.name, "")) for one in scored)
+    return ScoresOfMethods(rows, scored[0].metric)
 
 
 def ablation_scores(results: Iterable[tuple[AblationRow, Evaluation]]) -> ScoresOfMethods:
-    """The rows of Table 6 or 7, the searched one highlighted, with what the paper prints for NTU."""
+    """Returns the rows of Table 6 or 7, the searched one highlighted, with what the paper prints for NTU."""
     pairs = list(results)
     asides = {evaluation.name: f"paper, NTU: {row.paper}" for row, evaluation in pairs}
     return scores_of_methods((evaluation for _, evaluation in pairs), {SEARCHED}, asides)
 
 
 def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = "") -> go.Figure:
-    """A bar a method: mean, standard deviation over seeds, and every seed as a dot."""
+    """Draws a bar a method: mean, standard deviation over seeds, and every seed as a dot."""
     names = [escape(row.name) for row in info.rows]
     fig = go.Figure(
         go.Bar(
@@ -105,7 +105,7 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
 
 
 def score_table(info: ScoresOfMethods, caption: str = "") -> Styler:
-    """The same as a table, the best mean in bold."""
+    """Returns the same as a table, the best mean in bold."""
     frame = pd.DataFrame(
         {
             "method": [row.name for row in info.rows],
@@ -124,7 +124,7 @@ def _score_row(evaluation: Evaluation, highlight: bool, aside: str) -> ScoreRow:
 
 def _range(values: Iterable[float]) -> tuple[float, float]:
     """From zero, unless everything lies so high that differences would vanish."""
-    known = [value for value in values if not isnan(value)]
-    low, high = min(known), max(known)
+    numbers = [value for value in values if not isnan(value)]
+    low, high = min(numbers), max(numbers)
     room = max(0.08 * (high - low), 0.5)
     return (0.0 if low < 50 else max(0.0, low - max(4 * room, 0.35 * (high - low)))), high + room

@@ -1,4 +1,4 @@
-"""What the seeds of a search found: runs and their answers -> one row a seed."""
+"""The answers of the seeds of a search: runs and their answers -> one row a seed."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -12,7 +12,7 @@ from bmnas.space.genotype import Genotype
 
 
 def seeds_table(runs: Mapping[int, Run], answers: Mapping[int, Selection]) -> pd.DataFrame:
-    """One row a seed: how far its search came, its best validation score, and its answer.
+    """Makes one row a seed: how far its search came, its best validation score, and its answer.
 
     Equal digests are equal networks. A seed without an answer has no finished epoch.
     """
@@ -36,12 +36,12 @@ def _row(seed: int, run: Run, answer: Selection | None) -> dict[str, object]:
 
 
 def short(genotype: Genotype) -> str:
-    """`Image_1 + Audio_2: Sum; Image_2 + Cell_1: ConcatFC, Sum`."""
+    """Returns `Image_1 + Audio_2: Sum; Image_2 + Cell_1: ConcatFC, Sum`."""
     return "; ".join(
         f"{' + '.join(cell.inputs)}: {', '.join(step.primitive for step in cell.steps)}" for cell in genotype.cells
     )
 
 
 def digest(genotype: Genotype) -> str:
-    """Eight hexadecimal digits, the same for genotypes that are the same network."""
+    """Returns eight hexadecimal digits, the same for genotypes that are the same network."""
     return sha256(repr(network_key(genotype)).encode()).hexdigest()[:8]

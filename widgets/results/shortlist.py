@@ -26,8 +26,9 @@ class CandidateRow(NamedTuple):
 
 
 def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
-    """The shortlist of a selection, the chosen genotype and Algorithm 1's marked, also where a symmetric primitive of
-    it has its inputs in the other order.
+    """Lists the shortlist of a selection, with the chosen genotype and Algorithm 1's marked.
+
+    Both are recognised also where a symmetric primitive has its inputs in the other order.
     """
     derived = network_key(selection.algorithm1)
     return tuple(
@@ -44,7 +45,7 @@ def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
 
 
 def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "Shortlist") -> Styler:
-    """The shortlist as a table, the chosen genotype in bold."""
+    """Makes the shortlist as a table, the chosen genotype in bold."""
     frame = pd.DataFrame(
         {
             "rank": [row.rank for row in rows],
@@ -65,7 +66,7 @@ def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "S
 def candidate_figure(
     rows: Sequence[CandidateRow], metric: str, title: str = "The shortlist, ranked and trained", note: str = ""
 ) -> go.Figure:
-    """Score with the hypernet's weights against score once trained: a dot a candidate, its rank to the right.
+    """Draws the score with the hypernet's weights against score once trained: a dot a candidate, its rank to the right.
 
     Many share a score with the hypernet's weights, so that dots lie above each other.
 
@@ -73,19 +74,20 @@ def candidate_figure(
     """
     edge = {"color": style.INK, "width": 1}
     kinds = (("chosen", "star", 5, 17), ("derived by Algorithm 1", "diamond", 1, 13), ("candidate", "circle", 0, 11))
-    fig, dots = go.Figure(), _dots(rows)
+    fig = go.Figure()
+    dots = _dots(rows)
     for kind, symbol, colour, size in kinds:
-        mine = {place: found for place, found in dots.items() if _kind(found[0]) == kind}
-        genotypes = ["\n\n".join(f"{row.rank}:\n{row.genotype}" for row in found) for found in mine.values()]
+        mine = {place: group for place, group in dots.items() if _kind(group[0]) == kind}
+        genotypes = ["\n\n".join(f"{row.rank}:\n{row.genotype}" for row in group) for group in mine.values()]
         fig.add_scatter(
             x=[x for x, _ in mine], y=[y for _, y in mine], mode="markers+text", name=kind,
-            text=[", ".join(str(row.rank) for row in found) for found in mine.values()],
+            text=[", ".join(str(row.rank) for row in group) for group in mine.values()],
             textposition="middle right", showlegend=bool(mine),
             hovertext=[escape(text).replace("\n", "<br>") for text in genotypes], hoverinfo="text+x+y",
             marker={"size": size, "symbol": symbol, "color": style.PALETTE[colour], "line": edge},
         )  # fmt: skip
     fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=460, width=860)
+    style.finish(fig, title, note, height=460)
     fig.update_xaxes(title_text=f"with the hypernet's weights: {escape(metric)} on val [%]")
     fig.update_yaxes(title_text=f"trained from scratch: {escape(metric)} on val [%]")
     return fig
@@ -93,10 +95,10 @@ def candidate_figure(
 
 def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float], list[CandidateRow]]:
     """The candidates at every place, the one that decides the mark first."""
-    found: dict[tuple[float, float], list[CandidateRow]] = {}
+    dots: dict[tuple[float, float], list[CandidateRow]] = {}
     for row in sorted(rows, key=lambda row: (not row.chosen, not row.algorithm1, row.rank)):
-        found.setdefault((row.inherited_score, row.trained_score), []).append(row)
-    return found
+        dots.setdefault((row.inherited_score, row.trained_score), []).append(row)
+    return dots
 
 
 def _kind(row: CandidateRow) -> str:

@@ -9,7 +9,7 @@ TITLES = {"ntu": "NTU RGB+D", "ego": "EgoGesture", "mmimdb": "MM-IMDB"}
 
 
 def size_tables() -> dict[str, pd.DataFrame]:
-    """Title of a data set -> the sizes of its published genotypes under each of its configurations.
+    """Returns title of a data set -> the sizes of its published genotypes under each of its configurations.
 
     A configuration gives C and L; N, M and r are the genotype's own. In a genotype's own configuration the printed
     size stands beside the counted one where the two differ.
@@ -42,7 +42,7 @@ def _size(row: dict) -> str:
 
 
 def compared_sizes() -> pd.DataFrame:
-    """Table 4 as printed; last, NTU 1 as the release's modules count it."""
+    """Returns Table 4 as printed; last, NTU 1 as the release's modules count it."""
     frame = table_4()
     note = ["as printed"] * (len(frame) - 1) + [NOT_REACHED]
     return frame.assign(note=note)

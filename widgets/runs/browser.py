@@ -33,15 +33,15 @@ class ResultsBrowser:
         self._box: ipw.VBox | None = None
 
     def charts(self) -> Sheet:
-        """Score against size and against search time."""
+        """Draws the score against size and against search time."""
         of = len([row for row in self.info.rows if row.dataset == self.dataset])
-        known = len(self.info.of(self.dataset, self.kind))
-        head = words([f"{self.dataset}: {known} of {of} runs have a {SCORES[self.kind]}"], True, 15)
+        scored = len(self.info.of(self.dataset, self.kind))
+        head = words([f"{self.dataset}: {scored} of {of} runs have a {SCORES[self.kind]}"], True, 15)
         costs = ("parameters", "seconds")
         return above(head, beside(*(score_chart(self.info, self.dataset, self.kind, c, self.chosen) for c in costs)))
 
     def dag(self) -> Sheet:
-        """The genotype of the chosen run."""
+        """Draws the genotype of the chosen run."""
         row = self.info.get(self.chosen) if self.chosen else None
         if row is None or row.genotype is None:
             return words([f"{row.name}: {row.problem or 'no genotype yet'}" if row else "no run is chosen"])
@@ -53,19 +53,19 @@ class ResultsBrowser:
         )
 
     def twin(self) -> Sheet:
-        """The charts, and the DAG of the best run."""
+        """Draws the charts, and the DAG of the best run."""
         return above(self.charts(), self.dag(), gap=16)
 
     def table(self) -> Styler:
-        """The table of all runs."""
+        """Makes the table of all runs."""
         return runs_table(self.info.rows)
 
     def text(self) -> str:
-        """The table in words."""
+        """Returns the table in words."""
         return runs_frame(self.info.rows).to_string(index=False)
 
     def box(self) -> ipw.VBox:
-        """The live controls, made once."""
+        """Makes the live controls, once."""
         if self._box is None:
             self.runs = live_table(self.info.rows, self._clicked)
             self.picture = SvgView(on_click=self._clicked)

@@ -10,13 +10,15 @@ from widgets.sheets.sheet import Sheet
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """The indices of the points (cost, score) that no other beats: none has less cost and at least the score, or more
-    score and at most the cost. In the order of cost; points without both numbers are left out.
+    """Finds the points (cost, score) that no other beats, in the order of cost; returns their indices.
+
+    A point beats another with less cost and at least its score, or with more score and at most its cost. Points without
+    both numbers are left out.
     """
-    known = [i for i, point in enumerate(points) if all(map(math.isfinite, point))]
+    measured = [i for i, point in enumerate(points) if all(map(math.isfinite, point))]
     front: list[int] = []
     best = -math.inf
-    for i in sorted(known, key=lambda i: (points[i][0], -points[i][1])):
+    for i in sorted(measured, key=lambda i: (points[i][0], -points[i][1])):
         twin = bool(front) and points[front[-1]] == points[i]
         if points[i][1] > best or twin:
             front.append(i)
@@ -25,7 +27,7 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def score_chart(info: BrowserInfo, dataset: str, kind: str, cost: str, chosen: str = "") -> Sheet:
-    """Score of a kind ("test" or "val") against "parameters" or "seconds", the Pareto front joined."""
+    """Draws the score of a kind ("test" or "val") against "parameters" or "seconds", the Pareto front joined."""
     rows = [row for row in info.of(dataset, kind) if math.isfinite(getattr(row, cost)) and getattr(row, cost) > 0]
     points = [(getattr(row, cost), row.score(kind)) for row in rows]
     front = pareto(points)

@@ -52,7 +52,8 @@ def search_figure(
         modalities: modality -> features, for colours; by default a feature's name before its last "_".
     """
     view = SearchView(tuple(events), choice, modalities)
-    above, aid = style.top(note, reading_aid(view)), reading_aid(view)
+    aid = reading_aid(view)
+    above = style.top(note, aid)
     layout = search_layout(view) | style.base(title, note, aid, height=HEIGHT + above)
     return go.Figure(search_traces(view), layout=layout | {"margin": MARGIN | {"t": above + 26}})
 
@@ -61,7 +62,7 @@ def search_traces(view: SearchView) -> list[dict[str, Any]]:
     """Draws what all panels show."""
     if not view.events:
         return []
-    return [trace for i, panel in enumerate(PANELS) for trace in _placed(panel, str(i + 1 if i else ""), view)]
+    return [trace for place, panel in enumerate(PANELS) for trace in _placed(panel, place, view)]
 
 
 def search_layout(view: SearchView) -> dict[str, Any]:
@@ -73,9 +74,9 @@ def search_layout(view: SearchView) -> dict[str, Any]:
     ]
     layout: dict[str, Any] = style.base("", height=HEIGHT) | {"margin": MARGIN, "legend": KEY, "annotations": headings}
     del layout["title"]
-    for i, panel in enumerate(PANELS):
-        number = str(i + 1 if i else "")
-        for name, axis in ((f"xaxis{number}", panel.xaxis), (f"yaxis{number}", panel.yaxis)):
+    for place, panel in enumerate(PANELS):
+        for letter, axis in (("x", panel.xaxis), ("y", panel.yaxis)):
+            name = f"{letter}axis{_number(place)}"
             layout[name] = style.AXIS | grid[name] | (axis(view) if view.events else {"visible": False})
     if view.choice.picture == HEAT and view.events:
         layout |= _colours(view)
@@ -102,11 +103,16 @@ def _grid(panels: int) -> dict[str, Any]:
     return fig.to_dict()["layout"]
 
 
-def _placed(panel: Panel, number: str, view: SearchView) -> list[dict[str, Any]]:
+def _number(place: int) -> str:
+    """How plotly counts axes: "", "2", "3", ..."""
+    return str(place + 1) if place else ""
+
+
+def _placed(panel: Panel, place: int, view: SearchView) -> list[dict[str, Any]]:
     """The traces of a panel on its axes; those of a panel with a title stand in the legend, the title above them."""
-    axes = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
+    axes = {"xaxis": f"x{_number(place)}", "yaxis": f"y{_number(place)}"}
     traces = [{"showlegend": bool(panel.title)} | trace | axes for trace in panel.traces(view)]
-    if traces[0]["showlegend"]:
+    if traces and traces[0]["showlegend"]:
         traces[0]["legendgrouptitle"] = {"text": panel.title}
     return traces
 

@@ -67,23 +67,23 @@ class Panel:
     title = ""
 
     def heading(self, view: SearchView) -> str:
-        """What stands above the panel, in plotly's HTML; called before the first epoch too."""
+        """Returns what stands above the panel, in plotly's HTML; called before the first epoch too."""
         raise NotImplementedError
 
     def traces(self, view: SearchView) -> list[dict[str, Any]]:
-        """What the panel draws, without its axes."""
+        """Returns what the panel draws, without its axes."""
         raise NotImplementedError
 
     def xaxis(self, view: SearchView) -> dict[str, Any]:
-        """The epochs so far."""
+        """Returns the epochs so far."""
         last = view.last.epoch
         numbers = {"dtick": 1} if last <= FEW else {"nticks": FEW}
         return {"range": [0.5, last + 0.5], "tickformat": "d", "tickangle": 0, **numbers}
 
     def yaxis(self, view: SearchView) -> dict[str, Any]:
-        """The axis of values; by default as wide as these are."""
+        """Returns the axis of values; by default as wide as these are."""
         return {}
 
     def aid(self, view: SearchView) -> str:
-        """How the panel is read, "" where that needs no words."""
+        """Says how the panel is read, "" where that needs no words."""
         return ""

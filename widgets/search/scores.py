@@ -69,7 +69,7 @@ def score_curves(info: ScoresInfo, title: str = "", note: str = "") -> go.Figure
 
 
 def loss_traces(info: ScoresInfo) -> list[dict[str, Any]]:
-    """Two lines: the loss on training and validation."""
+    """Draws two lines: the loss on training and validation."""
     return [
         _line(info.epochs, info.train_loss, "train", TRAIN, "%{y:.4f}", legend=False),
         _line(info.epochs, info.val_loss, "val", VAL, "%{y:.4f}", legend=False),
@@ -77,7 +77,7 @@ def loss_traces(info: ScoresInfo) -> list[dict[str, Any]]:
 
 
 def score_traces(info: ScoresInfo) -> list[dict[str, Any]]:
-    """Two lines and a star: the score in per cent, and the best epoch."""
+    """Draws two lines and a star: the score in per cent, and the best epoch."""
     return [
         _line(info.epochs, _percent(info.train_score), "train", TRAIN, "%{y:.2f} %"),
         _line(info.epochs, _percent(info.val_score), "val", VAL, "%{y:.2f} %"),
@@ -89,7 +89,7 @@ def score_traces(info: ScoresInfo) -> list[dict[str, Any]]:
 
 
 def star(epoch: int, value: float, name: str, form: str) -> dict[str, Any]:
-    """The mark of the best epoch."""
+    """Draws the mark of the best epoch."""
     return {
         "type": "scatter", "x": (epoch,), "y": (value,), "mode": "markers", "name": name,
         "marker": {"symbol": "star", "size": 14, "color": BEST, "line": {"color": style.INK, "width": 1}},

@@ -87,14 +87,14 @@ def weight_lines(info: WeightsInfo, title: str = "", note: str = "", modalities:
 
 
 def line_colours(info: WeightsInfo, modalities: Modalities | None = None) -> dict[str, str]:
-    """The colour of every node or primitive."""
+    """Returns the colour of every node or primitive."""
     if info.kind == "gamma":
         return colours.primitive_colours(info.names)
     return colours.node_colours(info.names, modalities)
 
 
 def line(row: WeightRow, epochs: tuple[int, ...], colour: str, dash: str = "solid") -> dict[str, Any]:
-    """One weight as a plotly trace; a plain dictionary, because making it an object costs a millisecond."""
+    """Draws one weight as a plotly trace; a plain dictionary, because making it an object costs a millisecond."""
     return {
         "type": "scatter", "x": epochs, "y": [round(value, 4) for value in row.values], "name": escape(row.name),
         "mode": "lines+markers" if len(epochs) == 1 else "lines",

@@ -56,7 +56,7 @@ class WeightPanel(Panel):
         return "coloraxis2" if self.kind == "gamma" else "coloraxis"
 
     def undecided(self, view: SearchView) -> float:
-        """The weight of a choice that has learnt nothing."""
+        """Returns the weight of a choice that has learnt nothing."""
         return view.weights[self.kind].undecided
 
     def aid(self, view: SearchView) -> str:
@@ -67,7 +67,7 @@ class WeightPanel(Panel):
 
 
 def place_look(info: WeightsInfo, row: WeightRow) -> tuple[str, str]:
-    """The dash and the mark of a row's line, "" for no mark."""
+    """Returns the dash and the mark of a row's line, "" for no mark."""
     step = info.steps.index(row.step)
     if len(info.cells) == 1:
         return style.DASHES[step % len(style.DASHES)], ""
@@ -75,7 +75,7 @@ def place_look(info: WeightsInfo, row: WeightRow) -> tuple[str, str]:
 
 
 def looks_text(info: WeightsInfo) -> str:
-    """What dashes and marks mean, of weights of Steps: `line: Cell_1 solid, Cell_2 dash; mark: Step_2 circle`."""
+    """Says what dashes and marks mean, of weights of Steps: `line: Cell_1 solid, Cell_2 dash; mark: Step_2 circle`."""
     dashed = info.steps if len(info.cells) == 1 else info.cells
     lines = [f"{name} {style.DASHES[i % len(style.DASHES)]}" for i, name in enumerate(dashed)]
     marks = [f"{step} {style.MARKS[i % len(style.MARKS)] or 'none'}" for i, step in enumerate(info.steps)]

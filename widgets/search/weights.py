@@ -107,8 +107,8 @@ def weights_info(trace: Iterable[EpochEvent], kind: str, best_epoch: int | None 
     if not values:
         raise ValueError(f"the trace has no weights of kind {kind!r}; expected one of {', '.join(SYMBOLS)}")
     rows = [
-        WeightRow(weight_label(kind, *place), *place, tuple(known.get(epoch, nan) for epoch in epochs))
-        for place, known in values.items()
+        WeightRow(weight_label(kind, *place), *place, tuple(series.get(epoch, nan) for epoch in epochs))
+        for place, series in values.items()
     ]
     return WeightsInfo(kind, tuple(epochs), tuple(rows), best_epoch)
 

@@ -36,7 +36,7 @@ def words(lines: Sequence[str], bold: bool = False, size: float = style.FONT_SIZ
 
 
 def beside(*sheets: Sheet, gap: float = GAP) -> Sheet:
-    """From left to right, their tops in line."""
+    """Places sheets from left to right, their tops in line."""
     marks, x = "", 0.0
     for sheet in sheets:
         marks += f'<g transform="translate({x:.1f},0)">{sheet.marks}</g>'
@@ -45,7 +45,7 @@ def beside(*sheets: Sheet, gap: float = GAP) -> Sheet:
 
 
 def above(*sheets: Sheet, gap: float = 4.0) -> Sheet:
-    """From top to bottom, their left sides in line."""
+    """Places sheets from top to bottom, their left sides in line."""
     marks, y = "", 0.0
     for sheet in sheets:
         marks += f'<g transform="translate(0,{y:.1f})">{sheet.marks}</g>'
@@ -54,7 +54,7 @@ def above(*sheets: Sheet, gap: float = 4.0) -> Sheet:
 
 
 def rows(sheets: Sequence[Sheet], width: float = style.WIDTH) -> Sheet:
-    """From left to right, and on in a new row where the width is used up."""
+    """Places sheets from left to right, in a new row where the width is used up."""
     lines: list[list[Sheet]] = [[]]
     for sheet in sheets:
         if lines[-1] and sum(one.width + GAP for one in lines[-1]) + sheet.width > width:
@@ -64,7 +64,7 @@ def rows(sheets: Sequence[Sheet], width: float = style.WIDTH) -> Sheet:
 
 
 def page(sheet: Sheet) -> str:
-    """The SVG file of a sheet; it shrinks with its container, to seven tenths of its size."""
+    """Makes the SVG file of a sheet; it shrinks with its container, to seven tenths of its size."""
     width, height = max(sheet.width, 1) + 2 * AIR, max(sheet.height, 1) + 2 * AIR
     look = f"max-width:100%;min-width:{LEAST * width:.0f}px;height:auto;background:white;border-radius:4px"
     return (

@@ -16,7 +16,7 @@ DARK = -0.85  # the share of blue from which white letters stand out more than d
 def grid(
     values: np.ndarray, title: str, formula: str, down: str, across: str, limit: float | None = None, note: str = ""
 ) -> Sheet:
-    """A matrix as coloured tiles with its numbers, the same colour scale (blue below 0, orange above) up to `limit`.
+    """Draws a matrix as coloured tiles with its numbers: blue below 0, orange above, full colour at `limit`.
 
     Args:
         values: (rows, columns).
@@ -46,6 +46,6 @@ def grid(
 
 
 def _tile_colour(share: float) -> tuple[str, str]:
-    """Fill and ink of a value from -1 to 1: blue, white, orange, told apart by all."""
-    found = sample_colorscale([[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#E69F00"]], [min(max((share + 1) / 2, 0), 1)])
-    return str(found[0]).replace(" ", ""), "#FFFFFF" if share < DARK else style.INK
+    """Fill and ink of a value from -1 to 1: blue, white, orange, which all readers can tell apart."""
+    colour = sample_colorscale([[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#E69F00"]], [min(max((share + 1) / 2, 0), 1)])
+    return str(colour[0]).replace(" ", ""), "#FFFFFF" if share < DARK else style.INK

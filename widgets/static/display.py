@@ -49,7 +49,7 @@ class _Browser:
         threading.Thread(target=self._serve, daemon=True, name="images").start()
 
     def render(self, fig: go.Figure, options: dict[str, Any]) -> bytes:
-        """The picture.
+        """Makes the picture.
 
         Raises:
             Exception: of whatever kind the browser ended with; TimeoutError where it did not answer.
@@ -95,7 +95,7 @@ class _Browser:
 
 
 class Images:
-    """The browser for all pictures of a kernel; starts on first use, and anew where it fails.
+    """The browser for all pictures of a kernel; starts on first use, and again where it fails.
 
     A Chromium that starts while the machine is busy may fail once and work a moment later.
 
@@ -117,7 +117,7 @@ class Images:
             return self._browser
 
     def render(self, fig: go.Figure, kind: str) -> bytes | None:
-        """The figure as "svg" or "png"; None, and a reason in `problem`, where there is no browser."""
+        """Makes the figure as "svg" or "png"; None, and a reason in `problem`, where there is no browser."""
         options = {"format": kind, "scale": PNG_SCALE if kind == "png" else 1, "width": fig.layout.width or style.WIDTH}
         for left in reversed(range(TRIES)):
             browser = self.start()
@@ -155,7 +155,7 @@ def prepare_images() -> None:
 
 
 def bundle(fig: go.Figure, text: str = "[figure]") -> dict[str, Any]:
-    """The figure for the saved file: plotly JSON, SVG where there is a browser, and a line of text."""
+    """Makes the figure for the saved file: plotly JSON, SVG where there is a browser, and a line of text."""
     content = json.loads(str(fig.to_json())) | {"config": style.CONFIG}
     data: dict[str, Any] = {"application/vnd.plotly.v1+json": content, "text/plain": text}
     svg = IMAGES.render(fig, "svg")
@@ -178,7 +178,7 @@ def save_figure(fig: go.Figure, name: str, run: HasFolder, svg: str | None = Non
 
 
 def static(fig: go.Figure, name: str, run: HasFolder | None = None, text: str = "") -> dict[str, Any]:
-    """The bundle of a figure, which is also written into the run folder."""
+    """Makes the bundle of a figure, which is also written into the run folder."""
     title = fig.to_dict()["layout"].get("title", {}).get("text", name)
     data = bundle(fig, text or f"[figure {name}: {title}]")
     if run is not None:

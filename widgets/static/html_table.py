@@ -9,11 +9,11 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 NUMBER = re.compile(r"-?\d.*|-|nan|None", re.DOTALL)  # "0.98 M" and "90.48 ± 0.24" too; "-" for what is not known
-SHORT = 26  # letters that are kept in one line
+SHORT = 26  # letters that stay in one line
 
 
 def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Styler:
-    """A data frame without its index, numbers rounded and in line, the best value of a column in bold.
+    """Shows a data frame without its index, numbers rounded and in line, the best value of a column in bold.
 
     Args:
         frame: what to show; text is escaped, that of the headings too.

@@ -27,15 +27,15 @@ class HasTwin(Protocol):
     """A view: controls that are made when they are asked for, and a picture and a text of the same content."""
 
     def box(self) -> ipw.DOMWidget:
-        """The live controls."""
+        """Makes the live controls."""
         ...
 
     def twin(self) -> Sheet:
-        """The static picture."""
+        """Draws the static picture."""
         ...
 
     def text(self) -> str:
-        """The same in words."""
+        """Returns the same in words."""
         ...
 
 
@@ -44,7 +44,7 @@ class HasTable(Protocol):
     """A view whose twin has a table before its picture."""
 
     def table(self) -> Styler:
-        """The static table."""
+        """Makes the static table."""
         ...
 
 
@@ -68,7 +68,7 @@ def view(widget: HasTwin, name: str, run: HasFolder | None = None) -> None:
 
 
 def either(twins: int) -> str:
-    """HTML for the output before a widget and the outputs of its twin: it shows one or the other.
+    """Makes HTML for the output before a widget and the outputs of its twin: it shows one or the other.
 
     So no browser shows "Loading widget...".
 
