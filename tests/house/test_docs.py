@@ -204,7 +204,9 @@ def test_the_search_works_from_the_disk(site):
         window.on("request", lambda request: requests.append(request.url))
         window.on("pageerror", lambda error: errors.append(str(error)))
         window.goto((site / "index.html").as_uri())
-        window.locator(".md-search__input").fill("warm restarts")
+        window.locator(".md-search__input").click()
+        window.get_by_text("Type to start searching").wait_for(timeout=60_000)  # the index is loaded
+        window.locator(".md-search__input").press_sequentially("warm restarts")
         window.locator(".md-search-result__link").first.wait_for(timeout=30_000)
         browser.close()
     assert errors == []
