@@ -191,7 +191,7 @@ class SearchConfig(_Config):
     accumulate: int = 1
     """Micro-batches that a batch of a search goes in, for less memory; BatchNorm sees each by itself."""
     selection: str = "shortlist"
-    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.read_out`)."""
+    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.shortlist`)."""
     shortlist_size: int = 5
     """Genotypes that the shortlist trains briefly."""
     shortlist_epochs: int = 5

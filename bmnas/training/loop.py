@@ -20,7 +20,6 @@ from bmnas.training.learning_rates import Schedule
 from bmnas.training.random_streams import RandomStream
 from bmnas.training.steps import Batch, apply_gradients, batch_gradients
 
-Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
 Gradients = Sequence[Tensor | None]
 
 
@@ -159,7 +158,7 @@ class History:
 
 def train_epochs(
     learner: NetworkLearner,
-    batches: Callable[[int], Iterable[Batch]],
+    batches_of: Callable[[int], Iterable[Batch]],
     epochs: int,
     *,
     name: str,
@@ -171,7 +170,7 @@ def train_epochs(
     """Trains a network for some epochs, or for what a checkpoint leaves of them.
 
     Args:
-        batches: epoch, from 1 -> its batches.
+        batches_of: epoch, from 1 -> its batches.
         name: of the training, for errors.
         schedule: of the learning rates; None leaves them to the learner.
         random: where dropout, and batches that are shuffled as they come, take their random numbers.
@@ -190,7 +189,7 @@ def train_epochs(
         learner.network.train()
         rates = repeat(None) if schedule is None else schedule.of_epoch(epoch)
         with random.of_epoch(epoch):
-            tally = train_epoch(learner, batches(epoch), rates, _check(f"{name}, epoch {epoch} of {epochs}"))
+            tally = train_epoch(learner, batches_of(epoch), rates, _check(f"{name}, epoch {epoch} of {epochs}"))
         losses += tally.losses()
         samples = tally.samples
         if checkpoint is not None:

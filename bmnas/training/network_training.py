@@ -21,7 +21,7 @@ from bmnas.training.steps import Batch, Samples, batches, predict
 def train_network(
     network: nn.Module,
     kind: str,
-    batches: Callable[[int], Iterable[Batch]],
+    batches_of: Callable[[int], Iterable[Batch]],
     samples: int,
     batch_size: int,
     budget: EvalConfig,
@@ -37,7 +37,7 @@ def train_network(
 
     Args:
         network: on the device; trained in place.
-        batches: epoch, from 1 -> its batches, on the device.
+        batches_of: epoch, from 1 -> its batches, on the device.
         samples, batch_size: of an epoch; the learning rates depend on them.
         budget: epochs, learning rates, weight decay.
         seed: of dropout.
@@ -52,7 +52,7 @@ def train_network(
     period = budget.epochs if budget.Ti is None else budget.Ti
     return train_epochs(
         NetworkLearner(network=network, kind=kind, optimizer=optimizer, parameters=parameters),
-        batches,
+        batches_of,
         budget.epochs,
         name=name,
         schedule=schedule("restarts", budget.max_lr, budget.min_lr, period, budget.Tm, samples, batch_size),
@@ -87,9 +87,7 @@ def fit(
     def of_epoch(epoch: int) -> Iterable[Batch]:
         return map(tensors.batch, batches(rows, batch_size, (seed, Purpose.BATCHES, epoch)))
 
-    train_network(
-        network, kind, of_epoch, len(rows), batch_size, budget, seed, tensors.device, after_epoch=after_epoch
-    )
+    train_network(network, kind, of_epoch, len(rows), batch_size, budget, seed, tensors.device, after_epoch=after_epoch)
 
 
 class BestOnValidation:

@@ -11,10 +11,12 @@ import torch
 from bmnas.config import EvalConfig
 from bmnas.errors import ConfigError, GenotypeError, RunError, SearchDiverged
 from bmnas.evaluation import evaluation
-from bmnas.evaluation.evaluation import build_network, evaluate, fit, train_and_test
+from bmnas.evaluation.evaluation import evaluate, train_and_test
 from bmnas.evaluation.results import Evaluation, combine_seeds, verdict
+from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.tasks.planted import answer, planted_genotype
+from bmnas.training.network_training import fit
 from bmnas.training.steps import predict, train_epoch
 from tests.support.tiny import BUDGET, CONFIG, multilabel_features, seen_rows, split_of, tiny_features
 

@@ -17,8 +17,8 @@ from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
 from bmnas.scale.seeds.stacked import Pointwise
 from bmnas.scale.seeds.together import SeedSearches
 from bmnas.searching.algorithm1 import Search, search
-from bmnas.searching.read_out import read_out
 from bmnas.searching.run_folder import Run, open_run, run_name
+from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.space.enumeration import network_key
 from bmnas.space.hypernet import Hypernet

@@ -9,9 +9,10 @@ import torch
 from bmnas import machine as memory
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.searching import footprint as footprints
-from bmnas.searching.algorithm1 import Search, search, sketched
+from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.cost_estimate import estimate
 from bmnas.searching.footprint import COMPILER, LIBRARIES, Footprint, kept_bytes
+from bmnas.searching.networks import sketched
 from bmnas.space.enumeration import Space
 from bmnas.space.hypernet import Hypernet
 from bmnas.training.steps import batch_step

@@ -9,8 +9,9 @@ from bmnas.errors import RunError
 from bmnas.searching import read_out as selection
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.read_out import Candidate, Selection, load_selection, read_out, select
 from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Candidate, Selection, load_selection
+from bmnas.searching.shortlist import read_out, select
 from bmnas.space.enumeration import Space, network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.network import FusionNetwork

@@ -9,8 +9,9 @@ from bmnas.errors import RunError
 from bmnas.searching import read_out as selection
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.read_out import READING, SELECTION, read_out
 from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import SELECTION
+from bmnas.searching.shortlist import READING, read_out
 from bmnas.storage import replay
 from bmnas.storage.replay import Replay
 from tests.support.tiny import TWO_CELLS, tiny_features

@@ -6,7 +6,7 @@ import torch
 
 from bmnas.paper.published import NTU_CHANNELS
 from bmnas.paper.reference import from_release_indices, load_reference_state
-from bmnas.searching.algorithm1 import ARCH_BETAS
+from bmnas.searching.seed_state import ARCH_BETAS
 from bmnas.space.derivation import derive
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
