@@ -172,7 +172,7 @@ def search_in_step(
         for run in runs.values():
             locks.enter_context(run.working())
         recorded = {  # the first seed is claimed last: its run is then the newest, which 03 to 05 open
-            seed: list(resume(states[seed], features, runs[seed])) for seed in reversed(runs)
+            seed: list(resume(states[seed], features, runs[seed])) for seed in reversed(list(runs))
         }
         yield from ((seed, event) for seed in runs for event in recorded[seed])
         yield from _advance(states, runs, make_engine)

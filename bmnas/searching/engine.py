@@ -23,18 +23,27 @@ from bmnas.training.steps import Batch, Samples, predict, seeded
 
 
 class Engine(Protocol):
-    """The hypernets of S >= 1 seeds, and what moves them.
+    """The hypernets of S >= 1 seeds, and what moves them."""
 
-    Attributes:
-        seeds: one for each of the S places.
-        tensors: the features.
-        weight_learner, arch_learner: of the two halves of Algorithm 1's loop.
-    """
+    @property
+    def seeds(self) -> Sequence[int]:
+        """The seed of each of the S places."""
+        ...
 
-    seeds: Sequence[int]
-    tensors: Samples
-    weight_learner: Learner
-    arch_learner: Learner
+    @property
+    def tensors(self) -> Samples:
+        """The features."""
+        ...
+
+    @property
+    def weight_learner(self) -> Learner:
+        """What takes the steps of the upper half of Algorithm 1's loop."""
+        ...
+
+    @property
+    def arch_learner(self) -> Learner:
+        """What takes the steps of the lower half."""
+        ...
 
     def drawing(self, purpose: Purpose, epoch: int) -> AbstractContextManager[None]:
         """Returns the context of half an epoch: train mode, and each seed's own random numbers.

@@ -6,7 +6,7 @@ from itertools import count
 import pytest
 
 from bmnas.errors import RunError
-from bmnas.searching import read_out as selection
+from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.run_folder import Run
