@@ -107,7 +107,7 @@ COMPILER = any(shutil.which(name) for name in acceleration.COMPILERS)
 def test_a_compiled_search_finds_the_same(features):
     config = CONFIG.change(epochs=2, dropout=0.0)
     eager, compiled = Search(features, config), Search(features, config.change(compile="default"))
-    assert isinstance(compiled.network, Accelerated) and list(compiled.hypernet.state_dict()) == list(
+    assert isinstance(compiled.engine.network, Accelerated) and list(compiled.hypernet.state_dict()) == list(
         eager.hypernet.state_dict()
     )
     for _ in range(config.epochs):
