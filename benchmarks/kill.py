@@ -21,7 +21,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import sklearn.datasets  # noqa: F401  (imported here, once, and not by every forked process)
-import sklearn.metrics  # noqa: F401
 import torch._dynamo  # noqa: F401
 
 import bmnas

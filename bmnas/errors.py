@@ -31,3 +31,7 @@ class RunError(BmnasError):
 
 class SearchDiverged(BmnasError):
     """The loss became NaN or infinite; the last good checkpoint is kept."""
+
+
+class PredictionError(BmnasError):
+    """Outputs of a network that are NaN or infinite, of which no score and no prediction is made."""

@@ -50,6 +50,7 @@ class TrainedNetwork:
 
         Raises:
             FeatureError: a feature is missing, has another shape, or holds NaN.
+            PredictionError: outputs are NaN or infinite, as of features that are far too large; names rows and layer.
         """
         arrays = features.arrays if isinstance(features, FeatureSet) else features
         batch = {name: self._checked(name, arrays) for name in self.shapes}

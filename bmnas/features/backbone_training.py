@@ -201,7 +201,8 @@ def _score(model: nn.Module, kind: str, batches: Iterator[Batch]) -> float:
     first = next(batches, None)
     if first is None:
         return 0.0
-    return metrics.score(kind, *predict_batches(model, chain([first], batches), torch.device("cpu")))
+    what = f"backbone {type(model).__name__}"
+    return metrics.score(kind, *predict_batches(model, chain([first], batches), torch.device("cpu"), what=what))
 
 
 class _Rows:

@@ -235,6 +235,10 @@ class FeatureTensors:
         checks.check_choice("split", split, checks.SPLITS)
         return self._rows[split]
 
+    def split_of(self, rows: Tensor) -> str:
+        """The names of the splits that these rows belong to: "val", "train and val"."""
+        return " and ".join(name for name, members in self._rows.items() if torch.isin(rows, members).any())
+
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The features, feature -> float32 (B, C_in, L or 1), and the targets of some rows."""
         rows = rows.to(self.device)

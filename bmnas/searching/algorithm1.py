@@ -5,6 +5,7 @@ DARTS), derives the genotype, and keeps the one of the best validation score. Th
 how its passes are computed; S >= 1 seeds move in step.
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from contextlib import ExitStack
 import torch
 
 from bmnas.config import SearchConfig
-from bmnas.errors import BmnasError, RunError
+from bmnas.errors import BmnasError, PredictionError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.searching.engine import Engine, single_engine
@@ -80,9 +81,19 @@ class Algorithm1:
         return self._scored(tally) if release else None
 
     def validate(self) -> Scored:
-        """Returns loss and score of the validation split in eval mode."""
-        logits, targets = self.engine.predict(self.engine.tensors.rows("val"))
-        return [(metrics.loss(self.kind, x, targets).item(), metrics.score(self.kind, x, targets)) for x in logits]
+        """Returns loss and score of the validation split in eval mode; NaN where outputs are not finite."""
+        rows = self.engine.tensors.rows("val")
+        try:
+            logits, targets = self.engine.predict(rows)
+        except PredictionError as error:  # of an engine of one seed, which names the layer
+            self.states[0].trouble = f" ({error})"
+            return [(math.nan, math.nan)]
+        return [
+            (metrics.loss(self.kind, x, targets).item(), metrics.score(self.kind, x, targets))
+            if bool(x.isfinite().all())
+            else (math.nan, math.nan)
+            for x in logits
+        ]
 
     def _batches(self, split: str, *purpose: int) -> Iterator[Batch]:
         """Yields the batches of a pass, each seed's rows in its own order."""

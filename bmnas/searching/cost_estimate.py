@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 
 from bmnas.config import SearchConfig
-from bmnas.errors import SearchDiverged
+from bmnas.errors import PredictionError, SearchDiverged
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.searching.algorithm1 import Search
@@ -100,14 +100,10 @@ def _read_out_seconds(state: Search, features: FeatureSet) -> float:
     ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
     score = InheritedScore(state.hypernet, state.engine.tensors, state.kind)
     first, epoch = next(genotypes), replace(config, shortlist_epochs=1)
-    score(first)
+    _quietly(lambda: score(first))
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
 
-    def train() -> None:
-        with suppress(SearchDiverged):  # takes as long, and the search itself will say where
-            brief_score(first, features, epoch)
-
-    training = _seconds(train, device)
+    training = _seconds(lambda: brief_score(first, features, epoch), device)
     return ranked * scoring + (config.shortlist_size + 1) * config.shortlist_epochs * training
 
 
@@ -121,13 +117,19 @@ def _step(engine: Engine, purpose: Purpose, rows: torch.Tensor) -> None:
 def _seconds(step: Callable[[], object], device: torch.device) -> float:
     """Measures the mean of a few calls after the first."""
     for _ in range(WARM_UP):
-        step()
+        _quietly(step)
     _wait(device)
     started = time.perf_counter()
     for _ in range(TIMED):
-        step()
+        _quietly(step)
     _wait(device)
     return (time.perf_counter() - started) / TIMED
+
+
+def _quietly(step: Callable[[], object]) -> None:
+    """A call whose numbers do not matter: NaN takes as long, and the search itself will say where."""
+    with suppress(SearchDiverged, PredictionError):
+        step()
 
 
 def _wait(device: torch.device) -> None:

@@ -15,6 +15,7 @@ from bmnas.space.genotype import CellGenotype, Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import cell_states
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 from bmnas.training.steps import Samples
 
 CACHE = 4096  # node outputs at most
@@ -35,7 +36,8 @@ class InheritedScore:
         batch_statistics(self.hypernet)
         self.kind = kind
         with torch.no_grad():
-            batch, self.targets = tensors.batch(tensors.rows("val"))
+            self.rows = tensors.rows("val")
+            batch, self.targets = tensors.batch(self.rows)
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))
@@ -43,13 +45,21 @@ class InheritedScore:
 
     @torch.no_grad()
     def __call__(self, genotype: Genotype) -> float:
-        """Returns accuracy or weighted F1 of the genotype, between 0 and 1."""
+        """Returns accuracy or weighted F1 of the genotype, between 0 and 1.
+
+        Raises:
+            PredictionError: outputs are NaN or infinite; names rows and node.
+        """
         nodes, outputs, keys = dict(self.nodes), [], {}
         for n, cell in enumerate(genotype.cells, start=1):
             keys[cell_name(n)] = (n, cell, *(keys.get(name) for name in cell.inputs))  # and nothing else decides it
             nodes[cell_name(n)] = self._once(keys[cell_name(n)], lambda n=n, cell=cell: self._cell(n, cell, nodes))
             outputs.append(nodes[cell_name(n)])
-        return metrics.score(self.kind, self.hypernet.classifier(outputs), self.targets)
+        logits = self.hypernet.classifier(outputs)  # (n, classes)
+        if not torch.isfinite(logits).all():
+            broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
+            check_finite(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
+        return metrics.score(self.kind, logits, self.targets)
 
     def _cell(self, n: int, cell: CellGenotype, nodes: dict[str, Tensor]) -> Tensor:
         module = self.hypernet.named_cells()[cell_name(n)]

@@ -46,6 +46,7 @@ class SeedState:
             batch_size=config.batch_size,
         )
         self.epoch, self.best_epoch, self.best_score = 0, 0, float("-inf")
+        self.trouble = ""  # of the last validation
 
     def end_epoch(
         self, train_loss: float, train_score: float, val_loss: float, val_score: float, seconds: float
@@ -60,7 +61,7 @@ class SeedState:
             before = f"The checkpoint of epoch {self.epoch} is kept" if self.epoch else "No epoch was finished"
             raise SearchDiverged(
                 f"epoch {epoch} of {self.config.epochs}: the training loss is {train_loss}, the validation loss "
-                f"{val_loss}. {before}; lower max_lr or arch_lr and search again"
+                f"{val_loss}{self.trouble}. {before}; lower max_lr or arch_lr and search again"
             )
         self.epoch = epoch
         is_best = self.is_better(val_score)

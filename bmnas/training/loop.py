@@ -4,6 +4,7 @@ An epoch is a step a batch; a `Learner` takes the steps, of one network or of th
 else differs is passed in: the batches, their learning rates and random numbers, and the checkpoint.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -18,7 +19,7 @@ from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
 from bmnas.training.learning_rates import Schedule
 from bmnas.training.random_streams import RandomStream
-from bmnas.training.steps import Batch, apply_gradients, batch_gradients
+from bmnas.training.steps import Batch, apply_gradients, batch_gradients, finite
 
 Gradients = Sequence[Tensor | None]
 
@@ -106,10 +107,11 @@ class Tally:
         return means
 
     def scores(self, kind: str) -> list[float]:
-        """Returns the score of all logits, one a network."""
+        """Returns the score of all logits, one a network; NaN where its loss is not finite."""
         logits = torch.cat([outcome.logits for outcome in self.outcomes], 1)
         targets = torch.cat([outcome.targets for outcome in self.outcomes], 1)
-        return [metrics.score(kind, *pair) for pair in zip(logits, targets, strict=True)]
+        each = zip(self.losses(), logits, targets, strict=True)
+        return [metrics.score(kind, x, y) if finite(loss) else math.nan for loss, x, y in each]
 
 
 def take_step(

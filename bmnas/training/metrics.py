@@ -4,12 +4,13 @@ Multiclass: cross-entropy and accuracy. Multilabel: binary cross-entropy and wei
 release, with zero_division=1 as there.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from bmnas.errors import ConfigError
+from bmnas.training.finiteness import check_finite
 
 THRESHOLD = 0.3  # of the sigmoid; the release's
 METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}
@@ -29,8 +30,13 @@ def loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(kind: str, logits: Tensor, targets: Tensor) -> float:
-    """Accuracy or weighted F1, between 0 and 1; larger is better."""
+    """Accuracy or weighted F1, between 0 and 1; larger is better.
+
+    Raises:
+        PredictionError: a logit is NaN or infinite; so do all scores here.
+    """
     if kind == "multiclass":
+        check_finite(logits, "logits")
         return (logits.argmax(-1) == targets).double().mean().item()
     return f1(logits, targets, "weighted")
 
@@ -55,16 +61,32 @@ def scores(kind: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
 def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
     """A score a class: recall (multiclass; NaN where a class has no sample) or F1 (multilabel)."""
     if kind == "multiclass":
+        check_finite(logits, "logits")
         right = (logits.argmax(-1) == targets).cpu().numpy()
         labels = targets.cpu().numpy()
         rows = [right[labels == k] for k in range(logits.shape[1])]
         return [float(row.mean()) if len(row) else float("nan") for row in rows]
-    return [float(value) for value in np.asarray(_f1(logits, targets, None))]
+    return _f1(logits, targets, None).tolist()
 
 
-def _f1(logits: Tensor, targets: Tensor, average: str | None) -> Any:
-    """scikit-learn's F1; imported here, for it takes more than a second and multiclass tasks never ask for it."""
-    from sklearn.metrics import f1_score
+def _f1(logits: Tensor, targets: Tensor, average: str | None) -> np.ndarray:
+    """F1 = 2 TP / (2 TP + FP + FN) of each label (None), of each row averaged ("samples"), or averaged over labels.
 
-    predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()
-    return f1_score(targets.cpu().numpy() > 0.5, predicted, average=average, zero_division=1)  # type: ignore[arg-type]
+    Counted here: scikit-learn takes a single label, (B, 1), for a task of two classes, and averages over both.
+    """
+    check_finite(logits, "logits")
+    predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()  # (B, classes)
+    true = targets.cpu().numpy() > 0.5
+    if predicted.ndim != 2 or predicted.shape != true.shape:
+        raise ConfigError(
+            f"logits are {predicted.shape} and targets {true.shape}; a multilabel score takes (samples, labels) of both"
+        )
+    axis = 1 if average == "samples" else 0
+    right, support, all_ = (part.sum(axis) for part in (predicted & true, true, predicted))
+    if average == "micro":
+        right, support, all_ = right.sum(), support.sum(), all_.sum()
+    either = support + all_
+    each = np.where(either > 0, 2.0 * right / np.maximum(either, 1), 1.0)  # 1 where nothing was there, nor found
+    if average is None:
+        return each
+    return np.average(each, weights=support if average == "weighted" and support.any() else None)

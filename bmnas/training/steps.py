@@ -1,7 +1,7 @@
 """The pieces of a training: the order of its batches, its random numbers, gradients, steps and predictions."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_finite
 
 SCORE_BATCH = 1024  # rows of a forward pass without gradients; only memory depends on it
 
@@ -23,6 +24,10 @@ class Samples(Protocol):
 
     def rows(self, split: str) -> Tensor:
         """Returns the rows of a split."""
+        ...
+
+    def split_of(self, rows: Tensor) -> str:
+        """Returns the names of the splits that the rows belong to."""
         ...
 
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
@@ -134,22 +139,42 @@ def _sum(before: Sequence[Tensor | None], new: Sequence[Tensor | None]) -> list[
 
 
 def predict(network: nn.Module, samples: Samples, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns logits and targets of the rows; the network is left in eval mode."""
-    return predict_batches(network, map(samples.batch, rows.split(SCORE_BATCH)))
+    """Returns logits and targets of the rows; the network is left in eval mode.
+
+    Raises:
+        PredictionError: outputs are NaN or infinite; names split, rows, layer and feature.
+    """
+    parts = rows.split(SCORE_BATCH)
+    return predict_batches(network, map(samples.batch, parts), what=samples.split_of(rows), rows=rows)
 
 
 @torch.no_grad()
 def predict_batches(
-    network: nn.Module, batches: Iterable[Batch], device: torch.device | None = None
+    network: nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device | None = None,
+    *,
+    what: str = "samples",
+    rows: Tensor | Sequence[int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Returns logits and targets of all batches; the network is left in eval mode.
 
     Args:
         batches: at least one.
         device: where the results are collected; where the network is when None.
+        what, rows: of all samples, for the message of an error; the rows are 0, 1, ... when None.
+
+    Raises:
+        PredictionError: outputs are NaN or infinite; names rows, and layer and feature where inputs have names.
     """
     network.eval()
-    results = [(network(inputs).to(device), targets.to(device)) for inputs, targets in batches]
+    results, start = [], 0
+    for inputs, targets in batches:
+        logits, stop = network(inputs), start + len(targets)
+        numbers = range(start, stop) if rows is None else rows[start:stop]
+        check_finite(logits, what, numbers, network, inputs if isinstance(inputs, Mapping) else None)
+        results.append((logits.to(device), targets.to(device)))
+        start = stop
     logits, targets = zip(*results, strict=True)
     return torch.cat(logits), torch.cat(targets)
 

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
+import bmnas
+from bmnas.errors import ConfigError
 from bmnas.training import metrics
+from tests.support.tiny import BUDGET, CONFIG
 
 
 def random_multiclass(seed, n=40, classes=5):
@@ -88,3 +91,80 @@ def test_the_score_that_counts_is_listed_first_under_its_name(seed):
     for kind, (logits, targets) in (("multiclass", random_multiclass(seed)), ("multilabel", random_multilabel(seed))):
         name, value = next(iter(metrics.scores(kind, logits, targets).items()))
         assert (name, value) == (metrics.METRICS[kind], metrics.score(kind, logits, targets))
+
+
+@st.composite
+def labels(draw):
+    """(predicted, true) of 1 to 6 labels and 1 to 30 samples, (n, K) booleans."""
+    n, K = draw(st.integers(1, 30)), draw(st.integers(1, 6))
+    rows = st.lists(st.lists(st.booleans(), min_size=K, max_size=K), min_size=n, max_size=n)
+    return np.array(draw(rows)), np.array(draw(rows))
+
+
+def as_tensors(predicted, true):
+    """Logits on either side of the threshold, and targets."""
+    return torch.where(torch.from_numpy(predicted), 2.0, -2.0), torch.from_numpy(true).float()
+
+
+@given(labels())
+def test_every_f1_by_counting_for_any_number_of_labels(pair):
+    predicted, true = pair
+    tensors = as_tensors(predicted, true)
+    each = [counted_f1(true[:, k], predicted[:, k]) for k in range(true.shape[1])]
+    support = [int(true[:, k].sum()) for k in range(true.shape[1])]
+    weighted = sum(a * b for a, b in zip(each, support, strict=True)) / sum(support) if sum(support) else np.mean(each)
+    expected = {
+        "weighted F1": weighted,
+        "macro F1": np.mean(each),
+        "micro F1": counted_f1(true.ravel(), predicted.ravel()),
+        "samples F1": np.mean([counted_f1(a, b) for a, b in zip(true, predicted, strict=True)]),
+    }
+    assert metrics.scores("multilabel", *tensors) == pytest.approx(expected)
+    assert metrics.score("multilabel", *tensors) == pytest.approx(weighted)
+    assert metrics.per_class("multilabel", *tensors) == pytest.approx(each)
+
+
+@given(labels())
+def test_two_labels_and_more_are_scikit_learns_to_the_bit(pair):
+    predicted, true = pair
+    if true.shape[1] == 1:
+        return
+    for average in ("weighted", "macro", "micro", "samples"):
+        assert metrics.f1(*as_tensors(predicted, true), average) == f1_score(
+            true, predicted, average=average, zero_division=1
+        )
+
+
+def test_one_label_that_is_never_predicted_scores_nothing():
+    targets = torch.zeros(200, 1)
+    targets[:20] = 1
+    assert metrics.scores("multilabel", torch.full((200, 1), -9.0), targets)["weighted F1"] == 0.0
+
+
+@pytest.mark.parametrize("logits, targets", [((4,), (4,)), ((4, 1), (4,)), ((4, 2), (4, 1)), ((3, 1), (4, 1))])
+def test_a_multilabel_score_of_other_shapes_is_an_error(logits, targets):
+    with pytest.raises(ConfigError, match="targets"):
+        metrics.f1(torch.zeros(logits), torch.zeros(targets), "weighted")
+
+
+def test_one_label_from_the_search_to_the_evaluation(tmp_path):
+    """Logits beside the features, so that late fusion is scored, too."""
+    rng = np.random.default_rng(0)
+    targets = (rng.random((96, 1)) < 0.3).astype(np.float32)
+    arrays = {name: rng.normal(size=(96, 4, 4)).astype(np.float32) for name in ("A_1", "A_2", "B_1")}
+    arrays["A_1"][:, 0] += 4 * targets
+    logits = {name: rng.normal(size=(96, 1)).astype(np.float32) + 4 * targets - 2 for name in ("A", "B")}
+    splits = {"train": np.arange(48), "val": np.arange(48, 72), "test": np.arange(72, 96)}
+    features = bmnas.FeatureSet.from_arrays(arrays, targets, splits, logits=logits)
+    run = bmnas.Run(tmp_path / "run")
+    list(bmnas.search(features, CONFIG, run))
+    genotype = bmnas.read_out(run, features).chosen
+    result = bmnas.evaluate("searched", genotype, features, CONFIG, BUDGET.change(seeds=1), run)
+    network = bmnas.train_and_save(run, genotype, features, CONFIG, BUDGET.change(seeds=1))
+    rows = features.rows("test")
+    predicted = np.array([bool(names) for names in network.predict(features, "cpu")])[rows]
+    expected = counted_f1(targets[rows, 0] > 0.5, predicted)
+    assert result.scores == (pytest.approx(expected),)
+    assert list(result.per_class.values()) == [pytest.approx(expected)]
+    for rival in bmnas.baselines(features, CONFIG, BUDGET.change(seeds=1)):
+        assert list(rival.per_class.values()) == [pytest.approx(rival.mean)], rival.name

@@ -187,6 +187,7 @@ def predict_joint(
 
     Raises:
         DataError: no samples.
+        PredictionError: outputs are NaN or infinite; names rows and layer.
     """
     place = resolve_device(device)
     order = torch.arange(_length(data)).split(batch_size)
