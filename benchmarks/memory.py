@@ -21,7 +21,8 @@ from benchmarks.shared import write  # noqa: E402
 from bmnas.config import PAPER_CONFIGS, SearchConfig  # noqa: E402
 from bmnas.features.feature_set import FeatureSet  # noqa: E402
 from bmnas.paper.published import NTU_CHANNELS  # noqa: E402
-from bmnas.searching.algorithm1 import Search, sketched  # noqa: E402
+from bmnas.searching.algorithm1 import Search  # noqa: E402
+from bmnas.searching.networks import sketched  # noqa: E402
 
 NTU = PAPER_CONFIGS["ntu-1"].change(device="cpu", threads=1, epochs=1)
 SETTINGS: dict[str, dict] = {

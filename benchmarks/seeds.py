@@ -13,7 +13,7 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ import bmnas  # noqa: E402
 from benchmarks.shared import ratios, write  # noqa: E402
 from bmnas.config import SearchConfig  # noqa: E402
 from bmnas.features.feature_set import FeatureSet  # noqa: E402
-from bmnas.scale.seeds.together import SeedSearches  # noqa: E402
-from bmnas.searching.algorithm1 import Search  # noqa: E402
+from bmnas.scale.seeds.engine import StackedEngine  # noqa: E402
+from bmnas.searching.algorithm1 import Algorithm1, Search  # noqa: E402
+from bmnas.searching.seed_state import SeedState  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 COUNTS = (2, 4, 8)  # seeds at once; one seed is the plain search
@@ -51,6 +52,11 @@ def searches(features: FeatureSet, config: SearchConfig, seeds: int) -> list[Sea
     return [Search(features, config.change(seed=seed)) for seed in range(seeds)]
 
 
+def at_once(features: FeatureSet, config: SearchConfig, seeds: int) -> Algorithm1:
+    states = [SeedState(features, config.change(seed=seed)) for seed in range(seeds)]
+    return Algorithm1(states, StackedEngine(features, states))
+
+
 def operations(run: Callable[[], object]) -> int:
     with Operations() as counted:
         run()
@@ -60,11 +66,12 @@ def operations(run: Callable[[], object]) -> int:
 def operations_a_step(features: FeatureSet, config: SearchConfig) -> dict[int, int]:
     """Seeds -> operations of a weight step: the mean over an epoch, after Adam has made its state."""
     steps = -(-len(features.rows("train")) // config.batch_size)
-    (alone,) = searches(features, config, 1)
+    (search,) = searches(features, config, 1)
+    alone = Algorithm1([search], search.engine)
     alone.update_weights(1)
     found = {1: operations(lambda: alone.update_weights(2)) // steps}
     for count in COUNTS:
-        group = SeedSearches(searches(features, config, count))
+        group = at_once(features, config, count)
         group.update_weights(1)
         found[count] = operations(partial(group.update_weights, 2)) // steps
     return found
@@ -83,7 +90,7 @@ def timed(device: str, run: Callable[[], object]) -> float:
 def measure(features: FeatureSet, config: SearchConfig, device: str, epochs: int) -> tuple[dict, float]:
     """Seconds an epoch of each search alone (a list over seeds) and of S at once; the float32 difference at the end."""
     alone = searches(features, config, max(COUNTS))
-    groups = {count: SeedSearches(searches(features, config, count)) for count in COUNTS}
+    groups = {count: at_once(features, config, count) for count in COUNTS}
     times: dict[int, list[float]] = {count: [] for count in COUNTS}
     singles: list[list[float]] = []
     for epoch in range(epochs):
@@ -93,10 +100,10 @@ def measure(features: FeatureSet, config: SearchConfig, device: str, epochs: int
             singles.append(one_by_one)
             for count, seconds in together.items():
                 times[count].append(seconds)
-    return {"alone": singles, "at once": times}, far_apart(alone, groups[max(COUNTS)].searches)
+    return {"alone": singles, "at once": times}, far_apart(alone, groups[max(COUNTS)].states)
 
 
-def far_apart(alone: list[Search], together: list[Search]) -> float:
+def far_apart(alone: Sequence[SeedState], together: Sequence[SeedState]) -> float:
     """The largest difference of a softmax weight of alpha, beta and gamma."""
     rows = [
         zip(one.hypernet.architecture().rows(), other.hypernet.architecture().rows(), strict=True)

@@ -31,7 +31,7 @@ from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_l
 from bmnas.features.feature_set import FeatureSet  # noqa: E402
 from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
 from bmnas.scale.fast import TokenTensors, keep_pages, only  # noqa: E402
-from bmnas.searching.algorithm1 import ARCH_BETAS  # noqa: E402
+from bmnas.searching.seed_state import ARCH_BETAS  # noqa: E402
 from bmnas.space.hypernet import Hypernet  # noqa: E402
 from bmnas.training.steps import gradient_step  # noqa: E402
 from tests.support.transcription import Transcription  # noqa: E402

@@ -4,6 +4,7 @@ The names below follow the sections of the paper.
 """
 
 from bmnas import tasks as _tasks  # fills TASKS
+from bmnas.scale import engines as _engines  # fills ENGINES
 
 # 3.1 unimodal features
 from bmnas.features.backbones.checkpoints import load_checkpoint
@@ -35,7 +36,8 @@ from bmnas.evaluation.joint.evaluation import evaluate_joint
 from bmnas.evaluation.joint.training import train_and_test_joint
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
-from bmnas.searching.read_out import Selection, load_selection, read_out, select
+from bmnas.searching.selection import Selection, load_selection
+from bmnas.searching.shortlist import read_out, select
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.evaluation.trained_network import TrainedNetwork, load, train_and_save
 

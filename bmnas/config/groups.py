@@ -154,7 +154,7 @@ class ReadOutSettings:
     """How the answer is read out of a finished search."""
 
     selection: Literal["algorithm1", "shortlist"] = "shortlist"
-    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.read_out`)."""
+    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.shortlist`)."""
     shortlist_size: Count = 5
     """Genotypes that the shortlist trains briefly."""
     shortlist_epochs: Count = 5

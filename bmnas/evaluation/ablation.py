@@ -18,6 +18,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.training.progress import Progress
 from bmnas.training.steps import combine
 
 SEARCHED = "searched (bmnas)"
@@ -124,7 +125,7 @@ def ablate(
     config: SearchConfig,
     budget: EvalConfig,
     run: Run | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[tuple[AblationRow, Evaluation]]:
     """Trains and tests every row that these features allow, each with the same budget and seeds."""
     results = []

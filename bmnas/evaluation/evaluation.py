@@ -4,8 +4,6 @@ Every rival goes through the same two functions, `fit` and `evaluate`, with the 
 a test score: the last epoch counts, or the one chosen on validation.
 """
 
-import copy
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,83 +12,25 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import SearchDiverged
 from bmnas.evaluation.results import Evaluation, combine_seeds, once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
-from bmnas.searching.algorithm1 import check_length
+from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.layers import count_parameters
-from bmnas.space.network import FusionNetwork
 from bmnas.training import metrics
-from bmnas.training.learning_rates import schedule
-from bmnas.training.steps import batches, finite, predict, seeded, train_epoch
-
-INITIAL, BATCHES = 10, 11  # what a random stream is for; the search has others
+from bmnas.training.network_training import BestOnValidation, fit
+from bmnas.training.progress import Progress
+from bmnas.training.steps import predict
 
 Build = Callable[[int], nn.Module]
-
-
-def build_network(genotype: Genotype, features: FeatureSet, config: SearchConfig, seed: int) -> FusionNetwork:
-    """The genotype's network for these features, its initial values decided by `seed` alone.
-
-    Raises:
-        GenotypeError: the genotype does not fit the features.
-        ConfigError: the stored features have another L.
-    """
-    check_length(features, config)
-    with seeded((seed, INITIAL), torch.device("cpu")):
-        return FusionNetwork(
-            genotype,
-            features.channels,
-            len(features.classes),
-            config.C,
-            config.L,
-            config.dropout,
-            config.mode,
-            features.vectors,
-            config.tokeniser,
-        )
-
-
-def fit(
-    network: nn.Module,
-    tensors: FeatureTensors,
-    kind: str,
-    rows: Tensor,
-    batch_size: int,
-    budget: EvalConfig,
-    seed: int,
-    after_epoch: Callable[[int], None] | None = None,
-) -> None:
-    """Trains a network with Adam and cosine warm restarts for `budget.epochs` epochs.
-
-    Args:
-        rows: what it trains on.
-        after_epoch: called with the epoch's number (from 1) after each.
-
-    Raises:
-        SearchDiverged: a loss is NaN or infinite; names the epoch.
-    """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, budget.max_lr, weight_decay=budget.weight_decay)
-    period = budget.epochs if budget.Ti is None else budget.Ti
-    rates = schedule("restarts", budget.max_lr, budget.min_lr, period, budget.Tm, len(rows), batch_size)
-    for epoch in range(1, budget.epochs + 1):
-        order = batches(rows, batch_size, (seed, BATCHES, epoch))
-        with seeded((seed, BATCHES, epoch), tensors.device):
-            loss, _ = train_epoch(network, tensors, kind, order, optimizer, parameters, iter(rates.next, None))
-        if not finite(loss):
-            raise SearchDiverged(f"training, epoch {epoch} of {budget.epochs}: the loss is {loss}; lower max_lr")
-        if after_epoch is not None:
-            after_epoch(epoch)
 
 
 def train_and_test(
     network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
 ) -> tuple[Tensor, Tensor]:
-    """Trains as `budget.select` says and looks at the test split once.
+    """Trains the network as `budget.select` asks and looks at the test split once.
 
     Returns:
         Logits and targets of the test split.
@@ -102,30 +42,17 @@ def train_and_test(
 def train(
     network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
 ) -> FeatureTensors:
-    """Trains as `budget.select` says; the features on the device, where the network is too."""
+    """Trains the network as `budget.select` asks and returns the feature tensors on its device."""
     tensors = features.tensors(device)
     network.to(tensors.device)
     train, val = tensors.rows("train"), tensors.rows("val")
     if budget.select == "last":
         fit(network, tensors, features.kind, torch.cat([train, val]), batch_size, budget, seed)
     else:
-        best = _BestOnValidation(network, tensors, features.kind)
+        best = BestOnValidation(network, tensors, features.kind)
         fit(network, tensors, features.kind, train, batch_size, budget, seed, after_epoch=best)
         network.load_state_dict(best.state)
     return tensors
-
-
-class _BestOnValidation:
-    """Keeps the network of the best validation epoch; the earlier of equal ones."""
-
-    def __init__(self, network: nn.Module, tensors: FeatureTensors, kind: str) -> None:
-        self.network, self.tensors, self.kind = network, tensors, kind
-        self.score, self.state = -math.inf, network.state_dict()
-
-    def __call__(self, epoch: int) -> None:
-        score = metrics.score(self.kind, *predict(self.network, self.tensors, self.tensors.rows("val")))
-        if score > self.score:
-            self.score, self.state = score, copy.deepcopy(self.network.state_dict())
 
 
 def evaluate(
@@ -135,7 +62,7 @@ def evaluate(
     config: SearchConfig,
     budget: EvalConfig,
     run: Run | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Trains and tests the network of a genotype with the seeds 0, 1, ... of the budget.
 

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import FeatureError, RunError
-from bmnas.evaluation.evaluation import build_network, evaluate_seed, identity_of_genotype, identity_of_seed, train
+from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
+from bmnas.searching.networks import build_network, fusion_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
 from bmnas.storage.checkpoint import load_tensors, save_tensors
-from bmnas.training.finiteness import check_finite
 from bmnas.training.metrics import THRESHOLD
-from bmnas.training.steps import SCORE_BATCH
+from bmnas.training.steps import SCORE_BATCH, predict_batches
 
 FILE = "network.safetensors"
 
@@ -57,16 +57,16 @@ class TrainedNetwork:
         counts = {name: len(array) for name, array in batch.items()}
         if len(set(counts.values())) != 1:
             raise FeatureError(f"the features have different numbers of samples: {counts}")
-        place = resolve_device(device)
-        self.network.to(place).eval()
         total = next(iter(counts.values()))
-        with torch.no_grad():
-            parts = []
-            for i in range(0, total, SCORE_BATCH):
-                part = {name: array[i : i + SCORE_BATCH].to(place) for name, array in batch.items()}
-                parts.append(self.network(part).cpu())
-                check_finite(parts[-1], "samples", range(i, i + len(parts[-1])), self.network, part)
-        return torch.cat(parts) if parts else torch.empty(0, len(self.classes))
+        if total == 0:
+            return torch.empty(0, len(self.classes))
+        place = resolve_device(device)
+        batches = (
+            ({name: array[rows].to(place) for name, array in batch.items()}, rows)
+            for rows in torch.arange(total).split(SCORE_BATCH)
+        )
+        logits, _ = predict_batches(self.network.to(place), batches, torch.device("cpu"))
+        return logits
 
     def probabilities(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> np.ndarray:
         """(n, classes): softmax (multiclass) or sigmoid (multilabel) of the logits."""
@@ -172,17 +172,9 @@ def load(run: Run | str | Path) -> TrainedNetwork:
     try:
         config = SearchConfig.from_dict(about["search"])
         shapes = {name: (int(c), int(length)) for name, (c, length) in about["shapes"].items()}
-        network = FusionNetwork(
-            Genotype.from_dict(about["genotype"]),
-            {name: C_in for name, (C_in, _) in shapes.items()},
-            len(about["classes"]),
-            config.C,
-            config.L,
-            config.dropout,
-            config.mode,
-            about["vectors"],
-            config.tokeniser,
-        )
+        channels = {name: C_in for name, (C_in, _) in shapes.items()}
+        genotype = Genotype.from_dict(about["genotype"])
+        network = fusion_network(genotype, channels, len(about["classes"]), config, about["vectors"])
         network.load_state_dict(state)
         check_choice("kind", about["kind"], KINDS)
         return TrainedNetwork(network.eval(), about["kind"], tuple(map(str, about["classes"])), shapes)

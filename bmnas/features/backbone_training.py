@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmnas.errors import ConfigError, SearchDiverged
-from bmnas.features.taps import Progress
+from bmnas.errors import ConfigError
 from bmnas.machine import resolve_device, use_threads
 from bmnas.training import metrics
-from bmnas.training.checkpoint import TrainingCheckpoint, random_states, set_random_states
-from bmnas.training.finiteness import check_finite
+from bmnas.training.checkpoint import TrainingCheckpoint
+from bmnas.training.loop import NetworkLearner, train_epochs
+from bmnas.training.progress import Progress
+from bmnas.training.random_streams import RunningStream
+from bmnas.training.steps import Batch, predict_batches
 
 Loader = Iterable[Any]  # batches (inputs, labels)
 SCORED = 1000  # rows a forward pass without gradients
@@ -77,8 +80,9 @@ def train_unimodal(
     """
     if "fit" not in rows or len(rows["fit"]) == 0:
         raise ConfigError("rows['fit'] is empty; expected the rows to train the backbone on")
-    target = resolve_device(device)
-    x, y = torch.from_numpy(inputs).to(target), torch.from_numpy(labels).to(target)
+    place = resolve_device(device)
+    x = torch.from_numpy(inputs).to(place)
+    y = torch.from_numpy(labels).to(place)
     fit = _Rows(x, y, torch.from_numpy(rows["fit"]), batch_size, shuffled=True)
     scored = {name: _Rows(x, y, torch.from_numpy(chosen), SCORED, shuffled=False) for name, chosen in rows.items()}
     return train_unimodal_from(
@@ -90,7 +94,7 @@ def train_unimodal(
         weight_decay=weight_decay,
         kind=kind,
         seed=seed,
-        device=target,
+        device=place,
         progress=progress,
         checkpoint=checkpoint,
     )
@@ -126,7 +130,8 @@ def train_unimodal_from(
             follows it too.
         device: "auto" for CUDA if there is one; the model goes back to the CPU.
         progress: called after each epoch with ("train", epoch, epochs).
-        checkpoint: written after each epoch; one that is there is gone on from, to the same bits on a CPU.
+        checkpoint: written after each epoch. An existing one is resumed if it belongs to the same training; on a CPU
+            the training ends in the same bits.
 
     Raises:
         ConfigError: nothing to train on, or no length.
@@ -135,27 +140,43 @@ def train_unimodal_from(
     """
     if not hasattr(fit, "__len__") or len(fit) == 0:  # pyright: ignore[reportArgumentType]
         raise ConfigError("fit is empty, or has no length; expected batches to train the backbone on")
-    start, target = time.perf_counter(), resolve_device(device)
+    started = time.perf_counter()
+    place = resolve_device(device)
     steps: int = len(fit)  # pyright: ignore[reportArgumentType]
     about = {"backbone": type(model).__name__, "start": weights_fingerprint(model), "steps": steps, "epochs": epochs}
     about |= {"kind": kind, "modality": modality, "seed": seed, "rates": [max_lr, weight_decay]}
-    step = _Step(model.to(target).train(), kind, modality, target)
-    optimizer = torch.optim.Adam(model.parameters(), lr=max_lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=steps * epochs + 1)
-    parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+    optimizer = torch.optim.Adam(model.to(place).parameters(), lr=max_lr, weight_decay=weight_decay)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps=steps * epochs + 1)
+    learner = NetworkLearner(
+        network=model,
+        kind=kind,
+        optimizer=optimizer,
+        parameters=[parameter for parameter in model.parameters() if parameter.requires_grad],
+        scheduler=scheduler,
+    )
+    parts = {"model": model, "optimizer": optimizer, "schedule": scheduler}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        rows = _fit(step, fit, epochs, optimizer, schedule, TrainingCheckpoint(checkpoint, about, parts), progress)
+        history = train_epochs(
+            learner,
+            lambda _epoch: _on_device(fit, modality, place),
+            epochs,
+            name="backbone",
+            schedule=None,  # the one cycle moves Adam's momentum too: the scheduler's own work
+            random=RunningStream(place, getattr(fit, "generator", None)),  # a DataLoader's; without one it is torch's
+            checkpoint=TrainingCheckpoint(checkpoint, about, parts),
+            after_epoch=None if progress is None else lambda epoch: progress("train", epoch, epochs),
+        )
     model.eval()
-    scores = {name: _score(step, loader) for name, loader in scored.items()}
+    scores = {name: _score(model, kind, _on_device(loader, modality, place)) for name, loader in scored.items()}
     model.cpu()
     return UnimodalReport(
         backbone=type(model).__name__,
         fingerprint=weights_fingerprint(model),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        rows=rows,
+        rows=history.samples,
         epochs=epochs,
-        seconds=round(time.perf_counter() - start, 2),
+        seconds=round(time.perf_counter() - started, 2),
         scores=scores,
     )
 
@@ -169,62 +190,19 @@ def weights_fingerprint(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A batch -> logits and labels, on the device."""
-
-    model: nn.Module
-    kind: str
-    modality: str | None
-    device: torch.device
-
-    def __call__(self, batch: Any) -> tuple[Tensor, Tensor]:
-        inputs = batch[0] if self.modality is None else batch[0][self.modality]
-        return self.model(inputs.to(self.device)), batch[1].to(self.device)
+def _on_device(loader: Loader, modality: str | None, device: torch.device) -> Iterator[Batch]:
+    """Yields inputs and labels of each batch on the device."""
+    for inputs, labels, *_ in loader:
+        yield (inputs if modality is None else inputs[modality]).to(device), labels.to(device)
 
 
-def _fit(
-    step: _Step,
-    loader: Loader,
-    epochs: int,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    kept: TrainingCheckpoint,
-    progress: Progress | None,
-) -> int:
-    """The training, or what is left of it; returns how many rows an epoch has."""
-    own = getattr(loader, "generator", None)  # a DataLoader's; without one it draws from torch's
-    before = kept.restore()
-    if before:
-        set_random_states(before["random"], step.device, own)
-    rows = before.get("rows", 0)
-    for epoch in range(before.get("epoch", 0) + 1, epochs + 1):
-        rows = 0
-        for batch in loader:
-            optimizer.zero_grad()
-            logits, labels = step(batch)
-            loss = metrics.loss(step.kind, logits, labels)
-            if not torch.isfinite(loss):
-                raise SearchDiverged(f"backbone, epoch {epoch} of {epochs}: the loss is {loss.item()}; lower max_lr")
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            rows += len(labels)
-        kept.keep(epoch=epoch, rows=rows, random=random_states(step.device, own))
-        if progress:
-            progress("train", epoch, epochs)
-    return rows
-
-
-@torch.no_grad()
-def _score(step: _Step, loader: Loader) -> float:
-    """The score of a split; 0 where it has no rows."""
-    parts = [tuple(part.cpu() for part in step(batch)) for batch in loader]
-    if not parts:
+def _score(model: nn.Module, kind: str, batches: Iterator[Batch]) -> float:
+    """Returns the score of a split; 0 where it has no rows."""
+    first = next(batches, None)
+    if first is None:
         return 0.0
-    logits, labels = (torch.cat(part) for part in zip(*parts, strict=True))
-    check_finite(logits, f"backbone {type(step.model).__name__}")
-    return metrics.score(step.kind, logits, labels)
+    what = f"backbone {type(model).__name__}"
+    return metrics.score(kind, *predict_batches(model, chain([first], batches), torch.device("cpu"), what=what))
 
 
 class _Rows:

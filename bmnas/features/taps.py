@@ -19,8 +19,7 @@ from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d
 from bmnas.errors import ConfigError, DataError, FeatureError
 from bmnas.machine import resolve_device, use_threads
 from bmnas.registry import unknown
-
-Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
+from bmnas.training.progress import Progress
 
 
 @dataclass(frozen=True)

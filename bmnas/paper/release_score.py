@@ -7,11 +7,12 @@ train_searchable/*.py), so its number is chosen on the test split. Nothing in bm
 import torch
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation.evaluation import build_network, fit
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
+from bmnas.searching.networks import build_network
 from bmnas.space.genotype import Genotype
 from bmnas.training import metrics
+from bmnas.training.network_training import fit
 from bmnas.training.steps import predict
 
 

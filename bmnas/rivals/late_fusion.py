@@ -8,7 +8,7 @@
 Not to be confused with the row "last features" of Table 6, which fuses the backbones' last *features* in one Cell.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation.evaluation import INITIAL, evaluate_seed
+from bmnas.evaluation.evaluation import evaluate_seed
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_finite
+from bmnas.training.progress import Progress
+from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
 SUM = "late fusion of logits: sum of log-probabilities"
@@ -66,7 +68,7 @@ def baselines(
     config: SearchConfig,
     budget: EvalConfig,
     run: Run | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Evaluation]:
     """All rows that the stored unimodal outputs allow; none where a feature set has no logits.
 
@@ -112,7 +114,7 @@ def _trained(
     config: SearchConfig,
     budget: EvalConfig,
     run: Run | None,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> Evaluation:
     outputs = log_probability_features(features)
     results = []
@@ -121,7 +123,7 @@ def _trained(
             progress(name, seed, budget.seeds)
 
         def build(seed: int) -> nn.Module:
-            with seeded((seed, INITIAL), torch.device("cpu")):
+            with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
                 return LogitFusion(outputs.channels, len(features.classes), hidden)
 
         identity = {"baseline": name, "hidden": hidden, "batch_size": config.batch_size}

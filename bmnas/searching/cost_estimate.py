@@ -1,4 +1,4 @@
-"""What a search will take, said before it starts: `print(bmnas.estimate(features, config))`.
+"""What a search will take, computed before it starts: `print(bmnas.estimate(features, config))`.
 
 Memory comes from shapes (`bmnas.searching.footprint`), time from steps on a copy of the hypernet; the search
 itself then gives the same bits as without an estimate.
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 
 import torch
@@ -16,12 +17,16 @@ from bmnas.config import SearchConfig
 from bmnas.errors import PredictionError, SearchDiverged
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
-from bmnas.searching.algorithm1 import Search, sketched
+from bmnas.searching.algorithm1 import Search
+from bmnas.searching.engine import Engine
 from bmnas.searching.footprint import Footprint, check_memory, size
 from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.read_out import EXHAUSTIVE, LOCAL_SEARCH, brief_score
+from bmnas.searching.networks import sketched
+from bmnas.searching.shortlist import EXHAUSTIVE, LOCAL_SEARCH, brief_score
 from bmnas.space.enumeration import Space
-from bmnas.training.steps import SCORE_BATCH, batch_step, predict, seeded
+from bmnas.training.loop import take_step
+from bmnas.training.random_streams import Purpose
+from bmnas.training.steps import SCORE_BATCH, seeded
 
 WARM_UP, TIMED = 1, 2  # steps
 SCORED = 20  # genotypes
@@ -48,7 +53,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All epochs."""
+        """Returns the seconds of all epochs."""
         return self.epochs * self.epoch_seconds
 
     def __str__(self) -> str:
@@ -58,7 +63,7 @@ class Estimate:
 
 
 def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
-    """Time and memory of a search, before it starts.
+    """Estimates time and memory of a search, before it starts.
 
     Raises:
         ConfigError: the memory is not enough, see `check_memory`; or features and configuration do not fit.
@@ -72,27 +77,28 @@ def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
 
 
 def _epoch_seconds(state: Search) -> float:
-    """Both steps and a score, each times the number of times that an epoch takes it."""
-    config = state.config
-    train, val = (rows[: config.batch_size] for rows in (state.train_rows, state.val_rows))
-    scored = state.val_rows[:SCORE_BATCH]
+    """Measures both steps and a score, each times the number of times that an epoch takes it."""
+    config, engine = state.config, state.engine
+    all_train, all_val = engine.tensors.rows("train"), engine.tensors.rows("val")
+    train, val = all_train[: config.batch_size], all_val[: config.batch_size]
+    scored = all_val[:SCORE_BATCH]
     steps = [  # how often in an epoch, and what
-        (len(state.train_rows) / len(train), _step(state, train, state.weight_optimizer, state.weights)),
-        (config.arch_passes * len(state.val_rows) / len(val), _step(state, val, state.arch_optimizer, state.choices)),
-        (len(state.val_rows) / len(scored), lambda: predict(state.network, state.tensors, scored)),
+        (len(all_train) / len(train), partial(_step, engine, Purpose.WEIGHTS, train)),
+        (config.arch_passes * len(all_val) / len(val), partial(_step, engine, Purpose.ARCHITECTURE, val)),
+        (len(all_val) / len(scored), partial(engine.predict, scored)),
     ]
     return sum(times * _seconds(step, state.device) for times, step in steps)
 
 
 def _read_out_seconds(state: Search, features: FeatureSet) -> float:
-    """A genotype's score and an epoch of a brief training, each as often as the shortlist takes it."""
+    """Measures a genotype's score and an epoch of a brief training, each as often as the shortlist takes it."""
     config, device = state.config, state.device
     if config.selection == "algorithm1":
         return 0.0
     space = Space.of(features.names, config)
     genotypes, count = space.genotypes(), space.size(EXHAUSTIVE)
     ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
-    score = InheritedScore(state.hypernet, state.tensors, state.kind)
+    score = InheritedScore(state.hypernet, state.engine.tensors, state.kind)
     first, epoch = next(genotypes), replace(config, shortlist_epochs=1)
     _quietly(lambda: score(first))
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
@@ -101,22 +107,15 @@ def _read_out_seconds(state: Search, features: FeatureSet) -> float:
     return ranked * scoring + (config.shortlist_size + 1) * config.shortlist_epochs * training
 
 
-def _step(
-    state: Search, rows: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]
-) -> Callable[[], object]:
-    """A step on these rows."""
-
-    def step() -> None:
-        batch, target = state.tensors.batch(rows)
-        state.network.train()
-        with state.moving(parameters):
-            batch_step(state.network, state.kind, batch, target, optimizer, parameters, parts=state.config.accumulate)
-
-    return step
+def _step(engine: Engine, purpose: Purpose, rows: torch.Tensor) -> None:
+    """Takes a step on these rows."""
+    learner = engine.weight_learner if purpose == Purpose.WEIGHTS else engine.arch_learner
+    with engine.drawing(purpose, 1):
+        take_step(learner, engine.batch(rows[None]))
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:
-    """The mean of a few calls after the first."""
+    """Measures the mean of a few calls after the first."""
     for _ in range(WARM_UP):
         _quietly(step)
     _wait(device)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor, nn
 
-from bmnas.features.feature_set import FeatureTensors
-from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
+from bmnas.space.genotype import CellGenotype, Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
+from bmnas.space.network import cell_states
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_finite
+from bmnas.training.steps import Samples
 
-CACHE = 4096  # node outputs kept at most
+CACHE = 4096  # node outputs at most
 CACHE_BYTES = 500e6
 
 
@@ -30,7 +31,7 @@ class InheritedScore:
         kind: "multiclass" or "multilabel".
     """
 
-    def __init__(self, hypernet: Hypernet, tensors: FeatureTensors, kind: str) -> None:
+    def __init__(self, hypernet: Hypernet, tensors: Samples, kind: str) -> None:
         self.hypernet = copy.deepcopy(hypernet)
         batch_statistics(self.hypernet)
         self.kind = kind
@@ -40,11 +41,11 @@ class InheritedScore:
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))
-        self.kept: OrderedDict[Hashable, Tensor] = OrderedDict()
+        self.cache: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     @torch.no_grad()
     def __call__(self, genotype: Genotype) -> float:
-        """Accuracy or weighted F1 of the genotype, between 0 and 1.
+        """Returns accuracy or weighted F1 of the genotype, between 0 and 1.
 
         Raises:
             PredictionError: outputs are NaN or infinite; names rows and node.
@@ -55,27 +56,26 @@ class InheritedScore:
             nodes[cell_name(n)] = self._once(keys[cell_name(n)], lambda n=n, cell=cell: self._cell(n, cell, nodes))
             outputs.append(nodes[cell_name(n)])
         logits = self.hypernet.classifier(outputs)  # (n, classes)
-        broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
-        check_finite(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
+        if not torch.isfinite(logits).all():
+            broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
+            check_finite(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
         return metrics.score(self.kind, logits, self.targets)
 
     def _cell(self, n: int, cell: CellGenotype, nodes: dict[str, Tensor]) -> Tensor:
         module = self.hypernet.named_cells()[cell_name(n)]
+        steps = zip(module.named_steps().values(), cell.steps, strict=True)
+        primitives = [mixed.primitives[step.primitive] for mixed, step in steps]
         x, y = (nodes[name] for name in cell.inputs)
-        states = {"x": x, "y": y}
-        for m, step in enumerate(cell.steps, start=1):
-            primitive = module.named_steps()[step_name(m)].primitives[step.primitive]
-            states[step_name(m)] = primitive(*(states[node] for node in step.inputs))  # (B, C, L)
-        return module.output(list(states.values()))  # (B, C, L)
+        return module.output(cell_states(cell, primitives, x, y))  # (B, C, L)
 
     def _once(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
-        """The kept output of this key, or a new one; the longest unused gives way."""
-        if key not in self.kept:
-            self.kept[key] = compute()
-            if len(self.kept) > self.room:
-                self.kept.popitem(last=False)
-        self.kept.move_to_end(key)
-        return self.kept[key]
+        """Returns the cached output of this key, or computes it; the longest unused gives way."""
+        if key not in self.cache:
+            self.cache[key] = compute()
+            if len(self.cache) > self.room:
+                self.cache.popitem(last=False)
+        self.cache.move_to_end(key)
+        return self.cache[key]
 
 
 def batch_statistics(module: nn.Module) -> None:

@@ -15,17 +15,26 @@ class FusionCell(nn.Module):
 
     def __init__(self, cell: CellGenotype, r: int, C: int, L: int, dropout: float, mode: str) -> None:
         super().__init__()
-        self.inputs = [step.inputs for step in cell.steps]
+        self.genotype = cell
         self.steps = nn.ModuleDict(
             {step_name(m): PRIMITIVES[s.primitive](C, L, dropout, mode) for m, s in enumerate(cell.steps, start=1)}
         )
         self.output = CellOutput(r, C, L, dropout)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        states = {"x": x, "y": y}
-        for inputs, (name, step) in zip(self.inputs, self.steps.items(), strict=True):
-            states[name] = step(*[states[node] for node in inputs])  # (B, C, L)
-        return self.output(list(states.values()))  # (B, C, L)
+        return self.output(cell_states(self.genotype, self.steps.values(), x, y))  # (B, C, L)
+
+
+def cell_states(cell: CellGenotype, primitives: Iterable[nn.Module], x: Tensor, y: Tensor) -> list[Tensor]:
+    """Computes the states [x, y, Step_1, ...] of a discrete Cell, each (B, C, L).
+
+    Args:
+        primitives: one a Step.
+    """
+    states = {"x": x, "y": y}
+    for m, (step, primitive) in enumerate(zip(cell.steps, primitives, strict=True), start=1):
+        states[step_name(m)] = primitive(*[states[node] for node in step.inputs])  # (B, C, L)
+    return list(states.values())
 
 
 class FusionNetwork(nn.Module):

@@ -1,25 +1,23 @@
-"""The state of a training between two epochs, so that a process that was killed goes on to the same end."""
+"""The state of a training between two epochs: a process that was killed resumes and ends in the same bits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from bmnas.errors import RunError
 from bmnas.storage.checkpoint import load_state, save_state
 
 
 class HasState(Protocol):
-    """A network, an optimizer, a schedule of learning rates."""
+    """A network, an optimizer, a scheduler of learning rates."""
 
     def state_dict(self) -> Any:
-        """All that makes its next step."""
+        """Returns all that its next step depends on."""
         ...
 
     def load_state_dict(self, state: Any, /) -> Any:
-        """The inverse."""
+        """Continues where `state` was taken."""
         ...
 
 
@@ -37,18 +35,18 @@ class TrainingCheckpoint:
     about: Mapping[str, Any]
     parts: Mapping[str, HasState]
 
-    def keep(self, **more: Any) -> None:
-        """Writes the state of all parts, and `more`.
+    def save(self, **extra: Any) -> None:
+        """Writes the state of all parts, and `extra`.
 
         Raises:
             RunError: the file cannot be written; what was there before is kept.
         """
         if self.path is not None:
             states = {name: part.state_dict() for name, part in self.parts.items()}
-            save_state(self.path, {"about": dict(self.about), "parts": states, "more": more})
+            save_state(self.path, {"about": dict(self.about), "parts": states, "more": extra})
 
     def restore(self) -> dict[str, Any]:
-        """Sets the state of all parts; what else was kept, empty where there is no file.
+        """Restores all parts. Returns the extra values given to `save`, or an empty dict if there is no checkpoint.
 
         Raises:
             RunError: the file is damaged, or of another training or network; nothing is trained from it.
@@ -69,20 +67,3 @@ class TrainingCheckpoint:
             raise RunError(
                 f"{self.path}: of another network ({error}); name another checkpoint, or delete it"
             ) from error
-
-
-def random_states(device: torch.device, *generators: torch.Generator | None) -> dict[str, Any]:
-    """The states of torch's random numbers on the CPU and the device, and of some generators."""
-    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    own = [None if generator is None else generator.get_state() for generator in generators]
-    return {"cpu": torch.get_rng_state(), "cuda": cuda, "own": own}
-
-
-def set_random_states(states: Mapping[str, Any], device: torch.device, *generators: torch.Generator | None) -> None:
-    """The inverse of `random_states`; a state that was kept on another kind of device is left out."""
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and states["cuda"] is not None:
-        torch.cuda.set_rng_state(states["cuda"], device)
-    for generator, state in zip(generators, states["own"], strict=True):
-        if generator is not None and state is not None:
-            generator.set_state(state)

@@ -1,22 +1,42 @@
-"""One weight step, one pass, one score: the loop pieces that the search and the evaluation share."""
+"""The pieces of a training: the order of its batches, its random numbers, gradients, steps and predictions."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from bmnas.features.feature_set import FeatureTensors
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_finite
 
-SCORE_BATCH = 1024  # rows a forward pass without gradients; only memory depends on it
+SCORE_BATCH = 1024  # rows of a forward pass without gradients; only memory depends on it
+
+Batch = tuple[Any, Tensor]  # what a network takes, and targets (B,) or (B, classes)
+
+
+class Samples(Protocol):
+    """Features and targets on one device, indexed by rows; `FeatureSet.tensors` returns them."""
+
+    device: torch.device
+
+    def rows(self, split: str) -> Tensor:
+        """Returns the rows of a split."""
+        ...
+
+    def split_of(self, rows: Tensor) -> str:
+        """Returns the names of the splits that the rows belong to."""
+        ...
+
+    def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns the features, feature -> (B, C_in, L or 1), and the targets of some rows."""
+        ...
 
 
 def batches(rows: Tensor, batch_size: int, seed: Sequence[int]) -> Iterator[Tensor]:
-    """The rows in a random order that only `seed` decides, in batches; the last may be smaller.
+    """Yields the rows in a random order that only `seed` decides, in batches; the last may be smaller.
 
     An epoch's order depends on (seed, epoch, ...) alone, so a resumed run needs no generator state.
     """
@@ -28,7 +48,7 @@ def batches(rows: Tensor, batch_size: int, seed: Sequence[int]) -> Iterator[Tens
 
 
 def batch_starts(samples: int, batch_size: int) -> list[int]:
-    """Where the batches of an epoch begin.
+    """Returns where the batches of an epoch start.
 
     A last batch of one row joins the batch before it: BatchNorm cannot normalise a single position.
     """
@@ -37,7 +57,7 @@ def batch_starts(samples: int, batch_size: int) -> list[int]:
 
 
 def combine(seed: Sequence[int]) -> int:
-    """One 63-bit seed from several numbers, well mixed, the same on every machine."""
+    """Mixes several numbers into one 63-bit seed, the same on every machine."""
     value = 0x9E3779B97F4A7C15
     for part in seed:
         value = (value ^ (part + 0x7F4A7C15)) * 0xBF58476D1CE4E5B9 % 2**64
@@ -47,7 +67,7 @@ def combine(seed: Sequence[int]) -> int:
 
 @contextmanager
 def seeded(seed: Sequence[int], device: torch.device) -> Iterator[None]:
-    """Random numbers inside (dropout, initial weights) depend on `seed` alone; the outside's are left as they were."""
+    """Makes the random numbers inside (dropout, initial weights) depend on `seed` alone, and restores the outside's."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(combine(seed))
         yield
@@ -56,7 +76,7 @@ def seeded(seed: Sequence[int], device: torch.device) -> Iterator[None]:
 def gradient_step(
     optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, lr: float | None = None
 ) -> None:
-    """One optimizer step on these parameters alone; a parameter that the loss does not reach stays still."""
+    """Takes one optimizer step on these parameters alone; a parameter that the loss does not reach stays still."""
     apply_gradients(optimizer, parameters, torch.autograd.grad(loss, parameters, allow_unused=True), lr)
 
 
@@ -66,7 +86,7 @@ def apply_gradients(
     gradients: Sequence[Tensor | None],
     lr: float | None = None,
 ) -> None:
-    """One optimizer step with these gradients."""
+    """Takes one optimizer step with these gradients."""
     if lr is not None:
         for group in optimizer.param_groups:
             group["lr"] = lr
@@ -77,91 +97,88 @@ def apply_gradients(
     optimizer.zero_grad(set_to_none=True)
 
 
-def batch_step(
-    network: nn.Module,
-    kind: str,
-    batch: dict[str, Tensor],
-    target: Tensor,
-    optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter],
-    lr: float | None = None,
-    parts: int = 1,
-) -> tuple[Tensor, Tensor]:
-    """One optimizer step on a batch, whose gradient may be the sum over micro-batches, for less memory.
+def batch_gradients(
+    network: nn.Module, kind: str, batch: Batch, parameters: Sequence[nn.Parameter], parts: int = 1
+) -> tuple[Tensor, Tensor, Sequence[Tensor | None]]:
+    """Computes the gradients of a batch, which may be the sum over micro-batches, for less memory.
 
     A micro-batch of b of the B rows weighs b / B, so without BatchNorm the gradient is that of the whole batch.
     BatchNorm normalises each micro-batch by itself (2 rows at least) and moves its running statistics once for each.
 
+    Args:
+        batch: inputs and targets; to be cut into parts, the inputs are one tensor or name -> tensor, each (B, ...).
+        parts: number of micro-batches.
+
     Returns:
-        The mean loss, and the logits (B, classes) as they were before the step.
+        The mean loss, the logits (B, classes), and a gradient a parameter (None where the loss does not reach it).
     """
-    B, parts = len(target), max(1, min(parts, len(target) // 2))
+    inputs, targets = batch
+    B = len(targets)
+    parts = max(1, min(parts, B // 2))
     edges = [B * i // parts for i in range(parts + 1)]
-    loss, gradients, logits = torch.zeros((), device=target.device), [], []
+    loss, gradients, logits = torch.zeros((), device=targets.device), [], []
     for start, stop in pairwise(edges):
-        out = network({name: feature[start:stop] for name, feature in batch.items()})  # (b, classes)
-        part = metrics.loss(kind, out, target[start:stop]) * ((stop - start) / B)
+        out = network(inputs if parts == 1 else _slice(inputs, start, stop))  # (b, classes)
+        part = metrics.loss(kind, out, targets[start:stop]) * ((stop - start) / B)
         new = torch.autograd.grad(part, parameters, allow_unused=True)
         gradients = new if parts == 1 else _sum(gradients or [None] * len(new), new)
         loss = loss + part.detach()
         logits.append(out.detach())
-    apply_gradients(optimizer, parameters, gradients, lr)
-    return loss, torch.cat(logits)
+    return loss, torch.cat(logits), gradients
+
+
+def _slice(inputs: Any, start: int, stop: int) -> Any:
+    if isinstance(inputs, Tensor):
+        return inputs[start:stop]
+    return {name: tensor[start:stop] for name, tensor in inputs.items()}
 
 
 def _sum(before: Sequence[Tensor | None], new: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Gradient by gradient, in memory of their own; None is 0."""
+    """Adds gradient by gradient, in memory of their own; None is 0."""
     return [a if b is None else b.clone() if a is None else a + b for a, b in zip(before, new, strict=True)]
 
 
-def train_epoch(
-    network: nn.Module,
-    tensors: FeatureTensors,
-    kind: str,
-    order: Iterable[Tensor],
-    optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter],
-    rates: Iterator[float],
-    parts: int = 1,
-) -> tuple[float, float]:
-    """One pass of weight steps in train mode.
-
-    Args:
-        parts: micro-batches of a batch, see `batch_step`.
-
-    Returns:
-        The mean loss over the samples, and the score of the logits as they were before each step.
-    """
-    network.train()
-    total, seen, logits, targets = 0.0, 0, [], []
-    for rows in order:
-        batch, target = tensors.batch(rows)
-        loss, out = batch_step(network, kind, batch, target, optimizer, parameters, next(rates), parts)
-        total, seen = total + loss.item() * len(rows), seen + len(rows)
-        logits.append(out)
-        targets.append(target)
-    if not finite(total):  # whoever trains says where
-        return total / seen, math.nan
-    return total / seen, metrics.score(kind, torch.cat(logits), torch.cat(targets))
-
-
-@torch.no_grad()
-def predict(network: nn.Module, tensors: FeatureTensors, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits and targets of the rows, in eval mode; the network is left in eval mode.
+def predict(network: nn.Module, samples: Samples, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns logits and targets of the rows; the network is left in eval mode.
 
     Raises:
         PredictionError: outputs are NaN or infinite; names split, rows, layer and feature.
     """
+    parts = rows.split(SCORE_BATCH)
+    return predict_batches(network, map(samples.batch, parts), what=samples.split_of(rows), rows=rows)
+
+
+@torch.no_grad()
+def predict_batches(
+    network: nn.Module,
+    batches: Iterable[Batch],
+    device: torch.device | None = None,
+    *,
+    what: str = "samples",
+    rows: Tensor | Sequence[int] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Returns logits and targets of all batches; the network is left in eval mode.
+
+    Args:
+        batches: at least one.
+        device: where the results are collected; where the network is when None.
+        what, rows: of all samples, for the message of an error; the rows are 0, 1, ... when None.
+
+    Raises:
+        PredictionError: outputs are NaN or infinite; names rows, and layer and feature where inputs have names.
+    """
     network.eval()
-    logits, targets = [], []
-    for part in rows.split(SCORE_BATCH):
-        batch, target = tensors.batch(part)
-        logits.append(network(batch))
-        targets.append(target)
-        check_finite(logits[-1], tensors.split_of(part), part, network, batch)
+    results, start = [], 0
+    for inputs, targets in batches:
+        logits, stop = network(inputs), start + len(targets)
+        numbers = range(start, stop) if rows is None else rows[start:stop]
+        check_finite(logits, what, numbers, network, inputs if isinstance(inputs, Mapping) else None)
+        results.append((logits.to(device), targets.to(device)))
+        start = stop
+    logits, targets = zip(*results, strict=True)
     return torch.cat(logits), torch.cat(targets)
 
 
 def finite(*values: float) -> bool:
-    """Whether all of them are finite."""
+    """Returns whether all of them are finite."""
     return all(math.isfinite(value) for value in values)

@@ -5,9 +5,9 @@ import pytest
 
 from bmnas.evaluation import ablation
 from bmnas.evaluation.ablation import MFAS_PAIRS, SEARCHED, STRUCTURES, TABLE_6, TABLE_7, TABLES, ablate, ablation_table
-from bmnas.evaluation.evaluation import build_network
 from bmnas.features.feature_set import FeatureSet
 from bmnas.paper.published import PUBLISHED
+from bmnas.searching.networks import build_network
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from tests.support.tiny import BUDGET, CONFIG, tiny_features

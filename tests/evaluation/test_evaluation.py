@@ -11,11 +11,15 @@ import torch
 from bmnas.config import EvalConfig
 from bmnas.errors import ConfigError, GenotypeError, RunError, SearchDiverged
 from bmnas.evaluation import evaluation
-from bmnas.evaluation.evaluation import build_network, evaluate, fit, train_and_test
+from bmnas.evaluation.evaluation import evaluate, train_and_test
 from bmnas.evaluation.results import Evaluation, combine_seeds, verdict
+from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.tasks.planted import answer, planted_genotype
-from bmnas.training.steps import predict, train_epoch
+from bmnas.training import network_training
+from bmnas.training.loop import NetworkLearner
+from bmnas.training.network_training import fit
+from bmnas.training.steps import batches, predict
 from tests.support.tiny import BUDGET, CONFIG, multilabel_features, seen_rows, split_of, tiny_features
 
 ONE_SEED = BUDGET.change(seeds=1)
@@ -50,12 +54,12 @@ def spy_on(monkeypatch, name):
 def test_what_the_training_uses(features, genotype, select, expected, monkeypatch):
     trained = []
 
-    def spy(network, tensors, kind, order, *rest):
-        order = list(order)
-        trained.extend(row for rows in order for row in rows.tolist())
-        return train_epoch(network, tensors, kind, order, *rest)
+    def spy(*given):
+        for rows in batches(*given):
+            trained.extend(rows.tolist())
+            yield rows
 
-    monkeypatch.setattr(evaluation, "train_epoch", spy)
+    monkeypatch.setattr(network_training, "batches", spy)
     evaluate("it", genotype, features, CONFIG, ONE_SEED.change(select=select))
     rows = [row for split in sorted(expected) for row in features.rows(split).tolist()]
     assert sorted(trained) == sorted(2 * rows)  # two epochs
@@ -156,17 +160,13 @@ def test_seeds_are_averaged(features):
 
 
 def rates_of_fit(features, genotype, budget, monkeypatch):
-    rates = []
+    rates, move = [], NetworkLearner.move
 
-    def spy(network, tensors, kind, order, optimizer, parameters, given):
-        def watched():
-            for rate in given:
-                rates.append(rate)
-                yield rate
+    def spy(learner, gradients, rate):
+        rates.append(rate)
+        move(learner, gradients, rate)
 
-        return train_epoch(network, tensors, kind, order, optimizer, parameters, watched())
-
-    monkeypatch.setattr(evaluation, "train_epoch", spy)
+    monkeypatch.setattr(NetworkLearner, "move", spy)
     tensors = features.tensors("cpu")
     network = build_network(genotype, features, CONFIG, 0)
     fit(network, tensors, "multiclass", tensors.rows("train"), CONFIG.batch_size, budget, 0)

@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from bmnas.config import SearchConfig
 from bmnas.errors import DataError, FeatureError, RunError, SearchDiverged, UnknownNameError
-from bmnas.evaluation.evaluation import build_network
 from bmnas.evaluation.joint.network import JointNetwork, feature_shapes, joint_network
 from bmnas.evaluation.joint.training import RawSamples, of_splits, predict_joint, train_and_test_joint, train_joint
 from bmnas.features.backbone_training import weights_fingerprint
@@ -29,6 +28,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.taps import Tap, extract
 from bmnas.paper.published import PUBLISHED
 from bmnas.registry import TASKS
+from bmnas.searching.networks import build_network
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.training import metrics
 

@@ -13,8 +13,9 @@ import torch
 import bmnas
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation import evaluation
-from bmnas.evaluation.evaluation import build_network, train_and_test
+from bmnas.evaluation.evaluation import train_and_test
 from bmnas.evaluation.trained_network import FILE, load, train_and_save
+from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.tasks.planted import planted_genotype

@@ -12,7 +12,7 @@ from bmnas.scale.compiled import Accelerated, accelerated
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
-from bmnas.training.steps import batch_step
+from bmnas.training.loop import NetworkLearner, take_step
 from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, tiny_features
 
 CPU = torch.device("cpu")
@@ -43,9 +43,10 @@ def test_without_batch_statistics_the_gradient_is_that_of_the_whole_batch(kind, 
     expected = torch.autograd.grad(whole, parameters, allow_unused=True)
     before = [parameter.detach().clone() for parameter in parameters]
     logits = net(given).detach()
-    loss, seen = batch_step(net, kind, given, target, torch.optim.SGD(parameters, 1.0), parameters, parts=parts)
-    assert loss.item() == pytest.approx(whole.item(), rel=1e-6)
-    assert torch.allclose(seen, logits, atol=1e-12)
+    learner = NetworkLearner(net, kind, torch.optim.SGD(parameters, 1.0), parameters, micro_batches=parts)
+    outcome = take_step(learner, (given, target))
+    assert outcome.losses.tolist() == [pytest.approx(whole.item(), rel=1e-6)]
+    assert torch.allclose(outcome.logits, logits, atol=1e-12)
     for old, parameter, gradient in zip(before, parameters, expected, strict=True):
         step = old - parameter.detach()
         assert torch.allclose(step, torch.zeros_like(step) if gradient is None else gradient, atol=1e-12)
@@ -66,10 +67,10 @@ class Norm(nn.Module):
 def test_batch_norm_sees_each_micro_batch_by_itself():
     net, alone, given, target = Norm(), Norm(), batch(10, torch.float32), torch.arange(10) % 3
     optimizer = torch.optim.SGD(net.parameters(), 0.0)
-    _, logits = batch_step(net, "multiclass", given, target, optimizer, list(net.parameters()), parts=3)
+    outcome = take_step(NetworkLearner(net, "multiclass", optimizer, list(net.parameters()), 3), (given, target))
     assert net.seen == [3, 3, 4]
     expected = [alone({"a": given["a"][i:j]}) for i, j in ((0, 3), (3, 6), (6, 10))]
-    assert torch.equal(logits, torch.cat(expected))
+    assert torch.equal(outcome.logits[0], torch.cat(expected))
     assert torch.equal(net.norm.running_mean, alone.norm.running_mean) and net.norm.num_batches_tracked == 3
 
 
@@ -106,7 +107,7 @@ COMPILER = any(shutil.which(name) for name in acceleration.COMPILERS)
 def test_a_compiled_search_finds_the_same(features):
     config = CONFIG.change(epochs=2, dropout=0.0)
     eager, compiled = Search(features, config), Search(features, config.change(compile="default"))
-    assert isinstance(compiled.network, Accelerated) and list(compiled.hypernet.state_dict()) == list(
+    assert isinstance(compiled.engine.network, Accelerated) and list(compiled.hypernet.state_dict()) == list(
         eager.hypernet.state_dict()
     )
     for _ in range(config.epochs):

@@ -25,9 +25,10 @@ from bmnas.scale.fast.features import rows_of
 from bmnas.scale.fast.kernels import ALL, MEAN, draw, memory
 from bmnas.scale.fast.layernorm import Normalised
 from bmnas.scale.fast.stored import TokenTensors, distinct_positions
-from bmnas.searching.algorithm1 import optimizers, search
+from bmnas.searching.algorithm1 import search
 from bmnas.searching.inherited_score import batch_statistics
 from bmnas.searching.run_folder import Run
+from bmnas.searching.seed_state import optimizers
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.primitives import Sum
 from bmnas.space.reshape import Reshape

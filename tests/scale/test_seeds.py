@@ -3,7 +3,6 @@
 import signal
 import time
 from contextlib import contextmanager
-from importlib import import_module
 from unittest import mock
 
 import pytest
@@ -13,12 +12,13 @@ from torch import nn
 from bmnas.errors import ConfigError, RunError, SearchDiverged
 from bmnas.features.feature_set import FeatureTensors
 from bmnas.registry import PRIMITIVES
+from bmnas.scale.seeds.engine import StackedEngine
 from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
 from bmnas.scale.seeds.stacked import Pointwise
-from bmnas.scale.seeds.together import SeedSearches
-from bmnas.searching.algorithm1 import Search, search
-from bmnas.searching.read_out import read_out
+from bmnas.searching import seed_state
+from bmnas.searching.algorithm1 import Algorithm1, Search, search
 from bmnas.searching.run_folder import Run, open_run, run_name
+from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.space.enumeration import network_key
 from bmnas.space.hypernet import Hypernet
@@ -29,7 +29,6 @@ from tests.searching.test_search import assert_same_run, child, records
 from tests.support.tiny import CONFIG, FIVE_EPOCHS, TWO_CELLS, multilabel_features, tiny_features
 from widgets.results.seeds import seeds_table
 
-SEARCH = import_module("bmnas.searching.algorithm1")  # the package has a function of this name
 EQUAL = 1e-10  # of float64
 SEEDS = (0, 1, 2)
 CASES = {
@@ -64,7 +63,7 @@ def in_folders(features, config, folder, seeds=SEEDS):
 @pytest.fixture
 def double(monkeypatch):
     """Everything in float64."""
-    batch, build = FeatureTensors.batch, SEARCH.build_hypernet
+    batch, build = FeatureTensors.batch, seed_state.build_hypernet
 
     def batch_of_doubles(tensors, rows):
         features, targets = batch(tensors, rows)
@@ -72,7 +71,7 @@ def double(monkeypatch):
         return {name: feature.double() for name, feature in features.items()}, targets
 
     monkeypatch.setattr(FeatureTensors, "batch", batch_of_doubles)
-    monkeypatch.setattr(SEARCH, "build_hypernet", lambda *given: build(*given).double())
+    monkeypatch.setattr(seed_state, "build_hypernet", lambda *given: build(*given).double())
 
 
 @contextmanager
@@ -86,6 +85,12 @@ def after_each_step(look):
 
     with mock.patch.object(torch.optim.Adam, "step", spy):
         yield seen
+
+
+def stacked(features, config, seeds):
+    """The epochs of several seeds as `search_seeds` computes them."""
+    states = [seed_state.SeedState(features, config.change(seed=seed)) for seed in seeds]
+    return Algorithm1(states, StackedEngine(features, states))
 
 
 def copies(state):
@@ -102,10 +107,10 @@ def steps_alone(features, config, seed):
 
 def steps_at_once(features, config):
     """The same of all seeds: by step and seed, and by epoch and seed."""
-    together = SeedSearches([Search(features, config.change(seed=seed)) for seed in SEEDS])
+    together = stacked(features, config, SEEDS)
 
     def look():
-        return [copies(together.stack.state(s)) for s in range(len(SEEDS))]
+        return [copies(together.engine.stack.state(s)) for s in range(len(SEEDS))]
 
     with after_each_step(look) as seen:
         events = [together.run_epoch() for _ in range(config.epochs)]
@@ -143,12 +148,11 @@ def test_the_seeds_differ_from_one_another():
 
 def test_optimizers_are_handed_back(double):
     features = tiny_features()
-    together = SeedSearches([Search(features, TWO_CELLS.change(seed=seed)) for seed in SEEDS])
+    together = stacked(features, TWO_CELLS, SEEDS)
     together.run_epoch()
     alone = Search(features, TWO_CELLS.change(seed=1))
     alone.run_epoch()
-    ours, theirs = together.searches[1].state_dict(), alone.state_dict()
-    assert ours["schedule"] == theirs["schedule"]
+    ours, theirs = together.states[1].state_dict(), alone.state_dict()
     for name in ("weight_optimizer", "arch_optimizer"):
         assert ours[name]["param_groups"] == theirs[name]["param_groups"]
         assert set(ours[name]["state"]) == set(theirs[name]["state"])
@@ -174,8 +178,7 @@ def test_drift_is_small_and_seen():
 def test_a_seed_does_not_depend_on_those_beside_it(seeds):
     features = tiny_features()
     expected = at_once(features, TWO_CELLS, (0, 1, 2, 3, 4))
-    states = [Search(features, TWO_CELLS.change(seed=seed)) for seed in seeds]
-    together = SeedSearches(states)
+    together = stacked(features, TWO_CELLS, seeds)
     for epoch in range(4):
         for seed, event in zip(seeds, together.run_epoch(), strict=True):
             assert event.record() == expected[seed].events[epoch].record()
@@ -330,9 +333,9 @@ def test_a_finished_seed_is_left_out(whole, tmp_path, monkeypatch):
     done = Run(tmp_path / "seed1")
     list(search(features, config.change(seed=1), done))
     before, sizes = done.path("checkpoint.safetensors").stat().st_mtime_ns, []
-    made = SeedSearches.__init__
+    made = StackedEngine.__init__
     monkeypatch.setattr(
-        SeedSearches, "__init__", lambda self, searches: (sizes.append(len(searches)), made(self, searches))[1]
+        StackedEngine, "__init__", lambda self, *given: (sizes.append(len(given[1])), made(self, *given))[1]
     )
     runs = in_folders(features, config, tmp_path)
     assert sizes == [2]
@@ -365,7 +368,7 @@ def test_the_notebook_searches_two_seeds(tmp_path, monkeypatch):
 @pytest.fixture
 def sick(monkeypatch):
     """Seeds in this set begin with a weight that is not finite."""
-    seeds, build = set(), SEARCH.build_hypernet
+    seeds, build = set(), seed_state.build_hypernet
 
     def built(features, config):
         net = build(features, config)
@@ -373,7 +376,7 @@ def sick(monkeypatch):
             nn.init.constant_(net.classifier.linear.weight, float("inf"))
         return net
 
-    monkeypatch.setattr(SEARCH, "build_hypernet", built)
+    monkeypatch.setattr(seed_state, "build_hypernet", built)
     return seeds
 
 

@@ -9,12 +9,13 @@ import torch
 from bmnas import machine as memory
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.searching import footprint as footprints
-from bmnas.searching.algorithm1 import Search, search, sketched
+from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.cost_estimate import estimate
 from bmnas.searching.footprint import COMPILER, LIBRARIES, Footprint, kept_bytes
+from bmnas.searching.networks import sketched
 from bmnas.space.enumeration import Space
 from bmnas.space.hypernet import Hypernet
-from bmnas.training.steps import batch_step
+from bmnas.training.loop import take_step
 from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, tiny_features
 
 estimates = import_module("bmnas.searching.cost_estimate")  # `bmnas.estimate` itself is the function
@@ -48,7 +49,7 @@ def test_what_autograd_keeps_is_what_a_real_step_keeps():
     state = Search(features, config)
     with torch.device("meta"):
         sketch = Hypernet(features.channels, 4, 4, 4, 2, 2, dropout=config.dropout)
-    batch, _ = state.tensors.batch(state.train_rows[:16])
+    batch, _ = state.engine.tensors.batch(state.engine.tensors.rows("train")[:16])
     own = {t.data_ptr() for t in (*state.hypernet.parameters(), *state.hypernet.buffers(), *batch.values())}
     real = {}
 
@@ -165,11 +166,11 @@ def test_every_step_of_an_epoch_is_counted_as_often_as_it_is_taken(monkeypatch):
 def test_the_steps_are_real_ones(monkeypatch):
     sizes = []
 
-    def spy(network, kind, batch, target, optimizer, parameters, lr=None, parts=1):
-        sizes.append((len(target), parts, sum(p.numel() for p in parameters)))
-        return batch_step(network, kind, batch, target, optimizer, parameters, lr, parts)
+    def spy(learner, batch):
+        sizes.append((len(batch[1]), learner.micro_batches, sum(p.numel() for p in learner.parameters)))
+        return take_step(learner, batch)
 
-    monkeypatch.setattr(estimates, "batch_step", spy)
+    monkeypatch.setattr(estimates, "take_step", spy)
     found = estimate(tiny_features(), CONFIG.change(accumulate=2))
     assert {size[:2] for size in sizes} == {(16, 2)} and len({size[2] for size in sizes}) == 2
     assert found.epoch_seconds > 0 and found.seconds == 4 * found.epoch_seconds

@@ -228,7 +228,7 @@ def test_a_damaged_checkpoint(run, features, damaged):
     assert content(run.folder) == before
 
 
-@pytest.mark.parametrize("missing", ["epoch", "hypernet", "schedule", "arch_optimizer", "best_score"])
+@pytest.mark.parametrize("missing", ["epoch", "hypernet", "weight_optimizer", "arch_optimizer", "best_score"])
 def test_a_checkpoint_that_lacks_a_part(run, features, missing):
     path = run.path("checkpoint.safetensors")
     save_state(path, {key: part for key, part in load_state(path).items() if key != missing})

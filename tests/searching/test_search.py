@@ -16,7 +16,7 @@ import torch
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.features.feature_set import FeatureSet
-from bmnas.searching.algorithm1 import Search, search
+from bmnas.searching.algorithm1 import Algorithm1, Search, search
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import Trace
 from bmnas.space.derivation import derive
@@ -274,11 +274,11 @@ def test_the_architecture_moves_well_beyond_where_it_began():
 def test_weight_steps_leave_the_architecture_and_architecture_steps_the_weights():
     state = Search(tiny_features(), TWO_CELLS)
     choices, weights = snapshot(state.choices), snapshot(state.weights)
-    state.update_weights(1)
+    Algorithm1([state], state.engine).update_weights(1)
     assert equal(choices, state.choices)
     assert not any(torch.equal(a, b) for a, b in zip(weights, state.weights, strict=True))
     weights = snapshot(state.weights)
-    state.update_architecture(1)
+    Algorithm1([state], state.engine).update_architecture(1)
     assert equal(weights, state.weights)
     assert not any(torch.equal(a, b) for a, b in zip(choices, state.choices, strict=True))
 
@@ -302,11 +302,11 @@ def test_only_training_rows_train_weights_and_only_validation_rows_the_architect
     features = tiny_features()
     state = Search(features, CONFIG.change(arch_passes=2))
     with seen_rows() as seen:
-        state.update_weights(1)
+        Algorithm1([state], state.engine).update_weights(1)
         assert {split_of(features, rows) for rows in seen} == {"train"}
         assert sorted(sum(seen, [])) == features.rows("train").tolist()
         seen.clear()
-        state.update_architecture(1)
+        Algorithm1([state], state.engine).update_architecture(1)
         assert {split_of(features, rows) for rows in seen} == {"val"}
         assert sorted(sum(seen, [])) == sorted(2 * features.rows("val").tolist())
 
@@ -341,7 +341,7 @@ def test_the_releases_score_is_of_a_second_pass_in_train_mode():
             part.p = 0.0  # Attention's own
     event = state.run_epoch()
     rows = torch.from_numpy(features.rows("val"))
-    batch, targets = state.tensors.batch(rows)
+    batch, targets = state.engine.tensors.batch(rows)
     with torch.no_grad():
         evaluated = metrics.loss("multiclass", state.hypernet.eval()(batch), targets).item()
         logits = state.hypernet.train()(batch)
@@ -362,7 +362,7 @@ def test_statistics_of_batchnorm_move_twice_a_validation_batch_in_the_release():
 @pytest.mark.parametrize(("ties", "expected"), [("earlier", [1, 3]), ("later", [1, 2, 3, 4])])
 def test_which_of_two_equal_epochs_is_kept(ties, expected, monkeypatch):
     scores = iter([0.25, 0.25, 0.5, 0.5])
-    monkeypatch.setattr(Search, "validate", lambda self: (1.0, next(scores)))
+    monkeypatch.setattr(Algorithm1, "validate", lambda self: [(1.0, next(scores))])
     events = list(search(tiny_features(), CONFIG.change(ties=ties)))
     assert [event.epoch for event in events if event.is_best] == expected
     assert events[-1].best_epoch == expected[-1]

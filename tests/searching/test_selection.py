@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from bmnas.errors import RunError
-from bmnas.searching import read_out as selection
+from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.read_out import Candidate, Selection, load_selection, read_out, select
 from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Candidate, Selection, load_selection
+from bmnas.searching.shortlist import read_out, select
 from bmnas.space.enumeration import Space, network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.network import FusionNetwork
@@ -88,7 +89,7 @@ def test_kept_outputs_change_no_score(room):
     found = [shared(genotype) for genotype in again]
     alone = [InheritedScore(hypernet, features.tensors("cpu"), features.kind)(genotype) for genotype in genotypes]
     assert found == alone + alone[::-1]
-    assert len(shared.kept) <= room
+    assert len(shared.cache) <= room
 
 
 def test_a_cell_is_computed_once_for_all_genotypes_that_give_it_the_same_inputs(monkeypatch):

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmnas.errors import RunError
-from bmnas.searching import read_out as selection
+from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.read_out import READING, SELECTION, read_out
 from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import SELECTION
+from bmnas.searching.shortlist import READING, read_out
 from bmnas.storage import replay
 from bmnas.storage.replay import Replay
 from tests.support.tiny import TWO_CELLS, tiny_features

@@ -16,7 +16,8 @@ from bmnas.evaluation.joint.training import predict_joint
 from bmnas.features.backbone_training import train_unimodal
 from bmnas.searching.algorithm1 import Search
 from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.read_out import brief_score
+from bmnas.searching.networks import build_network
+from bmnas.searching.shortlist import brief_score
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_finite
 from bmnas.training.steps import predict
@@ -41,7 +42,7 @@ def features(split: str) -> tuple[bmnas.FeatureSet, list[int]]:
 
 def trained(tmp_path) -> bmnas.TrainedNetwork:
     good = features("test")[0]
-    network = bmnas.evaluation.build_network(GENOTYPE, good, CONFIG, 0)
+    network = build_network(GENOTYPE, good, CONFIG, 0)
     shapes = {name: good.arrays[name].shape[1:] for name in network.reshape}
     return bmnas.TrainedNetwork(network, good.kind, good.classes, shapes)  # type: ignore[arg-type]
 
@@ -84,7 +85,7 @@ def test_a_search_ends_at_the_validation_that_is_not_finite(fast):
 
 def test_the_message_names_layer_and_feature():
     found, rows = features("test")
-    network, tensors = bmnas.evaluation.build_network(GENOTYPE, found, CONFIG, 0), found.tensors("cpu")
+    network, tensors = build_network(GENOTYPE, found, CONFIG, 0), found.tensors("cpu")
     with pytest.raises(PredictionError) as caught:
         predict(network, tensors, tensors.rows("test"))
     text = str(caught.value)
@@ -99,7 +100,7 @@ def test_inherited_weights_that_are_not_finite_score_nothing():
     state = Search(features("test")[0], CONFIG)
     with torch.no_grad():
         state.hypernet.get_parameter("reshape.A_2.conv.weight").fill_(torch.inf)
-    score = InheritedScore(state.hypernet, state.tensors, state.kind)
+    score = InheritedScore(state.hypernet, state.engine.tensors, state.kind)
     with pytest.raises(PredictionError, match="'A_2'"):
         score(GENOTYPE)
 

@@ -6,11 +6,11 @@ import torch
 
 from bmnas.paper.published import NTU_CHANNELS
 from bmnas.paper.reference import from_release_indices, load_reference_state
-from bmnas.searching.algorithm1 import ARCH_BETAS
+from bmnas.searching.seed_state import ARCH_BETAS
 from bmnas.space.derivation import derive
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
-from bmnas.training.learning_rates import ReleaseRestarts
+from bmnas.training.learning_rates import release_restarts
 from bmnas.training.steps import gradient_step
 from tests.space.test_release import set_formula_architecture
 from tests.support.golden_release import assert_stat, formula_state, golden, no_dropout
@@ -40,11 +40,11 @@ def trajectory():
     weights, choices = net.weight_parameters(), net.architecture_parameters()
     weight_optimizer = torch.optim.Adam(weights, 1e-3, weight_decay=1e-4)
     arch_optimizer = torch.optim.Adam(choices, 3e-4, betas=ARCH_BETAS, weight_decay=1e-3)
-    rates, log = ReleaseRestarts(1e-3, 1e-6, 1, 2, TRAIN_BATCHES), []
+    rate, log = release_restarts(1e-3, 1e-6, 1, 2, TRAIN_BATCHES), []
     for epoch in range(EPOCHS):
         for k in range(TRAIN_BATCHES):
             features, labels = batch(10 * epoch + k)
-            loss, lr = metrics.loss("multiclass", net(features), labels), rates.next()
+            loss, lr = metrics.loss("multiclass", net(features), labels), rate(epoch * TRAIN_BATCHES + k)
             gradient_step(weight_optimizer, weights, loss, lr)
             log.append(["train", epoch, k, lr, loss.item()])
         for k in range(DEV_BATCHES):

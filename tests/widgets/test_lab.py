@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas.errors import RunError
-from bmnas.searching.algorithm1 import Search, build_hypernet, search
+from bmnas.searching.algorithm1 import Search, search
+from bmnas.searching.networks import build_hypernet
 from bmnas.searching.run_folder import Run
 from bmnas.space.derivation import derive
 from bmnas.space.primitives import PRIMITIVES

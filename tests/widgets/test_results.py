@@ -10,7 +10,7 @@ import pytest
 import bmnas
 from bmnas.evaluation.ablation import SEARCHED, TABLE_6
 from bmnas.evaluation.results import Evaluation
-from bmnas.searching.read_out import Candidate, Selection
+from bmnas.searching.selection import Candidate, Selection
 from bmnas.space.derivation import derive
 from bmnas.space.genotype import Genotype
 from tests.support.synthetic import architecture

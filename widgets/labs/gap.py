@@ -15,8 +15,8 @@ from torch import Tensor
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device
-from bmnas.searching.algorithm1 import build_hypernet
 from bmnas.searching.inherited_score import InheritedScore, batch_statistics
+from bmnas.searching.networks import build_hypernet
 from bmnas.searching.run_folder import Run
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import Genotype, step_name

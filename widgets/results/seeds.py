@@ -5,8 +5,8 @@ from hashlib import sha256
 
 import pandas as pd
 
-from bmnas.searching.read_out import Selection
 from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Selection
 from bmnas.space.enumeration import network_key
 from bmnas.space.genotype import Genotype
 

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
 
-from bmnas.searching.read_out import Selection
+from bmnas.searching.selection import Selection
 from bmnas.space.enumeration import network_key
 from widgets import style
 from widgets.static.html_table import table

@@ -23,7 +23,6 @@ from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.kept import kept_file, load_backbone
 from bmnas.features.extraction import NAMES
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Progress
 from bmnas.machine import data_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
@@ -32,6 +31,7 @@ from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.preparation import untrained
 from bmnas.tasks.raw.real import MAX_WORKERS
+from bmnas.training.progress import Progress, renamed
 
 JOINT = "searched, trained with its backbones"
 NOTE = "Backbones and fusion network, trained on raw train + val; the last epoch of each seed met the test split once."
@@ -49,9 +49,10 @@ def evaluate_joint(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Joint training and test with the seeds 0, 1, ... of the budget; `joint.json` in the run folder says the result.
+    """Trains and tests backbones and fusion network together with the seeds 0, 1, ... of the budget.
 
-    A seed that is done is not done again, and one that was killed goes on after its last epoch, to the same end.
+    The result is written to `joint.json` in the run folder. A finished seed is not computed again, and one that was
+    killed resumes after its last epoch and ends in the same bits.
 
     Args:
         genotype, features, config: as for `evaluate`; the features say which raw data, splits and backbones.
@@ -80,13 +81,17 @@ def evaluate_joint(
             network = build_joint(genotype, features, config, samples, seed)
             settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
             settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "seed": seed, "device": config.device}
-            told = None if progress is None else _renamed(f"{JOINT}, seed {seed}", progress)
             result = train_and_test_joint(
                 network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=features.kind,
-                batch_size=size, workers=_workers(samples, workers), checkpoint=checkpoint, progress=told, **settings,
+                batch_size=size, workers=_workers(samples, workers), checkpoint=checkpoint,
+                progress=renamed(f"{JOINT}, seed {seed}", progress), **settings,
             )  # fmt: skip
-            kept = {"scores": result.scores, "per_class": result.per_class, "parameters": result.parameters["trained"]}
-            return {**kept, "seconds": result.seconds}
+            return {
+                "scores": result.scores,
+                "per_class": result.per_class,
+                "parameters": result.parameters["trained"],
+                "seconds": result.seconds,
+            }
 
         seeds.append(once(run, about, features, compute))
         checkpoint.unlink(missing_ok=True)
@@ -197,7 +202,3 @@ def _workers(samples: Any, asked: int | None) -> int:
     if asked is not None:
         return asked
     return 0 if isinstance(samples, RawSamples) else min(MAX_WORKERS, (os.cpu_count() or 1) - 1)
-
-
-def _renamed(what: str, progress: Progress) -> Progress:
-    return lambda _what, done, total: progress(what, done, total)

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import FeatureError
-from bmnas.evaluation.evaluation import INITIAL
 from bmnas.features.taps import Tap, frozen, hooked, taken
 from bmnas.machine import use_threads
 from bmnas.registry import unknown
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
+from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
 Taps = Mapping[str, Mapping[str, str | Tap]]  # modality -> feature -> where it is taken
@@ -109,7 +109,7 @@ def joint_network(
     freeze: bool = False,
     seed: int = 0,
 ) -> JointNetwork:
-    """The joint network of a genotype; the fusion part starts as `bmnas.evaluation` would start it with this seed.
+    """Builds the joint network of a genotype; its fusion network starts from the weights of `evaluate` with this seed.
 
     Args:
         inputs: a batch of raw samples, which shows the channels of every feature, and which ones are vectors.
@@ -120,8 +120,18 @@ def joint_network(
         GenotypeError: the genotype uses a feature that has no tap.
     """
     channels, vectors = feature_shapes(backbones, taps, L, inputs)
-    with seeded((seed, INITIAL), torch.device("cpu")):
-        fusion = FusionNetwork(genotype, channels, classes, C, L, dropout, mode, vectors, tokeniser)
+    with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
+        fusion = FusionNetwork(
+            genotype=genotype,
+            channels=channels,
+            classes=classes,
+            C=C,
+            L=L,
+            dropout=dropout,
+            mode=mode,
+            vectors=vectors,
+            tokeniser=tokeniser,
+        )
     return JointNetwork(backbones, taps, L, fusion, freeze)
 
 

@@ -1,11 +1,11 @@
 """Joint training (section 3.4): backbones and fusion network together on train + val, then the test split once.
 
 Samples are raw and come from torch Datasets, so they may be larger than memory. On a CPU the outcome depends on the
-seed alone, and a training that was killed goes on from its last epoch to the same end.
+seed alone, and a training that was killed resumes after its last epoch and ends in the same bits.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from bmnas.errors import DataError, SearchDiverged
-from bmnas.evaluation.evaluation import BATCHES
+from bmnas.config import EvalConfig
+from bmnas.errors import DataError
 from bmnas.evaluation.joint.network import JointNetwork
 from bmnas.machine import resolve_device, use_threads
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
-from bmnas.training.checkpoint import TrainingCheckpoint
-from bmnas.training.finiteness import check_finite
-from bmnas.training.learning_rates import schedule
-from bmnas.training.steps import batches, combine, finite, gradient_step, seeded
-
-Told = Callable[[str, int, int], None]
+from bmnas.training.network_training import train_network
+from bmnas.training.progress import Progress
+from bmnas.training.random_streams import Purpose
+from bmnas.training.steps import Batch, batches, combine, predict_batches
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def train_joint(
     device: str | torch.device = "auto",
     workers: int = 0,
     checkpoint: Path | None = None,
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> list[float]:
     """Trains all that is not frozen, with Adam and cosine warm restarts, for `epochs` epochs.
 
@@ -136,7 +134,7 @@ def train_joint(
         Ti, Tm: first period of the restarts in epochs (all epochs when None), and its factor.
         seed: order of the samples, dropout, and whatever the samples draw from torch.
         workers: processes that read samples; 0 reads in this one. The order of the samples does not depend on it.
-        checkpoint: written after each epoch; one that is there is gone on from, if it is of the same training.
+        checkpoint: written after each epoch. An existing one is resumed if it belongs to the same training.
         progress: called after each epoch with ("joint", epoch, epochs).
 
     Returns:
@@ -146,38 +144,37 @@ def train_joint(
         SearchDiverged: a loss is NaN or infinite; the weights are those of the step before.
         RunError: the checkpoint is damaged or of another training.
         DataError: no samples.
+        ConfigError: a setting is out of range.
     """
-    n, target = _length(data), resolve_device(device)
-    network.to(target)
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, max_lr, weight_decay=weight_decay)
-    rates = schedule("restarts", max_lr, min_lr, epochs if Ti is None else Ti, Tm, n, batch_size)
+    budget = EvalConfig(epochs=epochs, max_lr=max_lr, min_lr=min_lr, weight_decay=weight_decay, Ti=Ti, Tm=Tm, seeds=1)
+    n, place = _length(data), resolve_device(device)
     about = {"samples": n, "kind": kind, "epochs": epochs, "batch_size": batch_size, "rates": [max_lr, min_lr, Ti, Tm]}
     about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
     about |= {"genotype": network.fusion.genotype.to_json()}
-    kept = TrainingCheckpoint(checkpoint, about, {"network": network, "optimizer": optimizer})
-    losses: list[float] = kept.restore().get("losses", [])
-    rates.load_state_dict({"steps": len(losses) * rates.steps_per_epoch})
-    for epoch in range(len(losses) + 1, epochs + 1):
-        total, stream = 0.0, (seed, BATCHES, epoch)
-        network.train()
-        with seeded(stream, target):
-            for inputs, targets in _batches(data, n, batch_size, stream, workers, target):
-                loss = metrics.loss(kind, network(inputs), targets)
-                if not finite(value := loss.item()):
-                    where = f"joint training, epoch {epoch} of {epochs}"
-                    raise SearchDiverged(f"{where}: the loss is {value}; lower max_lr, or look for NaN in the samples")
-                gradient_step(optimizer, parameters, loss, rates.next())
-                total += value * len(targets)
-        losses.append(total / n)
-        kept.keep(losses=losses)
-        if progress is not None:
-            progress("joint", epoch, epochs)
-    return losses
+
+    def batches_of(epoch: int) -> Iterator[Batch]:
+        stream = (seed, Purpose.BATCHES, epoch)
+        order = batches(torch.arange(n), batch_size, stream)
+        return _loaded(data, order, combine(stream), workers, place)
+
+    history = train_network(
+        network.to(place),
+        kind,
+        batches_of,
+        n,
+        batch_size,
+        budget,
+        seed,
+        place,
+        name="joint training",
+        checkpoint=checkpoint,
+        about=about,
+        after_epoch=None if progress is None else lambda epoch: progress("joint", epoch, epochs),
+    )
+    return history.losses
 
 
 @use_threads()
-@torch.no_grad()
 def predict_joint(
     network: JointNetwork,
     data: Dataset[Any],
@@ -192,16 +189,10 @@ def predict_joint(
         DataError: no samples.
         PredictionError: outputs are NaN or infinite; names rows and layer.
     """
-    target = resolve_device(device)
-    network.to(target).eval()
-    logits, answers, first = [], [], 0
-    for inputs, targets in _batches(data, _length(data), batch_size, None, workers, target):
-        outputs = network(inputs)
-        check_finite(outputs, "samples", range(first, first + len(outputs)), network, inputs)
-        first += len(outputs)
-        logits.append(outputs.cpu())
-        answers.append(targets.cpu())
-    return torch.cat(logits), torch.cat(answers)
+    place = resolve_device(device)
+    order = torch.arange(_length(data)).split(batch_size)
+    loaded = _loaded(data, order, combine((0,)), workers, place)
+    return predict_batches(network.to(place), loaded, torch.device("cpu"))
 
 
 def _length(data: Dataset[Any]) -> int:
@@ -211,13 +202,14 @@ def _length(data: Dataset[Any]) -> int:
     return n
 
 
-def _batches(
-    data: Dataset[Any], n: int, batch_size: int, seed: tuple[int, ...] | None, workers: int, device: torch.device
-) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-    """Batches on the device: in the order that `seed` decides, or, without one, as they come."""
-    rows = torch.arange(n)
-    parts = rows.split(batch_size) if seed is None else batches(rows, batch_size, seed)
-    order = [part.tolist() for part in parts]
-    generator = torch.Generator().manual_seed(combine(seed or (0,)))  # of the worker processes
-    for batch in DataLoader(data, batch_sampler=order, num_workers=workers, generator=generator):
+def _loaded(
+    data: Dataset[Any], order: Iterable[Tensor], seed: int, workers: int, device: torch.device
+) -> Iterator[Batch]:
+    """Yields the samples of each batch of rows on the device.
+
+    Args:
+        seed: of the worker processes.
+    """
+    rows, generator = [batch.tolist() for batch in order], torch.Generator().manual_seed(seed)
+    for batch in DataLoader(data, batch_sampler=rows, num_workers=workers, generator=generator):
         yield {modality: x.to(device) for modality, x in batch[0].items()}, batch[1].to(device)

@@ -2,22 +2,23 @@
 
 The seeds share the features in memory, the settings and the learning rate. Each has its own initial weights, order of
 batches, dropout masks, derivation, best epoch and run folder: those of a search of that seed alone. In float64 both
-agree to 1e-10 after every step; in float32 sums are rounded in another order, and `drift` tells what becomes of it.
+agree to 1e-10 after every step; in float32 sums are rounded in another order, and `drift` measures the difference.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
-from bmnas.scale.seeds.together import SeedSearches
-from bmnas.searching.algorithm1 import Search, resume, search, sketched
+from bmnas.scale.seeds.engine import StackedEngine
+from bmnas.searching.algorithm1 import Search, search, search_in_step
 from bmnas.searching.footprint import Footprint, check_memory
+from bmnas.searching.networks import sketched
 from bmnas.searching.run_folder import Run, check_run_name, run_name
+from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 
 Runs = Mapping[int, Run | None]
@@ -28,7 +29,7 @@ ALONE = {"fast": False, "compile": None, "bf16": False, "accumulate": 1}
 def seed_runs(
     dataset: str, config: SearchConfig, features: FeatureSet, seeds: int = 1, name: str | None = None
 ) -> dict[int, Run]:
-    """Seed -> the folder that its search alone would get, of the seeds config.seed, config.seed + 1, ...
+    """Returns seed -> the folder that its search alone would get, of the seeds config.seed, config.seed + 1, ...
 
     Args:
         seeds: how many.
@@ -51,11 +52,11 @@ def seed_runs(
 
 
 def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iterator[tuple[int, EpochEvent]]:
-    """Algorithm 1 for several seeds at once; (seed, event) an epoch and seed.
+    """Runs Algorithm 1 for several seeds at once; yields (seed, event) an epoch and seed.
 
-    A run folder holds what a search of that seed alone would leave, and either goes on where the other was
+    A run folder holds what a search of that seed alone would leave, and either resumes where the other was
     interrupted. All seeds are recorded before the first event of an epoch is yielded. A finished seed is left out of
-    the work; of one whose loss becomes NaN a warning tells, and the others go on.
+    the work; a seed whose loss becomes NaN ends with a warning, and the others go on.
 
     Args:
         features: shared by all seeds.
@@ -74,21 +75,16 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
         return
     check(config, runs)
     check_memory(memory(features, config, len(runs)), config)
-    states = {seed: Search(features, config.change(seed=seed)) for seed in runs}
+    states = {seed: SeedState(features, config.change(seed=seed)) for seed in runs}
     folders = {seed: run for seed, run in runs.items() if run is not None}
-    with ExitStack() as held:
-        for run in folders.values():
-            held.enter_context(run.working())
-        recorded = {  # the first seed is claimed last: its run is then the newest, which 03 to 05 open
-            seed: list(resume(states[seed], features, folders[seed])) for seed in reversed(folders)
-        }
-        yield from ((seed, event) for seed in folders for event in recorded[seed])
-        yield from advance(states, folders)
+    yield from search_in_step(states, features, folders, partial(StackedEngine, features))
 
 
 def check(config: SearchConfig, runs: Runs) -> None:
-    """Raises:
-    ConfigError: see `search_seeds`.
+    """Checks that several seeds can be searched at once.
+
+    Raises:
+        ConfigError: see `search_seeds`.
     """
     if not runs:
         raise ConfigError("runs names no seed; expected seed -> run folder (or None), like {0: None, 1: None}")
@@ -103,35 +99,13 @@ def check(config: SearchConfig, runs: Runs) -> None:
 
 
 def memory(features: FeatureSet, config: SearchConfig, seeds: int) -> Footprint:
-    """The features once, all else for each seed; weights twice, in the stack and in each seed's own search."""
+    """Computes the memory of all seeds: features once, weights twice a seed (in the stack and its own state)."""
     one = sketched(features, config)
     return replace(one, weights=2 * seeds * one.weights, step=seeds * one.step, scoring=seeds * one.scoring)
 
 
-def advance(states: dict[int, Search], folders: Mapping[int, Run]) -> Iterator[tuple[int, EpochEvent]]:
-    """Moves all seeds on to their last epoch, those that are behind first."""
-    together, members = None, []
-    while waiting := [seed for seed, state in states.items() if state.epoch < state.config.epochs]:
-        epoch = min(states[seed].epoch for seed in waiting)
-        behind = [seed for seed in waiting if states[seed].epoch == epoch]
-        if together is None or behind != members:
-            together, members = SeedSearches([states[seed] for seed in behind]), behind
-        outcomes = dict(zip(members, together.run_epoch(), strict=True))
-        for seed, event in outcomes.items():
-            if isinstance(event, EpochEvent) and seed in folders:
-                folders[seed].record_epoch(event, states[seed].state_dict())
-        for seed, event in outcomes.items():
-            if isinstance(event, EpochEvent):
-                yield seed, event
-                continue
-            del states[seed]
-            if not states:
-                raise event
-            warnings.warn(f"{event}. The other seeds go on", stacklevel=2)
-
-
 def drift(features: FeatureSet, config: SearchConfig, trace: Iterable[EpochEvent]) -> list[dict[str, float]]:
-    """How far a seed searched beside others comes from its search alone, which is made here for comparison.
+    """Measures how far a seed searched beside others comes from its search alone, which is made here to compare.
 
     Args:
         config: of that seed.
@@ -140,11 +114,11 @@ def drift(features: FeatureSet, config: SearchConfig, trace: Iterable[EpochEvent
     Returns:
         An epoch: the largest difference of a softmax weight of alpha, beta and gamma, and those of both losses.
     """
-    alone, found = Search(features, config), []
+    alone, rows = Search(features, config), []
     for event in trace:
         other = alone.run_epoch()
         pairs = zip(event.architecture.rows(), other.architecture.rows(), strict=True)
-        found.append(
+        rows.append(
             {
                 "epoch": event.epoch,
                 "weights": max(abs(a["weight"] - b["weight"]) for a, b in pairs),
@@ -152,4 +126,4 @@ def drift(features: FeatureSet, config: SearchConfig, trace: Iterable[EpochEvent
                 "val_loss": abs(event.val_loss - other.val_loss),
             }
         )
-    return found
+    return rows

@@ -1,0 +1,136 @@
+"""The engine of several seeds: their stacked hypernets move by one step."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import vmap
+
+from bmnas.features.feature_set import FeatureSet
+from bmnas.scale.seeds.stacked import StackedHypernet
+from bmnas.searching.seed_state import SeedState, optimizers
+from bmnas.training import metrics
+from bmnas.training.loop import Gradients, Outcome
+from bmnas.training.random_streams import Purpose
+from bmnas.training.steps import SCORE_BATCH, Batch, apply_gradients, combine
+
+
+class StackedLearner:
+    """Stacked hypernets and the optimizer of some of their parameters.
+
+    Args:
+        stack: of S hypernets.
+        kind: "multiclass" or "multilabel".
+        optimizer, parameters: of the stack, each (S, ...).
+    """
+
+    def __init__(
+        self, stack: StackedHypernet, kind: str, optimizer: torch.optim.Adam, parameters: Sequence[nn.Parameter]
+    ) -> None:
+        self.stack = stack
+        self.optimizer, self.parameters = optimizer, parameters
+        self.losses = vmap(lambda logits, targets: metrics.loss(kind, logits, targets))
+
+    def outcome(self, batch: Batch) -> Outcome:
+        """Returns the losses (S,) and logits of a batch, feature -> (S, B, C_in, L or 1), targets (S, B)."""
+        inputs, targets = batch
+        logits = self.stack(inputs)  # (S, B, classes)
+        return Outcome(self.losses(logits, targets), logits, targets)
+
+    def gradients(self, batch: Batch) -> tuple[Outcome, Gradients]:
+        """Computes the gradients of a batch: the sum of the losses gives each seed its own."""
+        outcome = self.outcome(batch)
+        gradients = torch.autograd.grad(outcome.losses.sum(), self.parameters, allow_unused=True)
+        return Outcome(outcome.losses.detach(), outcome.logits.detach(), outcome.targets), gradients
+
+    def move(self, gradients: Gradients, rate: float | None) -> None:
+        """Takes the step."""
+        apply_gradients(self.optimizer, self.parameters, gradients, rate)
+
+
+class StackedEngine:
+    """The hypernets of several seeds as one, see `bmnas.searching.engine.Engine`.
+
+    A single seed takes two places: products of one matrix are rounded otherwise than those of a batch of them, and
+    what becomes of a seed shall not depend on how many others are there.
+
+    Args:
+        features: of the search.
+        states: of equal epoch and settings; they differ in their seed alone.
+    """
+
+    def __init__(self, features: FeatureSet, states: Sequence[SeedState]) -> None:
+        first = states[0]
+        self.states = list(states)
+        places = self.states if len(states) > 1 else [first, first]
+        self.seeds = [state.config.seed for state in places]
+        self.tensors = features.tensors(first.device)
+        self.stack = StackedHypernet([state.hypernet for state in places])
+        weights = self.stack.of(first.weights, first.hypernet)
+        choices = self.stack.of(first.choices, first.hypernet)
+        self.weight_optimizer, self.arch_optimizer = optimizers(first.config, weights, choices)
+        stack_adam(self.weight_optimizer, [state.weight_optimizer for state in places])
+        stack_adam(self.arch_optimizer, [state.arch_optimizer for state in places])
+        self.weight_learner = StackedLearner(self.stack, first.kind, self.weight_optimizer, weights)
+        self.arch_learner = StackedLearner(self.stack, first.kind, self.arch_optimizer, choices)
+
+    @contextmanager
+    def drawing(self, purpose: Purpose, epoch: int) -> Iterator[None]:
+        """Puts the stack into train mode, with the random numbers that each seed's own search would draw."""
+        self.stack.train()
+        device = self.tensors.device
+        seeds = [combine((seed, purpose, epoch)) for seed in self.seeds]
+        self.stack.generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        yield
+
+    def batch(self, rows: Tensor) -> Batch:
+        """Returns the features (S, B, C_in, L or 1) and targets (S, B) of the rows (S, B)."""
+        features, targets = self.tensors.batch(rows.flatten())
+        features = {name: feature.unflatten(0, rows.shape) for name, feature in features.items()}
+        return features, targets.unflatten(0, rows.shape)
+
+    @torch.no_grad()
+    def outcome(self, batch: Batch) -> Outcome:
+        """Returns losses and logits of a batch."""
+        return self.arch_learner.outcome(batch)
+
+    @torch.no_grad()
+    def predict(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logits (S, n, classes), in eval mode, and targets of the rows, which all seeds share."""
+        self.stack.train(False)
+        parts = [self.tensors.batch(part) for part in rows.split(SCORE_BATCH)]
+        logits = torch.cat([self.stack(batch, shared=True) for batch, _ in parts], 1)
+        return logits, torch.cat([targets for _, targets in parts])
+
+    def hand_back(self) -> None:
+        """Gives every seed its part of the stacked state."""
+        for s, state in enumerate(self.states):
+            state.hypernet.load_state_dict(self.stack.state(s))
+            state.weight_optimizer.load_state_dict(adam_part(self.weight_optimizer, s))
+            state.arch_optimizer.load_state_dict(adam_part(self.arch_optimizer, s))
+
+
+def stack_adam(optimizer: torch.optim.Adam, parts: Sequence[torch.optim.Adam]) -> None:
+    """Resumes, over stacked parameters, where one Adam a seed stands; Adam works element by element."""
+    states = [part.state_dict() for part in parts]
+
+    def stacked(number: int, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {
+            key: value.clone() if key == "step" else torch.stack([state["state"][number][key] for state in states])
+            for key, value in moments.items()
+        }
+
+    moments = {number: stacked(number, values) for number, values in states[0]["state"].items()}
+    optimizer.load_state_dict({**states[0], "state": moments})
+
+
+def adam_part(optimizer: torch.optim.Adam, s: int) -> dict[str, Any]:
+    """Returns the `state_dict` of seed number s's own Adam."""
+    whole = optimizer.state_dict()
+    moments = {
+        number: {key: (value if key == "step" else value[s]).clone() for key, value in values.items()}
+        for number, values in whole["state"].items()
+    }
+    return {**whole, "state": moments}

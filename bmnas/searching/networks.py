@@ -1,0 +1,95 @@
+"""The networks of a configuration for stored features: the hypernet of the search, and the network of a genotype."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+
+from bmnas.config import SearchConfig
+from bmnas.errors import ConfigError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.searching.footprint import Footprint, footprint
+from bmnas.space.derivation import check_pairs
+from bmnas.space.genotype import Genotype
+from bmnas.space.hypernet import Hypernet
+from bmnas.space.network import FusionNetwork
+from bmnas.training.random_streams import Purpose
+from bmnas.training.steps import seeded
+
+
+def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
+    """Builds the hypernet of a configuration, its initial values decided by `config.seed` alone.
+
+    Raises:
+        ConfigError: the stored features have another L, or are too few for the pair rule.
+    """
+    check_length(features, config)
+    check_pairs(len(features.names), config.N, config.switch("pair_rule"), config.switch("cells_as_inputs"))
+    with seeded((config.seed, Purpose.HYPERNET), torch.device("cpu")):
+        return Hypernet(
+            channels=features.channels,
+            classes=len(features.classes),
+            C=config.C,
+            L=config.L,
+            N=config.N,
+            M=config.M,
+            r=config.depth,
+            dropout=config.dropout,
+            mode=config.mode,
+            primitives=config.switch("primitives"),
+            vectors=features.vectors,
+            tokeniser=config.tokeniser,
+            fast=config.fast,
+        )
+
+
+def build_network(genotype: Genotype, features: FeatureSet, config: SearchConfig, seed: int) -> FusionNetwork:
+    """Builds the genotype's network, its initial values decided by `seed` alone.
+
+    Raises:
+        GenotypeError: the genotype does not fit the features.
+        ConfigError: the stored features have another L.
+    """
+    check_length(features, config)
+    with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
+        return fusion_network(genotype, features.channels, len(features.classes), config, features.vectors)
+
+
+def fusion_network(
+    genotype: Genotype, channels: Mapping[str, int], classes: int, config: SearchConfig, vectors: Iterable[str]
+) -> FusionNetwork:
+    """Builds the genotype's network with the sizes and switches of a configuration.
+
+    Args:
+        channels: feature -> C_in.
+        vectors: the features without extent, see `FusionNetwork`.
+    """
+    return FusionNetwork(
+        genotype=genotype,
+        channels=channels,
+        classes=classes,
+        C=config.C,
+        L=config.L,
+        dropout=config.dropout,
+        mode=config.mode,
+        vectors=vectors,
+        tokeniser=config.tokeniser,
+    )
+
+
+def check_length(features: FeatureSet, config: SearchConfig) -> None:
+    """Checks that features and configuration have the same L.
+
+    Raises:
+        ConfigError: the stored features have another L than the configuration.
+    """
+    if features.L != config.L:
+        raise ConfigError(
+            f"L is {config.L}, but the features of {features.task!r} are stored with L = {features.L}; "
+            f"set L = {features.L}, or extract the features again with the other length"
+        )
+
+
+def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
+    """Computes the memory that a search takes, from the shapes of its hypernet."""
+    with torch.device("meta"):
+        return footprint(build_hypernet(features, config), features, config)

@@ -1,0 +1,164 @@
+"""The record of a read-out: both answers of a search, and the shortlist's candidates."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from bmnas.errors import RunError
+from bmnas.searching.run_folder import Run
+from bmnas.space.enumeration import network_key
+from bmnas.space.genotype import Genotype
+
+SELECTION = "selection.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A genotype of the shortlist.
+
+    Args:
+        genotype: the genotype.
+        rank: 1 is the best inherited score of all ranked.
+        inherited_score: validation score with the hypernet's weights.
+        trained_score: validation score after the brief training from scratch.
+    """
+
+    genotype: Genotype
+    rank: int
+    inherited_score: float
+    trained_score: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, for JSON."""
+        return {
+            "rank": self.rank,
+            "inherited_score": self.inherited_score,
+            "trained_score": self.trained_score,
+            "genotype": self.genotype.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "Candidate":
+        """Inverts `to_dict`.
+
+        Raises:
+            TypeError, KeyError, ValueError: a field is missing or wrong.
+        """
+        return cls(
+            genotype=Genotype.from_dict(data["genotype"]),
+            rank=data["rank"],
+            inherited_score=data["inherited_score"],
+            trained_score=data["trained_score"],
+        )
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Both answers of a search.
+
+    Args:
+        rule: which answer counts, "algorithm1" or "shortlist".
+        algorithm1: the genotype of the best validation epoch.
+        candidates: the shortlist, best rank first; empty when the rule is "algorithm1".
+        ranked: how many genotypes were ranked.
+        exhaustive: whether these are all there are.
+    """
+
+    rule: str
+    algorithm1: Genotype
+    candidates: tuple[Candidate, ...] = ()
+    ranked: int = 0
+    exhaustive: bool = False
+
+    @property
+    def shortlist(self) -> Genotype | None:
+        """Returns the shortlist's answer: the best trained validation score, ties to the better rank."""
+        if not self.candidates:
+            return None
+        return max(self.candidates, key=lambda c: (c.trained_score, -c.rank)).genotype
+
+    @property
+    def chosen(self) -> Genotype:
+        """Returns the answer that counts."""
+        return self.algorithm1 if self.shortlist is None else self.shortlist
+
+    @property
+    def differs(self) -> bool:
+        """Returns whether the two answers are different networks."""
+        return network_key(self.chosen) != network_key(self.algorithm1)
+
+    def comparison(self) -> str:
+        """Says in one line whether the two answers differ, and what their brief trainings scored."""
+        if self.rule == "algorithm1":
+            return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
+        trained = {network_key(c.genotype): c.trained_score for c in self.candidates}
+        theirs, ours = trained[network_key(self.algorithm1)], trained[network_key(self.chosen)]
+        if not self.differs:
+            return f"Both answers are the same network ({100 * ours:.1f} % on val after a brief training)."
+        if ours == theirs:
+            return (
+                f"The two answers DIFFER, and tie: trained briefly, both score {100 * ours:.1f} % on val. "
+                "The shortlist's is taken, as it ranks better with the hypernet's weights."
+            )
+        return (
+            f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {100 * theirs:.1f} % on val, "
+            f"the shortlist's {100 * ours:.1f} %. The shortlist's is taken."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, for JSON."""
+        return {
+            "rule": self.rule,
+            "algorithm1": self.algorithm1.to_dict(),
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
+            "ranked": self.ranked,
+            "exhaustive": self.exhaustive,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "Selection":
+        """Inverts `to_dict`.
+
+        Raises:
+            RunError: a field is missing or wrong.
+        """
+        try:
+            selection = cls(
+                rule=data["rule"],
+                algorithm1=Genotype.from_dict(data["algorithm1"]),
+                candidates=tuple(map(Candidate.from_dict, data["candidates"])),
+                ranked=data["ranked"],
+                exhaustive=data["exhaustive"],
+            )
+        except (TypeError, KeyError, ValueError) as error:
+            raise RunError(f"not the record of a selection: {error}") from error
+        selection._check()
+        return selection
+
+    def _check(self) -> None:
+        """Checks that a record is consistent."""
+        numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score)]
+        whole = [self.ranked, *(c.rank for c in self.candidates)]
+        if self.rule not in ("algorithm1", "shortlist") or type(self.exhaustive) is not bool:
+            raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
+        if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
+            type(v) is not int for v in whole
+        ):
+            raise RunError("not the record of a selection: a rank or a score is not a number")
+        keys = {network_key(c.genotype) for c in self.candidates}
+        if self.rule == "shortlist" and network_key(self.algorithm1) not in keys:
+            raise RunError("not the record of a selection: its candidates lack Algorithm 1's genotype")
+
+
+def load_selection(run: Run) -> Selection:
+    """Reads both answers of a run, as `read_out` wrote them.
+
+    Raises:
+        RunError: the search was not read out yet, or the file is damaged.
+    """
+    if not run.path(SELECTION).exists():
+        raise RunError(f"{run.folder} has no {SELECTION} yet; run notebook 02 for it")
+    try:
+        return Selection.from_dict(run.load_json(SELECTION))
+    except RunError as error:
+        raise RunError(f"{run.path(SELECTION)}: {error}; delete it to read the search out again") from error
