@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     os.chdir(ROOT)
     os.environ["NO_MKDOCS_2_WARNING"] = "1"  # the theme's advertisement, in every build
     status = run_module("mkdocs", *mkdocs_arguments(arguments))
-    if not status and "--serve" not in arguments:
+    if not status and not arguments:
         print(f"{ROOT / 'site' / 'index.html'}", flush=True)
     return status
 
