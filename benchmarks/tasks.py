@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/tasks.py avmnist avsum      these need their data under BMNAS_DATA
 
 The network that the first search seed found is trained with the task's own budget and seeds on train + val and scored
-on test once. The table in docs/tasks.md is written anew from the file.
+on test once. The table in docs/tasks/index.md is written anew from the file.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from bmnas.trust.comparison import compare
 from bmnas.trust.truth_table import Truth, find_truth
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, DOCS = ROOT / "benchmarks" / "results" / "tasks.json", ROOT / "docs" / "tasks.md"
+RESULTS, DOCS = ROOT / "benchmarks" / "results" / "tasks.json", ROOT / "docs" / "tasks" / "index.md"
 START, END = "<!-- results: made by benchmarks/tasks.py -->", "<!-- end of results -->"
 EMBEDDED = ("mfeat", "twodigits", "emoji", "digits")
 SEARCHED, SUM, TUNED = "searched", "late fusion: sum", "late fusion: tuned"
@@ -140,7 +140,7 @@ def spread(truth: Truth) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Writes the results as a table for docs/tasks.md."""
+    """Writes the results as a table for docs/tasks/index.md."""
     lines = [
         "| task | searched | best single modality | late fusion: sum, tuned | searched less tuned, 95 % interval | "
         "spread of the truth: pairs, seeds | rank of each search (Algorithm 1) |",
