@@ -152,18 +152,21 @@ def table(results: dict[str, Any]) -> str:
         alone = max((method for method in test if method.endswith(" alone")), key=lambda method: test[method])
         against = next(row for row in one["comparisons"] if row["rival"] == TUNED)
         truth = one["truth"]
-        lines.append(
-            f"| `{name}` | {test[SEARCHED]:.1f} ± {deviation:.1f} | {test[alone]:.1f} ({alone.removesuffix(' alone')}) | "
-            f"{test[SUM]:.1f}, {test[TUNED]:.1f} | {100 * against['difference']:+.1f} ({100 * against['low']:+.1f} to "
-            f"{100 * against['high']:+.1f}): {against['verdict']} | "
-            + (
-                f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f} | "
-                f"{', '.join(str(row['rank']) for row in one['shortlist'])} "
-                f"({', '.join(str(row['rank']) for row in one['algorithm1'])}) of {truth['networks']} |"
-                if truth
-                else "- | - |"
-            )
-        )
+        interval = f"{100 * against['low']:+.1f} to {100 * against['high']:+.1f}"
+        cells = [
+            f"`{name}`",
+            f"{test[SEARCHED]:.1f} ± {deviation:.1f}",
+            f"{test[alone]:.1f} ({alone.removesuffix(' alone')})",
+            f"{test[SUM]:.1f}, {test[TUNED]:.1f}",
+            f"{100 * against['difference']:+.1f} ({interval}): {against['verdict']}",
+        ]
+        if truth:
+            ranks, plain = ([str(row["rank"]) for row in one[key]] for key in ("shortlist", "algorithm1"))
+            cells.append(f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f}")
+            cells.append(f"{', '.join(ranks)} ({', '.join(plain)}) of {truth['networks']}")
+        else:
+            cells += ["-", "-"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -21,11 +21,7 @@ CELL, COLUMNS = 32, 41
 PEOPLE = {"1F468", "1F469", "1F9D1", "1F466", "1F467", "1F9D2"}  # man, woman, person, boy, girl, child
 SIGNS = {"2640", "2642", "200D", "FE0F", "27A1", "20E3"}  # female, male, joiner, variation, facing right, keycap
 SMALL_WORDS = frozenset(
-    """man woman person men women people male female boy girl boys girls older with and of in the a
-    left right up down leftwards rightwards upwards downwards facing north south east west upper lower
-    one two three four five six seven eight nine ten eleven twelve thirty oclock 0 1 2 3 4 5 6 7 8 9 10
-    first second third large medium small black white red orange yellow green blue purple brown grey light pink
-    heavy""".split()
+    ["man", "woman", "person", "men", "women", "people", "male", "female", "boy", "girl", "boys", "girls", "older", "with", "and", "of", "in", "the", "a", "left", "right", "up", "down", "leftwards", "rightwards", "upwards", "downwards", "facing", "north", "south", "east", "west", "upper", "lower", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirty", "oclock", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "first", "second", "third", "large", "medium", "small", "black", "white", "red", "orange", "yellow", "green", "blue", "purple", "brown", "grey", "light", "pink", "heavy"]
 )
 """Words in which members of one family differ: who, which way, how many, how large, which colour."""
 

@@ -11,7 +11,6 @@ from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.raw.real import present
 
-
 FEW = 80  # training samples of a data set that is made for a picture alone
 
 
