@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/tasks.py avmnist avsum      these need their data under BMNAS_DATA
 
 The network that the first search seed found is trained with the task's own budget and seeds on train + val and scored
-on test once. The table in docs/tasks.md is written anew from the file.
+on test once. The table in docs/tasks/index.md is written anew from the file.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from bmnas.trust.comparison import compare
 from bmnas.trust.truth_table import Truth, find_truth
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, DOCS = ROOT / "benchmarks" / "results" / "tasks.json", ROOT / "docs" / "tasks.md"
+RESULTS, DOCS = ROOT / "benchmarks" / "results" / "tasks.json", ROOT / "docs" / "tasks" / "index.md"
 START, END = "<!-- results: made by benchmarks/tasks.py -->", "<!-- end of results -->"
 EMBEDDED = ("mfeat", "twodigits", "emoji", "digits")
 SEARCHED, SUM, TUNED = "searched", "late fusion: sum", "late fusion: tuned"
@@ -140,7 +140,7 @@ def spread(truth: Truth) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Writes the results as a table for docs/tasks.md."""
+    """Writes the results as a table for docs/tasks/index.md."""
     lines = [
         "| task | searched | best single modality | late fusion: sum, tuned | searched less tuned, 95 % interval | "
         "spread of the truth: pairs, seeds | rank of each search (Algorithm 1) |",
@@ -152,18 +152,21 @@ def table(results: dict[str, Any]) -> str:
         alone = max((method for method in test if method.endswith(" alone")), key=lambda method: test[method])
         against = next(row for row in one["comparisons"] if row["rival"] == TUNED)
         truth = one["truth"]
-        lines.append(
-            f"| `{name}` | {test[SEARCHED]:.1f} ± {deviation:.1f} | {test[alone]:.1f} ({alone.removesuffix(' alone')}) | "
-            f"{test[SUM]:.1f}, {test[TUNED]:.1f} | {100 * against['difference']:+.1f} ({100 * against['low']:+.1f} to "
-            f"{100 * against['high']:+.1f}): {against['verdict']} | "
-            + (
-                f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f} | "
-                f"{', '.join(str(row['rank']) for row in one['shortlist'])} "
-                f"({', '.join(str(row['rank']) for row in one['algorithm1'])}) of {truth['networks']} |"
-                if truth
-                else "- | - |"
-            )
-        )
+        interval = f"{100 * against['low']:+.1f} to {100 * against['high']:+.1f}"
+        cells = [
+            f"`{name}`",
+            f"{test[SEARCHED]:.1f} ± {deviation:.1f}",
+            f"{test[alone]:.1f} ({alone.removesuffix(' alone')})",
+            f"{test[SUM]:.1f}, {test[TUNED]:.1f}",
+            f"{100 * against['difference']:+.1f} ({interval}): {against['verdict']}",
+        ]
+        if truth:
+            ranks, plain = ([str(row["rank"]) for row in one[key]] for key in ("shortlist", "algorithm1"))
+            cells.append(f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f}")
+            cells.append(f"{', '.join(ranks)} ({', '.join(plain)}) of {truth['networks']}")
+        else:
+            cells += ["-", "-"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

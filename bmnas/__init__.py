@@ -52,6 +52,9 @@ from bmnas.paper.reference import (
     reference_architecture,
 )
 
+# is the answer right: all networks of a small space
+from bmnas.trust.truth_table import Standing, standing, truth
+
 # run folders
 from bmnas.errors import BmnasError
 from bmnas.searching.run_folder import Run, list_runs, open_run, run_name

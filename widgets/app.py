@@ -23,6 +23,7 @@ from bmnas.machine import runs_root
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import genotype_graph
+from bmnas.tasks import EMBEDDED
 from widgets.live.cell import live
 from widgets.live.controls import close_all
 from widgets.networks.dag import dag_drawing
@@ -34,7 +35,6 @@ from widgets.search.status import summary_text
 
 T = TypeVar("T")
 NEW = "choose a run"
-OFFLINE = ("digits", "planted")  # what a first click may start: no data is looked for, nothing is downloaded
 
 
 class SearchApp:
@@ -47,7 +47,7 @@ class SearchApp:
 
     def __init__(self, datasets: Sequence[str] | None = None) -> None:
         self.stage, self.message = ipw.VBox(), ipw.HTML()
-        names = [*OFFLINE, *sorted(set(bmnas.TASKS) - set(OFFLINE))] if datasets is None else list(datasets)
+        names = [*EMBEDDED, *sorted(set(bmnas.TASKS) - set(EMBEDDED))] if datasets is None else list(datasets)
         self.runs, self.dataset = _dropdown("Finished run", []), _dropdown("Data set", names)
         self.seed = ipw.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=ipw.Layout(width="170px"))
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")

@@ -9,3 +9,6 @@ from bmnas.tasks.mmimdb import task as mmimdb  # noqa: F401
 from bmnas.tasks.ntu import task as ntu  # noqa: F401
 from bmnas.tasks.spoken_mnist import avmnist, avsum  # noqa: F401
 from bmnas.tasks.twodigits import task as twodigits  # noqa: F401
+
+EMBEDDED = ("mfeat", "twodigits", "emoji", "emojitags", "digits", "planted")
+"""The data sets that need no data and no download; the first is the default of the notebooks and the app."""

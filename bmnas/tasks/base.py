@@ -1,6 +1,6 @@
 """What a task is: names, kinds, presets, and how its raw data or its features come about."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ class Task:
             are among them.
         open_raw: (options, data root, progress) -> RawData.
         make: (options, data root, progress) -> FeatureSet.
+        pictures: (features, rows) -> modality -> (rows, height, width), for a task whose `make` starts from pictures.
         real: the real data behind a stand-in; where it is present, it is used instead of `make`.
         reference: settings of a search that the authors' release has on this data set alone, beside those that
             `mode="reference"` stands for: `task.search_config.change(mode="reference", **task.reference)`.
@@ -119,6 +120,7 @@ class Task:
     options: Options
     open_raw: Callable[[Options, Path, Progress | None], RawData] | None = None
     make: Callable[[Options, Path, Progress | None], FeatureSet] | None = None
+    pictures: Callable[[FeatureSet, Sequence[int]], dict[str, np.ndarray]] | None = None
     real: RealData | None = None
     reference: Options = field(default_factory=dict)
     recipe: int = 1

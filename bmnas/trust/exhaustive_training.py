@@ -61,7 +61,7 @@ def train_all(
     table = Truth(about, sample, budget.seeds, {})
     if path.exists():
         before = Truth.open(path)
-        if (before.about, before.sample, before.seeds) != (about, sample, budget.seeds):
+        if (before.about, before.seeds) != (about, budget.seeds) or not _begins(before.sample, sample):
             raise DataError(
                 f"{path} holds another truth (sample {before.sample}, {before.seeds} seeds, or other settings); "
                 "move it away, or name another folder with --into"
@@ -79,6 +79,13 @@ def train_all(
             total = len(table.networks) + len(missing) - done
             report(len(table.networks), total, (now - started) / done * (len(missing) - done))
     return path
+
+
+def _begins(before: dict[str, int] | None, sample: dict[str, int] | None) -> bool:
+    """Whether one sample is the start of the other, as draws of one seed are."""
+    if before is None or sample is None:
+        return before == sample
+    return before["seed"] == sample["seed"] and before["networks"] <= sample["networks"]
 
 
 def network_scores(genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig) -> Scores:

@@ -6,6 +6,7 @@ so that a search is never measured against networks that saw other numbers. `bmn
 
 import hashlib
 import json
+import random
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -95,8 +96,6 @@ class Truth:
         return list(distinct.values())
 
     def _candidates(self) -> Iterator[Genotype]:
-        import random
-
         space = self.space()
         if self.sample is None:
             yield from space.genotypes()
@@ -188,6 +187,20 @@ def truth(
         FeatureError: there is no table of these features, space and budget; gives the command that makes it.
     """
     return find_truth(dataset, features, config, budget).frame()
+
+
+def standing(
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig | None = None
+) -> Standing | None:
+    """Ranks a genotype among all networks of its space; None where no truth table belongs to these settings."""
+    if features.task not in TASKS:
+        return None
+    try:
+        table = find_truth(features.task, features, config, budget)
+    except FeatureError:
+        return None
+    known = network_key(genotype) in table.by_network  # a sample lacks most of them
+    return table.standing(genotype) if known else None
 
 
 def find_truth(

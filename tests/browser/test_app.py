@@ -55,7 +55,7 @@ def click_start(app: SearchApp) -> None:
 
 def test_the_data_set_that_is_offered_first_needs_no_data(runs: Path) -> None:
     app = SearchApp()
-    assert app.dataset.value == "digits"
+    assert app.dataset.value == "mfeat"
     assert sorted(app.dataset.options) == sorted(bmnas.TASKS)
 
 

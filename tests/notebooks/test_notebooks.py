@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +56,7 @@ def execute(notebook, folder, monkeypatch, **parameters):
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
-    """All five notebooks in order on `digits`, as `run.py` starts them."""
+    """All five notebooks in order on the default data set, as `run.py` starts them."""
     folder = tmp_path_factory.mktemp("story")
     known = {name for notebook in NOTEBOOKS for name in runner.known_parameters(notebook)}
     settings = [part for name, value in TINY.items() if name in known for part in ("-p", name, str(value))]
@@ -75,13 +74,13 @@ def test_there_are_notebooks():
 def test_the_story_ends_in_a_summary(story):
     folder, shown = story
     assert "test scores" in shown and "ablation" in shown
-    assert str(folder / "runs/_notebooks/digits") in shown
+    assert str(folder / "runs/_notebooks/mfeat") in shown
     assert sorted(path.name for path in folder.iterdir()) == ["runs"]  # nothing is written anywhere else
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_an_executed_notebook_is_a_complete_record(story, notebook):
-    executed = story[0] / "runs/_notebooks/digits" / notebook.name
+    executed = story[0] / "runs/_notebooks/mfeat" / notebook.name
     assert [output for output in outputs(executed) if output["output_type"] == "error"] == []
     assert figures(executed), "a notebook shows at least one figure"
     assert not [o for o in outputs(executed) if any("widget-view" in kind for kind in o.get("data", {}))]
@@ -90,7 +89,7 @@ def test_an_executed_notebook_is_a_complete_record(story, notebook):
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_page_of_a_notebook_needs_no_internet(story, notebook):
-    page = (story[0] / "runs/_notebooks/digits" / notebook.name).with_suffix(".html").read_text(encoding="utf-8")
+    page = (story[0] / "runs/_notebooks/mfeat" / notebook.name).with_suffix(".html").read_text(encoding="utf-8")
     for loads in ('src="http', "src='http", '<link rel="stylesheet" href="http', "@import url(http"):
         assert loads not in page
 
@@ -112,10 +111,14 @@ def test_a_notebook_alone_works_or_names_the_one_it_needs(notebook, tmp_path, mo
         assert failed.ename == "RunError" and "notebook 02" in failed.evalue
 
 
-def test_04_trains_the_backbones_too_where_it_is_asked_to(story, tmp_path, monkeypatch):
-    notebook = next(path for path in NOTEBOOKS if path.stem == "04_evaluation")
-    shutil.copytree(story[0] / "runs", tmp_path / "runs", ignore=shutil.ignore_patterns("_notebooks"))
-    executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, joint=True, joint_epochs=1))
+def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch):
+    for notebook in NOTEBOOKS:
+        if notebook.stem == "02_search":
+            execute(notebook, tmp_path, monkeypatch, **tiny(notebook, dataset="digits"))
+        elif notebook.stem == "04_evaluation":
+            executed = execute(
+                notebook, tmp_path, monkeypatch, **tiny(notebook, dataset="digits", joint=True, joint_epochs=1)
+            )
     assert "searched, trained with its backbones" in text(executed) and "met the test split once" in text(executed)
     assert len(list((tmp_path / "runs").glob("digits*/joint.json"))) == 1
 

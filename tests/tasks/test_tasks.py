@@ -52,7 +52,7 @@ def test_presets_fit_their_task(name):
     assert {"seed", "L", "samples", "source"} <= set(task.options)
     assert task.options["L"] == task.search_config.L and task.source == task.options["source"]
     assert len(set(task.features)) == len(task.features) >= 2
-    assert task.metric == ("weighted F1" if name == "mmimdb" else "accuracy") and task.title
+    assert task.metric == ("weighted F1" if name in ("mmimdb", "emojitags") else "accuracy") and task.title
     for modality in task.modalities:
         assert task.make or tuple(modality.taps) == modality.features
 

@@ -43,7 +43,7 @@ KEYWORDS = (
     "face", "nature", "animal", "female", "male", "food", "sign", "sports", "entertainment", "vehicle", "weather",
     "body", "plant", "clothing", "love", "hand",
 )  # fmt: skip
-"""The most frequent keywords, without those that nearly repeat one of them (women, men, woman, man, human, symbol ...)."""
+"""The most frequent keywords, without those that nearly repeat one of them: women, men, human, symbol ..."""
 SIZES = {"backbones": 600, "train": 500, "val": 250, "test": 286}
 WORDS = 600  # n-grams of the TF-IDF
 

@@ -11,6 +11,7 @@ which is what a fusion network is trained on.
 (K = 12).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,16 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.taps import Progress, extract
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, Task
-from bmnas.tasks.mfeat.samples import BACKBONES, CLASSES, TRAIN, VIEWS, read_views, split_drawings, standardise
+from bmnas.tasks.mfeat.samples import (
+    BACKBONES,
+    CLASSES,
+    PICTURE,
+    TRAIN,
+    VIEWS,
+    read_views,
+    split_drawings,
+    standardise,
+)
 
 SAMPLES = 200  # labelled drawings that a search trains on, unless it is told otherwise
 HIDDEN = 64  # width of the backbones' hidden layers
@@ -81,6 +91,12 @@ def _out_of_fold(view: np.ndarray, digits: np.ndarray, splits: dict[str, np.ndar
     answers[known] = cross_val_predict(model, view[known], digits[known], cv=folds, method="predict_log_proba")
     answers[splits["test"]] = model.fit(view[known], digits[known]).predict_log_proba(view[splits["test"]])
     return np.round(answers, 3)
+
+
+def pictures(features: FeatureSet, rows: Sequence[int]) -> dict[str, np.ndarray]:
+    """Draws the drawings as Pix sees them: (rows, 16, 15), 0 to 6 pixels of ink a window."""
+    tables, _ = read_views()
+    return {"Pix": tables["Pix"][np.asarray(rows)].reshape(-1, *PICTURE)}
 
 
 class ViewMLP(nn.Sequential):
@@ -146,5 +162,6 @@ TASK = TASKS.register(
         eval_config=EvalConfig(epochs=30, seeds=5, max_lr=1e-2, weight_decay=1e-3),
         options={"seed": 0, "L": 1, "samples": SAMPLES, "source": "real", "views": "raw"},
         make=make,
+        pictures=pictures,
     )
 )
