@@ -7,9 +7,15 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.samples import Samples
-from bmnas.tasks.egogesture.annotations import EgoClip, clip_frames, read_ego_classes, read_ego_json, read_ego_list
+from bmnas.tasks.egogesture.annotations import (
+    EGO_COUNTS,
+    EgoClip,
+    clip_frames,
+    read_ego_classes,
+    read_ego_json,
+    read_ego_list,
+)
 from bmnas.tasks.raw.picture import read_picture
-from bmnas.tasks.raw.splits import EGO_COUNTS
 
 SIZE = 112
 MEAN = np.array([114.7748, 107.7354, 99.4750], np.float32)  # of ActivityNet, as in the lineage of the backbones
@@ -98,7 +104,7 @@ def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
 
 
 def subjects_of_splits(root: Path, clips: Sequence[EgoClip]) -> dict[str, list[int]]:
-    """Split -> its subjects. The official split is by subjects (`bmnas.tasks.raw.splits`); others will do.
+    """Split -> its subjects. The official split is by subjects (`bmnas.tasks.egogesture.annotations`); others will do.
 
     Raises:
         DataError: a subject is in two splits, so that one would be tested on people seen before.

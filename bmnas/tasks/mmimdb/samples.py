@@ -10,9 +10,8 @@ from bmnas.features.samples import Samples
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.npy import check_end, read_npy
 from bmnas.tasks.mmimdb.raw import genre_targets, read_movie, read_poster
-from bmnas.tasks.mmimdb.split import GENRES, SPLITS, read_split, split_rows
+from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS, SPLITS, read_split, split_rows
 from bmnas.tasks.mmimdb.word2vec import VECTORS, mean_vector, read_vectors, words
-from bmnas.tasks.raw.splits import MMIMDB_COUNTS
 
 HDF5, SPLIT, RAW = "multimodal_imdb.hdf5", "split.json", "dataset"
 PREPARED = ("train", "dev", "test")

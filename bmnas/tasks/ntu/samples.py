@@ -9,8 +9,8 @@ from bmnas.features.samples import Samples
 from bmnas.registry import unknown
 from bmnas.tasks.ntu.files import MISSING_FILES, ntu_files
 from bmnas.tasks.ntu.skeleton import read_skeleton, skeleton_array
+from bmnas.tasks.ntu.splits import NTU_SPLITS, ntu_rows
 from bmnas.tasks.ntu.video import read_video
-from bmnas.tasks.raw.splits import NTU_SPLITS, ntu_rows
 
 CLASSES = tuple(f"A{action:03d}" for action in range(1, 61))
 FRAMES, THROUGH, SIZE = 8, 24, (256, 256)  # the release takes 24 frames, then 8 of them

@@ -19,7 +19,6 @@ from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
 from bmnas.tasks.raw.backbones import BackboneMaker
-from bmnas.tasks.raw.splits import fewer
 from bmnas.tasks.stand_in import StandIn
 
 HOW = ("workers", "extract_batch", "max_unreadable")
@@ -202,3 +201,16 @@ def sha256(path: Path | None) -> str | None:
         return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}; expected a checkpoint") from error
+
+
+def fewer(splits: dict[str, np.ndarray], samples: int, seed: int) -> dict[str, np.ndarray]:
+    """`samples` training rows, and a quarter as many for val and test, drawn at random; never a prefix.
+
+    Raises:
+        DataError: fewer rows than that.
+    """
+    rng, wanted = np.random.default_rng(seed), {"train": samples, "val": samples // 4, "test": samples // 4}
+    for part, count in wanted.items():
+        if not 1 <= count <= len(splits[part]):
+            raise DataError(f"samples is {samples}: {count} rows for {part}, which has {len(splits[part])}; take fewer")
+    return {part: np.sort(rng.choice(splits[part], count, replace=False)) for part, count in wanted.items()}
