@@ -16,10 +16,11 @@ import torch
 from bmnas.errors import DataError, FeatureError
 from bmnas.features.backbone_training import Batches, train_unimodal
 from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbone
-from bmnas.features.extraction import work_folder
+from bmnas.features.extraction import extract
+from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_timing import TIMING, Pace, note
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Progress, extract
+from bmnas.features.taps import Progress
 from bmnas.machine import data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256

@@ -13,7 +13,9 @@ from torch import nn
 from bmnas.errors import ConfigError, DataError, UnknownNameError
 from bmnas.features.backbones.hcn import HCN
 from bmnas.features.backbones.maxout_mlp import MaxoutMLP
-from bmnas.features.extraction import Backbone, bulk_extract
+from bmnas.features.disk_extraction import bulk_extract
+from bmnas.features.extraction import Backbone
+from bmnas.features.extraction_settings import ExtractionSettings
 from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.searching.algorithm1 import search
@@ -212,8 +214,9 @@ def test_the_real_backbones_take_the_real_samples(root, tmp_path):
         splits = {part: rows[:1] for part, rows in samples.splits.items()}
         networks = {m.name: Backbone(m.backbone(), m.taps) for m in task.modalities}
         features = bulk_extract(
-            tmp_path / task.name, samples, networks, L=task.options["L"], workers=0, device="cpu", splits=splits,
-            batch_size=1, dtype="float32",
+            tmp_path / task.name, samples, networks,
+            ExtractionSettings(L=task.options["L"], workers=0, device="cpu", batch_size=1, dtype="float32"),
+            splits=splits,
         ).features  # fmt: skip
         assert features.channels == {f: c for part in module.STAND_IN.modalities.values() for f, c in part.items()}
         assert features.vectors == set(module.STAND_IN.vectors)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bmnas.features.extraction import NAMES
+from bmnas.features.disk_extraction import NAMES
 from bmnas.features.feature_set import FeatureSet
 from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task

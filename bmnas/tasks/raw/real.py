@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from bmnas.errors import ConfigError, DataError
-from bmnas.features.extraction import BulkReport, bulk_extract, work_folder
+from bmnas.features.disk_extraction import ExtractionReport, bulk_extract
+from bmnas.features.extraction_folder import work_folder
+from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.samples import Samples
 from bmnas.features.taps import Progress
@@ -148,7 +150,7 @@ class RealRun:
         start = {name: sha256(path) for name, path in self.imagenet.items()}
         return {**kept, "weights": weights, "data": self.samples.fingerprint, "imagenet": start or None}
 
-    def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> BulkReport:
+    def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> ExtractionReport:
         """Makes the feature set; stopped and called again it goes on, see `bulk_extract`."""
         maker = BackboneMaker(
             self.samples, self.splits["train"], self.weights, self.imagenet, self.options["seed"],
@@ -160,15 +162,19 @@ class RealRun:
             folder,
             self.samples,
             backbones,
-            L=self.options["L"],
-            dtype=self.options["dtype"],
-            batch_size=self.options["extract_batch"],
-            workers=self._workers,
-            device=device,
-            max_unreadable=self.options["max_unreadable"],
-            task=self.task.name,
-            notes=self._notes,
-            options={name: value for name, value in self.identity.items() if name != "data"},
+            ExtractionSettings(
+                L=self.options["L"],
+                dtype=self.options["dtype"],
+                batch_size=self.options["extract_batch"],
+                workers=self._workers,
+                device=device,
+                max_unreadable=self.options["max_unreadable"],
+            ),
+            description=Description(
+                task=self.task.name,
+                notes=self._notes,
+                options={name: value for name, value in self.identity.items() if name != "data"},
+            ),
             splits=self.splits,
             progress=progress,
         )
