@@ -24,6 +24,7 @@ from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.extraction_timing import Pace, note
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.growing_arrays import Columns
+from bmnas.features.input_stamps import INPUTS, NAMES
 from bmnas.features.sample_batches import SampleBatch, sample_batches
 from bmnas.features.samples import Samples
 from bmnas.machine import resolve_device
@@ -31,8 +32,7 @@ from bmnas.storage.whole_files import write_text
 from bmnas.training.metrics import score
 from bmnas.training.progress import Progress
 
-NAMES = "names.txt"
-TARGETS = "targets"
+STAMPS, TARGETS = "input stamps", "targets"
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,19 @@ class _Job:
         return {name: asdict(tap) for backbone in self.backbones.values() for name, tap in backbone.taps.items()}
 
     def columns(self) -> Columns:
-        """The arrays of the folder: features, logits of each modality, targets."""
+        """The arrays of the folder: features, logits of each modality, targets, stamps of the inputs."""
         logits = {f"logits {modality}": f"logits_{modality}.npy" for modality in self.backbones}
         features = {name: f"{i:02d}_{name}.npy" for i, name in enumerate(self.pooling, start=1)}
         target = "int64" if self.samples.kind == "multiclass" else "float32"
         return Columns(
             samples=len(self.rows),
-            files={**features, **logits, TARGETS: "targets.npy"},
-            dtypes=dict.fromkeys(features, self.settings.dtype) | dict.fromkeys(logits, "float32") | {TARGETS: target},
+            files={**features, **logits, TARGETS: "targets.npy", STAMPS: INPUTS},
+            dtypes={
+                **dict.fromkeys(features, self.settings.dtype),
+                **dict.fromkeys(logits, "float32"),
+                TARGETS: target,
+                STAMPS: "uint64",
+            },
         )
 
     def plan(self) -> dict[str, Any]:
@@ -192,10 +197,12 @@ class _Job:
         return pace
 
     def _batches(self, place: ExtractionFolder) -> list[list[int]]:
-        """What was unreadable is tried once more; then the rest, cut as in a first call."""
-        done = place.log.done
+        """What was unreadable is tried once more; then the rest, and what has other files, cut as in a first call."""
+        done, stamps = place.log.done, place.arrays.column(STAMPS)
         again = self._cut(sorted(done.unreadable))
-        rest = [[row for row in batch if row not in done.rows] for batch in self._cut(range(len(self.rows)))]
+        valid = {row for row in done.rows if not stamps[row] or stamps[row] == self.samples.stamp(int(self.rows[row]))}
+        valid |= set(done.unreadable)
+        rest = [[row for row in batch if row not in valid] for batch in self._cut(range(len(self.rows)))]
         return [batch for batch in [*again, *rest] if batch]
 
     def _cut(self, rows: Sequence[int]) -> Iterator[list[int]]:
@@ -204,6 +211,7 @@ class _Job:
 
     def _write(self, place: ExtractionFolder, batch: SampleBatch, extracted: Extracted) -> None:
         """Writes a batch's numbers, then its line of the log."""
+        place.arrays.put(list(batch.stamps), {STAMPS: np.array(list(batch.stamps.values()), np.uint64)}, ())
         if batch.rows:
             logits = {f"logits {modality}": outputs for modality, outputs in extracted.logits.items()}
             names = [self.samples.names[self.rows[row]] for row in batch.rows]
@@ -224,6 +232,7 @@ class _Job:
         """Describes and hashes what is there; the manifest is the last file to appear."""
         arrays = place.arrays.opened()
         targets = np.array(arrays.pop(TARGETS))
+        del arrays[STAMPS]  # lie beside the features
         logits = {modality: arrays.pop(f"logits {modality}") for modality in self.backbones}
         lost = np.array(sorted(place.log.done.unreadable), np.int64)
         splits = {part: np.setdiff1d(np.searchsorted(self.rows, rows), lost) for part, rows in self.splits.items()}

@@ -109,7 +109,8 @@ def extract(
         taps: feature -> module path or Tap. A module that returns a tuple or list counts with its first tensor.
         loader: batches; a tensor, or a tuple or list whose first entry is the input.
         L: length to pool to.
-        device: where to run, "auto" for CUDA if there is one.
+        device: where to run, "auto" for CUDA if there is one. On a CPU one thread computes, or as many as a
+            `bmnas.machine.use_threads` around the call says.
         progress: called after each batch with ("extract", done, batches), batches 0 where the loader has no length.
 
     Returns:

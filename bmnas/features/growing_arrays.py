@@ -64,6 +64,10 @@ class GrowingArrays:
         for name in values:
             self._open[name].flush()
 
+    def column(self, name: str) -> np.ndarray:
+        """One array of numbers, one a row; zeros where it has not been put."""
+        return self._array(name, ())
+
     def opened(self) -> dict[str, np.ndarray]:
         """All arrays, read-only."""
         return {name: self._opened(self.folder / file, "r") for name, file in self.columns.files.items()}

@@ -21,11 +21,13 @@ class SampleBatch(Batch):
         rows: of the samples that could be read, as many as there are inputs.
         labels: theirs.
         unreadable: row -> why it could not be read.
+        stamps: row -> `Samples.stamp`, of both kinds of rows, taken before they were read.
     """
 
     rows: list[int]
     labels: np.ndarray
     unreadable: dict[int, str]
+    stamps: dict[int, int]
 
 
 def sample_batches(
@@ -49,8 +51,8 @@ def sample_batches(
     )
 
 
-class _Readable(Dataset[tuple[int, Any, str]]):
-    """(row, sample or None, why there is none)."""
+class _Readable(Dataset[tuple[int, int, Any, str]]):
+    """(row, stamp, sample or None, why there is none)."""
 
     def __init__(self, samples: Samples, rows: np.ndarray) -> None:
         self.samples, self.rows = samples, rows
@@ -58,20 +60,22 @@ class _Readable(Dataset[tuple[int, Any, str]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, row: int) -> tuple[int, Any, str]:
+    def __getitem__(self, row: int) -> tuple[int, int, Any, str]:
+        stamp = self.samples.stamp(int(self.rows[row]))
         try:
             inputs, label, _ = self.samples[int(self.rows[row])]
         except DataError as error:
-            return row, None, str(error)
-        return row, (inputs, label), ""
+            return row, stamp, None, str(error)
+        return row, stamp, (inputs, label), ""
 
 
-def _collate(read: list[tuple[int, Any, str]]) -> SampleBatch:
-    good = [(row, sample) for row, sample, _ in read if sample is not None]
+def _collate(read: list[tuple[int, int, Any, str]]) -> SampleBatch:
+    good = [(row, sample) for row, _, sample, _ in read if sample is not None]
     modalities = good[0][1][0] if good else ()
     return SampleBatch(
         inputs={name: torch.stack([sample[0][name] for _, sample in good]) for name in modalities},
         rows=[row for row, _ in good],
         labels=np.stack([sample[1].numpy() for _, sample in good]) if good else np.empty(0),
-        unreadable={row: why for row, sample, why in read if sample is None},
+        unreadable={row: why for row, _, sample, why in read if sample is None},
+        stamps={row: stamp for row, stamp, _, _ in read},
     )

@@ -10,11 +10,13 @@ from bmnas.errors import DataError
 from bmnas.features.samples import Samples
 from bmnas.tasks.mmimdb.forms import HDF5, PREPARED, RAW, SPLIT, choose_form, vectors_file
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
-from bmnas.tasks.mmimdb.npy import check_end, read_image, read_npy, stored_images
+from bmnas.tasks.mmimdb.npy import SHAPES, check_end, read_image, read_npy, stored_images
 from bmnas.tasks.mmimdb.posters import mean_is_subtracted, read_poster
 from bmnas.tasks.mmimdb.raw import genre_targets, read_movie
 from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS, SPLITS, read_split, split_rows
 from bmnas.tasks.mmimdb.word2vec import mean_vector, read_vectors, words
+
+PARTS = {ours: theirs for theirs, ours in SPLITS.items()}  # our names of the splits -> those of the folders
 
 
 class MmimdbSamples(Samples):
@@ -48,6 +50,16 @@ class MmimdbSamples(Samples):
         """See `Samples.read`; both modalities are read at once, which costs little here."""
         image, text, target = {"hdf5": self._hdf5, "npy": self._npy, "raw": self._raw}[self.form](row)
         return {"Image": image, "Text": text}, target
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        """See `Samples.files`; the HDF5 file, or the word vectors, belong to every sample."""
+        if self.form == "hdf5":
+            return (self.root / HDF5,)
+        if self.form == "npy":
+            part, index = self.places[row]
+            return tuple(self.root / PARTS[part] / f"{field}_{index:06d}.npy" for field in SHAPES)
+        base = self.root / RAW / self.names[row]
+        return base.with_suffix(".json"), base.with_suffix(".jpeg"), vectors_file(self.root)
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
         """See `Samples.pictures`; the 300 numbers of the text are a block of 15 x 20."""
@@ -86,9 +98,8 @@ class MmimdbSamples(Samples):
 
     def _npy(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         part, index = self.places[row]
-        split = {ours: theirs for theirs, ours in SPLITS.items()}[part]
-        text, label = (read_npy(self.root, split, field, index) for field in ("text", "label"))
-        return read_image(self.root, split, index, self.subtracted), text, label
+        text, label = (read_npy(self.root, PARTS[part], field, index) for field in ("text", "label"))
+        return read_image(self.root, PARTS[part], index, self.subtracted), text, label
 
     def _raw(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         base = self.root / RAW / self.names[row]
