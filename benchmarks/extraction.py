@@ -5,7 +5,7 @@
 
 For each backbone, `bmnas.extract` and a plain loop of forward passes over the same batches take turns; the share is
 the plain loop's CPU time over the extraction's, 1 where taps and pooling cost nothing. In bulk the samples come from
-files and features go to the disk; the share is what `BulkReport.share` says.
+files and features go to the disk; the share is what `ExtractionReport.share` says.
 """
 
 import argparse
@@ -25,9 +25,11 @@ from torch import Tensor, nn  # noqa: E402
 from benchmarks.shared import in_turns, ratios, spread, write  # noqa: E402
 from bmnas.features.backbones import hcn, vgg  # noqa: E402
 from bmnas.features.backbones.lenet import LeNet  # noqa: E402
-from bmnas.features.extraction import Backbone, bulk_extract  # noqa: E402
+from bmnas.features.disk_extraction import bulk_extract  # noqa: E402
+from bmnas.features.extraction import Backbone, extract  # noqa: E402
+from bmnas.features.extraction_settings import ExtractionSettings  # noqa: E402
 from bmnas.features.samples import Samples  # noqa: E402
-from bmnas.features.taps import Tap, extract  # noqa: E402
+from bmnas.features.taps import Tap  # noqa: E402
 
 L = 16
 LENET_TAPS = {f"Image_{i + 1}": Tap(f"blocks.{i}", "grid") for i in range(3)}
@@ -76,8 +78,8 @@ def bulk(count: int) -> dict[str, float]:
         torch.manual_seed(0)
         backbone = {"Image": Backbone(vgg.VGG19(2), vgg.TAPS)}
         samples = Files(folder, count)
-        settings: dict[str, Any] = {"L": L, "batch_size": 8, "workers": 1, "device": "cpu"}
-        report = bulk_extract(Path(place) / "features", samples, backbone, **settings)
+        settings = ExtractionSettings(L=L, batch_size=8, workers=1, device="cpu")
+        report = bulk_extract(Path(place) / "features", samples, backbone, settings)
     return {"share": report.share, "samples a second": count / report.seconds, "seconds": report.seconds}
 
 

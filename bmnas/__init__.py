@@ -8,7 +8,8 @@ from bmnas.scale import engines as _engines  # fills ENGINES
 
 # 3.1 unimodal features
 from bmnas.features.backbones.checkpoints import load_checkpoint
-from bmnas.features.taps import Tap, extract, pool
+from bmnas.features.extraction import extract
+from bmnas.features.taps import Tap, pool
 from bmnas.features.feature_set import FeatureSet
 from bmnas.tasks.preparation import prepare
 from bmnas.space.reshape import Reshape

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from bmnas.errors import FeatureError
 from bmnas.features import checks, convert, store
+from bmnas.features.fields import FeatureFields
 from bmnas.machine import resolve_device
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FeatureSet:
+class FeatureSet(FeatureFields):
     """Named features of n samples, ready for a search.
 
     Attributes:
@@ -43,18 +44,6 @@ class FeatureSet:
         FeatureError: any of these is missing or contradicts another; the message names the field.
     """
 
-    arrays: dict[str, np.ndarray]
-    targets: np.ndarray
-    splits: dict[str, np.ndarray]
-    L: int
-    kind: str
-    classes: tuple[str, ...]
-    modalities: dict[str, tuple[str, ...]]
-    logits: dict[str, np.ndarray] = field(default_factory=dict)
-    task: str = "custom"
-    source: str = "real"
-    notes: str = ""
-    manifest: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     _on: dict[torch.device, "FeatureTensors"] = field(default_factory=dict, init=False)
 
@@ -152,7 +141,7 @@ class FeatureSet:
         """
         fields = store.read(Path(folder), verify)
         try:
-            return cls(**fields, folder=Path(folder))
+            return cls(**vars(fields), folder=Path(folder))
         except FeatureError as error:
             raise FeatureError(f"{Path(folder) / store.MANIFEST}: {error}") from error
 
@@ -173,11 +162,6 @@ class FeatureSet:
     def channels(self) -> dict[str, int]:
         """feature -> C_in."""
         return {name: array.shape[1] for name, array in self.arrays.items()}
-
-    @property
-    def vectors(self) -> frozenset[str]:
-        """The features without extent in space or time, stored as (n, C_in, 1)."""
-        return frozenset(name for name, array in self.arrays.items() if array.shape[2] == 1 != self.L)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -13,18 +14,31 @@ from bmnas.features.npy import open_npy
 from bmnas.storage.whole_files import whole
 
 
-class BulkArrays:
-    """Named arrays of n rows in one folder; each file appears whole, zero-filled, when its first rows are put.
+@dataclass(frozen=True)
+class Columns:
+    """The arrays of an extraction.
+
+    Attributes:
+        samples: rows of each.
+        files: array -> file name.
+        dtypes: array -> type.
+    """
+
+    samples: int
+    files: Mapping[str, str]
+    dtypes: Mapping[str, str]
+
+
+class GrowingArrays:
+    """Named arrays in one folder; each file appears whole, zero-filled, when its first rows are put.
 
     Args:
         folder: where they lie.
-        samples: n.
-        files: name -> file name.
-        dtypes: name -> type.
+        columns: which they are.
     """
 
-    def __init__(self, folder: Path, samples: int, files: dict[str, str], dtypes: dict[str, str]) -> None:
-        self.folder, self.samples, self.files, self.dtypes = folder, samples, files, dtypes
+    def __init__(self, folder: Path, columns: Columns) -> None:
+        self.folder, self.columns = folder, columns
         self._open: dict[str, np.memmap] = {}
 
     def put(self, rows: list[int], values: dict[str, np.ndarray], samples: Sequence[str]) -> None:
@@ -50,9 +64,13 @@ class BulkArrays:
         for name in values:
             self._open[name].flush()
 
+    def column(self, name: str) -> np.ndarray:
+        """One array of numbers, one a row; zeros where it has not been put."""
+        return self._array(name, ())
+
     def opened(self) -> dict[str, np.ndarray]:
         """All arrays, read-only."""
-        return {name: self._opened(self.folder / file, "r") for name, file in self.files.items()}
+        return {name: self._opened(self.folder / file, "r") for name, file in self.columns.files.items()}
 
     def _opened(self, path: Path, mode: Literal["r", "r+"]) -> np.memmap:
         try:
@@ -60,19 +78,20 @@ class BulkArrays:
         except (OSError, ValueError) as error:
             raise FeatureError(
                 f"{path} cannot be read as a .npy file: {error}; delete the folder {self.folder}, and the extraction "
-                "begins anew"
+                "starts again"
             ) from error
 
     def _array(self, name: str, shape: tuple[int, ...]) -> np.memmap:
         if name not in self._open:
-            path, full = self.folder / self.files[name], (self.samples, *shape)
+            dtype = self.columns.dtypes[name]
+            path, full = self.folder / self.columns.files[name], (self.columns.samples, *shape)
             if not path.exists():
-                _allocate(path, full, self.dtypes[name])
+                _allocate(path, full, dtype)
             array = self._opened(path, "r+")
-            if array.shape != full or array.dtype != self.dtypes[name]:
+            if array.shape != full or array.dtype != dtype:
                 raise FeatureError(
-                    f"{path}: {array.dtype} {array.shape}, but {self.dtypes[name]} {full} is extracted now; delete the "
-                    f"folder {self.folder}, and the extraction begins anew"
+                    f"{path}: {array.dtype} {array.shape}, but {dtype} {full} is extracted now; delete the "
+                    f"folder {self.folder}, and the extraction starts again"
                 )
             self._open[name] = array
         return self._open[name]

@@ -1,7 +1,9 @@
-"""What the real data sets have in common: (inputs by modality, label, name), read when asked for."""
+"""What the real data sets have in common: (inputs by modality, label, name), read on demand."""
 
 import hashlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         classes: their names.
         kind: "multiclass" or "multilabel".
         splits: "train", "val", "test" -> rows.
-        facts: what was found and left out, JSON values for the manifest.
+        facts: what is there and what was left out, JSON values for the manifest.
         content: what else decides inputs and labels, as text: the form of the data, where each clip begins ...
     """
 
@@ -35,7 +37,7 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         self.splits, self.facts, self.content = splits, facts, content
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray | int]:
-        """The inputs of each modality, or of one, and the label of a sample.
+        """Reads the inputs of each modality, or of one, and the label of a sample.
 
         Args:
             row: which sample.
@@ -47,12 +49,31 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         raise TypeError(f"{type(self).__name__} does not say how a sample is read")
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
-        """A sample for people: modality -> float32 (height, width), grey and small.
+        """Shows a sample to people: modality -> float32 (height, width), grey and small.
 
         Raises:
             DataError: see `read`.
         """
         raise TypeError(f"{type(self).__name__} does not say how a sample is shown")
+
+    def files(self, row: int) -> Sequence[Path]:
+        """All files that decide a sample's inputs and label; none where it is not read from files."""
+        return ()
+
+    def stamp(self, row: int) -> int:
+        """64 bits of the names, sizes and times of change of a sample's files; 0 where it has none.
+
+        The folders above them do not count, so that a data set may be moved (with `cp -p`, `rsync -a`, `tar`).
+        """
+        digest = hashlib.sha256()
+        paths = self.files(row)
+        for path in paths:
+            try:
+                status = os.stat(path)
+                digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            except OSError:
+                digest.update(f"{path.name} is missing\n".encode())
+        return int.from_bytes(digest.digest()[:8], "little") if paths else 0
 
     def __len__(self) -> int:
         return len(self.names)
@@ -67,7 +88,7 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of names, classes, content and splits, in order: other data, another fingerprint."""
+        """sha256 of names, classes, content and splits, in order; of the files themselves see `stamp`."""
         digest = hashlib.sha256("\n".join((*self.names, *self.classes, self.content)).encode())
         for name in sorted(self.splits):
             digest.update(name.encode() + np.asarray(self.splits[name], np.int64).tobytes())

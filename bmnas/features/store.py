@@ -8,20 +8,18 @@ import tempfile
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from bmnas.errors import FeatureError, RunError
 from bmnas.features.checks import check_finite
+from bmnas.features.fields import FeatureFields
 from bmnas.features.npy import open_npy
 from bmnas.storage.digests import file_sha256, json_sha256
 from bmnas.storage.lock import hold
 from bmnas.storage.reading import read_json
 from bmnas.storage.whole_files import sync, write_text
-
-if TYPE_CHECKING:
-    from bmnas.features.feature_set import FeatureSet
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -56,7 +54,7 @@ class HashedFile:
         return len(data) if self.file is None else self.file.write(data)
 
 
-def describe(features: "FeatureSet", extras: Mapping[str, Any]) -> dict[str, Any]:
+def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, Any]:
     """The manifest, without the checksums, which only files have."""
     modality = {name: m for m, names in features.modalities.items() for name in names}
     return {
@@ -81,7 +79,7 @@ def describe(features: "FeatureSet", extras: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def write(features: "FeatureSet", folder: Path) -> Path:
+def write(features: FeatureFields, folder: Path) -> Path:
     """Writes to a temporary sibling, then renames it; see `FeatureSet.save`."""
     if folder.exists():
         raise FeatureError(
@@ -106,7 +104,7 @@ def write(features: "FeatureSet", folder: Path) -> Path:
     return folder
 
 
-def _write(features: "FeatureSet", folder: Path, manifest: dict[str, Any]) -> None:
+def _write(features: FeatureFields, folder: Path, manifest: dict[str, Any]) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent))
     try:
         partial.chmod(0o777 & ~_umask())
@@ -120,7 +118,7 @@ def _write(features: "FeatureSet", folder: Path, manifest: dict[str, Any]) -> No
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def complete(features: "FeatureSet", folder: Path) -> None:
+def complete(features: FeatureFields, folder: Path) -> None:
     """Makes a folder that holds the arrays of features and logits already, under their names, a feature set.
 
     They are hashed where they lie; targets and splits are written, and at last the manifest.
@@ -139,8 +137,8 @@ def complete(features: "FeatureSet", folder: Path) -> None:
         raise FeatureError(f"{folder} cannot be written: {error}") from error
 
 
-def read(folder: Path, verify: bool) -> dict[str, Any]:
-    """The arguments of FeatureSet from a folder; see `FeatureSet.open`."""
+def read(folder: Path, verify: bool) -> FeatureFields:
+    """Reads the fields of the feature set in a folder; see `FeatureSet.open`."""
     path = folder / MANIFEST
     manifest = _manifest(path)
     features = [_checked(path, f"features[{i}]", e, {"name": str}) for i, e in enumerate(manifest["features"])]
@@ -149,23 +147,23 @@ def read(folder: Path, verify: bool) -> dict[str, Any]:
     logits = {k: _checked(path, f"logits.{k}", e) for k, e in manifest["logits"].items()}
     if not all(isinstance(names, list) for names in manifest["modalities"].values()):
         raise FeatureError(f"{path}: modalities is {manifest['modalities']!r}; expected a list of features for each")
-    return {
-        "arrays": {entry["name"]: _load(folder, entry, verify) for entry in features},
-        "targets": np.array(_load(folder, targets, verify)),
-        "splits": {name: np.array(_load(folder, entry, verify)) for name, entry in splits.items()},
-        "L": manifest["L"],
-        "kind": manifest["kind"],
-        "classes": tuple(manifest["classes"]),
-        "modalities": {name: tuple(members) for name, members in manifest["modalities"].items()},
-        "logits": {name: _load(folder, entry, verify) for name, entry in logits.items()},
-        "task": manifest["task"],
-        "source": manifest["source"],
-        "notes": manifest["notes"],
-        "manifest": manifest,
-    }
+    return FeatureFields(
+        arrays={entry["name"]: _load(folder, entry, verify) for entry in features},
+        targets=np.array(_load(folder, targets, verify)),
+        splits={name: np.array(_load(folder, entry, verify)) for name, entry in splits.items()},
+        L=manifest["L"],
+        kind=manifest["kind"],
+        classes=tuple(manifest["classes"]),
+        modalities={name: tuple(members) for name, members in manifest["modalities"].items()},
+        logits={name: _load(folder, entry, verify) for name, entry in logits.items()},
+        task=manifest["task"],
+        source=manifest["source"],
+        notes=manifest["notes"],
+        manifest=manifest,
+    )
 
 
-def fingerprint(features: "FeatureSet") -> str:
+def fingerprint(features: FeatureFields) -> str:
     """sha256 of everything that a search depends on."""
     manifest = describe(features, {})
     for entry, array in _entries(manifest, features):
@@ -196,7 +194,7 @@ def _listed(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*manifest["features"], manifest["targets"], *manifest["splits"].values(), *manifest["logits"].values()]
 
 
-def _entries(manifest: Mapping[str, Any], features: "FeatureSet") -> list[tuple[dict[str, Any], np.ndarray]]:
+def _entries(manifest: Mapping[str, Any], features: FeatureFields) -> list[tuple[dict[str, Any], np.ndarray]]:
     arrays = [*features.arrays.values(), features.targets, *features.splits.values(), *features.logits.values()]
     return list(zip(_listed(manifest), arrays, strict=True))
 

@@ -5,21 +5,18 @@ authors' release does. The rest of the reshape layer (1x1 convolution to C chann
 `bmnas.space.reshape`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d
 
-from bmnas.errors import ConfigError, DataError, FeatureError
-from bmnas.machine import resolve_device, use_threads
+from bmnas.errors import ConfigError, FeatureError
 from bmnas.registry import unknown
-from bmnas.training.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -73,54 +70,9 @@ def _pool_grid(x: Tensor, L: int) -> Tensor:
     return adaptive_max_pool2d(x, (side, side)).flatten(2)  # (B, C_in, L)
 
 
-@use_threads()
-def extract(
-    model: nn.Module,
-    taps: Mapping[str, str | Tap],
-    loader: Iterable[Any],
-    *,
-    L: int,
-    device: str | torch.device = "auto",
-    progress: Progress | None = None,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Runs a backbone once, frozen, and keeps the pooled outputs of some of its modules.
-
-    Args:
-        model: any module; put into eval mode, run without gradients, and left as it was found.
-        taps: feature -> module path or Tap. A module that returns a tuple or list counts with its first tensor.
-        loader: batches; a tensor, or a tuple or list whose first entry is the input.
-        L: length to pool to.
-        device: where to run, "auto" for CUDA if there is one. On a CPU one thread computes, or as many as a
-            `bmnas.machine.use_threads` around the call says.
-        progress: called after each batch with ("extract", done, batches), batches 0 where the loader has no length.
-
-    Returns:
-        feature -> float32 (n, C_in, L or 1), and the model's outputs, float32 (n, ...).
-
-    Raises:
-        UnknownNameError: no such module; the nearest names come first.
-        FeatureError: a module did not run exactly once in a forward pass, or returned no tensor.
-        DataError: the loader is empty.
-    """
-    taps = {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}
-    target, collected, outputs = resolve_device(device), {name: [] for name in taps}, []
-    batches = len(loader) if hasattr(loader, "__len__") else 0  # pyright: ignore[reportArgumentType]
-    with frozen(model, target), hooked(model, taps, L) as seen, torch.no_grad():
-        for done, batch in enumerate(loader, start=1):
-            inputs = batch[0] if isinstance(batch, tuple | list) else batch
-            outputs.append(_first_tensor("the model", model(inputs.to(target))).float().cpu())
-            for name, pooled in taken(taps, seen).items():
-                collected[name].append(pooled)
-            if progress:
-                progress("extract", done, batches)
-    if not outputs:
-        raise DataError("the loader gave no batch; expected at least one sample to extract features from")
-    return {name: torch.cat(collected.pop(name)).numpy() for name in taps}, torch.cat(outputs).numpy()
-
-
 @contextmanager
 def frozen(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """The model in eval mode on a device; afterwards every module's mode, and the device, are as before."""
+    """Puts the model into eval mode on a device; afterwards every module's mode, and the device, are as before."""
     modes = [(module, module.training) for module in model.modules()]
     home = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), device)
     model.eval().to(device)
@@ -136,9 +88,9 @@ def frozen(model: nn.Module, device: torch.device) -> Iterator[None]:
 def hooked(
     model: nn.Module, taps: Mapping[str, Tap], L: int, to: str | None = "cpu"
 ) -> Iterator[dict[str, list[Tensor]]]:
-    """feature -> its pooled outputs since the list was last cleared, while the context lasts.
+    """Collects pooled outputs while the context lasts: feature -> those since the list was last cleared.
 
-    Pooling happens inside the hook: the map is not kept, and a later layer that works in place cannot change it.
+    Pooling happens inside the hook: the map is not stored, and a later layer that works in place cannot change it.
 
     Args:
         to: the device that pooled outputs are moved to; None leaves them where they are.
@@ -149,7 +101,8 @@ def hooked(
             raise unknown("module path", tap.module, [path for path in modules if path])
     seen: dict[str, list[Tensor]] = {name: [] for name in taps}
     handles = [
-        modules[tap.module].register_forward_hook(_keep(name, tap, L, to, seen[name])) for name, tap in taps.items()
+        modules[tap.module].register_forward_hook(_pooling_hook(name, tap, L, to, seen[name]))
+        for name, tap in taps.items()
     ]
     try:
         yield seen
@@ -159,37 +112,35 @@ def hooked(
 
 
 def taken(taps: Mapping[str, Tap], seen: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
-    """feature -> its pooled output in the last forward pass, (B, C_in, L or 1); clears what `hooked` collected.
+    """Returns feature -> its pooled output in the last forward pass, (B, C_in, L or 1); clears what `hooked` collected.
 
     Raises:
         FeatureError: a module did not run exactly once.
     """
-    outputs = {name: _once(name, taps[name], pooled) for name, pooled in seen.items()}
-    for pooled in seen.values():
-        pooled.clear()
+    outputs = {}
+    for name, pooled in seen.items():
+        if len(pooled) != 1:
+            raise FeatureError(
+                f"feature {name!r}: the module {taps[name].module!r} ran {len(pooled)} times in one forward pass; "
+                "tap a module that runs exactly once"
+            )
+        outputs[name] = pooled.pop()
     return outputs
 
 
-def _keep(name: str, tap: Tap, L: int, to: str | None, pooled: list[Tensor]) -> Callable[[nn.Module, Any, Any], None]:
+def _pooling_hook(
+    name: str, tap: Tap, L: int, to: str | None, pooled: list[Tensor]
+) -> Callable[[nn.Module, Any, Any], None]:
     def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-        x = _first_tensor(f"feature {name!r}: the module {tap.module!r}", output).movedim(tap.channel, 1)
+        x = first_tensor(f"feature {name!r}: the module {tap.module!r}", output).movedim(tap.channel, 1)
         out = pool(x.float(), L, tap.axis)  # (B, C_in, L or 1)
         pooled.append(out if to is None else out.to(to))
 
     return hook
 
 
-def _once(name: str, tap: Tap, pooled: list[Tensor]) -> Tensor:
-    """The one output of a module in the last forward pass."""
-    if len(pooled) != 1:
-        raise FeatureError(
-            f"feature {name!r}: the module {tap.module!r} ran {len(pooled)} times in one forward pass; "
-            "tap a module that runs exactly once"
-        )
-    return pooled[0]
-
-
-def _first_tensor(what: str, output: Any) -> Tensor:
+def first_tensor(what: str, output: Any) -> Tensor:
+    """Returns a module's output, or the first of several; an error names `what` gave none."""
     first = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(first, Tensor):
         raise FeatureError(

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 
 from bmnas.registry import Registry
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
-
-NTU_CHANNELS = {
-    **{"Video_1": 512, "Video_2": 1024, "Video_3": 2048, "Video_4": 2048},
-    **{"Skeleton_1": 128, "Skeleton_2": 256, "Skeleton_3": 1024, "Skeleton_4": 512},
-}
-EGO_CHANNELS = {f"{modality}_{i}": c for modality in ("RGB", "Depth") for i, c in enumerate((512, 1024, 2048, 2048), 1)}
-MMIMDB_CHANNELS = {**{f"Image_{i}": 512 for i in range(1, 5)}, "Text_1": 64, "Text_2": 128}
+from bmnas.tasks.egogesture.channels import EGO_CHANNELS
+from bmnas.tasks.mmimdb.channels import MMIMDB_CHANNELS
+from bmnas.tasks.ntu.channels import NTU_CHANNELS
 
 
 @dataclass(frozen=True)

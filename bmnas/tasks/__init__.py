@@ -1,4 +1,4 @@
-"""The data sets, each with its features and its presets. A new one is a file here and a line below."""
+"""The data sets, each with its features and its presets. A new one is a folder here and a line below."""
 
 from bmnas.tasks import planted  # noqa: F401
 from bmnas.tasks.digits import task as digits  # noqa: F401

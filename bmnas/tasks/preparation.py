@@ -16,10 +16,11 @@ import torch
 from bmnas.errors import DataError, FeatureError
 from bmnas.features.backbone_training import Batches, train_unimodal
 from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbone
-from bmnas.features.extraction import work_folder
+from bmnas.features.extraction import extract
+from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_timing import TIMING, Pace, note
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Progress, extract
+from bmnas.features.taps import Progress
 from bmnas.machine import data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
@@ -46,8 +47,9 @@ def prepare(
     """The features of a data set, from the cache or made now.
 
     The cache folder is `<cache>/<dataset>-<hash of all options>`; it is written whole or not at all. The same options
-    give bit-identical features on a CPU. Real features stay in use where they cannot be made anew, as when their raw
-    data is gone: the newest in the cache that have every option asked for; a warning and their notes say so.
+    give bit-identical features on a CPU. Real features stay in use where they cannot be made again, as when their raw
+    data is gone: the newest in the cache that have every option asked for; a warning and their notes say so. Where
+    files of real data were replaced since, new features are made beside the old ones, with a warning.
 
     Args:
         dataset: a name in TASKS.
@@ -80,11 +82,15 @@ def prepare(
     if task.real is not None and source == "real" and samples is None:
         samples = "full"
     chosen = task.resolve({"seed": seed, "L": L, "samples": samples, "source": source, **options})
-    try:
-        real = RealRun(task, task.real, chosen, place) if task.real and chosen["source"] == "real" else None
-    except DataError as error:
-        return extracted_before(task.name, asked, folder, error)
-    folder = folder / f"{task.name}-{key(task, chosen if real is None else real.identity)}"
+    real = RealRun(task, task.real, chosen, place) if task.real and chosen["source"] == "real" else None
+    if real is None:
+        folder = folder / f"{task.name}-{key(task, chosen)}"
+    else:
+        try:
+            real.check()
+        except DataError as error:
+            return extracted_before(task.name, asked, folder, error, real.samples_if_present())
+        folder = real.newest(folder / f"{task.name}-{key(task, real.identity)}")
     if not folder.exists():
         with hold(folder.parent / f".{folder.name}.making.lock", wait=real is None), use_threads(threads):
             if folder.exists():  # another process made it meanwhile

@@ -24,8 +24,9 @@ from bmnas.features.backbones.resnext3d import TAPS as RESNEXT_TAPS
 from bmnas.features.backbones.resnext3d import ResNeXt101
 from bmnas.features.backbones.vgg import TAPS as VGG_TAPS
 from bmnas.features.backbones.vgg import VGG19
+from bmnas.features.extraction import extract
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Tap, extract
+from bmnas.features.taps import Tap
 from bmnas.paper.published import PUBLISHED
 from bmnas.registry import TASKS
 from bmnas.searching.networks import build_network

@@ -13,7 +13,8 @@ from bmnas.features.backbones.inflated_resnet import InflatedResNet50, inflate
 from bmnas.features.backbones.maxout_mlp import MaxoutMLP
 from bmnas.features.backbones.resnext3d import ResNeXt101
 from bmnas.features.backbones.vgg import VGG19, imagenet_features
-from bmnas.features.taps import extract, pool
+from bmnas.features.extraction import extract
+from bmnas.features.taps import pool
 from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS
 from tests.support.golden_release import golden
 

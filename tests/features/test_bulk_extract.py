@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from bmnas.errors import DataError, FeatureError
+from bmnas.features.disk_extraction import bulk_extract
 from bmnas.features.done_log import DoneLog
-from bmnas.features.extraction import Backbone, bulk_extract, work_folder
+from bmnas.features.extraction import Backbone, extract
+from bmnas.features.extraction_folder import work_folder
+from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.extraction_timing import TIMING, Pace, note, noted
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import extract
 from tests.support.slow_samples import SlowSamples, backbones
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +28,12 @@ SETTINGS = {"L": 4, "batch_size": 8, "workers": 0, "device": "cpu"}
 
 
 def run(folder, samples=None, **changes):
-    return bulk_extract(folder, samples or SlowSamples(), backbones(), **(SETTINGS | changes))
+    """Extracts with some settings; task, notes and options go into the description."""
+    said = Description(**{name: changes.pop(name) for name in ("task", "notes", "options") if name in changes})
+    others = {name: changes.pop(name) for name in ("splits", "progress") if name in changes}
+    networks = changes.pop("networks", None) or backbones()
+    settings = ExtractionSettings(**(SETTINGS | changes))
+    return bulk_extract(folder, samples or SlowSamples(), networks, settings, description=said, **others)
 
 
 def bits(folder):
@@ -179,7 +186,7 @@ def test_a_kill_at_any_moment_changes_no_bit(tmp_path):
 
 def test_a_kill_while_it_is_finished(tmp_path, monkeypatch):
     run(tmp_path / "whole")
-    for place in ("bmnas.features.store.file_sha256", "bmnas.features.extraction.os.rename"):
+    for place in ("bmnas.features.store.file_sha256", "bmnas.features.extraction_folder.os.rename"):
         with monkeypatch.context() as patch:
             patch.setattr(place, lambda *_: (_ for _ in ()).throw(Stop()))
             with pytest.raises(Stop):
@@ -237,7 +244,7 @@ def test_other_data_and_weights_do_not_go_on(tmp_path):
     others = backbones()
     torch.nn.init.zeros_(others["A"].model[0].weight)
     with pytest.raises(FeatureError, match="with other weights"):
-        bulk_extract(tmp_path / "f", SlowSamples(), others, **SETTINGS)
+        run(tmp_path / "f", networks=others)
 
 
 def test_another_batch_size_may_go_on(tmp_path):
@@ -271,7 +278,7 @@ def test_features_that_do_not_fit_are_refused(tmp_path, weight, dtype, message):
     networks = backbones()
     torch.nn.init.constant_(networks["A"].model[0].weight, weight)
     with pytest.raises(FeatureError, match=message):
-        bulk_extract(tmp_path / "f", SlowSamples(), networks, dtype=dtype, **SETTINGS)
+        run(tmp_path / "f", networks=networks, dtype=dtype)
 
 
 def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
@@ -283,7 +290,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path, monkeypatc
 def test_models_are_left_as_they_were(tmp_path):
     networks = backbones()
     networks["A"].model.train()
-    bulk_extract(tmp_path / "f", SlowSamples(), networks, **SETTINGS)
+    run(tmp_path / "f", networks=networks)
     assert networks["A"].model.training and not networks["A"].model[0]._forward_hooks
 
 
@@ -300,7 +307,7 @@ def test_the_log_survives(tmp_path):
 
 def test_backbones_may_say_more(tmp_path):
     named = {name: Backbone(b.model, b.taps, {"epochs": 7}) for name, b in backbones().items()}
-    report = bulk_extract(tmp_path / "f", SlowSamples(), named, **SETTINGS)
+    report = run(tmp_path / "f", networks=named)
     assert report.features.manifest["backbones"]["A"]["epochs"] == 7
 
 

@@ -1,6 +1,8 @@
 """NTU and EgoGesture as torch Datasets, on tiny files of the real formats, and read by worker processes."""
 
 import json
+import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -132,6 +134,20 @@ def test_ego_lists_serve_where_there_is_no_json(ego, tmp_path):
     assert [(c.color, c.label, c.start, c.end) for c in by_lists.clips] == [
         (c.color, c.label, c.start, c.end) for c in by_json.clips
     ]
+
+
+def test_annotations_that_differ_are_a_warning(ego, tmp_path):
+    for folder in ego.glob("Subject*"):
+        (tmp_path / folder.name).symlink_to(folder)
+    shutil.copy(ego / "egogestureall_but_None.json", tmp_path)
+    raw_files.write_ego_lists(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EgoSamples(tmp_path)
+    path = tmp_path / "vallistall_but_None.txt"
+    path.write_text(path.read_text().replace("Subject07/Scene1/Color/rgb1 8 2", "Subject07/Scene1/Color/rgb1 8 3", 1))
+    with pytest.warns(UserWarning, match="differ, first in Subject07/Scene1/Color/rgb1"):
+        EgoSamples(tmp_path)
 
 
 def test_clips_without_folders_are_counted(tmp_path):

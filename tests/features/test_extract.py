@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.functional import adaptive_max_pool2d
 
 from bmnas.errors import ConfigError, DataError, FeatureError, UnknownNameError
-from bmnas.features.taps import Tap, extract, pool
+from bmnas.features.extraction import extract
+from bmnas.features.taps import Tap, pool
 
 SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=3)
 

@@ -125,12 +125,30 @@ IDS = [f"{n:07d}" for n in range(106714, 106726)]
 SPLIT = {"train": IDS[:6], "dev": IDS[6:8], "test": IDS[8:]}
 
 
-def movies(seed=0, n=12):
-    rng = np.random.default_rng(seed)
-    genres = (rng.random((n, 23)) < 0.3).astype(np.int32)
+ORDER = [5, 4, 3, 2, 1, 0, 7, 6, 11, 10, 9, 8]  # of the rows of the HDF5 file, which split.json does not share
+VECTORS = {"love": 1.0, "plot": 3.0, "unused": 9.0}
+
+
+def plot(i):
+    """The longest plot of movie i: one word "plot", i + 1 times "love", and words without vectors."""
+    return f"A longer Plot of love{' Love' * i}."
+
+
+def posters(n=12):
+    """Pictures of the size that is stored, uint8 (n, 256, 160, 3), red, green, blue."""
+    return np.random.default_rng(0).integers(0, 256, (n, 256, 160, 3)).astype(np.uint8)
+
+
+def movies(n=12):
+    """What make_dataset.py stores: blue, green, red less their means as int32, and mean word vectors."""
+    genres = (np.random.default_rng(0).random((n, 23)) < 0.3).astype(np.int32)
     genres[:, 0] |= ~genres.any(1)
-    images = rng.integers(0, 256, (n, 3, 256, 160)).astype(np.int32)
-    return {"features": rng.normal(size=(n, 300)).astype(np.float32), "images": images, "genres": genres}
+    images = np.empty((n, 3, 256, 160), np.int32)
+    for channel, mean in enumerate((103.939, 116.779, 123.68)):
+        images[:, channel] = (posters(n)[..., 2 - channel] - mean).astype(np.int32)
+    means = [np.mean([VECTORS["plot"], *[VECTORS["love"]] * (i + 1)]) for i in range(n)]
+    features = np.repeat(np.float32(means)[:, None], 300, axis=1)
+    return {"features": features, "images": images, "genres": genres}
 
 
 def write_split(root):
@@ -142,6 +160,7 @@ def write_hdf5(root, change=None):
     """multimodal_imdb.hdf5; `change(data, names)` may spoil it."""
     write_split(root)
     data = {**movies(), "imdb_ids": np.array(IDS, "S7"), "vgg_features": np.zeros((12, 4096), np.float32)}
+    data = {name: values[ORDER] for name, values in data.items()}
     names = {"target_names": json.dumps(GENRES)}
     if change:
         change(data, names)
@@ -166,20 +185,20 @@ def write_npy(root):
 
 
 def write_raw(root):
-    """dataset/<id>.json and .jpeg, and word vectors for three words."""
+    """dataset/<id>.json and .jpeg (without loss, so that the pixels are known), and vectors of a few words."""
     write_split(root)
     (root / "dataset").mkdir()
-    rng = np.random.default_rng(0)
+    genres = movies()["genres"]
     for i, name in enumerate(IDS):
         about = {
-            "plot": ["Short.", "A longer plot of love"],
-            "genres": [GENRES[i], "News"],
+            "plot": ["Short.", plot(i)],
+            "genres": [*(GENRES[k] for k in np.flatnonzero(genres[i])), "News"],
             "title": "Film",
             "year": 1990,
         }
         (root / "dataset" / f"{name}.json").write_text(json.dumps(about))
-        Image.fromarray(rng.integers(0, 256, (60, 40, 3), dtype=np.uint8)).save(root / "dataset" / f"{name}.jpeg")
-    write_vectors(root / "word2vec.bin", {"love": 1.0, "plot": 3.0, "unused": 9.0})
+        Image.fromarray(posters()[i]).save(root / "dataset" / f"{name}.jpeg", format="png")
+    write_vectors(root / "word2vec.bin", VECTORS)
 
 
 def write_vectors(path: Path, values, length=300):

@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from bmnas.errors import DataError
-from bmnas.features.extraction import Backbone, bulk_extract
+from bmnas.features.disk_extraction import bulk_extract
+from bmnas.features.extraction import Backbone
+from bmnas.features.extraction_settings import ExtractionSettings
 from bmnas.features.samples import Samples
 from bmnas.features.taps import Tap
 
@@ -58,5 +60,5 @@ if __name__ == "__main__":
     folder, samples, batch, workers, seconds, log = sys.argv[1:]
     torch.set_num_threads(1)
     data = SlowSamples(int(samples), (7,), float(seconds))
-    settings = {"L": 4, "batch_size": int(batch), "workers": int(workers), "device": "cpu", "max_unreadable": 0.1}
-    bulk_extract(folder, data, backbones(log), **settings)
+    settings = ExtractionSettings(L=4, batch_size=int(batch), workers=int(workers), device="cpu", max_unreadable=0.1)
+    bulk_extract(folder, data, backbones(log), settings)

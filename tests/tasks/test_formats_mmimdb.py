@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from bmnas.errors import DataError
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.npy import read_npy
-from bmnas.tasks.mmimdb.raw import genre_targets, read_movie, read_poster
+from bmnas.tasks.mmimdb.posters import less_mean, mean_is_subtracted, network_input, read_poster
+from bmnas.tasks.mmimdb.raw import genre_targets, read_movie
 from bmnas.tasks.mmimdb.samples import MmimdbSamples
 from bmnas.tasks.mmimdb.split import DROPPED, GENRES, read_split, split_rows
 from bmnas.tasks.mmimdb.word2vec import mean_vector, read_vectors, words
@@ -72,11 +74,13 @@ def test_the_hdf5_file_survives(tmp_path):
     raw_files.write_hdf5(tmp_path)
     movies = raw_files.movies()
     with MmimdbFile(tmp_path / "multimodal_imdb.hdf5") as file:
-        assert file.genres == GENRES and file.ids == tuple(raw_files.IDS) and len(file) == 12
-        for row in (0, 7, 11):
-            assert np.array_equal(file.text(row), movies["features"][row]) and file.text(row).dtype == np.float32
-            assert np.array_equal(file.image(row), movies["images"][row]) and file.image(row).dtype == np.uint8
-            assert np.array_equal(file.target(row), movies["genres"][row]) and file.target(row).dtype == np.float32
+        assert file.genres == GENRES and set(file.rows) == set(raw_files.IDS) and len(file) == 12
+        for i in (0, 7, 11):
+            row = file.rows[raw_files.IDS[i]]
+            assert row == raw_files.ORDER.index(i)
+            assert np.array_equal(file.text(row), movies["features"][i]) and file.text(row).dtype == np.float32
+            assert np.array_equal(file.image(row), movies["images"][i]) and file.image(row).dtype == np.float32
+            assert np.array_equal(file.target(row), movies["genres"][i]) and file.target(row).dtype == np.float32
 
 
 def drop(name):
@@ -140,8 +144,8 @@ def set_at(name, value):
 @pytest.mark.parametrize(
     ("change", "read", "message"),
     [
-        (set_at("images", 256), MmimdbFile.image, r"images\[5\] is '0 to 256'"),
-        (set_at("images", -1), MmimdbFile.image, r"images\[5\] is '-1"),
+        (set_at("images", 256), MmimdbFile.image, r"images\[5\] is '-123 to 256'"),
+        (set_at("images", -200), MmimdbFile.image, r"images\[5\] is '-200"),
         (set_at("features", np.nan), MmimdbFile.text, r"features\[5\] is 'NaN"),
         (set_at("genres", 2), MmimdbFile.target, r"genres\[5\].*0 or 1 a genre"),
     ],
@@ -159,8 +163,7 @@ def test_right_form_and_wrong_content(tmp_path, change, read, message):
     ("field", "value", "message"),
     [
         ("image", np.zeros((256, 160, 3)), "the shape of image"),
-        ("image", np.full((3, 256, 160), 300), "image is '300 to 300'"),
-        ("image", np.full((3, 256, 160), 0.5), "image is '0.5 to 0.5, with fractions'; expected whole pixels"),
+        ("image", np.full((3, 256, 160), np.nan), "image is 'NaN or infinite'"),
         ("text", np.full(300, -1e39), "text is '-1e.39 to -1e.39'; expected numbers that float32 holds"),
         ("text", np.zeros((7, 300)), "the shape of text"),
         ("text", np.full(300, np.inf), "text is 'NaN or infinite'"),
@@ -216,10 +219,72 @@ def test_broken_movies(tmp_path, data, message):
         read_movie(tmp_path / "1.json")
 
 
-def test_posters_have_the_size_of_the_hdf5_file(tmp_path):
+# posters
+
+
+def test_a_poster_of_the_stored_size_is_blue_green_red_less_the_mean(tmp_path):
     raw_files.write_raw(tmp_path)
-    poster = read_poster(tmp_path / "dataset" / f"{raw_files.IDS[0]}.jpeg")
-    assert poster.shape == (3, 256, 160) and poster.dtype == np.uint8 and poster.std() > 10
+    poster = read_poster(tmp_path / "dataset" / f"{raw_files.IDS[3]}.jpeg")
+    assert poster.dtype == np.float32 and np.array_equal(poster, raw_files.movies()["images"][3])
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [((160, 256), (0, 1, 2)), ((160, 768), (1,)), ((480, 256), (1,)), ((1600, 7680), (1,)), ((4800, 2560), (1,))],
+)
+def test_posters_are_cropped_in_the_middle_and_not_squeezed(tmp_path, size, seen):
+    """Three stripes along the longer side, of which the middle one has the wanted shape."""
+    width, height = size
+    picture = np.zeros((height, width, 3), np.uint8)
+    line = picture if height > width else picture.transpose(1, 0, 2)
+    for k, part in enumerate(np.array_split(line, 3)):
+        part[...] = 50 + 50 * k
+    Image.fromarray(picture).save(tmp_path / "poster.jpeg", format="png")
+    greys = np.unique((read_poster(tmp_path / "poster.jpeg")[2] + 123.68).round())
+    assert {round(float(grey) / 50) - 1 for grey in greys} == set(seen)
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
+def test_the_mean_is_subtracted_as_int32_does(red, green, blue):
+    pixels = np.array([red, green, blue], np.uint8)[:, None, None]
+    stored = [int(np.float32(value) - np.float32(mean)) for value, mean in zip(
+        (blue, green, red), (103.939, 116.779, 123.68), strict=True)]  # fmt: skip
+    assert less_mean(pixels).ravel().tolist() == stored
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "subtracted"),
+    [(-123, 151, True), (-1, 3, True), (0, 255, False), (10, 153, False), (0, 152, True), (0, 0, True)],
+)
+def test_stored_images_tell_what_they_are(lowest, highest, subtracted):
+    image = np.zeros((3, 256, 160), np.int32)
+    image[0, 0, :2] = lowest, highest
+    assert mean_is_subtracted([np.zeros_like(image), image]) is subtracted
+
+
+def test_pixels_become_what_the_network_takes(tmp_path):
+    """Files of plain pixels, red, green, blue, give the same numbers as published ones."""
+    raw_files.write_hdf5(tmp_path / "signed")
+    pixels = raw_files.posters()[raw_files.ORDER].transpose(0, 3, 1, 2)
+    raw_files.write_hdf5(tmp_path / "pixels", lambda data, names: data.update(images=pixels))
+    one, other = MmimdbSamples(tmp_path / "signed"), MmimdbSamples(tmp_path / "pixels")
+    assert all(np.array_equal(one.read(row)[0]["Image"], other.read(row)[0]["Image"]) for row in range(12))
+
+
+@pytest.mark.parametrize(
+    ("value", "subtracted", "message"),
+    [
+        (300, False, "image is '300 to 300'; expected pixels, 0 to 255"),
+        (-1, False, "image is '-1 to -1'"),
+        (0.5, False, "image is '0.5 to 0.5, with fractions'; expected whole pixels"),
+        (153, True, "image is '153 to 153'; expected blue, green and red less their mean"),
+        (-125, True, "image is '-125 to -125'"),
+        (np.nan, True, "image is 'nan to nan'"),
+    ],
+)
+def test_images_outside_their_range(tmp_path, value, subtracted, message):
+    with pytest.raises(DataError, match=message):
+        network_input(tmp_path, "image", np.full((3, 256, 160), value), subtracted)
 
 
 # word vectors
@@ -237,8 +302,40 @@ def test_vectors_survive(tmp_path_factory, values):
     assert mean.dtype == np.float32 and mean == pytest.approx(np.mean([values[w] for w in wanted]), abs=1e-5)
 
 
-def test_words_keep_their_capitals():
-    assert words("Don't go, Rosa-Maria 2!") == ["Don't", "go", "Rosa", "Maria", "2"]
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("The Ship sank in 1912. A café.", "the ship sank in N . a café ."),
+        ("Don't go, Rosa-Maria 2!", "don ' t go , rosa - maria N !"),
+        ("Zoë und Москва", "zoë und москва"),
+        ("One<br />two <BR /> three", "one two three"),
+        ("3rd of 1,000: a_b (c)", "N rd of N , N : a b ( c )"),
+        ("~*+^`_#[]|", ""),
+        ("tab\tand\nline\u00a0end", "tab and line end"),
+        ("http://a.b/c?d rest\nof it", "L of it"),
+        ("see http://a.b", "see http : / / a . b"),
+        ('He said: "No"; then…', 'he said : " no " ; then…'),
+        ("", ""),
+    ],
+)
+def test_tokens_are_those_of_the_data_sets_own_script(text, tokens):
+    """By hand from the rules of normalizeText in make_dataset.py."""
+    assert words(text) == tokens.split()
+
+
+@given(st.text())
+def test_tokens_are_small_without_blanks_and_lose_no_letter(text):
+    tokens = words(text)
+    assert all(token == "".join(token.split()) != "" for token in tokens)
+    assert not {c for token in tokens for c in token if c in "~*+^`_#[]|0123456789"}
+    if "http" not in text.lower() and "<br" not in text.lower():
+        letters = [c for c in text.lower() if c.isalpha()]
+        assert [c for token in tokens if token != "N" for c in token if c.isalpha()] == letters
+
+
+def test_a_mean_counts_repeated_words():
+    vectors = {"the": np.full(300, 1.0, np.float32), "ship": np.full(300, 4.0, np.float32)}
+    assert (mean_vector(words("The ship. The THE!"), vectors, "here") == 1.75).all()
 
 
 @pytest.mark.parametrize(
@@ -250,6 +347,7 @@ def test_words_keep_their_capitals():
         (b"2 300\na " + bytes(1200), "word 1 is b''"),
         (b"1 300\na " + bytes(100), "the vector of word 0 is '100 bytes'"),
         (b"1 300\n" + b"x" * 5000, "word 0"),
+        (b"1 300\na " + bytes(1200) + b"\nb " + bytes(1200), "number of words is 1; expected as many as there are"),
     ],
 )
 def test_broken_vectors(tmp_path, content, message):
@@ -267,7 +365,7 @@ def test_a_plot_without_known_words_is_an_error():
 
 
 @pytest.mark.parametrize("form", ["hdf5", "npy", "raw"])
-def test_all_forms_give_the_same_kind_of_sample(tmp_path, form):
+def test_all_forms_give_the_same_samples(tmp_path, form):
     {"hdf5": raw_files.write_hdf5, "npy": raw_files.write_npy, "raw": raw_files.write_raw}[form](tmp_path)
     samples, movies = MmimdbSamples(tmp_path), raw_files.movies()
     assert (len(samples), samples.kind, samples.classes, samples.facts["form"]) == (12, "multilabel", GENRES, form)
@@ -276,13 +374,9 @@ def test_all_forms_give_the_same_kind_of_sample(tmp_path, form):
         inputs, label, name = samples[row]
         assert name == raw_files.IDS[row] and label.shape == (23,)
         assert inputs["Image"].shape == (3, 256, 160) and inputs["Text"].shape == (300,)
-        if form == "raw":
-            assert label.numpy().nonzero()[0].tolist() == [row] and (inputs["Text"] == 2).all()
-        else:
-            assert np.array_equal(inputs["Image"], movies["images"][row]) and np.array_equal(
-                label, movies["genres"][row]
-            )
-            assert np.array_equal(inputs["Text"], movies["features"][row])
+        assert np.array_equal(inputs["Image"], movies["images"][row])
+        assert np.array_equal(label, movies["genres"][row])
+        assert np.allclose(inputs["Text"], movies["features"][row], rtol=1e-6)
 
 
 def test_genres_of_another_order_are_read_from_the_file(tmp_path):
@@ -323,11 +417,18 @@ def test_prepared_folders_hold_the_movies_of_the_split_only(tmp_path, field):
         (lambda r: (r / "split.json").unlink(), "split.json is missing"),
         (
             lambda r: fuel_split(r, stop=5),
-            r"split, train of features, is \(0, 5\); expected the rows \(0, 6\)",
+            r"split, train of features, is \(0, 5\); expected rows as split.json has them, but for 0106714",
         ),
         (lambda r: fuel_split(r, source=b"images", start=1), r"attribute split, train of images, is \(1, 6\)"),
         (lambda r: raw_files.write_hdf5(r, names(json.dumps((*GENRES[:-1], "News")))), "target_names.*the 23"),
-        (lambda r: raw_files.write_hdf5(r, swap("imdb_ids", lambda ids: ids[::-1])), "differs from split.json.*row 0"),
+        (
+            lambda r: raw_files.write_hdf5(r, swap("imdb_ids", lambda ids: np.array(["9999999", *ids[1:]], "S7"))),
+            "1 are missing, first '0106719' and 1 are not in split.json, first '9999999'",
+        ),
+        (
+            lambda r: raw_files.write_hdf5(r, swap("imdb_ids", lambda ids: np.array([ids[1], *ids[1:]], "S7"))),
+            r"imdb_ids\[1\] is '0106718'; expected an id that is not in row 0 yet",
+        ),
     ],
 )
 def test_contradictions_are_refused(tmp_path, spoil, message):
@@ -342,3 +443,53 @@ def test_the_raw_form_asks_for_word_vectors(tmp_path):
     (tmp_path / "word2vec.bin").unlink()
     with pytest.raises(DataError, match="needs word vectors"):
         MmimdbSamples(tmp_path)
+    (tmp_path / "GoogleNews-vectors-negative300.bin.gz").touch()
+    with pytest.raises(DataError, match=r"Unpack GoogleNews-vectors-negative300\.bin\.gz first"):
+        MmimdbSamples(tmp_path)
+
+
+def test_movies_are_paired_by_id_in_any_order(tmp_path):
+    """Rows exchanged within a split and across splits, ids with them."""
+    order = np.random.default_rng(1).permutation(12)
+    raw_files.write_hdf5(tmp_path, lambda data, names: data.update({k: v[order] for k, v in data.items()}))
+    samples, movies = MmimdbSamples(tmp_path), raw_files.movies()
+    for row in range(12):
+        inputs, label = samples.read(row)
+        assert np.array_equal(inputs["Text"], movies["features"][row])
+        assert np.array_equal(label, movies["genres"][row])
+
+
+@pytest.mark.parametrize(
+    "kind", [h5py.string_dtype("utf-8"), h5py.string_dtype("ascii"), h5py.string_dtype("utf-8", 7)]
+)
+def test_ids_may_be_texts_of_any_kind(tmp_path, kind):
+    """A file that a current h5py has rewritten has ids of variable length."""
+    raw_files.write_hdf5(tmp_path)
+    with h5py.File(tmp_path / "multimodal_imdb.hdf5", "r+") as file:
+        ids = [value.decode() for value in file["imdb_ids"][:]]
+        del file["imdb_ids"]
+        file.create_dataset("imdb_ids", data=np.array(ids, kind if kind.kind == "S" else object), dtype=kind)
+    assert np.array_equal(MmimdbSamples(tmp_path).read(4)[0]["Text"], raw_files.movies()["features"][4])
+
+
+@pytest.mark.parametrize("form", ["hdf5", "npy"])
+def test_the_fuller_form_is_used_and_said(tmp_path, form):
+    """A form that was begun does not hide one that is complete."""
+    raw_files.write_raw(tmp_path)
+    if form == "npy":
+        raw_files.write_npy(tmp_path)
+        (tmp_path / "train/text_000001.npy").unlink()
+    else:
+        raw_files.write_hdf5(tmp_path)
+        content = (tmp_path / "multimodal_imdb.hdf5").read_bytes()
+        (tmp_path / "multimodal_imdb.hdf5").write_bytes(content[: len(content) // 2])
+    with pytest.warns(UserWarning, match=rf"forms hold {form} {11 if form == 'npy' else 0}, raw 12; raw is used"):
+        samples = MmimdbSamples(tmp_path)
+    assert samples.facts["form"] == "raw" and samples.facts["forms"]["raw"] == 12
+
+
+def test_of_complete_forms_the_first_is_used(tmp_path):
+    for write in (raw_files.write_raw, raw_files.write_npy, raw_files.write_hdf5):
+        write(tmp_path)
+    samples = MmimdbSamples(tmp_path)
+    assert samples.facts["form"] == "hdf5" and samples.facts["forms"] == {"hdf5": 12, "npy": 12, "raw": 12}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas.errors import DataError
-from bmnas.tasks.ntu.files import ntu_files
+from bmnas.tasks.ntu.files import missing_skeletons, ntu_files
 from bmnas.tasks.ntu.names import NtuName
 from bmnas.tasks.ntu.skeleton import BODY_FIELDS, JOINT_FIELDS, read_skeleton, skeleton_array
 from bmnas.tasks.ntu.video import frame_numbers, read_video
@@ -324,3 +324,36 @@ def test_a_list_without_names_is_refused(tmp_path):
     (tmp_path / "bad_skel.txt").write_text("nothing here\n")
     with pytest.raises(DataError, match="bad_skel.txt: no line is a name"):
         ntu_files(tmp_path)
+
+
+@pytest.mark.parametrize("scaled", [3, 0])
+def test_folders_of_one_kind_are_merged_by_name(tmp_path, scaled):
+    """Some videos are scaled already: they are used, and none of the others is lost."""
+    names = [raw_files.ntu_name(p, 1) for p in (1, 8, 2, 3, 5, 6, 7, 9, 10)]
+    for folder, some in (("nturgb+d_rgb", names), ("nturgbd_rgb/avi_256x256_30", names[:scaled])):
+        (tmp_path / folder).mkdir(parents=True)
+        for name in some:
+            (tmp_path / folder / f"{name}_rgb.avi").touch()
+    for folder, some in (("nturgbd_skeletons", names[::2]), ("nturgb+d_skeletons", names[1::2])):
+        (tmp_path / folder).mkdir()
+        for name in some:
+            (tmp_path / folder / f"{name}.skeleton").touch()
+    files = ntu_files(tmp_path)
+    assert sorted(map(str, files.names)) == sorted(names)
+    small = {path.name.removesuffix("_rgb.avi") for path in files.videos if path.parent.name == "avi_256x256_30"}
+    assert small == set(names[:scaled])
+    assert sum(files.folders.values()) == 18 and files.folders.get("nturgbd_rgb/avi_256x256_30", 0) == scaled
+
+
+def test_most_samples_without_their_half_are_a_warning(tmp_path):
+    names = [raw_files.ntu_name(p, 1) for p in (1, 8, 2, 3, 5)]
+    touch(tmp_path, names[:2], names)
+    with pytest.warns(UserWarning, match="only 2 of 5 samples.*0 lack the skeleton, 3 the video"):
+        ntu_files(tmp_path)
+
+
+def test_both_lists_of_missing_skeletons_count(tmp_path):
+    one, other = raw_files.ntu_name(1, 1), raw_files.ntu_name(2, 2)
+    (tmp_path / "bad_skel.txt").write_text(f"{one}\n")
+    (tmp_path / "NTU_RGBD_samples_with_missing_skeletons.txt").write_text(f"prose\n{other}\n")
+    assert set(map(str, missing_skeletons(tmp_path))) == {one, other}

@@ -1,19 +1,26 @@
 """The paper's tasks on tiny real files: found, extracted, cached; and what is missing is said."""
 
+import json
 import re
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from bmnas.errors import ConfigError, DataError, UnknownNameError
 from bmnas.features.backbones.hcn import HCN
+from bmnas.features.backbones.kept import kept_file, load_backbone
 from bmnas.features.backbones.maxout_mlp import MaxoutMLP
-from bmnas.features.extraction import Backbone, bulk_extract
+from bmnas.features.disk_extraction import bulk_extract
+from bmnas.features.extraction import Backbone, extract
+from bmnas.features.extraction_settings import ExtractionSettings
+from bmnas.features.feature_set import FeatureSet
 from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.searching.algorithm1 import search
@@ -212,8 +219,9 @@ def test_the_real_backbones_take_the_real_samples(root, tmp_path):
         splits = {part: rows[:1] for part, rows in samples.splits.items()}
         networks = {m.name: Backbone(m.backbone(), m.taps) for m in task.modalities}
         features = bulk_extract(
-            tmp_path / task.name, samples, networks, L=task.options["L"], workers=0, device="cpu", splits=splits,
-            batch_size=1, dtype="float32",
+            tmp_path / task.name, samples, networks,
+            ExtractionSettings(L=task.options["L"], workers=0, device="cpu", batch_size=1, dtype="float32"),
+            splits=splits,
         ).features  # fmt: skip
         assert features.channels == {f: c for part in module.STAND_IN.modalities.values() for f, c in part.items()}
         assert features.vectors == set(module.STAND_IN.vectors)
@@ -291,3 +299,120 @@ def test_the_samples_behind_real_features_are_shown(name, root, toys, tmp_path):
     assert real_pictures(TASKS[name], features, tmp_path / "nowhere") == ({}, [])
     stand_in = prepare(name, source="stand-in", samples=120, root=root, cache=tmp_path)
     assert real_pictures(TASKS[name], stand_in, root) == ({}, [])
+
+
+# inputs that are replaced
+
+
+def replace_skeleton(root):
+    path = next((root / "ntu" / "nturgbd_skeletons").glob("*.skeleton"))
+    text = raw_files.skeleton_text(raw_files.some_frames(np.random.default_rng(9), [2] * 6))
+    path.write_bytes(text.encode())
+    return path.stem
+
+
+def replace_plot(root):
+    path = root / "mmimdb" / "dataset" / f"{raw_files.IDS[2]}.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps({**about, "plot": ["love, and a plot of love"]}))
+    return raw_files.IDS[2]
+
+
+def replace_vectors(root):
+    raw_files.write_vectors(root / "mmimdb" / "word2vec.bin", {**raw_files.VECTORS, "love": 2.0})
+    return raw_files.IDS[0]
+
+
+def replace_picture(root):
+    path = root / "egogesture" / "Subject03/Scene1/Color/rgb1/000001.jpg"
+    Image.fromarray(np.full((24, 32, 3), 200, np.uint8)).save(path)
+    return "Subject03/Scene1/Color/rgb1"
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "replace_input"),
+    [
+        ("ntu", raw_files.write_ntu, replace_skeleton),
+        ("mmimdb", raw_files.write_raw, replace_plot),
+        ("mmimdb", raw_files.write_raw, replace_vectors),
+        ("egogesture", raw_files.write_ego, replace_picture),
+    ],
+)
+def test_a_replaced_input_gives_new_features(name, write, replace_input, toys, tmp_path):
+    """Same names, same splits, same options: the old features are another file's."""
+    write(tmp_path / name)
+    options = {"root": tmp_path, "cache": tmp_path / "cache", "backbone_epochs": 1, **CHEAP}
+    before = prepare(name, **options)
+    assert before.folder is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prepare(name, **options).folder == before.folder
+    sample = replace_input(tmp_path)
+    with pytest.warns(UserWarning, match=f"files of .* samples, first {re.escape(sample)}.*{before.folder.name}-2"):
+        after = prepare(name, **options)
+    assert after.fingerprint != before.fingerprint
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prepare(name, **options).folder == after.folder
+    assert FeatureSet.open(before.folder).fingerprint == before.fingerprint
+
+
+def test_an_input_that_is_replaced_while_it_is_extracted_is_read_again(toys, tmp_path):
+    raw_files.write_ntu(tmp_path / "ntu")
+    options = {"root": tmp_path, "backbone_epochs": 1, **CHEAP}
+
+    class Stop(Exception):
+        pass
+
+    def stop(what, done, total):
+        if what == "extract" and done >= 8:
+            raise Stop
+
+    with pytest.raises(Stop):
+        prepare("ntu", cache=tmp_path / "cache", progress=stop, **options)
+    sample = replace_skeleton(tmp_path)
+    resumed = prepare("ntu", cache=tmp_path / "cache", **options)
+    assert resumed.folder is not None
+    row = (resumed.folder / "names.txt").read_text().splitlines().index(sample)
+    model = HCN()
+    load_backbone(model, kept_file(resumed.folder, "Skeleton"))
+    samples = TASKS["ntu"].real.open(tmp_path / "ntu", TASKS["ntu"].options)
+    inputs, _ = samples.read(samples.names.index(sample), "Skeleton")
+    _, logits = extract(model, {}, [torch.from_numpy(inputs["Skeleton"][None])], L=8, device="cpu")
+    np.testing.assert_allclose(resumed.logits["Skeleton"][row], logits[0], rtol=1e-4, atol=1e-5)
+
+
+def test_features_without_stamps_stay_in_use(root, toys, tmp_path):
+    """Those of an older version have none."""
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
+    features = prepare("mmimdb", **options)
+    assert features.folder is not None
+    (features.folder / "inputs.npy").unlink()
+    assert prepare("mmimdb", **options).folder == features.folder
+
+
+def test_more_clips_than_then_are_named_beside_missing_weights(toys, tmp_path):
+    names = raw_files.write_ntu(tmp_path / "ntu")
+    options = {"root": tmp_path, "cache": tmp_path / "cache", **CHEAP}
+    features = prepare("ntu", backbone_epochs=1, **options)
+    raw_files.write_ntu(tmp_path / "ntu", [*names, raw_files.ntu_name(1, 2), raw_files.ntu_name(27, 3)])
+    with pytest.warns(UserWarning, match=r"no weights.*has 6 / 4 / 4 samples now.*had 4 / 4 / 4 then"):
+        assert prepare("ntu", **options).folder == features.folder
+
+
+def test_unreadable_training_samples_are_named_without_a_workers_traceback(toys, tmp_path):
+    names = raw_files.write_ntu(tmp_path / "ntu")
+    for path in (tmp_path / "ntu").rglob("*.skeleton"):
+        path.write_text("damaged")
+    options = {"root": tmp_path, "cache": tmp_path / "cache", "backbone_epochs": 1, **CHEAP, "workers": 1}
+    with pytest.raises(DataError, match=r"Skeleton.*4 of the 4 samples.*skeleton, line 1: frame count") as error:
+        prepare("ntu", **options)
+    assert "Traceback" not in str(error.value) and any(name in str(error.value) for name in names)
+
+
+def test_two_checkpoints_of_one_backbone_are_a_question(toys, tmp_path):
+    raw_files.write_hdf5(tmp_path / "mmimdb")
+    usual = checkpoint(tmp_path / "mmimdb" / "weights", "Image", "mmimdb")
+    shutil.copy(usual, usual.with_suffix(".pt"))
+    with pytest.raises(DataError, match=r"Image\.pth and Image\.pt"):
+        prepare("mmimdb", root=tmp_path, cache=tmp_path / "cache", backbone_epochs=1, **CHEAP)

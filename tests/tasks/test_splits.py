@@ -6,12 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmnas.errors import DataError
+from bmnas.tasks.egogesture.annotations import EGO_COUNTS, EGO_TEST, EGO_VAL
+from bmnas.tasks.mmimdb.split import MMIMDB_COUNTS
 from bmnas.tasks.ntu.names import NtuName
-from bmnas.tasks.raw.splits import (
-    EGO_COUNTS,
-    EGO_TEST,
-    EGO_VAL,
-    MMIMDB_COUNTS,
+from bmnas.tasks.ntu.splits import (
     NTU_CROSS_VIEW,
     NTU_DEV,
     NTU_OFFICIAL,
@@ -19,10 +17,10 @@ from bmnas.tasks.raw.splits import (
     NTU_PRINTED,
     NTU_SPLITS,
     NTU_TEST,
-    fewer,
     ntu_cross_view,
     ntu_rows,
 )
+from bmnas.tasks.raw.real import fewer
 
 
 def test_counts_agree_with_one_another():

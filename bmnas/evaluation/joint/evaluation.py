@@ -21,8 +21,8 @@ from bmnas.evaluation.joint.training import RawSamples, of_splits, train_and_tes
 from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.kept import kept_file, load_backbone
-from bmnas.features.extraction import NAMES
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.input_stamps import NAMES
 from bmnas.machine import data_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run

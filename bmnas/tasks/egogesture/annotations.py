@@ -21,6 +21,10 @@ FOLDER = re.compile(r"(Subject[0-9]{2}/Scene[0-9]+)/Color/rgb([0-9]+)")
 LINE = re.compile(r"_[0-9]+$")  # behind a folder that repeats
 LENGTH = 32
 LAST = 999_999  # file names have six digits
+EGO_COUNTS = (14416, 4768, 4977)
+"""Training, validation and testing clips; the official split by subjects, as the paper prints it (section 4.3)."""
+EGO_VAL = (1, 7, 12, 13, 24, 29, 33, 34, 35, 37)
+EGO_TEST = (2, 9, 11, 14, 18, 19, 28, 31, 41, 47)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """EgoGesture: a colour and a depth clip a sample, folders of numbered pictures."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,9 +8,16 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.samples import Samples
-from bmnas.tasks.egogesture.annotations import EgoClip, clip_frames, read_ego_classes, read_ego_json, read_ego_list
+from bmnas.tasks.egogesture.annotations import (
+    EGO_COUNTS,
+    EgoClip,
+    clip_frames,
+    read_ego_classes,
+    read_ego_json,
+    read_ego_list,
+)
+from bmnas.tasks.raw.packed import packed_files
 from bmnas.tasks.raw.picture import read_picture
-from bmnas.tasks.raw.splits import EGO_COUNTS
 
 SIZE = 112
 MEAN = np.array([114.7748, 107.7354, 99.4750], np.float32)  # of ActivityNet, as in the lineage of the backbones
@@ -42,6 +50,12 @@ class EgoSamples(Samples):
             raise DataError(
                 f"{root}: none of the {len(annotated)} annotated clips has its folders, {annotated[0].color}"
             )
+        if 2 * len(self.clips) < len(annotated):
+            warnings.warn(
+                f"{root}: only {len(self.clips):,} of {len(annotated):,} annotated clips have both folders; the others "
+                "are left out",
+                stacklevel=2,
+            )
         parts = np.array([clip.split for clip in self.clips])
         splits = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
         for part, rows in splits.items():
@@ -67,6 +81,12 @@ class EgoSamples(Samples):
             inputs["Depth"] = self._clip(clip, clip.depth, numbers, 1) - MEAN[0]
         return inputs, clip.label
 
+    def files(self, row: int) -> tuple[Path, ...]:
+        """See `Samples.files`; the pictures that are read, of both modalities."""
+        clip = self.clips[row]
+        numbers = np.unique([*clip_frames(clip.start, clip.end), clip.end])
+        return tuple(self.root / folder / f"{n:06d}.jpg" for folder in (clip.color, clip.depth) for n in numbers)
+
     def _clip(self, clip: EgoClip, folder: str, numbers: np.ndarray, channels: int) -> np.ndarray:
         """Also of a long clip, whose middle is taken, the last frame must be there: else its numbers are another's."""
         last = self.root / folder / f"{clip.end:06d}.jpg"
@@ -81,24 +101,47 @@ class EgoSamples(Samples):
 
 
 def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
-    """Class names and clips, from the JSON where it is there, else from the three lists.
+    """Reads class names and clips, from the JSON where it is there, else from the three lists.
+
+    Warns where both are there and differ.
 
     Raises:
         DataError: neither is there, or a file is damaged.
     """
-    if (root / ANNOTATION).is_file():
-        return read_ego_json(root / ANNOTATION)
     missing = [name for name in LISTS.values() if not (root / name).is_file()]
+    if (root / ANNOTATION).is_file():
+        classes, clips = read_ego_json(root / ANNOTATION)
+        others = set() if missing else {_annotation(clip) for clip in _read_lists(root)[1]}
+        differ = {_annotation(clip) for clip in clips} ^ others if others else set()
+        if differ:
+            warnings.warn(
+                f"{root}: {ANNOTATION}, which is used, and {', '.join(LISTS.values())} differ, first in "
+                f"{min(differ)[0]}",
+                stacklevel=2,
+            )
+        return classes, clips
     if missing:
-        raise DataError(f"{root}: neither {ANNOTATION} nor {', '.join(missing)} is there; expected one or the other")
+        raise DataError(
+            f"{root}: neither {ANNOTATION} nor {', '.join(missing)} is there; expected one or the other"
+            f"{packed_files(root)}"
+        )
+    return _read_lists(root)
+
+
+def _read_lists(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
     named = root / CLASS_LIST
     classes = (read_ego_classes(named) if named.is_file() else tuple(map(str, range(1, GESTURES + 1))))[:GESTURES]
     clips = [clip for part, name in LISTS.items() for clip in read_ego_list(root / name, part, len(classes))]
     return classes, clips
 
 
+def _annotation(clip: EgoClip) -> tuple[str, int, int, int, str]:
+    """What the JSON and the lists both say of a clip; they name repeated folders differently."""
+    return clip.color, clip.start, clip.end, clip.label, clip.split
+
+
 def subjects_of_splits(root: Path, clips: Sequence[EgoClip]) -> dict[str, list[int]]:
-    """Split -> its subjects. The official split is by subjects (`bmnas.tasks.raw.splits`); others will do.
+    """Split -> its subjects. The official split is by subjects (`bmnas.tasks.egogesture.annotations`); others will do.
 
     Raises:
         DataError: a subject is in two splits, so that one would be tested on people seen before.

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bmnas.config import PAPER_CONFIGS, EvalConfig
 from bmnas.features.backbones import resnext3d
-from bmnas.paper.published import EGO_CHANNELS
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.egogesture.annotations import EGO_COUNTS
+from bmnas.tasks.egogesture.channels import EGO_CHANNELS
 from bmnas.tasks.egogesture.samples import ANNOTATION, GESTURES, EgoSamples
 from bmnas.tasks.raw.real import REAL_OPTIONS, stand_in_maker
-from bmnas.tasks.raw.splits import EGO_COUNTS
 from bmnas.tasks.stand_in import SMALL, StandIn
 
 MODALITIES = ("RGB", "Depth")

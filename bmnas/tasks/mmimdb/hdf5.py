@@ -1,7 +1,12 @@
-"""multimodal_imdb.hdf5: posters, mean word vectors of the plots, and genres, ordered train, dev, test."""
+"""multimodal_imdb.hdf5: posters, mean word vectors of the plots, and genres; movies are found by their ids.
+
+make_dataset.py of github.com/johnarevalo/gmu-mmimdb writes it: train, dev and test follow one another, but within them
+the order is by genre and random, not that of split.json.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,14 +15,14 @@ import h5py
 import numpy as np
 
 from bmnas.errors import DataError
+from bmnas.tasks.mmimdb import posters
 from bmnas.tasks.mmimdb.split import SPLITS
+from bmnas.tasks.mmimdb.word2vec import TEXT
 from bmnas.tasks.raw.text import fail
 
-TEXT = 300  # mean word2vec
-IMAGE = (3, 256, 160)  # channels, height, width; 0 to 255, not normalised
-FIELDS = {"features": (TEXT,), "images": IMAGE, "genres": (None,), "imdb_ids": ()}
+FIELDS = {"features": (TEXT,), "images": posters.SHAPE, "genres": (None,), "imdb_ids": ()}
 FUEL = {"split", "source", "start", "stop", "available"}
-KINDS = {"features": "f", "images": "iu", "genres": "iu", "imdb_ids": "S"}
+KINDS = {"features": "f", "images": "iu", "genres": "iu", "imdb_ids": "SO"}  # numpy kinds; h5py reads texts as objects
 
 
 class MmimdbFile:
@@ -25,7 +30,7 @@ class MmimdbFile:
 
     Attributes:
         genres: their names, from `genres.attrs["target_names"]`.
-        ids: 7 digits each.
+        rows: id of 7 digits -> its row.
 
     Raises:
         DataError: missing, not HDF5, or a data set in it is missing or has another shape or type.
@@ -42,13 +47,13 @@ class MmimdbFile:
         try:
             self._check()
             self.genres = self._target_names()
-            self.ids = tuple(value.decode("ascii", "replace") for value in self._read("imdb_ids", slice(None)))
+            self.rows = self._rows()
         except BaseException:
             self._file.close()
             raise
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.rows)
 
     def __enter__(self) -> "MmimdbFile":
         return self
@@ -56,26 +61,27 @@ class MmimdbFile:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._file.close()
 
-    def check_split(self, rows: Mapping[str, np.ndarray]) -> None:
+    def check_split(self, ids: Mapping[str, Sequence[str]]) -> None:
         """Compares Fuel's attribute `split`, a table with split, source, start and stop, where the file has one.
 
         Args:
-            rows: "train", "val" (Fuel's "dev") and "test" -> consecutive rows.
+            ids: "train", "val" (Fuel's "dev") and "test" -> movies, in any order.
 
         Raises:
-            DataError: it names other rows.
+            DataError: a movie is in another part there.
         """
         table = self._file.attrs.get("split")
         if not isinstance(table, np.ndarray) or not set(table.dtype.names or ()) >= FUEL:
             return
+        in_order = np.array(list(self.rows))
         for entry in table:
             split, source = (_text(entry[name]) for name in ("split", "source"))
             if split in SPLITS and source in FIELDS and entry["available"]:
-                members = rows[SPLITS[split]]
-                found, wanted = (int(entry["start"]), int(entry["stop"])), (int(members[0]), int(members[-1]) + 1)
-                if found != wanted:
+                start, stop = int(entry["start"]), int(entry["stop"])
+                others = set(in_order[start:stop].tolist()) ^ set(ids[SPLITS[split]])
+                if others:
                     place = f"the attribute split, {split} of {source},"
-                    fail(self.path, None, place, found, f"the rows {wanted} of split.json")
+                    fail(self.path, None, place, (start, stop), f"rows as split.json has them, but for {min(others)}")
 
     def text(self, row: int) -> np.ndarray:
         """float32 (300,), the mean word vector of the plot."""
@@ -85,11 +91,13 @@ class MmimdbFile:
         return vector
 
     def image(self, row: int) -> np.ndarray:
-        """uint8 (3, 256, 160)."""
-        pixels = self._read("images", row)
-        if pixels.min() < 0 or pixels.max() > 255:
-            fail(self.path, None, f"images[{row}]", f"{pixels.min()} to {pixels.max()}", "pixels of 0 to 255")
-        return pixels.astype(np.uint8)
+        """Returns the poster as the network takes it, float32 (3, 256, 160), see `posters.less_mean`."""
+        return posters.network_input(self.path, f"images[{row}]", self._read("images", row), self.mean_is_subtracted)
+
+    @cached_property
+    def mean_is_subtracted(self) -> bool:
+        """Whether the images are as published; else they are pixels."""
+        return posters.mean_is_subtracted(self._read("images", row) for row in range(len(self)))
 
     def target(self, row: int) -> np.ndarray:
         """float32 (genres,) of 0 and 1."""
@@ -110,8 +118,21 @@ class MmimdbFile:
             )
             if data.shape != (samples, *wanted) or not samples:
                 fail(self.path, None, f"the shape of {name}", data.shape, f"({samples or 'N'}, {shape})")
-            if data.dtype.kind not in KINDS[name]:
-                fail(self.path, None, f"the type of {name}", str(data.dtype), f"numpy kind {' or '.join(KINDS[name])}")
+            if data.dtype.kind not in KINDS[name] or (
+                data.dtype.kind == "O" and not h5py.check_string_dtype(data.dtype)
+            ):
+                expected = "texts" if name == "imdb_ids" else f"numpy kind {' or '.join(KINDS[name])}"
+                fail(self.path, None, f"the type of {name}", str(data.dtype), expected)
+
+    def _rows(self) -> dict[str, int]:
+        """id -> row."""
+        rows: dict[str, int] = {}
+        for row, value in enumerate(self._read("imdb_ids", slice(None))):
+            imdb_id = _text(value)
+            if imdb_id in rows:
+                fail(self.path, None, f"imdb_ids[{row}]", imdb_id, f"an id that is not in row {rows[imdb_id]} yet")
+            rows[imdb_id] = row
+        return rows
 
     def _target_names(self) -> tuple[str, ...]:
         data: Any = self._file["genres"]

@@ -1,25 +1,28 @@
 """The folders that the authors' release prepares: {train,dev,test}/{image,text,label}_%06d.npy, one file a field."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.npy import open_npy
-from bmnas.tasks.mmimdb.hdf5 import IMAGE, TEXT
+from bmnas.tasks.mmimdb import posters
 from bmnas.tasks.mmimdb.split import GENRES
+from bmnas.tasks.mmimdb.word2vec import TEXT
 from bmnas.tasks.raw.text import fail
 
-SHAPES = {"image": IMAGE, "text": (TEXT,), "label": (len(GENRES),)}
+SHAPES = {"image": posters.SHAPE, "text": (TEXT,), "label": (len(GENRES),)}
 
 
 def read_npy(root: Path, split: str, field: str, index: int) -> np.ndarray:
-    """One field of one movie; a text is one vector (300,), never a sequence.
+    """Reads one field of one movie; a text is one vector (300,), never a sequence.
 
     Args:
         root: the folder with train, dev and test.
         split: "train", "dev" or "test".
-        field: "image" -> uint8 (3, 256, 160), "text" -> float32 (300,), "label" -> float32 (23,) of 0 and 1.
+        field: "image" -> (3, 256, 160), as stored, "text" -> float32 (300,), "label" -> float32 (23,) of 0 and 1.
         index: place in split.json.
 
     Raises:
@@ -32,12 +35,7 @@ def read_npy(root: Path, split: str, field: str, index: int) -> np.ndarray:
     if not np.isfinite(array).all():
         fail(path, None, field, "NaN or infinite", "finite numbers")
     if field == "image":
-        if array.min() < 0 or array.max() > 255:
-            fail(path, None, field, f"{array.min()} to {array.max()}", "pixels of 0 to 255")
-        pixels = array.astype(np.uint8)
-        if (pixels != array).any():
-            fail(path, None, field, f"{array.min()} to {array.max()}, with fractions", "whole pixels of 0 to 255")
-        return pixels
+        return array
     if field == "label" and not np.isin(array, (0, 1)).all():
         fail(path, None, field, array.tolist(), "0 or 1 a genre")
     if np.abs(array).max() > np.finfo(np.float32).max:
@@ -45,8 +43,27 @@ def read_npy(root: Path, split: str, field: str, index: int) -> np.ndarray:
     return array.astype(np.float32)
 
 
+def read_image(root: Path, split: str, index: int, subtracted: bool) -> np.ndarray:
+    """Reads a poster as the network takes it, float32 (3, 256, 160), see `posters.network_input`."""
+    path = root / split / f"image_{index:06d}.npy"
+    return posters.network_input(path, "image", read_npy(root, split, "image", index), subtracted)
+
+
+def stored_images(root: Path, counts: Mapping[str, int]) -> Iterator[np.ndarray]:
+    """Reads the images that can be read, as stored.
+
+    Args:
+        root: see `read_npy`.
+        counts: "train", "dev", "test" -> how many movies.
+    """
+    for split, count in counts.items():
+        for index in range(count):
+            with suppress(DataError):  # the extraction counts and lists it
+                yield read_npy(root, split, "image", index)
+
+
 def check_end(root: Path, split: str, samples: int) -> None:
-    """That a folder holds no more movies than split.json: else its numbers are places in another list.
+    """Checks that a folder holds no more movies than split.json: else its numbers are places in another list.
 
     Raises:
         DataError: names the first file too many.

@@ -8,9 +8,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import read_json
-from bmnas.tasks.mmimdb.hdf5 import IMAGE
 from bmnas.tasks.mmimdb.split import DROPPED, GENRES
-from bmnas.tasks.raw.picture import read_picture
 from bmnas.tasks.raw.text import fail
 
 
@@ -47,12 +45,3 @@ def read_movie(path: Path) -> Movie:
 def genre_targets(genres: Sequence[str], names: Sequence[str] = GENRES) -> np.ndarray:
     """float32 (23,) of 0 and 1; genres that the paper drops leave no trace."""
     return np.array([name in genres for name in names], np.float32)
-
-
-def read_poster(path: Path) -> np.ndarray:
-    """uint8 (3, 256, 160), scaled as the HDF5 file's posters.
-
-    Raises:
-        DataError: missing or damaged.
-    """
-    return np.ascontiguousarray(read_picture(path, 3, (IMAGE[1], IMAGE[2])).transpose(2, 0, 1))

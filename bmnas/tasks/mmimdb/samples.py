@@ -1,51 +1,65 @@
-"""MM-IMDB: a poster and a plot a movie, from any of the three forms in which the data set is kept."""
+"""MM-IMDB: a poster and a plot a movie, from any of the three forms in which the data set is stored."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.samples import Samples
+from bmnas.tasks.mmimdb.forms import HDF5, PREPARED, RAW, SPLIT, choose_form, vectors_file
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
-from bmnas.tasks.mmimdb.npy import check_end, read_npy
-from bmnas.tasks.mmimdb.raw import genre_targets, read_movie, read_poster
-from bmnas.tasks.mmimdb.split import GENRES, SPLITS, read_split, split_rows
-from bmnas.tasks.mmimdb.word2vec import VECTORS, mean_vector, read_vectors, words
-from bmnas.tasks.raw.splits import MMIMDB_COUNTS
+from bmnas.tasks.mmimdb.npy import SHAPES, check_end, read_image, read_npy, stored_images
+from bmnas.tasks.mmimdb.posters import mean_is_subtracted, read_poster
+from bmnas.tasks.mmimdb.raw import genre_targets, read_movie
+from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS, SPLITS, read_split, split_rows
+from bmnas.tasks.mmimdb.word2vec import mean_vector, read_vectors, words
 
-HDF5, SPLIT, RAW = "multimodal_imdb.hdf5", "split.json", "dataset"
-PREPARED = ("train", "dev", "test")
+PARTS = {ours: theirs for theirs, ours in SPLITS.items()}  # our names of the splits -> those of the folders
 
 
 class MmimdbSamples(Samples):
-    """Image (3, 256, 160) with pixels of 0 to 255, as in the release, and Text (300,), float32; 23 genres, 0 or 1.
+    """Image (3, 256, 160), blue, green, red less ImageNet's mean, and Text (300,), float32; 23 genres, 0 or 1.
 
     Args:
-        root: the folder with split.json and the data in one of its forms; the first of these that is there counts:
-            multimodal_imdb.hdf5; train/, dev/ and test/ with .npy files; dataset/ with .json and .jpeg, which needs
-            word vectors beside it.
+        root: the folder with split.json and the data in one of its forms, see `choose_form`: multimodal_imdb.hdf5;
+            train/, dev/ and test/ with .npy files; dataset/ with .json and .jpeg, which needs word vectors beside it.
+            All give the same numbers where they are made from the same posters and plots.
 
     Raises:
         DataError: no form is there, or a file is damaged or contradicts split.json.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self.form = root, find_form(root)
-        self.ids = read_split(root / SPLIT)
+        self.root = root
+        form = choose_form(root)
+        self.form, self.ids = form.name, read_split(root / SPLIT)
         names = [name for members in self.ids.values() for name in members]
         self.places = [(part, i) for part, members in self.ids.items() for i in range(len(members))]
         self._file: tuple[int, MmimdbFile] | None = None
         self.vectors: dict[str, np.ndarray] = {}
+        self.subtracted = True
         genres = self._open(names)
         counts = {part: len(members) for part, members in self.ids.items()}
-        facts = {"form": self.form, "counts": counts, "expected_counts": list(MMIMDB_COUNTS)}
-        super().__init__(names, genres, "multilabel", split_rows(self.ids), facts, self.form)
+        facts = {"form": self.form, "forms": form.movies, "counts": counts, "expected_counts": list(MMIMDB_COUNTS)}
+        content = f"{self.form}, mean subtracted, tokens of normalizeText"  # an older version had other inputs
+        super().__init__(names, genres, "multilabel", split_rows(self.ids), facts, content)
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """See `Samples.read`; both modalities are read at once, which costs little here."""
         image, text, target = {"hdf5": self._hdf5, "npy": self._npy, "raw": self._raw}[self.form](row)
-        return {"Image": image.astype(np.float32), "Text": text}, target
+        return {"Image": image, "Text": text}, target
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        """See `Samples.files`; the HDF5 file, or the word vectors, belong to every sample."""
+        if self.form == "hdf5":
+            return (self.root / HDF5,)
+        if self.form == "npy":
+            part, index = self.places[row]
+            return tuple(self.root / PARTS[part] / f"{field}_{index:06d}.npy" for field in SHAPES)
+        base = self.root / RAW / self.names[row]
+        return base.with_suffix(".json"), base.with_suffix(".jpeg"), vectors_file(self.root)
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
         """See `Samples.pictures`; the 300 numbers of the text are a block of 15 x 20."""
@@ -58,22 +72,17 @@ class MmimdbSamples(Samples):
     def _open(self, names: list[str]) -> tuple[str, ...]:
         """Checks what can be checked at once -> the genres."""
         if self.form == "raw":
-            self.vectors = read_vectors(_vectors(self.root), _vocabulary(self.root, names))
+            self.vectors = read_vectors(vectors_file(self.root), _vocabulary(self.root, names))
         if self.form == "npy":
-            for part in PREPARED:
-                check_end(self.root, part, len(self.ids[SPLITS[part]]))
+            counts = {part: len(self.ids[SPLITS[part]]) for part in PREPARED}
+            for part, count in counts.items():
+                check_end(self.root, part, count)
+            self.subtracted = mean_is_subtracted(stored_images(self.root, counts))
         if self.form != "hdf5":
             return GENRES
         with MmimdbFile(self.root / HDF5) as file:
-            if file.ids != tuple(names):
-                place = next(
-                    (i for i, (a, b) in enumerate(zip(file.ids, names, strict=False)) if a != b), len(file.ids)
-                )
-                raise DataError(
-                    f"{self.root / HDF5}: imdb_ids has {len(file.ids)} ids and differs from {SPLIT} (train, dev, test: "
-                    f"{len(names)} ids) first in row {place}; expected the same movies in the same order"
-                )
-            file.check_split(split_rows(self.ids))
+            _check_ids(self.root / HDF5, names, list(file.rows))
+            file.check_split(self.ids)
             if set(file.genres) != set(GENRES):
                 raise DataError(
                     f"{self.root / HDF5}: target_names is {list(file.genres)}; expected the 23 {list(GENRES)}"
@@ -82,15 +91,15 @@ class MmimdbSamples(Samples):
 
     def _hdf5(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if self._file is None or self._file[0] != os.getpid():  # HDF5 does not survive a fork
-            self._file = (os.getpid(), MmimdbFile(self.root / HDF5))
+            self._file = os.getpid(), MmimdbFile(self.root / HDF5)
         file = self._file[1]
-        return file.image(row), file.text(row), file.target(row)
+        place = file.rows[self.names[row]]
+        return file.image(place), file.text(place), file.target(place)
 
     def _npy(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        part, i = self.places[row]
-        folder = "dev" if part == "val" else part
-        image, text, label = (read_npy(self.root, folder, field, i) for field in ("image", "text", "label"))
-        return image, text, label
+        part, index = self.places[row]
+        text, label = (read_npy(self.root, PARTS[part], field, index) for field in ("text", "label"))
+        return read_image(self.root, PARTS[part], index, self.subtracted), text, label
 
     def _raw(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         base = self.root / RAW / self.names[row]
@@ -99,37 +108,26 @@ class MmimdbSamples(Samples):
         return read_poster(base.with_suffix(".jpeg")), text, genre_targets(movie.genres)
 
 
-def find_form(root: Path) -> str:
-    """ "hdf5", "npy" or "raw": the form in which the data lies under `root`.
-
-    Raises:
-        DataError: none of them.
-    """
-    if (root / HDF5).is_file():
-        return "hdf5"
-    if all((root / part).is_dir() for part in PREPARED):
-        return "npy"
-    if (root / RAW).is_dir():
-        return "raw"
-    raise DataError(f"{root}: none of {HDF5}, the folders {', '.join(PREPARED)}, or {RAW} is there; expected one")
-
-
-def _vectors(root: Path) -> Path:
-    found = next((root / name for name in VECTORS if (root / name).is_file()), None)
-    if found is None:
+def _check_ids(path: Path, named: Sequence[str], stored: Sequence[str]) -> None:
+    """Compares the movies of a file with those of split.json; their order does not matter."""
+    missing, unknown = (sorted(set(one) - set(other)) for one, other in ((named, stored), (stored, named)))
+    said = [
+        f"{len(ids):,} {what}, first {ids[0]!r}"
+        for what, ids in (("are missing", missing), ("are not in split.json", unknown))
+        if ids
+    ]
+    if said:
         raise DataError(
-            f"{root}: the raw form needs word vectors to make a text of 300 numbers; expected one of "
-            f"{', '.join(VECTORS)} there (or use multimodal_imdb.hdf5, which has the texts already)"
+            f"{path}: of the movies in imdb_ids {' and '.join(said)}; expected those of {SPLIT}, in any order"
         )
-    return found
 
 
 def _vocabulary(root: Path, names: list[str]) -> set[str]:
     """All words of all plots; movies that cannot be read are met again, and counted, when they are extracted."""
-    found: set[str] = set()
+    vocabulary: set[str] = set()
     for name in names:
         try:
-            found |= set(words(read_movie(root / RAW / f"{name}.json").plot))
+            vocabulary |= set(words(read_movie(root / RAW / f"{name}.json").plot))
         except DataError:
             continue
-    return found
+    return vocabulary

@@ -18,6 +18,8 @@ GENRES = (
 """By descending frequency, as in the target_names of multimodal_imdb.hdf5. Some repositories place Music earlier."""
 DROPPED = ("News", "Adult", "Talk-Show", "Reality-TV")
 """Genres that the paper leaves out: 0.10 % of all labels."""
+MMIMDB_COUNTS = (15552, 2608, 7799)
+"""Train, dev and test movies; the original split, as the paper prints it (section 4.1)."""
 IMDB_ID = re.compile(r"[0-9]{7}")
 
 

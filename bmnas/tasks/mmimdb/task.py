@@ -9,13 +9,13 @@ from pathlib import Path
 
 from bmnas.config import PAPER_CONFIGS, EvalConfig
 from bmnas.features.backbones import maxout_mlp, vgg
-from bmnas.paper.published import MMIMDB_CHANNELS
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, RealData, Task
-from bmnas.tasks.mmimdb.samples import HDF5, MmimdbSamples
-from bmnas.tasks.mmimdb.split import GENRES
+from bmnas.tasks.mmimdb.channels import MMIMDB_CHANNELS
+from bmnas.tasks.mmimdb.forms import HDF5
+from bmnas.tasks.mmimdb.samples import MmimdbSamples
+from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS
 from bmnas.tasks.raw.real import REAL_OPTIONS, stand_in_maker
-from bmnas.tasks.raw.splits import MMIMDB_COUNTS
 from bmnas.tasks.stand_in import SMALL, StandIn
 
 

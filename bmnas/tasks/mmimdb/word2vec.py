@@ -12,42 +12,52 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import regular
-from bmnas.tasks.mmimdb.hdf5 import TEXT
 from bmnas.tasks.raw.text import fail
 
+TEXT = 300  # numbers of a vector
 VECTORS = ("GoogleNews-vectors-negative300.bin", "word2vec.bin")
-WORD = re.compile(r"[A-Za-z0-9']+")
+MARKS = re.escape("/'-.?!()\",:;")  # stand alone
+BLANKS = re.escape("~*+^`_#[]|")  # separate words, as white space does
+ADDRESS = re.compile(r"^https?://.*", re.MULTILINE)
+TOKEN = re.compile(rf"[0-9]+|[{MARKS}]|[^\s0-9{MARKS}{BLANKS}]+")
 LONGEST = 2000  # bytes of a word
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, as they are written: the vectors know capitals."""
-    return WORD.findall(text)
+    """Splits a text into tokens, as `normalizeText` of the data set's make_dataset.py does.
+
+    Letters become small, every run of digits "N", a line that starts with a web address "L"; marks stand alone, and
+    accented words stay whole. "L" and "N" have vectors of their own in Google's file.
+    """
+    text = ADDRESS.sub(" L ", text.lower().replace("<br />", " ").strip())
+    return ["N" if token[0] in "0123456789" else token for token in TOKEN.findall(text)]
 
 
 def read_vectors(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
-    """word -> float32 (300,), for those of the wanted words that the file knows; read once, never held whole.
+    """Reads the vectors of the wanted words, word -> float32 (300,); in one pass, never held whole.
 
     Raises:
-        DataError: missing, cut short, vectors of another length or not finite.
+        DataError: missing, cut short or longer than it says, vectors of another length or not finite.
     """
     try:
         with regular(path).open("rb") as file:
             count, length = _header(path, file)
-            found = {}
+            vectors = {}
             for i in range(count):
                 word, vector = _entry(path, file, i, 4 * length)
                 if word in wanted:
-                    found[word] = np.frombuffer(vector, "<f4").astype(np.float32)
-                    if not np.isfinite(found[word]).all():
+                    vectors[word] = np.frombuffer(vector, "<f4").astype(np.float32)
+                    if not np.isfinite(vectors[word]).all():
                         fail(path, None, f"the vector of {word!r}", "NaN or infinite", f"{length} finite numbers")
-            return found
+            if file.read(2).strip(b"\n"):
+                fail(path, 1, "number of words", count, "as many as there are; more follow")
+            return vectors
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
 def mean_vector(tokens: Iterable[str], vectors: Mapping[str, np.ndarray], where: str) -> np.ndarray:
-    """float32 (300,), the mean over the words that have a vector.
+    """Returns the mean over the words that have a vector, repeated words as often as they occur: float32 (300,).
 
     Raises:
         DataError: none of them has one; names `where` the text is from.

@@ -4,11 +4,13 @@ MFAS and BM-NAS zip two sorted lists; one missing file then shifts every later p
 """
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from bmnas.errors import DataError
 from bmnas.tasks.ntu.names import PATTERN, NtuName
+from bmnas.tasks.raw.packed import packed_files
 from bmnas.tasks.raw.text import read_lines
 
 VIDEO_FOLDERS = (
@@ -31,6 +33,7 @@ class NtuFiles:
         only_video, only_skeleton: names that lack the other file.
         ntu_120: how many names belong to NTU RGB+D 120 only.
         listed: names on the list of missing skeletons; empty where there is no list.
+        folders: folder -> how many of its files are used.
     """
 
     names: tuple[NtuName, ...]
@@ -40,10 +43,11 @@ class NtuFiles:
     only_skeleton: tuple[NtuName, ...]
     ntu_120: int
     listed: frozenset[NtuName]
+    folders: dict[str, int]
 
     @property
     def counts(self) -> dict[str, int]:
-        """What was found and what was left out, for the manifest."""
+        """What is there and what was left out, for the manifest."""
         return {
             "pairs": len(self.names),
             "only_video": len(self.only_video),
@@ -54,19 +58,17 @@ class NtuFiles:
         }
 
 
-def ntu_folder(root: Path, kinds: tuple[str, ...]) -> Path | None:
-    """The first of the folders in use that exists under `root`."""
-    return next((root / name for name in kinds if (root / name).is_dir()), None)
-
-
 def ntu_files(root: Path) -> NtuFiles:
     """Pairs all samples under the folder of the data set.
+
+    Several folders of one kind are merged by name; a name in two of them is taken from the first of VIDEO_FOLDERS or
+    SKELETON_FOLDERS. Warns where most samples lack their other half.
 
     Raises:
         DataError: a folder is missing or empty of pairs, or a file has a name that is none.
     """
-    videos = _named(_folder(root, VIDEO_FOLDERS), SUFFIXES["video"])
-    skeletons = _named(_folder(root, SKELETON_FOLDERS), SUFFIXES["skeleton"])
+    videos = _named(root, VIDEO_FOLDERS, SUFFIXES["video"])
+    skeletons = _named(root, SKELETON_FOLDERS, SUFFIXES["skeleton"])
     everything = sorted(videos.keys() | skeletons.keys())
     names = [name for name in everything if name.in_ntu_60]
     both = tuple(name for name in names if name in videos and name in skeletons)
@@ -75,48 +77,61 @@ def ntu_files(root: Path) -> NtuFiles:
             f"{root}: {len(videos)} videos and {len(skeletons)} skeletons, but no name has both; expected "
             "SsssCcccPpppRrrrAaaa_rgb.avi and SsssCcccPpppRrrrAaaa.skeleton"
         )
-    return NtuFiles(
-        both,
-        tuple(videos[name] for name in both),
-        tuple(skeletons[name] for name in both),
-        tuple(name for name in names if name not in skeletons),
-        tuple(name for name in names if name not in videos),
-        len(everything) - len(names),
-        missing_skeletons(root),
+    files = NtuFiles(
+        names=both,
+        videos=tuple(videos[name] for name in both),
+        skeletons=tuple(skeletons[name] for name in both),
+        only_video=tuple(name for name in names if name not in skeletons),
+        only_skeleton=tuple(name for name in names if name not in videos),
+        ntu_120=len(everything) - len(names),
+        listed=missing_skeletons(root),
+        folders=_folders_used(root, [*(videos[name] for name in both), *(skeletons[name] for name in both)]),
     )
+    if 2 * len(both) < len(names):
+        warnings.warn(
+            f"{root}: only {len(both):,} of {len(names):,} samples have both a video and a skeleton; "
+            f"{len(files.only_video):,} lack the skeleton, {len(files.only_skeleton):,} the video. They are left out",
+            stacklevel=2,
+        )
+    return files
 
 
 def missing_skeletons(root: Path) -> frozenset[NtuName]:
-    """The names on the list of samples whose skeletons are missing or incomplete; none where there is no list.
+    """Reads the names of samples whose skeletons are missing or incomplete, from all lists there; none without a list.
 
     The list has 302 names of NTU RGB+D 60. Its first lines are prose: lines that are no name are skipped.
 
     Raises:
         DataError: the list holds no name at all.
     """
-    path = next((root / name for name in MISSING_FILES if (root / name).is_file()), None)
-    if path is None:
-        return frozenset()
-    lines = [re.sub(r"\.skeleton$", "", line.strip()) for line in read_lines(path)]
-    names = frozenset(NtuName.parse(line) for line in lines if PATTERN.fullmatch(line))
-    if not names:
-        raise DataError(f"{path}: no line is a name like S001C002P005R002A008; expected the list of missing skeletons")
-    return names
+    listed: frozenset[NtuName] = frozenset()
+    for path in (root / name for name in MISSING_FILES if (root / name).is_file()):
+        lines = [re.sub(r"\.skeleton$", "", line.strip()) for line in read_lines(path)]
+        names = frozenset(NtuName.parse(line) for line in lines if PATTERN.fullmatch(line))
+        if not names:
+            raise DataError(
+                f"{path}: no line is a name like S001C002P005R002A008; expected the list of missing skeletons"
+            )
+        listed |= names
+    return listed
 
 
-def _folder(root: Path, kinds: tuple[str, ...]) -> Path:
-    found = ntu_folder(root, kinds)
-    if found is None:
-        raise DataError(f"{root}: none of the folders {', '.join(kinds)} is there; expected one of them")
-    return found
+def _named(root: Path, folders: tuple[str, ...], suffix: str) -> dict[NtuName, Path]:
+    """name -> its file, from all of the folders that are there; the first folder that has a name counts."""
+    present = [root / folder for folder in folders if (root / folder).is_dir()]
+    if not present:
+        raise DataError(
+            f"{root}: none of the folders {', '.join(folders)} is there; expected one of them{packed_files(root)}"
+        )
+    files: dict[NtuName, Path] = {}
+    for path in (path for folder in present for path in folder.iterdir() if path.name.endswith(suffix)):
+        try:
+            files.setdefault(NtuName.parse(path.name.removesuffix(suffix)), path)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+    return files
 
 
-def _named(folder: Path, suffix: str) -> dict[NtuName, Path]:
-    found = {}
-    for path in folder.iterdir():
-        if path.name.endswith(suffix):
-            try:
-                found[NtuName.parse(path.name.removesuffix(suffix))] = path
-            except DataError as error:
-                raise DataError(f"{path}: {error}") from error
-    return found
+def _folders_used(root: Path, paths: list[Path]) -> dict[str, int]:
+    folders = [path.parent.relative_to(root).as_posix() for path in paths]
+    return {folder: folders.count(folder) for folder in dict.fromkeys(folders)}

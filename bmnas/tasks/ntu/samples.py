@@ -9,8 +9,8 @@ from bmnas.features.samples import Samples
 from bmnas.registry import unknown
 from bmnas.tasks.ntu.files import MISSING_FILES, ntu_files
 from bmnas.tasks.ntu.skeleton import read_skeleton, skeleton_array
+from bmnas.tasks.ntu.splits import NTU_SPLITS, ntu_rows
 from bmnas.tasks.ntu.video import read_video
-from bmnas.tasks.raw.splits import NTU_SPLITS, ntu_rows
 
 CLASSES = tuple(f"A{action:03d}" for action in range(1, 61))
 FRAMES, THROUGH, SIZE = 8, 24, (256, 256)  # the release takes 24 frames, then 8 of them
@@ -49,26 +49,27 @@ class NtuSamples(Samples):
             raise unknown("NTU split", split, NTU_SPLITS)
         if missing not in (None, "keep", "drop"):
             raise ConfigError(f"missing is {missing!r}; expected 'keep', 'drop' or None")
-        self.files, self.bgr, self.reference_frames = ntu_files(root), bgr, reference_frames
+        self.clips, self.bgr, self.reference_frames = ntu_files(root), bgr, reference_frames
         drop = NTU_SPLITS[split].drop_listed if missing is None else missing == "drop"
-        if drop and not self.files.listed:
+        if drop and not self.clips.listed:
             raise DataError(
                 f"{root}: samples of incomplete skeletons are to be dropped, but their list, {MISSING_FILES[0]}, is "
                 "absent (it is in github.com/shahroudy/NTURGB-D, folder Matlab); put it there, or pass missing='keep'"
             )
-        splits = ntu_rows(self.files.names, split)
+        splits = ntu_rows(self.clips.names, split)
         if drop:
-            listed = np.array([name in self.files.listed for name in self.files.names])
+            listed = np.array([name in self.clips.listed for name in self.clips.names])
             splits = {part: rows[~listed[rows]] for part, rows in splits.items()}
         counts = {part: len(rows) for part, rows in splits.items()}
         expected = NTU_SPLITS[split].counts_without if drop else NTU_SPLITS[split].counts
         super().__init__(
-            [str(name) for name in self.files.names],
+            [str(name) for name in self.clips.names],
             CLASSES,
             "multiclass",
             splits,
             {
-                **self.files.counts,
+                **self.clips.counts,
+                "folders": self.clips.folders,
                 "split": split,
                 "train_subjects": list(NTU_SPLITS[split].train),
                 "split_source": NTU_SPLITS[split].source,
@@ -82,11 +83,15 @@ class NtuSamples(Samples):
         """See `Samples.read`."""
         inputs = {}
         if only != "Skeleton":
-            frames = read_video(self.files.videos[row], FRAMES, SIZE, THROUGH, self.reference_frames)
+            frames = read_video(self.clips.videos[row], FRAMES, SIZE, THROUGH, self.reference_frames)
             inputs["Video"] = standardised(frames, self.bgr)
         if only != "Video":
-            inputs["Skeleton"] = self._skeleton(self.files.skeletons[row])
-        return inputs, self.files.names[row].label
+            inputs["Skeleton"] = self._skeleton(self.clips.skeletons[row])
+        return inputs, self.clips.names[row].label
+
+    def files(self, row: int) -> tuple[Path, ...]:
+        """See `Samples.files`."""
+        return self.clips.videos[row], self.clips.skeletons[row]
 
     def _skeleton(self, path: Path) -> np.ndarray:
         frames = read_skeleton(path)

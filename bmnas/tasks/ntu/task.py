@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bmnas.config import PAPER_CONFIGS, EvalConfig
 from bmnas.features.backbones import hcn, inflated_resnet
-from bmnas.paper.published import NTU_CHANNELS
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.ntu.channels import NTU_CHANNELS
 from bmnas.tasks.ntu.samples import CLASSES, NtuSamples
+from bmnas.tasks.ntu.splits import NTU_PRINTED
 from bmnas.tasks.raw.real import REAL_OPTIONS, stand_in_maker
-from bmnas.tasks.raw.splits import NTU_PRINTED
 from bmnas.tasks.stand_in import SMALL, StandIn
 
 

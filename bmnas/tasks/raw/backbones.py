@@ -1,12 +1,13 @@
 """The backbones of the paper's tasks on real data: a checkpoint's weights, or trained here on the training split."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bmnas.errors import DataError
@@ -73,6 +74,11 @@ class BackboneMaker:
         return model
 
     def _train(self, modality: Modality, model: nn.Module, seed: int, work: Path) -> None:
+        if len(self.rows) < 2:
+            raise DataError(
+                f"the backbone of {modality.name} cannot be trained on {len(self.rows)} sample of the training split; "
+                "expected at least two, or weights"
+            )
         settings = dict(modality.training)
         size = settings.pop("batch_size")
         fit = DataLoader(
@@ -82,12 +88,12 @@ class BackboneMaker:
             generator=torch.Generator().manual_seed(seed),
             num_workers=self.workers,
             drop_last=True,  # BatchNorm cannot take a last batch of one
-            collate_fn=_collate,
+            collate_fn=list,
         )
         told, checkpoint = self._told(modality.name), work / f"training_{modality.name}.safetensors"
         report = train_unimodal_from(
-            model, fit, {}, epochs=self.epochs, kind=self.samples.kind, seed=seed, device=self.device, progress=told,
-            checkpoint=checkpoint, **settings,
+            model, _Training(fit, modality.name), {}, epochs=self.epochs, kind=self.samples.kind, seed=seed,
+            device=self.device, progress=told, checkpoint=checkpoint, **settings,
         )  # fmt: skip
         note(work, f"train {modality.name} backbone", seconds=report.seconds)
         start = {"imagenet": self.imagenet[modality.name].name} if modality.name in self.imagenet else {}
@@ -102,8 +108,8 @@ class BackboneMaker:
         return lambda _what, done, total: told(f"train {modality} backbone", done, total)
 
 
-class _OneModality(Dataset[tuple[torch.Tensor, torch.Tensor] | None]):
-    """Inputs of one modality and labels; None where a sample cannot be read: the extraction counts and lists it."""
+class _OneModality(Dataset[tuple[Tensor, Tensor] | str]):
+    """Input and label of one modality, or why a sample cannot be read."""
 
     def __init__(self, samples: Samples, rows: np.ndarray, modality: str) -> None:
         self.samples, self.rows, self.modality = samples, rows, modality
@@ -111,16 +117,42 @@ class _OneModality(Dataset[tuple[torch.Tensor, torch.Tensor] | None]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor] | str:
+        row = int(self.rows[i])
         try:
-            inputs, label = self.samples.read(int(self.rows[i]), self.modality)
-        except DataError:
-            return None
+            inputs, label = self.samples.read(row, self.modality)
+        except DataError as error:
+            return f"{self.samples.names[row]}: {error}"
         return torch.from_numpy(inputs[self.modality]), torch.as_tensor(label)
 
 
-def _collate(batch: list[tuple[torch.Tensor, torch.Tensor] | None]) -> tuple[torch.Tensor, torch.Tensor]:
-    good = [sample for sample in batch if sample is not None]
-    if len(good) < 2:
-        raise DataError(f"{len(batch) - len(good)} of the {len(batch)} samples of a training batch cannot be read")
-    return torch.stack([x for x, _ in good]), torch.stack([y for _, y in good])
+@dataclass(frozen=True)
+class _Training:
+    """Batches of the samples that can be read; the extraction counts and lists the others.
+
+    Raises:
+        DataError: fewer than two samples of a batch can be read, which BatchNorm needs; here, and not in a worker
+            process, whose errors come with its traceback.
+    """
+
+    loader: DataLoader[Any]
+    modality: str
+
+    @property
+    def generator(self) -> torch.Generator | None:
+        """Of the order, for the checkpoint."""
+        return self.loader.generator
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in self.loader:
+            good = [sample for sample in batch if not isinstance(sample, str)]
+            bad = [reason for reason in batch if isinstance(reason, str)]
+            if len(good) < 2:
+                raise DataError(
+                    f"The backbone of {self.modality} cannot be trained: {len(bad)} of the {len(batch)} samples of a "
+                    f"batch cannot be read, and at least two are needed. " + "; ".join(bad[:3])
+                )
+            yield torch.stack([x for x, _ in good]), torch.stack([y for _, y in good])

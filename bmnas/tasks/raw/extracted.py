@@ -1,4 +1,4 @@
-"""Real features that were extracted before: found again when their raw data is gone."""
+"""Real features that were extracted before, for when they cannot be made again."""
 
 import warnings
 from dataclasses import replace
@@ -7,6 +7,8 @@ from typing import Any
 
 from bmnas.errors import DataError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.input_stamps import changed_samples
+from bmnas.features.samples import Samples
 from bmnas.features.store import MANIFEST
 from bmnas.storage.reading import read_json
 from bmnas.tasks.base import Options
@@ -14,24 +16,29 @@ from bmnas.tasks.raw.real import HOW, sha256
 
 
 def extracted(task: str, cache: Path) -> dict[Path, dict[str, Any]]:
-    """The feature sets of a task's real data in the cache, newest first, and their options."""
-    found = []
+    """Lists the feature sets of a task's real data in the cache, newest first, and their options."""
+    folders = []
     for path in cache.glob(f"{task}-*/{MANIFEST}"):
         try:
             manifest = read_json(path)
             if manifest["source"] == "real":
-                found.append((path.stat().st_mtime, path.parent, dict(manifest["options"])))
+                folders.append((path.stat().st_mtime, path.parent, dict(manifest["options"])))
         except (OSError, ValueError, KeyError, TypeError):
             continue  # opening it would say what is wrong; here it is only not the one that was looked for
-    return {folder: options for _, folder, options in sorted(found, key=lambda each: each[0], reverse=True)}
+    return {folder: options for _, folder, options in sorted(folders, key=lambda each: each[0], reverse=True)}
 
 
-def extracted_before(task: str, asked: Options, cache: Path, error: DataError) -> FeatureSet:
-    """The newest real features in the cache that have every option asked for (None asks for none); their notes say so.
+def extracted_before(
+    task: str, asked: Options, cache: Path, error: DataError, samples: Samples | None = None
+) -> FeatureSet:
+    """Opens the newest real features in the cache that have every option asked for (None asks for none).
+
+    Their notes say that they were stored before.
 
     Args:
         task, asked, cache: whose, which, where.
-        error: why they cannot be made anew.
+        error: why they cannot be made again.
+        samples: the data set as it is now, where it can be opened; how it differs is part of the warning.
 
     Raises:
         DataError: `error`, and how the features that are there differ from those that were asked for.
@@ -43,11 +50,29 @@ def extracted_before(task: str, asked: Options, cache: Path, error: DataError) -
         if not others:
             features = FeatureSet.open(folder)
             why = str(error).partition(";")[0]  # the rest is what to do without features
-            warnings.warn(f"{folder} is used; its features cannot be made anew: {why}", stacklevel=3)
+            differ = "" if samples is None else _differences(folder, options, samples)
+            warnings.warn(f"{folder} is used; its features cannot be made again: {why}{differ}", stacklevel=3)
             return replace(features, notes=f"{features.notes}; features stored before, not made anew")
         differ = ", ".join(f"{name} = {options.get(name)!r}, not {wanted[name]!r}" for name in others)
         there += f". Features extracted before, in {folder}, have {differ}"
     raise DataError(f"{error}{there}") from error
+
+
+def _differences(folder: Path, options: Options, samples: Samples) -> str:
+    """The end of a warning: how the data set differs from the one that the features were made from."""
+    data = options.get("data")
+    before = data.get("counts") if isinstance(data, dict) else None
+    now, said = samples.facts.get("counts"), ""
+    if isinstance(before, dict) and before != now:
+        said = f". The data has {_sizes(now)} samples now (train / val / test), and had {_sizes(before)} then"
+    changed = changed_samples(folder, samples)
+    if changed:
+        said += f". The files of {len(changed):,} samples are others than then, first those of {changed[0]}"
+    return said
+
+
+def _sizes(counts: Any) -> str:
+    return " / ".join(f"{count:,}" for count in counts.values())
 
 
 def _has(options: Options, name: str, value: Any) -> bool:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bmnas.features.extraction import NAMES
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.input_stamps import NAMES
 from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.raw.real import present

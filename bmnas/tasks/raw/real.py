@@ -1,6 +1,7 @@
 """From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,15 +12,17 @@ import numpy as np
 import torch
 
 from bmnas.errors import ConfigError, DataError
-from bmnas.features.extraction import BulkReport, bulk_extract, work_folder
+from bmnas.features.disk_extraction import ExtractionReport, bulk_extract
+from bmnas.features.extraction_folder import work_folder
+from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.input_stamps import changed_samples
 from bmnas.features.samples import Samples
 from bmnas.features.taps import Progress
 from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
 from bmnas.tasks.raw.backbones import BackboneMaker
-from bmnas.tasks.raw.splits import fewer
 from bmnas.tasks.stand_in import StandIn
 
 HOW = ("workers", "extract_batch", "max_unreadable")
@@ -63,21 +66,22 @@ def present(real: RealData, root: Path) -> bool:
 
 @dataclass(frozen=True)
 class RealRun:
-    """A task on real data: what is known before anything is computed.
-
-    Raises:
-        DataError: the data is absent, incomplete or not what the task expects; a backbone has neither a checkpoint nor
-            epochs to be trained in.
-        UnknownNameError: weights for a modality that the task does not have.
-        ConfigError: options out of range.
-    """
+    """A task on real data, before anything is computed; `check` comes first."""
 
     task: Task
     real: RealData
     options: Options
     root: Path
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Checks that features can be made.
+
+        Raises:
+            DataError: the data is absent, incomplete or not what the task expects; a backbone has neither a checkpoint
+                nor epochs to be trained in.
+            UnknownNameError: weights for a modality that the task does not have.
+            ConfigError: options out of range.
+        """
         if not present(self.real, self.root):
             raise absent(self.real, self.root)
         if len(self.samples.classes) != len(self.task.classes):
@@ -101,6 +105,13 @@ class RealRun:
         """The data set, opened."""
         return self.real.open(self.root / self.real.folder, self.options)
 
+    def samples_if_present(self) -> Samples | None:
+        """The data set, opened; None where it is absent or damaged."""
+        try:
+            return self.samples if present(self.real, self.root) else None
+        except DataError:
+            return None
+
     @cached_property
     def splits(self) -> dict[str, np.ndarray]:
         """All rows, or as few as the option `samples` asks for."""
@@ -117,12 +128,17 @@ class RealRun:
             if name not in names:
                 raise unknown(f"modality of {self.task.name!r}", name, names)
         folder = self.root / self.real.folder / "weights"
-        found: dict[str, Path | None] = {}
+        weights: dict[str, Path | None] = {}
         for name in names:
-            asked = given.get(name)
-            usual = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
-            found[name] = Path(asked) if asked else next((path for path in usual if path.is_file()), None)
-        return found
+            usual = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
+            path = given.get(name)
+            if path is None and len(usual) > 1:
+                raise DataError(
+                    f"{folder} holds {' and '.join(path.name for path in usual)}: leave one of them there, or name one "
+                    f"in weights={{'{name}': path}}"
+                )
+            weights[name] = Path(path) if path else next(iter(usual), None)
+        return weights
 
     @cached_property
     def imagenet(self) -> dict[str, Path]:
@@ -149,8 +165,31 @@ class RealRun:
         start = {name: sha256(path) for name, path in self.imagenet.items()}
         return {**kept, "weights": weights, "data": self.samples.fingerprint, "imagenet": start or None}
 
-    def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> BulkReport:
-        """Makes the feature set; stopped and called again it goes on, see `bulk_extract`."""
+    def newest(self, folder: Path) -> Path:
+        """Returns the folder of the features that belong to the files as they are now, made or yet to be made.
+
+        Features whose inputs have been replaced since stay; newer ones lie beside them, in `<folder>-2`, `-3` ...
+
+        Args:
+            folder: of the first features with these options, names and splits.
+        """
+        number, newest = 1, folder
+        while newest.exists():
+            changed = changed_samples(newest, self.samples)
+            if not changed:
+                return newest
+            number, before = number + 1, newest
+            newest = folder.with_name(f"{folder.name}-{number}")
+            if not newest.exists():
+                warnings.warn(
+                    f"The files of {len(changed):,} samples, first {changed[0]}, are not those that the features in "
+                    f"{before} were made from; new features are made in {newest}",
+                    stacklevel=3,
+                )
+        return newest
+
+    def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> ExtractionReport:
+        """Makes the feature set; resumes where an earlier call was stopped, see `bulk_extract`."""
         maker = BackboneMaker(
             self.samples, self.splits["train"], self.weights, self.imagenet, self.options["seed"],
             self.options["backbone_epochs"], self._workers, device, progress,
@@ -161,15 +200,19 @@ class RealRun:
             folder,
             self.samples,
             backbones,
-            L=self.options["L"],
-            dtype=self.options["dtype"],
-            batch_size=self.options["extract_batch"],
-            workers=self._workers,
-            device=device,
-            max_unreadable=self.options["max_unreadable"],
-            task=self.task.name,
-            notes=self._notes,
-            options={name: value for name, value in self.identity.items() if name != "data"},
+            ExtractionSettings(
+                L=self.options["L"],
+                dtype=self.options["dtype"],
+                batch_size=self.options["extract_batch"],
+                workers=self._workers,
+                device=device,
+                max_unreadable=self.options["max_unreadable"],
+            ),
+            description=Description(
+                task=self.task.name,
+                notes=self._notes,
+                options={name: value for name, value in self.identity.items() if name != "data"},
+            ),
             splits=self.splits,
             progress=progress,
         )
@@ -202,3 +245,16 @@ def sha256(path: Path | None) -> str | None:
         return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}; expected a checkpoint") from error
+
+
+def fewer(splits: dict[str, np.ndarray], samples: int, seed: int) -> dict[str, np.ndarray]:
+    """`samples` training rows, and a quarter as many for val and test, drawn at random; never a prefix.
+
+    Raises:
+        DataError: fewer rows than that.
+    """
+    rng, wanted = np.random.default_rng(seed), {"train": samples, "val": samples // 4, "test": samples // 4}
+    for part, count in wanted.items():
+        if not 1 <= count <= len(splits[part]):
+            raise DataError(f"samples is {samples}: {count} rows for {part}, which has {len(splits[part])}; take fewer")
+    return {part: np.sort(rng.choice(splits[part], count, replace=False)) for part, count in wanted.items()}

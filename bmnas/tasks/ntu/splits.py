@@ -1,9 +1,9 @@
-"""All splits of the paper's three data sets, by name, with their counts (section 4; counted from the lists of names).
+"""The splits of NTU RGB+D by performers, with their counts (section 4.2; counted from the lists of names).
 
-NTU RGB+D is split by performers. The paper's text names seven training subjects, but its 23,760 training samples are
-exactly those of the eight subjects that the authors' code trains on (`train_exp`), with the 302 samples of incomplete
-skeletons kept; its 2,519 and 16,558 are the full 2,520 and 16,560 less one and two files. Both splits are here, and a
-manifest says which one was used.
+The paper's text names seven training subjects, but its 23,760 training samples are exactly those of the eight subjects
+that the authors' code trains on (`train_exp`), with the 302 samples of incomplete skeletons included; its 2,519 and
+16,558 are the full 2,520 and 16,560 less one and two files. Both splits are here, and a manifest says which one was
+used.
 """
 
 from collections.abc import Sequence
@@ -65,12 +65,6 @@ NTU_CROSS_VIEW = {"train": 37646, "test": 18932}
 """Cameras 2 and 3 against camera 1, without the 302."""
 NTU_PRINTED = (23760, 2519, 16558)
 """Train, val and test as the paper prints them."""
-EGO_COUNTS = (14416, 4768, 4977)
-"""Training, validation and testing clips; the official split by subjects, as the paper prints it."""
-EGO_VAL = (1, 7, 12, 13, 24, 29, 33, 34, 35, 37)
-EGO_TEST = (2, 9, 11, 14, 18, 19, 28, 31, 41, 47)
-MMIMDB_COUNTS = (15552, 2608, 7799)
-"""Train, dev and test movies; the original split, as the paper prints it."""
 
 
 def ntu_rows(names: Sequence[NtuName], split: str) -> dict[str, np.ndarray]:
@@ -95,16 +89,3 @@ def ntu_cross_view(names: Sequence[NtuName]) -> dict[str, np.ndarray]:
     """ "train" (cameras 2 and 3) and "test" (camera 1) -> rows; it has no validation part."""
     cameras = np.array([name.camera for name in names])
     return {"train": np.flatnonzero(cameras != 1), "test": np.flatnonzero(cameras == 1)}
-
-
-def fewer(splits: dict[str, np.ndarray], samples: int, seed: int) -> dict[str, np.ndarray]:
-    """`samples` training rows, and a quarter as many for val and test, drawn at random; never a prefix.
-
-    Raises:
-        DataError: fewer rows than that.
-    """
-    rng, wanted = np.random.default_rng(seed), {"train": samples, "val": samples // 4, "test": samples // 4}
-    for part, count in wanted.items():
-        if not 1 <= count <= len(splits[part]):
-            raise DataError(f"samples is {samples}: {count} rows for {part}, which has {len(splits[part])}; take fewer")
-    return {part: np.sort(rng.choice(splits[part], count, replace=False)) for part, count in wanted.items()}

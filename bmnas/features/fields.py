@@ -1,0 +1,29 @@
+"""The plain fields of a feature set: what it consists of in memory, and what is stored on disk."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FeatureFields:
+    """The fields of a feature set, unchecked; `FeatureSet` documents and checks them."""
+
+    arrays: dict[str, np.ndarray]
+    targets: np.ndarray
+    splits: dict[str, np.ndarray]
+    L: int
+    kind: str
+    classes: tuple[str, ...]
+    modalities: dict[str, tuple[str, ...]]
+    logits: dict[str, np.ndarray] = field(default_factory=dict)
+    task: str = "custom"
+    source: str = "real"
+    notes: str = ""
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def vectors(self) -> frozenset[str]:
+        """The features without extent in space or time, stored as (n, C_in, 1)."""
+        return frozenset(name for name, array in self.arrays.items() if array.shape[2] == 1 != self.L)

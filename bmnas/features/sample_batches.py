@@ -1,0 +1,81 @@
+"""Samples as batches, read by worker processes; one that cannot be read comes with the reason, not as an exception."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from bmnas.errors import DataError
+from bmnas.features.extraction import Batch
+from bmnas.features.samples import Samples
+
+
+@dataclass(frozen=True)
+class SampleBatch(Batch):
+    """A batch of samples.
+
+    Attributes:
+        rows: of the samples that could be read, as many as there are inputs.
+        labels: theirs.
+        unreadable: row -> why it could not be read.
+        stamps: row -> `Samples.stamp`, of both kinds of rows, taken before they were read.
+    """
+
+    rows: list[int]
+    labels: np.ndarray
+    unreadable: dict[int, str]
+    stamps: dict[int, int]
+
+
+def sample_batches(
+    samples: Samples, rows: np.ndarray, batches: Sequence[Sequence[int]], workers: int
+) -> Iterator[SampleBatch]:
+    """Reads the batches in order.
+
+    Args:
+        samples: the data set.
+        rows: row i of a batch is sample rows[i].
+        batches: rows of each batch.
+        workers: processes that read; 0 reads in this one.
+    """
+    return iter(
+        DataLoader(
+            _Readable(samples, rows),
+            batch_sampler=batches,  # pyright: ignore[reportArgumentType]
+            num_workers=min(workers, len(batches)),
+            collate_fn=_collate,
+        )
+    )
+
+
+class _Readable(Dataset[tuple[int, int, Any, str]]):
+    """(row, stamp, sample or None, why there is none)."""
+
+    def __init__(self, samples: Samples, rows: np.ndarray) -> None:
+        self.samples, self.rows = samples, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> tuple[int, int, Any, str]:
+        stamp = self.samples.stamp(int(self.rows[row]))
+        try:
+            inputs, label, _ = self.samples[int(self.rows[row])]
+        except DataError as error:
+            return row, stamp, None, str(error)
+        return row, stamp, (inputs, label), ""
+
+
+def _collate(read: list[tuple[int, int, Any, str]]) -> SampleBatch:
+    good = [(row, sample) for row, _, sample, _ in read if sample is not None]
+    modalities = good[0][1][0] if good else ()
+    return SampleBatch(
+        inputs={name: torch.stack([sample[0][name] for _, sample in good]) for name in modalities},
+        rows=[row for row, _ in good],
+        labels=np.stack([sample[1].numpy() for _, sample in good]) if good else np.empty(0),
+        unreadable={row: why for row, _, sample, why in read if sample is None},
+        stamps={row: stamp for row, stamp, _, _ in read},
+    )
