@@ -1,8 +1,9 @@
 """The run folder: everything that a search, its evaluation and its ablation leave behind.
 
     runs/<name>/
-        config.json            data set, configuration and the features' fingerprint: what makes the run what it is
+        config.json            data set, settings and the features' fingerprint: what makes the run what it is
         environment.json       versions and machine
+        features.json          where the features are stored
         trace.jsonl            one line an epoch, the same in every equal run
         timing.jsonl           seconds, memory and dates: everything that may differ between equal runs
         checkpoint.safetensors the state after the last epoch
@@ -19,31 +20,30 @@
 Every file is written under a temporary name and renamed. Reading executes no code.
 """
 
-import json
-import math
 import os
 import re
-import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bmnas.config import SearchConfig, identifying
-from bmnas.errors import BmnasError, RunError
+from bmnas.config import SearchConfig
+from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, runs_root
 from bmnas.registry import by_nearness
+from bmnas.searching.run_features import features_folder, store_features
+from bmnas.searching.run_record import RunRecord
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
 from bmnas.storage.checkpoint import load_state, save_state
 from bmnas.storage.lock import hold
 from bmnas.storage.reading import read_json
-from bmnas.storage.records import append_record, epoch_record, read_records
-from bmnas.storage.whole_files import write_text
+from bmnas.storage.records import append_record, epoch_record, read_records, rewrite_records
+from bmnas.storage.whole_files import write_json, write_text
 
-SCHEMA = 1
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -71,7 +71,7 @@ class Run:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """While a search is made or read out: no other process may. Reading the folder is always possible.
+        """Locks the run while a search is made or read out. Reading the folder is always possible.
 
         Raises:
             RunError: another process is at work here (named), or the folder cannot be written.
@@ -87,20 +87,13 @@ class Run:
         Raises:
             RunError: it belongs to another configuration or other features; lists the differences.
         """
-        mine = {
-            "schema": SCHEMA,
-            "dataset": features.task,
-            "source": features.source,
-            "features": features.fingerprint,
-            "search": config.to_dict(),
-        }
+        mine = RunRecord.of(config, features)
         if not self.path("config.json").exists():
-            self._make_folder()
-            self._keep_features(features)
+            store_features(self.folder, features)
             self.save_json("environment.json", environment(config.threads))
-            self.save_json("config.json", mine)
+            self.save_json("config.json", asdict(mine))
             return
-        differences = list(_differences(_identity(self.load_json("config.json")), _identity(mine)))
+        differences = self._record().differences(mine)
         if differences:
             raise RunError(
                 f"{self.folder} belongs to another configuration: {'; '.join(differences)}. "
@@ -109,91 +102,53 @@ class Run:
         with suppress(OSError):  # a copy that cannot be changed can be read still
             os.utime(self.path("config.json"))  # the run that was worked on last is the newest
 
-    def _make_folder(self) -> None:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"{self.folder} cannot be made: {error}") from error
-
-    def _keep_features(self, features: FeatureSet) -> None:
-        """Remembers where the features are; features without a folder of their own are saved in the run."""
-        folder = features.folder
-        if folder is None:
-            folder = self.path("features")
-            if not folder.exists():
-                features.save(folder)
-            elif FeatureSet.open(folder).fingerprint != features.fingerprint:  # left by a process that died here
-                raise RunError(f"{folder} holds other features; choose another run_name, or delete that folder")
-        self.save_json("features.json", {"folder": os.path.relpath(folder, self.folder)})
-
     def config(self) -> SearchConfig:
-        """The configuration of the search.
+        """Returns the settings of the search.
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: there are none, or they are damaged.
         """
         try:
-            return SearchConfig.from_dict(self._about("search"))
-        except (TypeError, BmnasError) as error:
-            raise RunError(f"{self.path('config.json')}: not the configuration of a search ({error})") from error
+            return self._record().config()
+        except RunError as error:
+            raise RunError(f"{self.path('config.json')}: {error}") from error
 
     def dataset(self) -> str:
-        """The data set's name.
+        """Returns the data set's name.
 
         Raises:
-            RunError: the configuration is damaged.
+            RunError: `config.json` is missing or damaged.
         """
-        name = self._about("dataset")
-        if not isinstance(name, str):
-            raise RunError(f"{self.path('config.json')}: dataset is {name!r}; expected a name")
-        return name
+        return self._record().dataset
 
     def source(self) -> str:
-        """ "real", "synthetic" or "stand-in", as its features are; "" where nobody wrote it down.
+        """Returns "real", "synthetic" or "stand-in", as its features are; "" in a run of an older version.
 
         Raises:
-            RunError: the configuration is damaged.
+            RunError: `config.json` is missing or damaged.
         """
-        return str(self.load_json("config.json").get("source", ""))
+        return self._record().source
 
     def features(self) -> FeatureSet:
-        """The features that the search used.
+        """Opens the features that the search used.
 
         Raises:
             RunError: they are gone, or others lie in their place.
         """
-        stored = self.load_json("features.json").get("folder")
-        if not isinstance(stored, str) or "\0" in stored:
-            raise RunError(f"{self.path('features.json')}: folder is {stored!r}; expected where the features are")
-        folder = self.folder / stored
-        try:
-            folder = folder.resolve()
-            there = stat.S_ISDIR(folder.stat().st_mode)
-        except (OSError, RuntimeError):  # RuntimeError: a link that leads to itself
-            there = False
-        if not there:
-            raise RunError(f"{self.folder}: its features were in {folder}, which is gone; run notebook 01 again")
-        features = FeatureSet.open(folder)
-        if features.fingerprint != self._about("features"):
-            raise RunError(f"{folder} holds other features than the run {self.name} was made with")
+        features = FeatureSet.open(features_folder(self.folder))
+        if features.fingerprint != self._record().features:
+            raise RunError(f"{features.folder} holds other features than the run {self.name} was made with")
         return features
 
-    def _about(self, field: str) -> Any:
-        about = self.load_json("config.json")
-        if about.get("schema", SCHEMA) != SCHEMA:
-            raise RunError(
-                f"{self.path('config.json')}: schema is {about['schema']!r}; this version of bmnas reads {SCHEMA}"
-            )
-        if field not in about:
-            raise RunError(f"{self.path('config.json')} lacks the field {field!r}")
-        return about[field]
+    def _record(self) -> RunRecord:
+        return RunRecord.load(self.path("config.json"))
 
     # the search
 
     def record_epoch(self, event: EpochEvent, state: dict[str, Any]) -> None:
         """Appends the epoch to the trace, then replaces the checkpoint.
 
-        In this order: a trace that is one epoch ahead of its checkpoint is cut back when the run goes on.
+        In this order: a trace that is one epoch ahead of its checkpoint is cut back when the search resumes.
         """
         append_record(self.path("trace.jsonl"), event.record())
         date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -201,7 +156,7 @@ class Run:
         save_state(self.path("checkpoint.safetensors"), state)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
-        """The state after the last epoch, or None before the first; cuts the trace back to that epoch.
+        """Returns the state after the last epoch, or None before the first; cuts the trace back to that epoch.
 
         Raises:
             RunError: the checkpoint is damaged, or the trace lacks epochs before it.
@@ -212,16 +167,16 @@ class Run:
             return None
         state = load_state(path)
         if not isinstance(state, dict) or type(state.get("epoch")) is not int or state["epoch"] < 1:
-            raise RunError(f"{path}: not the checkpoint of a search, it lacks 'epoch'; delete it to start anew")
+            raise RunError(f"{path}: not the checkpoint of a search, it lacks 'epoch'; delete it to start again")
         self._cut_back(state["epoch"])
         return state
 
     def has_checkpoint(self) -> bool:
-        """Whether an epoch was finished here."""
+        """Returns whether an epoch was finished here."""
         return self.path("checkpoint.safetensors").exists()
 
     def trace(self) -> Trace:
-        """The events of all recorded epochs.
+        """Reads the events of all recorded epochs.
 
         Raises:
             RunError: a line is damaged; names file and line.
@@ -238,24 +193,24 @@ class Run:
         return Trace(events)
 
     def _cut_back(self, epoch: int) -> None:
-        kept = {
+        """Removes the lines after an epoch, and what a kill left of a torn one."""
+        records = {
             name: [record for record in read_records(self.path(name), epoch_record) if record["epoch"] <= epoch]
             for name in ("trace.jsonl", "timing.jsonl")
         }
-        if len(kept["trace.jsonl"]) != epoch:
+        epochs = len(records["trace.jsonl"])
+        if epochs != epoch:
             raise RunError(
-                f"{self.path('trace.jsonl')}: holds {len(kept['trace.jsonl'])} epochs, but the checkpoint is of epoch "
-                f"{epoch}; bring the trace back, or delete the checkpoint to start anew"
+                f"{self.path('trace.jsonl')}: holds {epochs} epochs, but the checkpoint is of epoch {epoch}; bring the "
+                "trace back, or delete the checkpoint to start again"
             )
-        for name, records in kept.items():
-            text = "".join(json.dumps(record) + "\n" for record in records)
-            if self.path(name).exists() and self.path(name).read_text(encoding="utf-8") != text:
-                self.save_text(name, text)
+        for name, lines in records.items():
+            rewrite_records(self.path(name), lines)
 
     # what follows the search
 
     def genotype(self) -> Genotype:
-        """The genotype that the search chose.
+        """Reads the genotype that the search chose.
 
         Raises:
             RunError: the search has not ended yet.
@@ -265,7 +220,7 @@ class Run:
         return Genotype.load(self.path("genotype.json"))
 
     def path(self, name: str) -> Path:
-        """A file of this run."""
+        """Returns the path of a file of this run."""
         return self.folder / name
 
     def save_text(self, name: str, text: str) -> None:
@@ -277,20 +232,20 @@ class Run:
         write_text(self.path(name), text)
 
     def save_json(self, name: str, data: Any) -> None:
-        """Writes JSON, whole or not at all; a number that is not finite, which JSON does not know, becomes null."""
-        self.save_text(name, json.dumps(_strict(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        """Writes JSON, whole or not at all; NaN and infinite numbers, which JSON does not have, become null."""
+        write_json(self.path(name), data)
 
     def load_json(self, name: str) -> dict[str, Any]:
-        """Reads JSON.
+        """Reads a JSON object.
 
         Raises:
-            RunError: the file is missing or is not a JSON object.
+            RunError: the file is missing, or is not a JSON object.
         """
         return read_json(self.path(name))
 
 
 def check_run_name(name: str) -> str:
-    """The name, if a run folder may have it.
+    """Returns the name if a run folder may have it.
 
     Raises:
         RunError: it is empty, too long, or has other characters; a slash would lead out of the folder of all runs.
@@ -301,17 +256,18 @@ def check_run_name(name: str) -> str:
 
 
 def run_name(dataset: str, config: SearchConfig, features: FeatureSet) -> str:
-    """`digits-s0-1a2b3c4d`: data set, seed and a digest of configuration and features, so that the same command resumes
-    its run and any other starts anew.
+    """Returns `digits-s0-1a2b3c4d`: data set, seed and a digest of settings and features.
+
+    The same command so resumes its run, and any other starts a new one.
     """
-    both = int(config.digest(), 16) ^ int(features.fingerprint[:8], 16)
-    return f"{dataset}-s{config.seed}-{both:08x}"
+    digest = int(config.digest(), 16) ^ int(features.fingerprint[:8], 16)
+    return f"{dataset}-s{config.seed}-{digest:08x}"
 
 
 def open_run(name: str | None, dataset: str) -> Run:
-    """A run by name, or the newest run of the data set that has an answer, if one has.
+    """Returns a run by name, or the newest run of the data set that has an answer, if one has.
 
-    A search that goes on elsewhere, or was given up, so does not take the place of one that can be worked with.
+    A search that is at work elsewhere, or was given up, so does not take the place of one that can be worked with.
 
     Raises:
         RunError: there is no such run; lists the runs there are.
@@ -324,11 +280,17 @@ def open_run(name: str | None, dataset: str) -> Run:
                 return run
         listed = ", ".join(by_nearness(name, [run.name for run in runs])) or "none"
         raise RunError(f"no run {name!r} in {runs_root()}; there are (nearest first): {listed}")
-    mine = [run for run in runs if _is_of(run, dataset)]
-    if not mine:
+    of_dataset = [run for run in runs if _is_of(run, dataset)]
+    if not of_dataset:
         raise RunError(f"no run of {dataset!r} in {runs_root()} yet; run notebook 02 with dataset = {dataset!r} first")
-    answered = [run for run in mine if run.path("genotype.json").exists()]
-    return max(answered or mine, key=lambda run: run.path("config.json").stat().st_mtime)
+    answered = [run for run in of_dataset if run.path("genotype.json").exists()]
+    return max(answered or of_dataset, key=lambda run: run.path("config.json").stat().st_mtime)
+
+
+def list_runs() -> list[Run]:
+    """Returns all runs in `runs_root()`, by name."""
+    folders = [path.parent for path in sorted(runs_root().glob("*/config.json"))]
+    return [Run(folder) for folder in folders if RUN_NAME.fullmatch(folder.name)]
 
 
 def _is_of(run: Run, dataset: str) -> bool:
@@ -336,33 +298,3 @@ def _is_of(run: Run, dataset: str) -> bool:
         return run.dataset() == dataset
     except RunError:  # a damaged run must not hide the others; asked for by name, it says what is wrong
         return False
-
-
-def list_runs() -> list[Run]:
-    """All runs in `runs_root()`, by name."""
-    found = sorted(runs_root().glob("*/config.json"))
-    return [Run(path.parent) for path in found if RUN_NAME.fullmatch(path.parent.name)]
-
-
-def _strict(data: Any) -> Any:
-    """Without NaN and infinities."""
-    if isinstance(data, dict):
-        return {key: _strict(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_strict(value) for value in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data
-
-
-def _identity(about: dict[str, Any]) -> dict[str, Any]:
-    """What must agree: all but the device and the threads of the search."""
-    search = about.get("search")
-    return {**about, "search": identifying(search) if isinstance(search, dict) else search}
-
-
-def _differences(theirs: dict[str, Any], mine: dict[str, Any], where: str = "") -> Iterable[str]:
-    for name in sorted({*theirs, *mine}):
-        old, new = theirs.get(name), mine.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{where}{name}.")
-        elif old != new:
-            yield f"{where}{name} is {old!r} there, {new!r} here"

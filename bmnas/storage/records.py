@@ -3,12 +3,13 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from bmnas.errors import BmnasError, RunError
 from bmnas.storage.reading import parse_json, read_text
+from bmnas.storage.whole_files import write_text
 
 Record = TypeVar("Record")
 
@@ -67,6 +68,17 @@ def read_records(
             advice = remedy and f"; {remedy}"
             raise error(f"{path}, line {number}: {failure}{advice}") from failure
     return records
+
+
+def rewrite_records(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    """Replaces the lines of a file by these; one that has no other lines, or does not exist, is left alone.
+
+    Raises:
+        RunError: the file cannot be read or written; what was there before is kept.
+    """
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    if path.exists() and read_text(path) != text:
+        write_text(path, text)
 
 
 def epoch_record(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Files that are whole or not there: written beside their place, flushed to the disk, then renamed."""
 
+import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from bmnas.errors import BmnasError, RunError
 
@@ -48,6 +51,24 @@ def write_text(path: Path, text: str, error: type[BmnasError] = RunError) -> Non
     """
     with whole(path, error) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, error: type[BmnasError] = RunError) -> None:
+    """Writes strict JSON, whole or not at all; NaN and infinite numbers, which JSON does not have, become null.
+
+    Raises:
+        error: the file cannot be written; what was there before is kept.
+    """
+    text = json.dumps(_without_nonfinite(value), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", error)
+
+
+def _without_nonfinite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nonfinite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def sync(path: Path) -> None:

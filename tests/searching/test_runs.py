@@ -129,13 +129,37 @@ def test_configuration_and_data_set(finished):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"search": [], "dataset": "planted"}', '{"search": {"Q": 1}}', '{"search": {"C": "x"}}'],
+    [
+        *(
+            "",
+            "{",
+            "[]",
+            "{}",
+            '{"search": [], "dataset": "planted"}',
+            '{"search": {"Q": 1}}',
+            '{"search": {"C": "x"}}',
+        ),
+        '{"dataset": "planted", "features": "", "search": {"C": "x"}}',
+        '{"dataset": "planted", "features": "", "search": {"Q": 1}}',
+        '{"dataset": "planted", "features": "", "search": {}, "other": 1}',
+        '{"dataset": "planted", "features": "", "search": {}, "schema": 2}',
+        '{"dataset": 3, "features": "", "search": {}}',
+    ],
 )
 def test_a_damaged_configuration(run, text):
     run.path("config.json").write_text(text)
     with pytest.raises(RunError) as error:
         run.config()
     assert str(run.path("config.json")) in str(error.value)
+
+
+def test_a_folder_of_an_older_version_opens_and_resumes(run, features):
+    about = run.load_json("config.json")
+    settings = {name: value for name, value in about["search"].items() if name not in ("compile", "bf16", "accumulate")}
+    old = {name: about[name] for name in ("schema", "dataset", "features")} | {"search": settings | {"threads": None}}
+    run.save_json("config.json", old)
+    assert run.config().digest() == CONFIG.digest() and run.source() == ""
+    assert len(list(search(features, CONFIG, run))) == 4
 
 
 def test_a_missing_configuration(tmp_path):
@@ -267,7 +291,7 @@ def several(tmp_path, monkeypatch):
     for age, (name, dataset) in enumerate([("beta", "planted"), ("alpha", "planted"), ("gamma", "digits")]):
         (tmp_path / name).mkdir()
         path = tmp_path / name / "config.json"
-        path.write_text(json.dumps({"dataset": dataset}))
+        path.write_text(json.dumps({"dataset": dataset, "features": "", "search": {}}))
         os.utime(path, (1e9 - age, 1e9 - age))
     (tmp_path / "_features" / "planted").mkdir(parents=True)
     (tmp_path / "empty").mkdir()

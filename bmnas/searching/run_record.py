@@ -1,0 +1,82 @@
+"""`config.json` of a run folder: data set, features and settings, which make the run what it is."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter
+
+from bmnas.config import SearchConfig, identifying
+from bmnas.errors import BmnasError, RunError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.storage.reading import read_json
+from bmnas.storage.validation import validate
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What a run is.
+
+    Attributes:
+        schema: version of the file.
+        dataset: its name.
+        source: "real", "synthetic" or "stand-in"; "" in files of older versions.
+        features: fingerprint of the features.
+        search: the plain settings of the search.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    schema: int = SCHEMA
+    dataset: str
+    source: str = ""
+    features: str
+    search: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: SearchConfig, features: FeatureSet) -> "RunRecord":
+        """Returns the record of a search."""
+        return cls(
+            dataset=features.task, source=features.source, features=features.fingerprint, search=config.to_dict()
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> "RunRecord":
+        """Reads the file.
+
+        Raises:
+            RunError: it is missing, damaged, or of another version; names the field.
+        """
+        data = read_json(path)
+        if data.get("schema", SCHEMA) != SCHEMA:
+            raise RunError(f"{path}: schema is {data['schema']!r}; this version of bmnas reads {SCHEMA}")
+        return validate(TypeAdapter(cls), data, RunError, str(path))
+
+    def config(self) -> SearchConfig:
+        """Returns the settings of the search.
+
+        Raises:
+            RunError: one of them is wrong or unknown; names it.
+        """
+        try:
+            return SearchConfig.from_dict(self.search)
+        except BmnasError as error:
+            raise RunError(f"not the configuration of a search ({error})") from error
+
+    def differences(self, mine: "RunRecord") -> list[str]:
+        """Returns what differs between this record and `mine`, but for the settings of the machine."""
+        there = replace(self, search=identifying(self.search), source=self.source or mine.source)
+        here = replace(mine, search=identifying(mine.search))
+        return list(_differences(asdict(there), asdict(here)))
+
+
+def _differences(theirs: dict[str, Any], mine: dict[str, Any], where: str = "") -> Iterator[str]:
+    for name in sorted({*theirs, *mine}):
+        old, new = theirs.get(name), mine.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{where}{name}.")
+        elif old != new:
+            yield f"{where}{name} is {old!r} there, {new!r} here"
