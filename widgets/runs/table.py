@@ -50,7 +50,8 @@ def live_table(rows: Sequence[RunRow], chosen: Callable[[str], None]) -> ITable:
         rows: the runs.
         chosen: called with the name of the run whose row is clicked.
     """
-    widget = ITable(runs_frame(rows), select="single", showIndex=False, classes="display compact nowrap")
+    frame = runs_frame(rows).astype(object)
+    widget = ITable(frame.where(frame.notna(), ""), select="single", showIndex=False, classes="display compact")
 
     def click(change: dict[str, list[int]]) -> None:
         for place in change["new"]:
