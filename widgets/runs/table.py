@@ -31,7 +31,9 @@ def runs_frame(rows: Sequence[RunRow]) -> pd.DataFrame:
     """Makes a row a run; what is not known is missing. Without a damaged run, there is no column of problems."""
     fields = [field for field in COLUMNS if field != "problem" or any(row.problem for row in rows)]
     values = [[getattr(row, field) for field in fields] for row in rows]
-    frame = pd.DataFrame(values, columns=[COLUMNS[field] for field in fields]).astype({"seed": "Int64", "epochs": "Int64"})
+    frame = pd.DataFrame(values, columns=[COLUMNS[field] for field in fields]).astype(
+        {"seed": "Int64", "epochs": "Int64"}
+    )
     frame["parameters"] = frame["parameters"].astype(float).round().astype("Int64")
     damaged = np.array([bool(row.problem) for row in rows], dtype=bool)
     frame.loc[damaged, UNKNOWN_IF_DAMAGED] = pd.NA
