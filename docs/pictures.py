@@ -108,7 +108,7 @@ def linear_glu(lab: Lab, found: Any) -> None:
 
 def best_run(lab: Lab, found: Any) -> None:
     """Sorted by score, one run opened."""
-    found.locator("th", has_text="search: val [%]").first.click()
+    found.locator("th:visible", has_text="search: val [%]").first.locator(".dt-column-order").click()
     found.locator("circle[data-name], path[data-name]").last.click()  # the one on top
 
 

@@ -138,7 +138,7 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
 
     browser = show(lab, BROWSER)
     wait_for(lab, browser, "config.json")  # why one is damaged
-    browser.locator("th", has_text="search: val [%]").first.click()
+    browser.locator("th:visible", has_text="search: val [%]").first.locator(".dt-column-order").click()
     browser.locator("th.dt-ordering-asc", has_text="search: val [%]").first.wait_for(timeout=30_000)
     check_fits(browser)
     browser.locator('circle[data-name="seed-1"], path[data-name="seed-1"]').first.click()

@@ -20,7 +20,7 @@ from bmnas.searching.run_folder import Run
 from bmnas.searching.shortlist import read_out
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 from widgets.runs.browser import ResultsBrowser
-from widgets.runs.rows import NAN, TEST, VAL, BrowserInfo, RunRow, browser_info, sort_rows
+from widgets.runs.rows import NAN, TEST, VAL, BrowserInfo, RunRow, browser_info
 from widgets.runs.table import runs_frame
 from widgets.runs.tradeoff import pareto
 from widgets.sheets.sheet import page
@@ -100,16 +100,6 @@ def test_the_front_is_what_no_other_point_beats(points: list[tuple[float, float]
     front = pareto(points)
     assert set(front) == wanted and len(front) == len(wanted)
     assert [points[i][0] for i in front] == sorted(points[i][0] for i in front)
-
-
-@given(st.lists(NUMBERS, max_size=8), st.booleans())
-def test_sorting_puts_the_unknown_last_and_loses_nothing(values: list[float], down: bool) -> None:
-    rows = [RunRow(str(i), "searched", val=value) for i, value in enumerate(values)]
-    ordered = sort_rows(rows, "val", down)
-    assert sorted(row.name for row in ordered) == sorted(row.name for row in rows)
-    known = [row.val for row in ordered if not math.isnan(row.val)]
-    assert known == sorted(known, reverse=down)
-    assert all(math.isnan(row.val) for row in ordered[len(known) :])
 
 
 def test_clicks_choose(root: Path) -> None:

@@ -82,18 +82,6 @@ def run_row(folder: Path) -> RunRow:
         return RunRow(folder.name, DAMAGED, problem=str(error).replace(f"{folder}{os.sep}", "") or type(error).__name__)
 
 
-def sort_rows(rows: Sequence[RunRow], column: str, down: bool) -> list[RunRow]:
-    """Sorts by a column; rows without a value come last."""
-
-    def missing(row: RunRow) -> bool:
-        value = getattr(row, column)
-        return value == "" or (isinstance(value, float) and math.isnan(value))
-
-    present = [row for row in rows if not missing(row)]
-    present.sort(key=lambda row: getattr(row, column), reverse=down)
-    return present + [row for row in rows if missing(row)]
-
-
 def _read(run: Run) -> RunRow:
     """Reads one run; raises whatever a damaged run makes it raise."""
     events = run.trace().events

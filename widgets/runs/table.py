@@ -31,7 +31,9 @@ def runs_frame(rows: Sequence[RunRow]) -> pd.DataFrame:
     """Makes a row a run; what is not known is missing. Without a damaged run, there is no column of problems."""
     fields = [field for field in COLUMNS if field != "problem" or any(row.problem for row in rows)]
     values = [[getattr(row, field) for field in fields] for row in rows]
-    frame = pd.DataFrame(values, columns=[COLUMNS[field] for field in fields]).astype({"seed": "Int64", "epochs": "Int64"})
+    frame = pd.DataFrame(values, columns=[COLUMNS[field] for field in fields]).astype(
+        {"seed": "Int64", "epochs": "Int64"}
+    )
     frame["parameters"] = frame["parameters"].astype(float).round().astype("Int64")
     damaged = np.array([bool(row.problem) for row in rows], dtype=bool)
     frame.loc[damaged, UNKNOWN_IF_DAMAGED] = pd.NA
@@ -50,7 +52,8 @@ def live_table(rows: Sequence[RunRow], chosen: Callable[[str], None]) -> ITable:
         rows: the runs.
         chosen: called with the name of the run whose row is clicked.
     """
-    widget = ITable(runs_frame(rows), select="single", showIndex=False, classes="display compact nowrap")
+    frame = runs_frame(rows).astype(object)
+    widget = ITable(frame.where(frame.notna(), ""), select="single", showIndex=False, classes="display compact")
 
     def click(change: dict[str, list[int]]) -> None:
         for place in change["new"]:
