@@ -89,6 +89,11 @@ def base(title: str, note: str = "", aid: str = "", *, height: int, width: int =
     }  # fmt: skip
 
 
+def epoch_ticks(epochs: int, most: int = 8) -> dict[str, Any]:
+    """Returns the numbers on an axis of epochs: each of a few epochs, otherwise about `most` whole numbers."""
+    return {"tickformat": "d", **({"dtick": 1} if epochs <= most else {"nticks": most})}
+
+
 def top(note: str = "", aid: str = "") -> int:
     """Returns the margin in pixels that a title with a note and an aid needs."""
     return 50 + LINE * sum(len(_wrapped(text, WIDTH)) for text in (note, aid))

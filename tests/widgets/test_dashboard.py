@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.architecture import Architecture
@@ -115,6 +117,12 @@ def test_every_line_of_a_step_can_be_told_apart(cell: str) -> None:
         assert len(looks) == len(lines) == (4 if cell == "" else 1) * (20 if kind == "gamma" else 14)
     aid = fig["layout"]["title"]["subtitle"]["text"].replace("<br>", " ")
     assert ("Step_3 dot" if cell else "mark: Step_1 none, Step_2 circle, Step_3 square, Step_4 diamond") in aid
+
+
+@given(st.integers(1, 500), st.integers(3, 12))
+def test_numbers_of_epochs_are_whole_and_none_stands_twice(epochs: int, most: int) -> None:
+    ticks = style.epoch_ticks(epochs, most)
+    assert ticks["dtick"] == 1 and epochs <= most if "dtick" in ticks else epochs / ticks["nticks"] > 1
 
 
 @pytest.mark.parametrize("epochs", [1, 7, 60])

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import Modalities
+from widgets import style
 from widgets.search.weights import SYMBOLS, WeightsInfo, weights_info
 
 LINES, HEAT = "lines", "heat map"
-FEW = 8  # epochs that have a number each on their axis
 
 
 class Choice(NamedTuple):
@@ -77,8 +77,7 @@ class Panel:
     def xaxis(self, view: SearchView) -> dict[str, Any]:
         """Returns the epochs so far."""
         last = view.last.epoch
-        numbers = {"dtick": 1} if last <= FEW else {"nticks": FEW}
-        return {"range": [0.5, last + 0.5], "tickformat": "d", "tickangle": 0, **numbers}
+        return {"range": [0.5, last + 0.5], "tickangle": 0, **style.epoch_ticks(last)}
 
     def yaxis(self, view: SearchView) -> dict[str, Any]:
         """Returns the axis of values; by default as wide as these are."""

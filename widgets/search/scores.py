@@ -62,7 +62,7 @@ def score_curves(info: ScoresInfo, title: str = "", note: str = "") -> go.Figure
         margin={"l": 70, "r": 30, "t": 100 if note else 80, "b": 100},
     )  # fmt: skip
     style.finish(fig, title or "Loss and score over the epochs", note, height=440)
-    fig.update_xaxes(title_text="epoch", tickformat="d", nticks=12)
+    fig.update_xaxes(title_text="epoch", **style.epoch_ticks(len(info.epochs), 12))
     fig.update_yaxes(title_text="loss", col=1)
     fig.update_yaxes(title_text=f"{info.metric} [%]", col=2)
     return fig

@@ -40,7 +40,7 @@ def weight_heatmap(info: WeightsInfo, title: str = "", note: str = "") -> go.Fig
         margin={"l": 20, "r": 20, "t": style.top(note, _aid(info)) + 20, "b": 50},
     )
     style.finish(fig, title or _title(info), note, aid=_aid(info), height=height + 120)
-    fig.update_xaxes(showgrid=False, tickformat="d", nticks=12)
+    fig.update_xaxes(showgrid=False, **style.epoch_ticks(len(info.epochs), 12))
     _name_epochs(fig, len(cells), columns)
     fig.update_yaxes(autorange="reversed", showgrid=False, dtick=1, tickfont={"size": 12})
     return fig
@@ -79,7 +79,7 @@ def weight_lines(info: WeightsInfo, title: str = "", note: str = "", modalities:
         margin={"l": 70, "r": 150, "t": style.top(note, _aid(info)) + 20, "b": 50},
     )
     style.finish(fig, title or _title(info), note, aid=_aid(info), height=height + 120)
-    fig.update_xaxes(tickformat="d", nticks=7)
+    fig.update_xaxes(**style.epoch_ticks(len(info.epochs), 7))
     _name_epochs(fig, len(info.places), columns)
     fig.update_yaxes(autorangeoptions={"include": info.reach})
     fig.update_yaxes(col=1, title_text="softmax weight")
