@@ -13,9 +13,10 @@ from bmnas.errors import ConfigError, DataError
 from bmnas.features.backbones.checkpoints import State
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.samples import Samples
-from bmnas.features.taps import Progress, Tap
+from bmnas.features.taps import Tap
 from bmnas.registry import unknown
 from bmnas.training.metrics import METRICS
+from bmnas.training.progress import Progress
 
 Options = Mapping[str, Any]
 PRESET_WHEN_NONE = ("L", "samples", "source")

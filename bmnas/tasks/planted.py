@@ -12,10 +12,10 @@ import numpy as np
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Progress
 from bmnas.registry import TASKS
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.tasks.base import Modality, Options, Task
+from bmnas.training.progress import Progress
 
 CLASSES = 8
 SIGNAL = 1.0  # size of a planted pattern beside noise of standard deviation 1

@@ -20,7 +20,6 @@ from bmnas.features.extraction import extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_timing import TIMING, Pace, note
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Progress
 from bmnas.machine import data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
@@ -28,6 +27,7 @@ from bmnas.storage.lock import hold
 from bmnas.tasks.base import Modality, RawData, Task
 from bmnas.tasks.raw.extracted import extracted, extracted_before
 from bmnas.tasks.raw.real import HOW, RealRun, present
+from bmnas.training.progress import Progress
 
 
 def prepare(

@@ -15,11 +15,12 @@ import numpy as np
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.backbones.lenet import LeNet
-from bmnas.features.taps import Progress, Tap
+from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, RawData, Task
 from bmnas.tasks.digits.formants import spoken_digits
 from bmnas.tasks.sound import add_noise, log_mel
+from bmnas.training.progress import Progress
 
 TRAIN, VAL, TEST = 1077, 360, 360
 BANDS = FRAMES = 16

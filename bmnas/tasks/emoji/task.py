@@ -24,10 +24,11 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.backbones.lenet import LeNet
 from bmnas.features.backbones.maxout_mlp import MaxoutMLP
-from bmnas.features.taps import Progress, Tap
+from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, RawData, Task
 from bmnas.tasks.emoji.samples import Emoji, families, read_emoji, read_pictures, split_families
+from bmnas.training.progress import Progress
 
 CATEGORIES = (
     "Activities",

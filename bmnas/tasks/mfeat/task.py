@@ -21,8 +21,8 @@ from torch import nn
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.backbone_training import Batches, train_unimodal
+from bmnas.features.extraction import extract
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.taps import Progress, extract
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, Task
 from bmnas.tasks.mfeat.samples import (
@@ -35,6 +35,7 @@ from bmnas.tasks.mfeat.samples import (
     split_drawings,
     standardise,
 )
+from bmnas.training.progress import Progress
 
 SAMPLES = 200  # labelled drawings that a search trains on, unless it is told otherwise
 HIDDEN = 64  # width of the backbones' hidden layers

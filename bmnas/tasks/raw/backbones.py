@@ -17,8 +17,8 @@ from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbon
 from bmnas.features.extraction import Backbone
 from bmnas.features.extraction_timing import note
 from bmnas.features.samples import Samples
-from bmnas.features.taps import Progress
 from bmnas.tasks.base import Modality
+from bmnas.training.progress import Progress
 
 
 @dataclass(frozen=True)

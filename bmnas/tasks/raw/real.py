@@ -18,12 +18,12 @@ from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import changed_samples
 from bmnas.features.samples import Samples
-from bmnas.features.taps import Progress
 from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
 from bmnas.tasks.raw.backbones import BackboneMaker
 from bmnas.tasks.stand_in import StandIn
+from bmnas.training.progress import Progress
 
 HOW = ("workers", "extract_batch", "max_unreadable")
 """Options that say how features are made, not which: they belong to no hash."""

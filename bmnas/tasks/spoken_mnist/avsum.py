@@ -8,10 +8,10 @@ The backbones are trained on their own digit; the fusion has to learn the additi
 from pathlib import Path
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.features.taps import Progress
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Options, RawData, Task
 from bmnas.tasks.spoken_mnist import pairs as shared
+from bmnas.training.progress import Progress
 
 SAMPLES = 10000
 

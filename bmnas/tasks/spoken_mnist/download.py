@@ -19,9 +19,9 @@ from http.client import HTTPException
 from pathlib import Path
 
 from bmnas.errors import DataError
-from bmnas.features.taps import Progress
 from bmnas.storage.digests import file_sha256
 from bmnas.storage.reading import regular
+from bmnas.training.progress import Progress
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
 MNIST_FILES = {

@@ -13,10 +13,10 @@ import numpy as np
 import soundfile
 
 from bmnas.errors import DataError
-from bmnas.features.taps import Progress
 from bmnas.storage.reading import regular
 from bmnas.tasks.sound import RATE
 from bmnas.tasks.spoken_mnist.download import fsdd_recordings, mnist_files
+from bmnas.training.progress import Progress
 
 WAV_NAME = re.compile(r"([0-9])_([a-z]+)_([0-9]+)\.wav")
 

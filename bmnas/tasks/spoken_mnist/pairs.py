@@ -20,10 +20,11 @@ import numpy as np
 
 from bmnas.errors import ConfigError
 from bmnas.features.backbones.lenet import LeNet
-from bmnas.features.taps import Progress, Tap
+from bmnas.features.taps import Tap
 from bmnas.tasks.base import Modality, Options, RawData
 from bmnas.tasks.sound import RATE, add_noise, log_mel
 from bmnas.tasks.spoken_mnist.files import Recordings, read_fsdd, read_mnist
+from bmnas.training.progress import Progress
 
 IMAGES = {"train": (0, 55000), "val": (55000, 60000), "test": (60000, 70000)}
 RECORDINGS = {"fit": range(10, 30), "train": range(30, 50), "val": range(5, 10), "test": range(5)}

@@ -21,9 +21,10 @@ import numpy as np
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.backbones.lenet import LeNet
-from bmnas.features.taps import Progress, Tap
+from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, RawData, Task
+from bmnas.training.progress import Progress
 
 DRAWINGS = {"backbones": (0, 600), "train": (600, 1197), "val": (1197, 1437), "test": (1437, 1797)}
 SAMPLES, MOST = 2000, 20000
