@@ -83,8 +83,10 @@ class Truth:
 
     def space(self) -> Space:
         """Returns the space that the networks are of."""
-        settings = self.about["space"]
-        return Space(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        settings: dict[str, Any] = self.about["space"]
+        return Space(
+            **{**settings, "features": tuple(settings["features"]), "primitives": tuple(settings["primitives"])}
+        )
 
     def genotypes(self) -> list[Genotype]:
         """Returns one genotype for each different network that the table should hold, in a fixed order."""

@@ -24,7 +24,8 @@ def sample_pictures(
     """
     if task.pictures is not None:
         rows = features.rows("train")[:count]
-        return task.pictures(features, rows), [_label(features.targets[row], features) for row in rows]
+        labels = [_label(features.targets[row], features) for row in rows]
+        return task.pictures(features, rows.tolist()), labels
     if task.open_raw is None:
         return real_pictures(task, features, root, count)
     options = {**features.manifest["options"], "samples": FEW}
