@@ -70,7 +70,7 @@ def evaluate(
         name: of the method, for tables.
         genotype: one for all seeds, or one a seed (random features draw anew each time).
         config: gives C, L, dropout, batch size, mode and tokeniser.
-        run: keeps the result of each seed, so that an interrupted evaluation goes on, and nothing is trained twice.
+        run: keeps the result of each seed, so that an interrupted evaluation resumes and nothing is trained twice.
         progress: called as progress(name, done, of) before each seed.
 
     Raises:
@@ -100,7 +100,7 @@ def evaluate_seed(
     seed: int,
     run: Run | None,
 ) -> dict[str, Any]:
-    """Scores of one seed as plain values; read back from the run folder where they were computed before.
+    """Returns the scores of one seed as plain values: those of the run folder, or computed and written there.
 
     Args:
         build: seed -> network.
@@ -111,12 +111,12 @@ def evaluate_seed(
 
 
 def identity_of_seed(identity: dict[str, Any], features: FeatureSet, budget: EvalConfig, seed: int) -> dict[str, Any]:
-    """All that a result of one seed depends on, in JSON values."""
+    """Returns all that a result of one seed depends on, in JSON values."""
     return {**identity, "budget": {**budget.to_dict(), "seeds": None}, "features": features.fingerprint, "seed": seed}
 
 
 def identity_of_genotype(genotype: Genotype, config: SearchConfig) -> dict[str, Any]:
-    """What the network of a genotype is, for `evaluate_seed`."""
+    """Returns what the network of a genotype is, for `evaluate_seed`."""
     return {"genotype": genotype.to_dict(), "search": config.identity()}
 
 

@@ -43,7 +43,7 @@ class TrainedNetwork:
 
     @use_threads()
     def logits(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> Tensor:
-        """Logits (n, classes) of new samples.
+        """Computes the logits (n, classes) of new samples.
 
         Args:
             features: a feature set (all its rows), or feature -> (n, C_in, L) or (n, C_in).
@@ -69,14 +69,14 @@ class TrainedNetwork:
         return logits
 
     def probabilities(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> np.ndarray:
-        """(n, classes): softmax (multiclass) or sigmoid (multilabel) of the logits."""
+        """Computes (n, classes): softmax (multiclass) or sigmoid (multilabel) of the logits."""
         logits = self.logits(features, device)
         return (logits.softmax(-1) if self.kind == "multiclass" else logits.sigmoid()).numpy()
 
     def predict(
         self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto"
     ) -> list[str] | list[list[str]]:
-        """The class name of each sample (multiclass), or the list of its class names (multilabel, above 0.3)."""
+        """Predicts the class name of each sample (multiclass), or the list of them (multilabel, above 0.3)."""
         probabilities = self.probabilities(features, device)
         if self.kind == "multiclass":
             return [self.classes[k] for k in probabilities.argmax(1)]
@@ -102,7 +102,7 @@ class TrainedNetwork:
 def train_and_save(
     run: Run, genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int = 0
 ) -> TrainedNetwork:
-    """Trains the genotype's network with one seed, as `evaluate` does, and keeps it in the run folder.
+    """Trains the genotype's network with one seed, as `evaluate` does, and saves it in the run folder.
 
     Its test score is kept too, so that an `evaluate` that follows with the same settings does not train this seed
     again. A network that lies in the folder already and is the same is not trained again.
@@ -115,20 +115,20 @@ def train_and_save(
 
     identity = identity_of_genotype(genotype, config)
     about = identity_of_seed(identity, features, budget, seed)
-    if _kept_about(run) != about:
+    if _saved_description(run) != about:
         evaluate_seed(build, identity, features, config, budget, seed, run)
-        if not made:  # its score is known, its weights are not
+        if not made:  # its score was there, its weights are not
             with use_threads(config.threads):
                 train(build(seed), features, config.batch_size, budget, seed, config.device)
         _save(run, made[-1], genotype, features, config, about)
     return load(run)
 
 
-def _kept_about(run: Run) -> dict[str, Any] | None:
-    """What the network in the run folder was trained with; None where there is none, or one of an older version."""
+def _saved_description(run: Run) -> dict[str, Any] | None:
+    """Returns what the saved network was trained with; None where there is none, or one of an older version."""
     try:
         return load_tensors(run.path(FILE))[1].get("trained")
-    except RunError:  # missing or damaged: it is made anew
+    except RunError:  # missing or damaged: it is trained again
         return None
 
 
@@ -156,7 +156,7 @@ def _save(
 
 
 def load(run: Run | str | Path) -> TrainedNetwork:
-    """The trained network of a run.
+    """Loads the trained network of a run.
 
     Args:
         run: a run, its name, or its folder.

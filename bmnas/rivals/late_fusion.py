@@ -56,7 +56,7 @@ class LogitFusion(nn.Module):
 
 
 def log_probabilities(features: FeatureSet) -> dict[str, np.ndarray]:
-    """modality -> (n, classes of its backbone), log softmax (multiclass) or log sigmoid (multilabel) of its logits."""
+    """Returns modality -> (n, its classes): log softmax (multiclass) or log sigmoid (multilabel) of its logits."""
     logits = {name: torch.from_numpy(np.array(z, dtype=np.float64)) for name, z in features.logits.items()}
     if features.kind == "multiclass":
         return {name: z.log_softmax(-1).numpy() for name, z in logits.items()}
@@ -70,7 +70,7 @@ def baselines(
     run: Run | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
-    """All rows that the stored unimodal outputs allow; none where a feature set has no logits.
+    """Evaluates all rows that the stored unimodal outputs allow; none where a feature set has no logits.
 
     The first rows need no training and have one score. The trained ones use the budget and seeds of every method.
     """
@@ -82,7 +82,7 @@ def baselines(
 
 
 def _untrained(features: FeatureSet) -> Iterator[Evaluation]:
-    """Each modality alone and their sum, wherever a backbone's classes are the task's.
+    """Scores each modality alone and their sum, wherever a backbone's classes are the task's.
 
     A label of a multilabel task has two outcomes; the difference of their log-probabilities is the logit itself.
     """
@@ -134,7 +134,7 @@ def _trained(
 
 
 def log_probability_features(features: FeatureSet) -> FeatureSet:
-    """A feature set whose features are the modalities' log-probabilities, with the same targets and splits."""
+    """Makes a feature set of the modalities' log-probabilities, with the same targets and splits."""
     arrays = {name: values.astype(np.float32) for name, values in log_probabilities(features).items()}
     return FeatureSet.from_arrays(
         arrays,

@@ -127,7 +127,7 @@ def _seconds(step: Callable[[], object], device: torch.device) -> float:
 
 
 def _quietly(step: Callable[[], object]) -> None:
-    """A call whose numbers do not matter: NaN takes as long, and the search itself will say where."""
+    """Calls what may diverge: its result does not matter, and the search itself will report where."""
     with suppress(SearchDiverged, PredictionError):
         step()
 

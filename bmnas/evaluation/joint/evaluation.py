@@ -102,7 +102,7 @@ def evaluate_joint(
 
 
 def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
-    """Says before anything is computed why these features cannot be trained jointly.
+    """Checks, before anything is computed, that these features can be trained jointly.
 
     Raises:
         DataError: there are no raw samples behind them: stand-ins, planted features, arrays of one's own.
@@ -125,7 +125,7 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
 def build_joint(
     genotype: Genotype, features: FeatureSet, config: SearchConfig, samples: Any, seed: int
 ) -> JointNetwork:
-    """The joint network: backbones as they made the features, the fusion network as `evaluate` starts it.
+    """Builds the joint network: backbones as they made the features, the fusion network as `evaluate` starts it.
 
     Raises:
         FeatureError: the weights of a backbone are damaged, or not those that made the features.
@@ -150,7 +150,7 @@ def build_joint(
 
 
 def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: Progress | None = None) -> Any:
-    """The samples that the features were made of: a Dataset with `splits`, in the same order as the features' own.
+    """Opens the samples that the features were made of: a Dataset with `splits`, ordered as the features' own.
 
     Raises:
         DataError: there are none, they are absent, or others.
@@ -172,7 +172,7 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
 
 
 def _named_rows(features: FeatureSet, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The rows of each split in the raw data, by the names that the extraction wrote down."""
+    """Returns the rows of each split in the raw data, by the names that the extraction wrote down."""
     assert features.folder is not None
     made_of = read_text(features.folder / NAMES, DataError, "restore it").splitlines()
     if len(made_of) != len(features):
@@ -186,7 +186,7 @@ def _named_rows(features: FeatureSet, names: tuple[str, ...]) -> dict[str, np.nd
 
 
 def _task(features: FeatureSet) -> Task:
-    """The task that has the raw samples of these features."""
+    """Returns the task that has the raw samples of these features."""
     task: Task | None = TASKS.get(features.task)
     if task is not None and (task.open_raw is not None or (task.real is not None and features.source == "real")):
         return task
@@ -198,7 +198,7 @@ def _task(features: FeatureSet) -> Task:
     )
 
 
-def _workers(samples: Any, asked: int | None) -> int:
-    if asked is not None:
-        return asked
+def _workers(samples: Any, workers: int | None) -> int:
+    if workers is not None:
+        return workers
     return 0 if isinstance(samples, RawSamples) else min(MAX_WORKERS, (os.cpu_count() or 1) - 1)

@@ -65,7 +65,7 @@ class RawSamples(Dataset[tuple[dict[str, Tensor], Tensor]]):
 
 
 def of_splits(samples: Any, *names: str) -> Subset[Any]:
-    """The samples of some splits, one after the other: `of_splits(samples, "train", "val")`.
+    """Returns the samples of some splits, one after the other: `of_splits(samples, "train", "val")`.
 
     Args:
         samples: a Dataset with `splits`, name -> rows.
@@ -183,7 +183,7 @@ def predict_joint(
     device: str | torch.device = "auto",
     workers: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Logits and targets of all samples in order, on the CPU; the network is left in eval mode.
+    """Returns logits and targets of all samples in order, on the CPU; the network is left in eval mode.
 
     Raises:
         DataError: no samples.
