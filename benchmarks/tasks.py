@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.linear_model import LogisticRegressionCV
 
 import bmnas
@@ -126,15 +127,15 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
 def spread(truth: Truth) -> dict[str, Any]:
     """Describes a truth: its best and worst network, and how much the pair of features and the seed decide."""
     frame = truth.frame()
-    inputs = [" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]]
-    pairs = frame["test"].groupby(inputs).mean()
+    inputs = pd.Series([" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]])
+    pairs = np.array([frame["test"][inputs == pair].mean() for pair in inputs.unique()])
     seeds = float(np.sqrt(np.mean(frame["test_std"] ** 2)))
     return {
         "networks": len(frame),
         "best": round(float(frame["test"].max()), 5),
         "worst": round(float(frame["test"].min()), 5),
         "best_network": frame["network"][0],
-        "std_over_pairs": round(float(pairs.std()), 5),
+        "std_over_pairs": round(float(pairs.std(ddof=1)), 5),
         "std_over_seeds": round(seeds, 5),
     }
 

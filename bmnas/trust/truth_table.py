@@ -83,8 +83,9 @@ class Truth:
 
     def space(self) -> Space:
         """Returns the space that the networks are of."""
-        settings = self.about["space"]
-        return Space(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        stored: dict[str, Any] = self.about["space"]
+        settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return Space(**settings)
 
     def genotypes(self) -> list[Genotype]:
         """Returns one genotype for each different network that the table should hold, in a fixed order."""
