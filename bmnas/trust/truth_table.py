@@ -30,7 +30,7 @@ from bmnas.tasks.base import Task
 SCHEMA = 1
 PUBLISHED = Path(__file__).with_name("tables")
 NETWORK_SETTINGS = ("C", "L", "dropout", "batch_size", "mode", "tokeniser")  # of a search, what a network depends on
-COMMAND = "python -m bmnas.trust.exhaustive_training"
+COMMAND = "python3 run.py truth"
 
 Scores = tuple[tuple[float, ...], tuple[float, ...]]  # on val and on test, one a seed
 
