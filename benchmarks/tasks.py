@@ -119,11 +119,7 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
     answers = {f"{name} alone": values[test].argmax(1) for name, values in votes.items()}
     answers[SUM] = np.sum(list(votes.values()), axis=0)[test].argmax(1)
     together = np.concatenate(list(votes.values()), axis=1)
-    tuned = LogisticRegressionCV(
-        Cs=STRENGTHS,  # pyright: ignore[reportArgumentType] (an array, too)
-        cv=5,
-        max_iter=300,
-    ).fit(together[known], targets[known])
+    tuned = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300).fit(together[known], targets[known])
     answers[TUNED] = tuned.predict(together[test])
     return {name: (given == targets[test])[None].astype(float) for name, given in answers.items()}
 
@@ -131,14 +127,13 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
 def spread(truth: Truth) -> dict[str, Any]:
     """Describes a truth: its best and worst network, and how much the pair of features and the seed decide."""
     frame = truth.frame()
-    inputs = [" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]]
-    scores = np.asarray(frame["test"], dtype=float)
-    pairs = np.asarray(pd.Series(scores).groupby(inputs).mean(), dtype=float)
-    seeds = float(np.sqrt(np.mean(np.asarray(frame["test_std"], dtype=float) ** 2)))
+    inputs = pd.Series([" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]])
+    pairs = np.array([frame["test"][inputs == pair].mean() for pair in inputs.unique()])
+    seeds = float(np.sqrt(np.mean(frame["test_std"] ** 2)))
     return {
         "networks": len(frame),
-        "best": round(float(scores.max()), 5),
-        "worst": round(float(scores.min()), 5),
+        "best": round(float(frame["test"].max()), 5),
+        "worst": round(float(frame["test"].min()), 5),
         "best_network": frame["network"][0],
         "std_over_pairs": round(float(pairs.std(ddof=1)), 5),
         "std_over_seeds": round(seeds, 5),

@@ -1,8 +1,8 @@
 """Trains all networks of a small space, or a random sample, and keeps their scores as a truth table.
 
-    python -m bmnas.trust.exhaustive_training mfeat                  the preset's space
-    python -m bmnas.trust.exhaustive_training mfeat --N 2 --M 1 --sample 200
-    python -m bmnas.trust.exhaustive_training mfeat --option views mlp
+    python3 run.py truth mfeat                             the preset's space
+    python3 run.py truth mfeat --N 2 --M 1 --sample 200    a random sample of a larger one
+    python3 run.py truth mfeat --option views mlp          other features of the same data set
 
 Each network is trained from scratch on train with the data set's own budget and scored on val and test. Tables lie in
 `runs/_truth`; `--into` takes another folder. A command that was stopped resumes where it was.
@@ -125,7 +125,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="exhaustive_training", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(prog="run.py truth", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("dataset")
     parser.add_argument("--N", type=int, help="number of Cells; the preset's by default")
     parser.add_argument("--M", type=int, help="number of Steps in a Cell; the preset's by default")

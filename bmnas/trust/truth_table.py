@@ -30,7 +30,7 @@ from bmnas.tasks.base import Task
 SCHEMA = 1
 PUBLISHED = Path(__file__).with_name("tables")
 NETWORK_SETTINGS = ("C", "L", "dropout", "batch_size", "mode", "tokeniser")  # of a search, what a network depends on
-COMMAND = "python -m bmnas.trust.exhaustive_training"
+COMMAND = "python3 run.py truth"
 
 Scores = tuple[tuple[float, ...], tuple[float, ...]]  # on val and on test, one a seed
 
@@ -83,10 +83,9 @@ class Truth:
 
     def space(self) -> Space:
         """Returns the space that the networks are of."""
-        settings: dict[str, Any] = self.about["space"]
-        return Space(
-            **{**settings, "features": tuple(settings["features"]), "primitives": tuple(settings["primitives"])}
-        )
+        stored: dict[str, Any] = self.about["space"]
+        settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return Space(**settings)
 
     def genotypes(self) -> list[Genotype]:
         """Returns one genotype for each different network that the table should hold, in a fixed order."""

@@ -63,6 +63,7 @@ def checkout(tmp_path_factory):
         (root / f"tools/{real}.py").write_text((SOURCE.parent / f"tools/{real}.py").read_text())
     started = [path for path in run.COMMANDS.values() if path and path != "tools/checks.py"]
     for stand_in in (*started, "ruff.py", "pyright.py", "pytest.py"):
+        (root / stand_in).parent.mkdir(parents=True, exist_ok=True)
         (root / stand_in).write_text(TELL)
     return root
 

@@ -103,7 +103,7 @@ def test_changed_features_get_no_stale_truth(own, features, part):
         changed = replace(features, targets=np.roll(features.targets, 1))
     else:
         changed = replace(features, splits={**features.splits, "val": features.splits["val"][::-1]})
-    with pytest.raises(FeatureError, match="exhaustive_training planted"):
+    with pytest.raises(FeatureError, match="run.py truth planted"):
         find_truth("planted", changed, CONFIG, BUDGET)
     assert bmnas.standing(next(iter(Truth.open(next(own.iterdir())).networks)), changed, CONFIG, BUDGET) is None
 

@@ -49,6 +49,14 @@ def test_every_sample_is_counted_as_it_should_be() -> None:
     assert len(win_labels(found, 3)) == min(3, len(only)) and str(len(only)) in found.summary()
 
 
+def test_a_label_has_room_for_six_modalities() -> None:
+    alone = {"Fou": "6", "Fac": "5", "Kar": "6", "Pix": "0", "Zer": "6", "Mor": "9"}
+    info = SimpleNamespace(
+        samples=[SimpleNamespace(true="8", alone=alone), SimpleNamespace(true="7", alone={"A": "1"})]
+    )
+    assert win_labels(info) == ["8, not 6 or 5 ...", "7, not 1"]
+
+
 def test_a_multilabel_sample_is_right_when_all_its_labels_are() -> None:
     given = features("multilabel")
     targets = torch.from_numpy(given.targets[given.rows("test")])

@@ -88,8 +88,12 @@ def wins_frame(info: Wins, most: int = 10) -> pd.DataFrame:
 
 
 def win_labels(info: Wins, most: int = 8) -> list[str]:
-    """Returns `7, not 1 or 9`: the true class, and what the modalities said."""
-    return [f"{win.true}, not {' or '.join(win.alone.values())}" for win in info.samples[:most]]
+    """Returns `7, not 1 or 9`: the true class, and what the modalities said, each answer once; "..." for a third."""
+    labels = []
+    for win in info.samples[:most]:
+        answers = list(dict.fromkeys(win.alone.values()))
+        labels.append(f"{win.true}, not {' or '.join(answers[:2])}{' ...' if len(answers) > 2 else ''}")
+    return labels
 
 
 def win_pictures(info: Wins, raw: RawData, features: FeatureSet, most: int = 8) -> tuple[SampleRow, ...]:

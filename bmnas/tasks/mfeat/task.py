@@ -89,8 +89,8 @@ def _out_of_fold(view: np.ndarray, digits: np.ndarray, splits: dict[str, np.ndar
     model = LogisticRegression(C=REGULARISATION, max_iter=1000)
     answers = np.full((len(digits), CLASSES), -np.log(CLASSES), np.float32)
     folds = StratifiedKFold(FOLDS)
-    out_of_fold = cross_val_predict(model, view[known], digits[known], cv=folds, method="predict_log_proba")
-    answers[known] = np.asarray(out_of_fold)
+    votes = cross_val_predict(model, view[known], digits[known], cv=folds, method="predict_log_proba")
+    answers[known] = np.asarray(votes)
     answers[splits["test"]] = model.fit(view[known], digits[known]).predict_log_proba(view[splits["test"]])
     return np.round(answers, 3)
 

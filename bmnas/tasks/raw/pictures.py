@@ -23,9 +23,8 @@ def sample_pictures(
     a picture, or the raw data is not (or no longer) under `root`.
     """
     if task.pictures is not None:
-        rows = features.rows("train")[:count]
-        labels = [_label(features.targets[row], features) for row in rows]
-        return task.pictures(features, rows.tolist()), labels
+        first = features.rows("train")[:count].tolist()
+        return task.pictures(features, first), [_label(features.targets[row], features) for row in first]
     if task.open_raw is None:
         return real_pictures(task, features, root, count)
     options = {**features.manifest["options"], "samples": FEW}
