@@ -1,4 +1,4 @@
-"""One dictionary a kind of thing: primitives and data sets are found, listed and added by name."""
+"""Registries of primitives and data sets: named things that are looked up, listed and added."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -7,23 +7,23 @@ from typing import Any
 from bmnas.errors import UnknownNameError
 
 
-def by_nearness(name: str, known: Iterable[str]) -> list[str]:
-    """The known names, the one most like `name` first."""
+def by_nearness(name: str, names: Iterable[str]) -> list[str]:
+    """Sorts names by their likeness to `name`, the nearest first."""
 
     def likeness(other: str) -> float:
         return SequenceMatcher(None, name.lower(), other.lower()).ratio()
 
-    return sorted(known, key=lambda other: (-likeness(other), other))
+    return sorted(names, key=lambda other: (-likeness(other), other))
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name nobody knows; the nearest known name comes first."""
-    listed = ", ".join(by_nearness(str(name), known)) or "none"
+def unknown(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:
+    """Returns the error for an unknown name, which lists the names there are, the nearest first."""
+    listed = ", ".join(by_nearness(str(name), names)) or "none"
     return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {listed}")
 
 
 class Registry(dict[str, Any]):
-    """A dictionary of named things, whose look-up of an unknown name lists the known ones."""
+    """A dictionary whose error for an unknown name lists the names there are."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Results over seeds: one a method, kept in the run folder, compared in words."""
+"""Results over seeds: one for each method, cached in the run folder, compared in words."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.training import metrics
 
-KEPT = ("scores", "per_class", "parameters")  # of a result: what is the same whenever it is computed
+CACHED = ("scores", "per_class", "parameters")  # fields of a result that are equal whenever it is computed
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Evaluation:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """What is the same in every equal evaluation (not the seconds), for JSON."""
+        """Returns what is the same in every equal evaluation (not the seconds), for JSON."""
         plain = {name: value for name, value in asdict(self).items() if name != "seconds"}
         return {**plain, "scores": list(self.scores), "mean": self.mean, "std": self.std}
 
@@ -70,7 +70,7 @@ class Evaluation:
 def once(
     run: Run | None, about: dict[str, Any], features: FeatureSet, compute: Callable[[], dict[str, Any]]
 ) -> dict[str, Any]:
-    """A result with the fields of `KEPT` and its seconds; what the run folder has is not computed again.
+    """Returns the cached result of this run, or computes and caches it.
 
     Args:
         about: names the result.
@@ -79,24 +79,25 @@ def once(
     if run is None:
         return compute()
     digest = digest_of(about)
-    kept, timing = f"scores/{digest}.json", f"timing/{digest}.json"
+    cached = f"scores/{digest}.json"
+    timing = f"timing/{digest}.json"
     with hold(run.path(f"scores/{digest}.lock"), wait=True):  # two notebooks may want the same result: one trains it
-        if run.path(kept).exists():
-            return _checked(run, kept, features) | {"seconds": _seconds(run, timing)}
+        if run.path(cached).exists():
+            return _checked(run, cached, features) | {"seconds": _seconds(run, timing)}
         result = compute()
         run.save_json(timing, {"seconds": result["seconds"]})
-        run.save_json(kept, {**{name: result[name] for name in KEPT}, "about": about})
+        run.save_json(cached, {**{name: result[name] for name in CACHED}, "about": about})
     return result
 
 
 def digest_of(about: dict[str, Any]) -> str:
-    """Sixteen hexadecimal digits that name a result."""
+    """Returns sixteen hexadecimal digits that name a result."""
     return json_sha256(about)[:16]
 
 
-def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
-    """A kept result whose fields are what `evaluate_seed` writes."""
-    result, metric, number = run.load_json(kept), metrics.METRICS[features.kind], TYPED[float]
+def _checked(run: Run, cached: str, features: FeatureSet) -> dict[str, Any]:
+    """Reads a cached result whose fields are what `evaluate_seed` writes."""
+    result, metric, number = run.load_json(cached), metrics.METRICS[features.kind], TYPED[float]
 
     def recall(value: Any) -> bool:  # NaN, null in the file, where a class has no test sample
         return number(value) or (features.kind == "multiclass" and value is None)
@@ -109,14 +110,14 @@ def _checked(run: Run, kept: str, features: FeatureSet) -> dict[str, Any]:
     for name, test in tests.items():
         if name not in result or not test(result[name]):
             raise RunError(
-                f"{run.path(kept)}: the field {name!r} is missing or damaged; delete the file to compute it again"
+                f"{run.path(cached)}: the field {name!r} is missing or damaged; delete the file to compute it again"
             )
     per_class = [math.nan if score is None else score for score in result["per_class"]]
-    return {name: result[name] for name in KEPT} | {"per_class": per_class}
+    return {name: result[name] for name in CACHED} | {"per_class": per_class}
 
 
 def _seconds(run: Run, timing: str) -> float:
-    """How long a kept result took; 0 where nobody knows."""
+    """Returns how long a cached result took; 0 if its timing is gone."""
     if not run.path(timing).exists():
         return 0.0
     seconds = run.load_json(timing).get("seconds")
@@ -126,7 +127,7 @@ def _seconds(run: Run, timing: str) -> float:
 
 
 def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet) -> Evaluation:
-    """One `Evaluation` of the results of several seeds."""
+    """Combines the results of several seeds."""
     metric = metrics.METRICS[features.kind]
     per_class = {
         label: statistics.fmean(result["per_class"][k] for result in results)
@@ -134,13 +135,13 @@ def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet
     }
     means = {key: statistics.fmean(result["scores"][key] for result in results) for key in results[0]["scores"]}
     return Evaluation(
-        name,
-        metric,
-        tuple(result["scores"][metric] for result in results),
-        means,
-        per_class,
-        results[0]["parameters"],
-        sum(result["seconds"] for result in results),
+        name=name,
+        metric=metric,
+        scores=tuple(result["scores"][metric] for result in results),
+        all_scores=means,
+        per_class=per_class,
+        parameters=results[0]["parameters"],
+        seconds=sum(result["seconds"] for result in results),
     )
 
 

@@ -9,7 +9,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import FiniteFloat, TypeAdapter
+
 from bmnas.errors import RunError
+from bmnas.storage.validation import validate
+
+Weights = dict[str, FiniteFloat]
 
 
 @dataclass(frozen=True)
@@ -22,9 +27,9 @@ class Architecture:
         gamma: Cell -> Step -> primitive -> weight.
     """
 
-    alpha: dict[str, dict[str, float]]
-    beta: dict[str, dict[str, dict[str, float]]]
-    gamma: dict[str, dict[str, dict[str, float]]]
+    alpha: dict[str, Weights]
+    beta: dict[str, dict[str, Weights]]
+    gamma: dict[str, dict[str, Weights]]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One dictionary a weight (kind, cell, step, name, weight), ready for a data frame."""
@@ -65,18 +70,12 @@ class Architecture:
         Raises:
             RunError: a kind of weights is missing, or is not made of numbers.
         """
-        try:
-            found = cls(data["alpha"], data["beta"], data["gamma"])
-        except (TypeError, KeyError) as error:
-            raise RunError(f"not an architecture record: expected alpha, beta and gamma ({error!r})") from error
-        for name, depth in (("alpha", 2), ("beta", 3), ("gamma", 3)):
-            if not _weights(getattr(found, name), depth):
-                raise RunError(f"not an architecture record: {name} is not a table of numbers")
-        if not found.alpha or not found.alpha.keys() == found.beta.keys() == found.gamma.keys():
+        weights = validate(TypeAdapter(cls), data, RunError, "not an architecture record")
+        if not weights.alpha or not weights.alpha.keys() == weights.beta.keys() == weights.gamma.keys():
             raise RunError("not an architecture record: alpha, beta and gamma name different Cells, or none")
-        for cell in found.alpha:
-            found._check_cell(cell)
-        return found
+        for cell in weights.alpha:
+            weights._check_cell(cell)
+        return weights
 
     def _check_cell(self, cell: str) -> None:
         """A Cell chooses among two nodes or more, each of its Steps among primitives and the nodes before it."""
@@ -91,13 +90,6 @@ class Architecture:
                 raise RunError(f"not an architecture record: beta.{cell}.{step} names other nodes than those before it")
             if not gamma[step]:
                 raise RunError(f"not an architecture record: gamma.{cell}.{step} names no primitive")
-
-
-def _weights(table: Any, depth: int) -> bool:
-    """Whether these are dictionaries in dictionaries, `depth` of them, with finite numbers inside."""
-    if depth == 0:
-        return type(table) in (int, float) and abs(table) < math.inf
-    return isinstance(table, dict) and all(_weights(part, depth - 1) for part in table.values())
 
 
 def _rows(kind: str, cell: str, step: str, weights: dict[str, float]) -> Iterator[dict[str, Any]]:

@@ -4,21 +4,22 @@ A Genotype lists N Cells; a Cell lists its two inputs (features or earlier Cells
 and its Steps; a Step lists a primitive and its inputs (`x`, `y` or earlier Steps). `r` is how many of a Cell's last
 states are concatenated at its output (`node_multiplier` in the authors' release; the paper does not name it, but the
 sizes it prints need it).
-
-Only the standard library is used here, so that a genotype can be read anywhere.
 """
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from bmnas.errors import GenotypeError
 from bmnas.registry import PRIMITIVES, by_nearness
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.reading import parse_json, read_text
+from bmnas.storage.validation import validate
 from bmnas.storage.whole_files import write_text
 
 SCHEMA = 1
@@ -35,19 +36,32 @@ def step_name(m: int) -> str:
     return f"Step_{m}"
 
 
+def _printable(name: str) -> str:
+    if not name or not name.isprintable():
+        raise ValueError("a name of printable characters")
+    return name
+
+
+NodeName = Annotated[str, AfterValidator(_printable)]
+
+
 @dataclass(frozen=True)
 class StepGenotype:
     """One Step: a primitive and as many input nodes as it takes, in the primitive's order."""
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     primitive: str
-    inputs: tuple[str, ...]
+    inputs: tuple[NodeName, ...]
 
 
 @dataclass(frozen=True)
 class CellGenotype:
     """One Cell: its two inputs x and y, and its Steps in order."""
 
-    inputs: tuple[str, str]
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    inputs: tuple[NodeName, NodeName]
     steps: tuple[StepGenotype, ...]
 
 
@@ -63,6 +77,8 @@ class Genotype:
         GenotypeError: unknown primitive, wrong number of inputs, a node used before it exists, twice the same
             input in a pair, r out of range.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     cells: tuple[CellGenotype, ...]
     r: int
@@ -129,10 +145,15 @@ class Genotype:
         Raises:
             GenotypeError: names the field that is missing, unknown or of the wrong type.
         """
-        fields = _fields(data, "genotype", {"schema": int, "r": int, "cells": list}, optional=("schema",))
-        if fields.get("schema", SCHEMA) != SCHEMA:
-            raise GenotypeError(f"schema is {fields['schema']!r}; this version of bmnas reads schema {SCHEMA}")
-        return cls(tuple(_cell_from(cell, f"cells[{i}]") for i, cell in enumerate(fields["cells"])), fields["r"])
+        if not isinstance(data, dict):
+            raise GenotypeError(
+                f"the genotype is {type(data).__name__}; expected an object with the fields r and cells"
+            )
+        fields = dict(data)
+        schema = fields.pop("schema", SCHEMA)
+        if type(schema) is not int or schema != SCHEMA:
+            raise GenotypeError(f"schema is {schema!r}; this version of bmnas reads schema {SCHEMA}")
+        return validate(_RECORD, fields, GenotypeError, "genotype")
 
     def digest(self) -> str:
         """Returns sixteen hexadecimal digits that differ between different genotypes."""
@@ -216,36 +237,4 @@ def _describe_cell(n: int, cell: CellGenotype) -> str:
     return f"{cell_name(n)}(x = {cell.inputs[0]}, y = {cell.inputs[1]}): {steps}"
 
 
-def _fields(data: Any, where: str, types: Mapping[str, type], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields of a JSON object, each present, of its type, and no others."""
-    if not isinstance(data, dict):
-        raise GenotypeError(f"{where} is {type(data).__name__}; expected an object with the fields {', '.join(types)}")
-    for name in data:
-        if name not in types:
-            raise GenotypeError(f"{where} has the unknown field {name!r}; expected {', '.join(types)}")
-    for name, kind in types.items():
-        if name not in data and name not in optional:
-            raise GenotypeError(f"{where} lacks the field {name!r}")
-        if name in data and (not isinstance(data[name], kind) or isinstance(data[name], bool)):
-            raise GenotypeError(f"{where}.{name} is {data[name]!r}; expected {kind.__name__}")
-    return data
-
-
-def _names(data: list[Any], where: str) -> tuple[str, ...]:
-    if not all(isinstance(name, str) and name and name.isprintable() for name in data):
-        raise GenotypeError(f"{where} is {data!r}; expected a list of names")
-    return tuple(data)
-
-
-def _cell_from(data: Any, where: str) -> CellGenotype:
-    fields = _fields(data, where, {"inputs": list, "steps": list})
-    inputs = _names(fields["inputs"], f"{where}.inputs")
-    if len(inputs) != 2:
-        raise GenotypeError(f"{where}.inputs is {list(inputs)}; expected two different nodes")
-    steps = [_step_from(step, f"{where}.steps[{i}]") for i, step in enumerate(fields["steps"])]
-    return CellGenotype((inputs[0], inputs[1]), tuple(steps))
-
-
-def _step_from(data: Any, where: str) -> StepGenotype:
-    fields = _fields(data, where, {"primitive": str, "inputs": list})
-    return StepGenotype(fields["primitive"], _names(fields["inputs"], f"{where}.inputs"))
+_RECORD = TypeAdapter(Genotype)

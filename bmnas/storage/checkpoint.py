@@ -1,7 +1,7 @@
-"""A nested state (dictionaries, lists, numbers, tensors) in one safetensors file; reading it executes no code.
+"""Nested states (dictionaries, lists, numbers, tensors) in one safetensors file; reading it executes no code.
 
-The file knows a sha256 of all that is in it: a flipped bit or an edited number would otherwise lead to another end of a
-search, and nobody would see. It lies in the one entry of the metadata, as safetensors writes several in any order.
+The file holds the SHA-256 of its content: a flipped bit or an edited number would otherwise change the end of a search
+in silence. Description and digest share one entry of the metadata, as safetensors writes several in any order.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ def save_state(path: Path, state: Any) -> None:
 
 
 def load_state(path: Path) -> Any:
-    """What `save_state` wrote, tensors on the CPU.
+    """Reads what `save_state` wrote, tensors on the CPU.
 
     Raises:
         RunError: the file is damaged or was not written by `save_state`.
@@ -46,11 +46,11 @@ def load_state(path: Path) -> Any:
         tensors, structure = _read(path, "structure")
         return _put_together(structure.get("state", structure), tensors)  # an older version had the state alone there
     except DAMAGE as error:
-        raise RunError(f"{path}: damaged, or not written by bmnas ({error}); delete it to start anew") from error
+        raise RunError(f"{path}: damaged, or not written by bmnas ({error}); delete it to start again") from error
 
 
 def _take_apart(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """The value with each tensor replaced by its key in `tensors`."""
+    """Returns the value with each tensor replaced by its key in `tensors`."""
     if isinstance(value, Tensor):
         key = str(len(tensors))
         tensors[key] = value.detach().to("cpu", copy=True).contiguous()
@@ -83,7 +83,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) 
 
 
 def _write(path: Path, tensors: dict[str, Tensor], key: str, about: dict[str, Any]) -> None:
-    """The tensors, and under `key` what is said about them and the sha256 of both."""
+    """Writes the tensors, and under `key` their description and the digest of both."""
     metadata = {key: json.dumps({**about, SHA256: _digest(tensors, about)})}
     with whole(path) as partial:
         try:
@@ -93,7 +93,7 @@ def _write(path: Path, tensors: dict[str, Tensor], key: str, about: dict[str, An
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote.
+    """Reads what `save_tensors` wrote.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -105,7 +105,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The inverse of `_write`; whatever is wrong with the file raises something of `DAMAGE`."""
+    """Reads what `_write` wrote; a damaged file raises one of `DAMAGE`."""
     with safe_open(regular(path), framework="pt") as file:
         about = json.loads((file.metadata() or {})[key])
         if not isinstance(about, dict):
@@ -118,9 +118,9 @@ def _read(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _digest(tensors: dict[str, Tensor], about: dict[str, Any]) -> str:
-    """sha256 of the description and of the names, types, shapes and bytes of the tensors."""
-    found = hashlib.sha256(json.dumps(about).encode())
+    """Returns the SHA-256 of the description and of the names, types, shapes and bytes of the tensors."""
+    digest = hashlib.sha256(json.dumps(about).encode())
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # numpy has no bfloat16
-    return found.hexdigest()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)  # numpy has no bfloat16
+    return digest.hexdigest()

@@ -30,6 +30,7 @@ EXPECTED = {
     "literal_error": "one of {expected}",
     "too_short": "at least {min_length} values",
     "too_long": "at most {max_length} values",
+    "value_error": "{error}",
 }
 """The type of a pydantic error -> what was expected, with the error's own numbers."""
 UNKNOWN_FIELD = ("unexpected_keyword_argument", "extra_forbidden")

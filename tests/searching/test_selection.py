@@ -267,9 +267,10 @@ def test_a_search_that_went_on_is_read_out_anew(tmp_path):
     config = CONFIG.change(selection="algorithm1")
     going = search(features, config, run)
     next(going)
+    going.close()
     read_out(run, features)
     assert run.load_json("selection.json")["epoch"] == 1
-    list(going)
+    list(search(features, config, run))
     assert read_out(run, features).chosen == run.trace().best.genotype
     assert run.load_json("selection.json")["epoch"] == 4
 

@@ -65,11 +65,11 @@ BAD = {
     "cells is empty": lambda d: d.update(cells=[]),
     "r is 0": lambda d: d.update(r=0),
     "r is 9; Cell_1 has only 3 states": lambda d: d.update(r=9),
-    "genotype.r is '2'": lambda d: d.update(r="2"),
-    "genotype.r is True": lambda d: d.update(r=True),
-    "lacks the field 'r'": lambda d: d.pop("r"),
-    "lacks the field 'inputs'": lambda d: d["cells"][1].pop("inputs"),
-    "unknown field 'step'": lambda d: d["cells"][0].update(step=[]),
+    "r is '2'": lambda d: d.update(r="2"),
+    "r is True": lambda d: d.update(r=True),
+    "the field 'r'": lambda d: d.pop("r"),
+    "the field 'cells[1].inputs'": lambda d: d["cells"][1].pop("inputs"),
+    "the field 'cells[0].step'": lambda d: d["cells"][0].update(step=[]),
     "schema is 7": lambda d: d.update(schema=7),
 }
 
