@@ -466,7 +466,7 @@ def test_ids_may_be_texts_of_any_kind(tmp_path, kind):
     """A file that a current h5py has rewritten has ids of variable length."""
     raw_files.write_hdf5(tmp_path)
     with h5py.File(tmp_path / "multimodal_imdb.hdf5", "r+") as file:
-        ids = [value.decode() for value in file["imdb_ids"][:]]
+        ids = [value.decode() for value in np.asarray(file["imdb_ids"])]
         del file["imdb_ids"]
         file.create_dataset("imdb_ids", data=np.array(ids, kind if kind.kind == "S" else object), dtype=kind)
     assert np.array_equal(MmimdbSamples(tmp_path).read(4)[0]["Text"], raw_files.movies()["features"][4])
