@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bmnas.errors import DataError
 from bmnas.storage.digests import file_sha256
@@ -176,10 +177,11 @@ def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: P
 
     pooch.get_logger().setLevel("WARNING")
     _make_writable(path.parent, url)
-    downloader = pooch.HTTPDownloader(progressbar=_Meter(wanted, progress), timeout=TIMEOUT)
+    meter: Any = _Meter(wanted, progress)  # pooch takes any object with these methods, but says bool
+    downloader = pooch.HTTPDownloader(progressbar=meter, timeout=TIMEOUT)
     known = None if expected is None else f"sha256:{expected}"
     try:
-        pooch.retrieve(url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader)
+        pooch.retrieve(url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader)  # pyright: ignore[reportArgumentType]
     except DataError:
         raise
     except OSError as error:
