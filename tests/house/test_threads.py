@@ -15,7 +15,7 @@ from bmnas.errors import ConfigError
 from bmnas.evaluation.joint.network import joint_network
 from bmnas.evaluation.joint.training import predict_joint, train_and_test_joint
 from bmnas.features.backbone_training import train_unimodal
-from bmnas.features.taps import extract
+from bmnas.features.extraction import extract
 from bmnas.machine import use_threads
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.run_folder import Run

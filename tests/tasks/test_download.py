@@ -111,6 +111,15 @@ def test_a_file_that_the_server_does_not_have(served, tmp_path):
         mnist_files(tmp_path, url=served[1], files={"missing.gz": "0" * 64})
 
 
+def test_a_file_too_large_to_be_one_is_stopped_and_nothing_is_kept(served, tmp_path, monkeypatch):
+    folder, url = served
+    (folder / "a.gz").write_bytes(CONTENT)
+    monkeypatch.setattr("bmnas.tasks.spoken_mnist.download.LARGEST_FILE", len(CONTENT) - 1)
+    with pytest.raises(DataError, match=f"a.gz.*more than {len(CONTENT) - 1} bytes"):
+        mnist_files(tmp_path, url=url, files=FILES)
+    assert everything(tmp_path) == ["mnist"]
+
+
 def test_a_read_only_root_is_left_alone(served, tmp_path):
     folder, url = served
     (folder / "a.gz").write_bytes(CONTENT)

@@ -10,13 +10,11 @@ import os
 import re
 import stat
 import tempfile
-import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from http.client import HTTPException
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from bmnas.errors import DataError
 from bmnas.storage.digests import file_sha256
@@ -62,7 +60,7 @@ def mnist_files(
     for name, expected in files.items():
         path = folder / name
         if not path.exists():
-            _fetch(url + name, path, expected, progress)
+            _fetch(url + name, path, expected, path, progress)
         elif _hash_of(path) != expected:
             raise DataError(f"{path}: its sha256 is not {expected}; delete it, and it will be downloaded again")
         found[name] = path
@@ -145,61 +143,76 @@ def _checked(where: Path | str, recordings: dict[str, bytes], listing: str) -> d
 
 
 def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress | None) -> None:
-    """Downloads the archive and writes its recordings to a new folder, whole or not at all."""
-    with _beside(folder, url) as partial:
-        archive, unpacked = partial / "archive.zip", partial / "recordings"
-        _stream(url, archive, folder, progress)
-        recordings = _checked(url, read_archive(archive), listing)
-        unpacked.mkdir()
-        for name, content in recordings.items():
-            (unpacked / name).write_bytes(content)
-        os.rename(unpacked, folder)
+    """Downloads the archive and writes its recordings to a new folder, whole or not at all.
 
-
-def _fetch(url: str, path: Path, expected: str, progress: Progress | None) -> None:
-    """Downloads a file to a temporary name, compares its hash, and renames it."""
-    with _beside(path, url) as partial:
-        arrived = partial / path.name
-        _stream(url, arrived, path, progress)
-        digest = file_sha256(arrived)
-        if digest != expected:
-            raise DataError(f"{url} gave a file with the sha256 {digest}; expected {expected}. Nothing was kept")
-        os.replace(arrived, path)
-
-
-@contextmanager
-def _beside(wanted: Path, url: str) -> Iterator[Path]:
-    """A folder beside what is wanted, on the same disk, which is gone afterwards."""
-    _make_writable(wanted.parent, url)
+    GitHub packs the archive anew now and then, so that it has no hash of its own; the recordings have.
+    """
+    _make_writable(folder.parent, url)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{wanted.name}-", suffix=".partial", dir=wanted.parent) as partial:
-            yield Path(partial)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent) as partial:
+            archive, unpacked = Path(partial) / "archive.zip", Path(partial) / "recordings"
+            _fetch(url, archive, None, folder, progress)
+            recordings = _checked(url, read_archive(archive), listing)
+            unpacked.mkdir()
+            for name, content in recordings.items():
+                (unpacked / name).write_bytes(content)
+            os.rename(unpacked, folder)
     except OSError as error:
-        raise DataError(f"{wanted} cannot be written: {error}; make room, then run the same again") from error
+        raise DataError(f"{folder} cannot be written: {error}; make room, then run the same again") from error
 
 
-def _stream(url: str, arrived: Path, wanted: Path, progress: Progress | None) -> None:
+def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: Progress | None) -> None:
+    """Downloads a file, whole or not at all, and compares its sha256.
+
+    Args:
+        url, path: from where, to where.
+        expected: sha256; None compares nothing.
+        wanted: what lacks without it, for errors and progress.
+        progress: as in `mnist_files`.
+
+    Raises:
+        DataError: it cannot be fetched, is too large, or has another sha256.
+    """
+    import pooch  # here, for stored data does not need it
+
+    pooch.get_logger().setLevel("WARNING")
+    _make_writable(path.parent, url)
+    meter: Any = _Meter(wanted, progress)  # pooch takes any object with these methods, but says bool
+    downloader = pooch.HTTPDownloader(progressbar=meter, timeout=TIMEOUT)
+    known = None if expected is None else f"sha256:{expected}"
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as answer, arrived.open("wb") as file:
-            size = int(answer.headers.get("Content-Length") or 0)
-            for done in _copied(iter(lambda: answer.read(1 << 16), b""), file.write):
-                if max(done, size) > LARGEST_FILE:
-                    raise ValueError(f"it has more than {LARGEST_FILE} bytes")
-                if progress:
-                    progress(f"download {wanted.name}", done, size)
-    except (OSError, HTTPException, ValueError) as error:
+        pooch.retrieve(url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader)  # pyright: ignore[reportArgumentType]
+    except DataError:
+        raise
+    except OSError as error:
         raise DataError(
             f"{wanted} is missing and {url} cannot be downloaded: {error}. Put it there by hand, set BMNAS_DATA to a "
             "folder that has it, or use the dataset 'digits', which needs no download"
         ) from error
+    except ValueError as error:
+        raise DataError(f"{url} gave a file with another sha256 than {expected}: {error}. Nothing was kept") from error
 
 
-def _copied(blocks: Iterable[bytes], write) -> Iterable[int]:  # noqa: ANN001
-    done = 0
-    for block in blocks:
-        write(block)
-        done += len(block)
-        yield done
+class _Meter:
+    """What pooch takes for a progress bar: reports the bytes, and stops where there are too many."""
+
+    def __init__(self, wanted: Path, progress: Progress | None) -> None:
+        self.wanted, self.progress, self.total, self.done = wanted, progress, 0, 0
+
+    def update(self, count: int) -> None:
+        """Adds bytes."""
+        self.done += count
+        if max(self.done, self.total) > LARGEST_FILE:
+            raise DataError(f"{self.wanted} cannot be downloaded: it has more than {LARGEST_FILE} bytes")
+        if self.progress and count:
+            self.progress(f"download {self.wanted.name}", self.done, self.total)
+
+    def reset(self) -> None:
+        """Starts again; pooch does so at the end, to show that all has come."""
+        self.done = 0
+
+    def close(self) -> None:
+        """Does nothing: there is nothing to clear."""
 
 
 def _make_writable(folder: Path, url: str) -> None:
