@@ -87,7 +87,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         scores = x.transpose(1, 2) @ y / math.sqrt(x.shape[1])  # (B, L, L)
         attended = scores.softmax(-1) @ y.transpose(1, 2)  # (B, L, C)
-        return self.norm(self.dropout(attended).transpose(1, 2))  # (B, C, L)
+        return self.norm(self.dropout(attended.transpose(1, 2)))  # (B, C, L)
 
 
 @PRIMITIVES.register
