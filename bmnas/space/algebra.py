@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import glu, linear, scaled_dot_product_attention
+from torch.nn.functional import glu, scaled_dot_product_attention
 
 from bmnas.space.hypernet import Hypernet, MixedCell, MixedStep
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
 from bmnas.registry import PRIMITIVES
-from bmnas.space.tokens import Term, batch_norm, cell_output, layer_norm, logits, reshape, weighted_sum
+from bmnas.space.tokens import Term, batch_norm, cell_output, layer_norm, logits, product, reshape, weighted_sum
 
 
 class Algebra(nn.Module):
@@ -89,14 +89,14 @@ def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
 def weighted_linear_glu(layer: LinearGLU, s: Tensor, weight: Tensor) -> Term:
     """weight * LinearGLU(s, s), (B, L, C), and its mask."""
     C = s.shape[2]
-    rows = linear(s, shared_weight(layer.conv.weight, C), layer.conv.bias)  # (B, L, 2C)
+    rows = product(s, shared_weight(layer.conv.weight, C), layer.conv.bias)  # (B, L, 2C)
     factors = torch.cat([(weight * layer.dropout.scale).expand(C), s.new_ones(C)])  # of the first half alone
     return glu(batch_norm(layer.norm, rows, factors)), layer.dropout.mask(s.shape, s)
 
 
 def weighted_concat_fc(layer: ConcatFC, s: Tensor, weight: Tensor) -> Term:
     """weight * ConcatFC(s, s), (B, L, C), and its mask."""
-    rows = linear(s, shared_weight(layer.conv.weight, s.shape[2]), layer.conv.bias)  # (B, L, C)
+    rows = product(s, shared_weight(layer.conv.weight, s.shape[2]), layer.conv.bias)  # (B, L, C)
     return batch_norm(layer.norm, rows, weight * layer.dropout.scale).relu_(), layer.dropout.mask(s.shape, s)
 
 

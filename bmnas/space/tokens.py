@@ -27,6 +27,18 @@ def weighted_sum(terms: Sequence[Term]) -> Tensor:
     return total
 
 
+def product(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W + b of (B, P, C_in) -> (B, P, C_out), as one product of matrices.
+
+    Args:
+        tokens: (B, P, C_in).
+        weight: (C_out, C_in), or (C_out, C_in, 1) of a convolution.
+        bias: (C_out,).
+    """
+    rows = tokens.reshape(-1, tokens.shape[2])  # (B P, C_in)
+    return F.linear(rows, weight.flatten(1), bias).unflatten(0, tokens.shape[:2])
+
+
 def batch_norm(norm: nn.BatchNorm1d, tokens: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
     """factor * BatchNorm(x) of (B, P, C), with the step of the running statistics in train mode.
 
@@ -71,7 +83,7 @@ def reshape(layer: Reshape, feature: Tensor) -> Tensor:
     feature = layer.checked(feature)
     if feature.shape[0] * feature.shape[2] == 1 and not layer.learned:
         feature = feature.expand(-1, -1, layer.L)  # BatchNorm needs two rows
-    tokens = F.linear(feature.transpose(1, 2), layer.conv.weight.squeeze(2), layer.conv.bias)  # (B, P, C or C L)
+    tokens = product(feature.transpose(1, 2), layer.conv.weight, layer.conv.bias)  # (B, P, C or C L)
     if layer.learned:
         tokens = tokens.view(-1, layer.C, layer.L).transpose(1, 2)  # (B, L, C)
     B, P, C = tokens.shape
@@ -87,7 +99,7 @@ def cell_output(output: CellOutput, states: Sequence[Tensor]) -> Tensor:
     fused = torch.cat(tuple(states[-output.r :]), dim=2)  # (B, L, r C)
     mask = None
     if output.r != 1:
-        reduced = F.linear(fused, output.conv.weight.squeeze(2), output.conv.bias)
+        reduced = product(fused, output.conv.weight, output.conv.bias)
         mask = output.dropout.mask(reduced.shape, reduced)
         fused = batch_norm(output.batch_norm, reduced, output.dropout.scale).relu_()
     return layer_norm(output.norm, weighted_sum([(states[0], None), (fused, mask)]))  # (B, L, C)
