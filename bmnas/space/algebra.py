@@ -15,11 +15,12 @@ Values, gradients, dropout masks and the statistics of BatchNorm are the formula
 pass is autograd's, so `torch.compile`, CUDA graphs, autocast and `torch.func` work as with any network.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import glu, scaled_dot_product_attention
+from torch.nn.functional import glu
 
 from bmnas.space.hypernet import Hypernet, MixedCell, MixedStep
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
@@ -80,8 +81,8 @@ def mixed_step(step: MixedStep, states: Sequence[Tensor]) -> Tensor:
 def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
     """weight * Attention(s, s), (B, L, C). A positive scale of its input changes LayerNorm's epsilon alone."""
     mask, scale = attention.dropout.mask(s.shape, s), attention.dropout.scale
-    heads = s.unsqueeze(1)  # (B, 1, L, C)
-    attended = scaled_dot_product_attention(heads, heads, heads).squeeze(1)
+    scores = torch.bmm(s / math.sqrt(s.shape[2]), s.transpose(1, 2))  # (B, L, L)
+    attended = torch.bmm(scores.softmax(-1), s)  # (B, L, C)
     dropped = attended if mask is None else attended * mask
     return layer_norm(attention.norm, dropped, weight, attention.norm.eps / scale**2), None
 
