@@ -225,7 +225,7 @@ class FeatureTensors:
         return " and ".join(name for name, members in self._rows.items() if torch.isin(rows, members).any())
 
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L, see `TokenStore`."""
+        """The features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L."""
         rows = rows.to(self.device)
         features = {name: feature.batch(rows) for name, feature in self.features.items()}
         return features, self.targets.index_select(0, rows)

@@ -126,7 +126,5 @@ def optimizers(
     """
     return (
         torch.optim.Adam(weights, config.max_lr, weight_decay=config.weight_decay, fused=True),
-        torch.optim.Adam(
-            choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=True
-        ),
+        torch.optim.Adam(choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=True),
     )

@@ -17,14 +17,16 @@ pass is autograd's, so `torch.compile`, CUDA graphs, autocast and `torch.func` w
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import glu
 
+from bmnas.registry import PRIMITIVES
 from bmnas.space.hypernet import Hypernet, MixedCell, MixedStep
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
-from bmnas.registry import PRIMITIVES
+from bmnas.space.reshape import Reshape
 from bmnas.space.tokens import Term, batch_norm, cell_output, layer_norm, logits, product, reshape, weighted_sum
 
 
@@ -42,7 +44,9 @@ class Algebra(nn.Module):
         """Logits (B, classes) of a batch, as `Hypernet.forward`."""
         net, cells = self.hypernet, self.hypernet.named_cells().values()
         K = len(net.features)
-        features = torch.stack([reshape(net.reshape[name], batch[name]) for name in net.features])  # (K, B, L, C)
+        features = torch.stack(
+            [reshape(cast(Reshape, net.reshape[name]), batch[name]) for name in net.features]
+        )  # (K, B, L, C)
         alphas = [cell.alpha.softmax(-1)[:, 1] for cell in cells]  # (K + n - 1,) of Cell n
         weights = torch.stack([alpha[:K] for alpha in alphas])  # (N, K)
         mixtures = (weights @ features.flatten(1)).unflatten(1, features.shape[1:])  # (N, B, L, C)

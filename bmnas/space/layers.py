@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-
+from torch.nn.functional import batch_norm
 
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
 
@@ -57,6 +57,26 @@ def draw_mask(shape: Sequence[int], dropped: int, like: Tensor, generator: torch
     return torch.ge(bits, dropped - LEVELS // 2, out=mask).view(tuple(shape))
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` with running statistics, which also takes tokens."""
+
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def of_rows(self, rows: Tensor, variance: Tensor, slopes: Tensor, offsets: Tensor) -> Tensor:
+        """Normalises (T, C), and moves the running mean and `variance` in train mode.
+
+        Args:
+            rows: (T, C).
+            variance: the running variance, or a copy.
+            slopes, offsets: (C,), in place of the layer's own.
+        """
+        momenta = self.training, self.momentum, self.eps
+        return batch_norm(rows, self.running_mean, variance, slopes, offsets, *momenta)
+
+
 class CellOutput(nn.Module):
     """The last r states of a Cell -> (B, C, L): concatenate, reduce, add the residual x, LayerNorm([C, L]).
 
@@ -69,7 +89,7 @@ class CellOutput(nn.Module):
         self.r = r
         if r != 1:
             self.conv = nn.Conv1d(r * C, C, 1)
-            self.batch_norm = nn.BatchNorm1d(C)
+            self.batch_norm = BatchNorm(C)
             self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm([C, L])
 

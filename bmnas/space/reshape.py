@@ -7,7 +7,7 @@ fully connected layer on the channels.
 from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, FeatureError
-from bmnas.space.layers import Dropout
+from bmnas.space.layers import BatchNorm, Dropout
 
 
 class Reshape(nn.Module):
@@ -15,8 +15,9 @@ class Reshape(nn.Module):
 
     A vector feature (B, C_in, 1), without extent in space or time, is copied to all L positions, which is what the
     release's pooling does. `tokeniser="learned"` replaces the copying by Linear(C_in -> C * L), which gives every
-    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.features.tokens` stores
-    other features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied here too.
+    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.features.tokens`
+    stores other features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied
+    here too.
 
     Args:
         C_in: channels of the stored feature.
@@ -38,7 +39,7 @@ class Reshape(nn.Module):
         self.C_in, self.C, self.L = C_in, C, L
         self.learned = vector and tokeniser == "learned"
         self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
-        self.norm = nn.BatchNorm1d(C)
+        self.norm = BatchNorm(C)
         self.dropout = Dropout(dropout)
 
     def forward(self, feature: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bmnas.space.layers import CellOutput, Classifier
+from bmnas.space.layers import BatchNorm, CellOutput, Classifier
 from bmnas.space.reshape import Reshape
 
 Term = tuple[Tensor, Tensor | None]
@@ -39,7 +39,7 @@ def product(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
     return F.linear(rows, weight.flatten(1), bias).unflatten(0, tokens.shape[:2])
 
 
-def batch_norm(norm: nn.BatchNorm1d, tokens: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
+def batch_norm(norm: BatchNorm, tokens: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
     """factor * BatchNorm(x) of (B, P, C), with the step of the running statistics in train mode.
 
     Args:
@@ -50,17 +50,16 @@ def batch_norm(norm: nn.BatchNorm1d, tokens: Tensor, factor: Tensor | float = 1.
             change the factor n / (n - 1) of the running variance.
     """
     rows = tokens.flatten(0, 1)  # (B P, C)
-    variance, correct = norm.running_var, norm.training and copies > 1
+    slopes, offsets = norm.weight * factor, norm.bias * factor
     if norm.training:
         norm.num_batches_tracked.add_(1)
-    if correct:
-        variance = variance.clone()
-    slopes, offsets = norm.weight * factor, norm.bias * factor
-    out = F.batch_norm(rows, norm.running_mean, variance, slopes, offsets, norm.training, norm.momentum, norm.eps)
-    if correct:
-        n = rows.shape[0]
-        share = (n - 1) * copies / (n * copies - 1)  # of what the batch added
-        norm.running_var.mul_((1 - norm.momentum) * (1 - share)).add_(variance, alpha=share)
+    if not norm.training or copies == 1:
+        return norm.of_rows(rows, norm.running_var, slopes, offsets).view(tokens.shape)
+    variance = norm.running_var.clone()
+    out = norm.of_rows(rows, variance, slopes, offsets)
+    n = rows.shape[0]
+    share = (n - 1) * copies / (n * copies - 1)  # of what the batch added
+    norm.running_var.mul_((1 - norm.momentum) * (1 - share)).add_(variance, alpha=share)
     return out.view(tokens.shape)
 
 

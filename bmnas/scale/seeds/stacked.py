@@ -16,7 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from bmnas.errors import ConfigError
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
-from bmnas.space.layers import Dropout, draw_mask
+from bmnas.space.layers import BatchNorm, Dropout, draw_mask
 
 
 class StackedHypernet:
@@ -46,6 +46,8 @@ class StackedHypernet:
         """What stands for a layer in the copy that is mapped."""
         if isinstance(layer, nn.Dropout):
             return SeedDropout(layer.p, self.masks)
+        if isinstance(layer, BatchNorm):
+            return SeedNorm(layer.num_features, layer.eps, layer.momentum, device="meta")
         if type(layer) is nn.Conv1d and layer.kernel_size == layer.stride == (1,) and layer.padding == (0,):
             return Pointwise(layer)
         return layer
@@ -169,3 +171,12 @@ class SeedDropout(Dropout):
     def mask(self, shape: Sequence[int], like: Tensor) -> Tensor | None:
         """Takes the next mask; None where nothing is dropped."""
         return self.masks.next(shape, self.dropped, like) if self.dropped else None
+
+
+class SeedNorm(BatchNorm):
+    """BatchNorm channel by channel: on rows, torch rounds a channel otherwise as there are more seeds beside it."""
+
+    def of_rows(self, rows: Tensor, variance: Tensor, slopes: Tensor, offsets: Tensor) -> Tensor:
+        """Normalises (T, C) as (1, C, T)."""
+        columns = rows.t().unsqueeze(0).contiguous()  # (1, C, T)
+        return super().of_rows(columns, variance, slopes, offsets).squeeze(0).t().contiguous()
