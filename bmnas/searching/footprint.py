@@ -10,6 +10,7 @@ from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import free_memory, resolve_device
+from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.training.steps import SCORE_BATCH
 
@@ -90,7 +91,7 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         try:
-            logits = sketch.train()(batch)  # held, so that no storage takes the place of another
+            logits = Algebra(sketch.train())(batch)  # held, so that no storage takes the place of another
         except (NotImplementedError, RuntimeError):
             return 0
     return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in known) + logits.nbytes
