@@ -16,7 +16,7 @@ CPUINFO = Path("/proc/cpuinfo")
 def about_machine() -> dict[str, Any]:
     """What results were measured on."""
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
-    fields = dict(tuple(part.strip() for part in line.split(":", 1)) for line in lines if ":" in line)
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     names = ("model name", "cpu family", "model")
     return {
         "torch": torch.__version__,
