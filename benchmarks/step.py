@@ -13,7 +13,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from tests.support.transcription import Transcription  # noqa: E402
 RESULTS = Path(__file__).parent / "results" / "step.json"
 TOLERANCE = 1e-10  # of float64 logits and gradients
 STEPS = ("weight", "arch")
+MODES = ["reference", "paper"]
 IN_A_ROW = 3  # steps a turn
 
 
@@ -165,7 +166,7 @@ def our_steps(
     return {kind: lambda kind=kind: step(kind) for kind in STEPS}
 
 
-def variants(case: Case) -> dict[str, dict[str, Callable]]:
+def variants(case: Case, modes: Sequence[str]) -> dict[str, dict[str, Callable]]:
     outputs = maps(case, torch.float32)
     batch = stored(case, outputs)
     lines = [batch[name].expand(-1, -1, case.L).contiguous() for name in case.channels]
@@ -180,15 +181,15 @@ def variants(case: Case) -> dict[str, dict[str, Callable]]:
     if case.dropout == 0:  # the release's in-place residual forbids 0: people run it with almost 0
         almost = transcription(case, net, dropout=1e-9)
         made["transcription, dropout 1e-9"] = release_steps(case, almost, outputs, targets)
-    for mode in ("reference", "paper"):
+    for mode in modes:
         made[f"{mode}, formula"] = our_steps(case, hypernet(case, mode), lambda net: net, batch, targets)
         made[f"{mode}, algebra"] = our_steps(case, hypernet(case, mode), Algebra, tokens(case, batch), targets)
     return made
 
 
-def measure(case: Case, rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+def measure(case: Case, rounds: int, modes: Sequence[str]) -> dict[str, dict[str, dict[str, list[float]]]]:
     """Variant -> step -> {"wall", "cpu"} -> seconds, one a round; the variants take turns."""
-    made = variants(case)
+    made = variants(case, modes)
     times = {name: {kind: {"wall": [], "cpu": []} for kind in STEPS} for name in made}
     for round_ in range(-2, rounds):  # two rounds to warm up
         for kind in STEPS:
@@ -238,6 +239,7 @@ def print_table(name: str, rows: dict, differs: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="rows of Table 8")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="the ratios' own mode is always there")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each variant")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file, written over")
     options = parser.parse_args()
@@ -250,12 +252,12 @@ def main() -> None:
         differs = disagreement(case)
         if not differs <= TOLERANCE:
             raise SystemExit(f"{name}: transcription and Hypernet differ by {differs:.1e}; nothing was timed")
-        times = measure(case, options.rounds)
+        times = measure(case, options.rounds, list(dict.fromkeys(["reference", *options.modes])))
         rows = {clock: summary(times, clock) for clock in ("cpu", "wall")}
         print_table(name, rows["cpu"], differs)
         record["cases"][name] = {"float64_difference": differs, **rows}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        options.out.parent.mkdir(parents=True, exist_ok=True)  # after each case, as an interrupted run has results, too
+        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"\n{options.out}")
 
 

@@ -81,7 +81,8 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
     0 where a primitive of one's own does not work without values.
     """
-    batch = {n: torch.empty(rows, *a.shape[1:], device="meta") for n, a in features.arrays.items()}
+    tokens = {name: (rows, *array.shape[:0:-1]) for name, array in features.arrays.items()}  # (rows, L, C_in)
+    batch = {name: torch.empty(shape, device="meta").transpose(1, 2) for name, shape in tokens.items()}
     known = {tensor.untyped_storage()._cdata for tensor in (*sketch.parameters(), *sketch.buffers(), *batch.values())}
     kept: dict[int, Tensor] = {}
 

@@ -74,7 +74,8 @@ def test_a_primitive_that_needs_values_counts_nothing(monkeypatch):
 
     monkeypatch.setattr("bmnas.space.hypernet.Reshape", Stubborn)
     with torch.device("meta"):
-        assert kept_bytes(Hypernet({"a": 2, "b": 2}, 2, 2, 2, 1, 1), tiny_features(K=2), 4) == 0
+        features = tiny_features(K=2)
+        assert kept_bytes(Hypernet(features.channels, 2, 2, features.L, 1, 1), features, 4) == 0
 
 
 # free memory
