@@ -27,7 +27,6 @@ from bmnas.searching.networks import sketched  # noqa: E402
 NTU = PAPER_CONFIGS["ntu-1"].change(device="cpu", threads=1, epochs=1)
 SETTINGS: dict[str, dict] = {
     "as it is": {},
-    "fast": {"fast": True},
     "bf16": {"bf16": True},
     "accumulate 2": {"accumulate": 2},
     "accumulate 4": {"accumulate": 4},

@@ -11,7 +11,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-COLOURS = {"release style": "#D55E00", "formula": "#0072B2", "fast": "#009E73"}
+COLOURS = {"release style": "#D55E00", "formula": "#0072B2", "algebra": "#009E73"}
 GREY = "#888888"
 FONT = {"family": "sans-serif", "size": 13}
 UNITS = {"samples": "training samples (epoch)", "B": "B (samples in a batch)", "K": "K (features)"}
@@ -54,7 +54,7 @@ def _line(
 def step(results: dict) -> go.Figure:
     """Release style over each variant, by case and kind of step; quartiles as bars."""
     fig = go.Figure()
-    shown = {"formula": "reference, plain", "fast": "reference, fast"}
+    shown = {"formula": "reference, formula", "algebra": "reference, algebra"}
     for name, variant in shown.items():
         labels, middles, low, high = [], [], [], []
         for case, about in results["cases"].items():
@@ -77,7 +77,7 @@ def seeds(results: dict) -> go.Figure:
         "array": [0, *(row["high"] - row["median"] for row in rows.values())],
         "arrayminus": [0, *(row["median"] - row["low"] for row in rows.values())],
     }
-    fig = go.Figure(go.Scatter(x=x, y=y, error_y=bars, name="at once", line={"color": COLOURS["fast"]}))
+    fig = go.Figure(go.Scatter(x=x, y=y, error_y=bars, name="at once", line={"color": COLOURS["algebra"]}))
     fig.add_trace(go.Scatter(x=x, y=x, name="one after another", line={"color": GREY, "dash": "dot"}))
     fig.update_xaxes(title="S (seeds)", type="log", tickvals=x)
     fig.update_yaxes(title="times an epoch of one seed", type="log", tickvals=x)

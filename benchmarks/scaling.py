@@ -25,6 +25,7 @@ from benchmarks.shared import in_turns, ratios, spread, write  # noqa: E402
 from benchmarks.step import Case, hypernet, maps, our_steps, release_steps, stored, transcription  # noqa: E402
 from bmnas.config import SearchConfig  # noqa: E402
 from bmnas.searching.algorithm1 import Search  # noqa: E402
+from bmnas.space.algebra import Algebra  # noqa: E402
 
 CHANNELS, CLASSES = 128, 20
 SWEEPS = {
@@ -36,7 +37,7 @@ SWEEPS = {
     "M": (1, 2, 4, 8),
     "samples": (128, 256, 512, 1024),
 }
-RELEASE, FORMULA, FAST = "release style", "formula", "fast"
+RELEASE, FORMULA, ALGEBRA = "release style", "formula", "algebra"
 
 
 def case(**sizes: int) -> Case:
@@ -52,11 +53,11 @@ def step_variants(one: Case) -> dict[str, Callable[[], Any]]:
     torch.manual_seed(0)
     outputs = maps(one, torch.float32)
     batch, targets = stored(one, outputs), torch.randint(one.classes, (one.B,))
-    net = hypernet(one, "reference", fast=False)
+    net = hypernet(one, "reference")
     steps = {
         RELEASE: release_steps(one, transcription(one, net), outputs, targets),
-        FORMULA: our_steps(one, net, batch, targets),
-        FAST: our_steps(one, hypernet(one, "reference", fast=True), batch, targets),
+        FORMULA: our_steps(one, net, lambda net: net, batch, targets),
+        ALGEBRA: our_steps(one, hypernet(one, "reference"), Algebra, batch, targets),
     }
 
     def both(kinds: dict[str, Callable]) -> None:
@@ -67,11 +68,10 @@ def step_variants(one: Case) -> dict[str, Callable[[], Any]]:
 
 
 def epoch_variants(samples: int) -> dict[str, Callable[[], Any]]:
-    """Formula and shortcuts -> a whole epoch, with half as many samples for validation."""
+    """The algebra -> a whole epoch, with half as many samples for validation."""
     features = random_features(2 * samples, case().channels, 8, CLASSES)
     config = SearchConfig(C=64, L=8, N=2, M=2, batch_size=32, mode="reference", device="cpu", threads=1)
-    searches = {FORMULA: Search(features, config), FAST: Search(features, config.change(fast=True))}
-    return {name: search.run_epoch for name, search in searches.items()}
+    return {ALGEBRA: Search(features, config).run_epoch}
 
 
 def sweep(size: str, values: tuple[int, ...], rounds: int) -> dict[str, dict]:

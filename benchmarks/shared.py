@@ -10,12 +10,27 @@ from typing import Any
 
 import torch
 
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def about_machine() -> dict[str, Any]:
+    """What results were measured on."""
+    lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
+    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    names = ("model name", "cpu family", "model")
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "processor": ", ".join(f"{name} {fields[name]}" for name in names if name in fields) or platform.processor(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }
+
 
 def write(path: Path, results: Mapping[str, Any]) -> Path:
     """Writes results and what they were measured on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {"torch": torch.__version__, "machine": platform.machine(), "threads": torch.get_num_threads()}
-    path.write_text(json.dumps({**about, **results}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({**about_machine(), **results}, indent=1) + "\n", encoding="utf-8")
     print(path, flush=True)
     return path
 

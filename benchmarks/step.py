@@ -5,33 +5,31 @@
 
 All variants take turns in one process on one CPU thread, so that a busy machine slows them alike; a turn is a few steps
 of one kind in a row, as a search takes them. Before a case is timed, transcription and Hypernet are compared in
-float64; times of networks that disagree are not printed. "products alone" repeats the matrix products of the shortcuts
-and nothing else: no step can be faster.
+float64; times of networks that disagree are not printed.
 """
 
 import argparse
 import json
-import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
-from torch import Tensor  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
-from bmnas.features.feature_set import FeatureSet  # noqa: E402
+from benchmarks.shared import about_machine  # noqa: E402
+from bmnas.features.tokens import TokenStore  # noqa: E402
+from bmnas.machine import keep_pages  # noqa: E402
 from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
-from bmnas.scale.fast import TokenTensors, keep_pages, only  # noqa: E402
 from bmnas.searching.seed_state import ARCH_BETAS  # noqa: E402
+from bmnas.space.algebra import Algebra  # noqa: E402
 from bmnas.space.hypernet import Hypernet  # noqa: E402
 from bmnas.training.steps import gradient_step  # noqa: E402
 from tests.support.transcription import Transcription  # noqa: E402
@@ -39,6 +37,7 @@ from tests.support.transcription import Transcription  # noqa: E402
 RESULTS = Path(__file__).parent / "results" / "step.json"
 TOLERANCE = 1e-10  # of float64 logits and gradients
 STEPS = ("weight", "arch")
+MODES = ["reference", "paper"]
 IN_A_ROW = 3  # steps a turn
 
 
@@ -90,12 +89,8 @@ def stored(case: Case, outputs: list[Tensor]) -> dict[str, Tensor]:
 
 
 def tokens(case: Case, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same as a search with shortcuts reads it."""
-    rows = range(case.B)
-    splits = {"train": rows[:-2], "val": rows[-2:-1], "test": rows[-1:]}
-    arrays = {name: feature.numpy() for name, feature in batch.items()}
-    stored = FeatureSet.from_arrays(arrays, [n % 2 for n in rows], splits, modalities={"all": list(arrays)}, L=case.L)
-    return TokenTensors(stored).batch(torch.arange(case.B))[0]
+    """The same as a search reads it."""
+    return {name: TokenStore(feature).batch(torch.arange(case.B)) for name, feature in batch.items()}
 
 
 def transcription(case: Case, net: Hypernet, pooling: bool = True, dropout: float | None = None) -> Transcription:
@@ -105,23 +100,23 @@ def transcription(case: Case, net: Hypernet, pooling: bool = True, dropout: floa
     return plain
 
 
-def hypernet(case: Case, mode: str, fast: bool, dropout: float | None = None) -> Hypernet:
+def hypernet(case: Case, mode: str, dropout: float | None = None) -> Hypernet:
     torch.manual_seed(0)
     sizes = (case.classes, case.C, case.L, case.N, case.M, case.r)
     p = case.dropout if dropout is None else dropout
-    return Hypernet(case.channels, *sizes, dropout=p, mode=mode, vectors=case.vectors, fast=fast)
+    return Hypernet(case.channels, *sizes, dropout=p, mode=mode, vectors=case.vectors)
 
 
 def disagreement(case: Case) -> float:
     """Largest difference of float64 logits and architecture gradients, without dropout, in train mode."""
     torch.set_default_dtype(torch.float64)
-    net = hypernet(case, "reference", fast=True, dropout=0.0)
+    net = hypernet(case, "reference", dropout=0.0)
     for part in net.modules():
-        if isinstance(part, torch.nn.Dropout):
+        if isinstance(part, nn.Dropout):
             part.p = 0.0
     plain = transcription(case, net, dropout=0.0)
     outputs = maps(case, torch.float64)
-    theirs, ours = plain(outputs), net(stored(case, outputs))
+    theirs, ours = plain(outputs), Algebra(net)(stored(case, outputs))
     worst = (theirs - ours).abs().max().item()
     weights = torch.cos(torch.arange(ours.numel(), dtype=torch.float64)).view_as(ours) / ours.numel()
     gradients = torch.autograd.grad((theirs * weights).sum(), [plain.alphas, plain.gammas[0]])
@@ -154,8 +149,11 @@ def release_steps(case: Case, plain: Transcription, features: list[Tensor], targ
     return {kind: lambda kind=kind: step(kind) for kind in STEPS}
 
 
-def our_steps(case: Case, net: Hypernet, batch: dict[str, Tensor], targets: Tensor) -> dict[str, Callable]:
-    """Both steps as `bmnas.search` takes them."""
+def our_steps(
+    case: Case, net: Hypernet, computed: Callable[[Hypernet], nn.Module], batch: dict[str, Tensor], targets: Tensor
+) -> dict[str, Callable]:
+    """Both steps as `bmnas.search` takes them, of a hypernet computed by its formula or its algebra."""
+    network = computed(net)
     parameters = {"weight": net.weight_parameters(), "arch": net.architecture_parameters()}
     optimizers = {
         "weight": torch.optim.Adam(parameters["weight"], 1e-3, weight_decay=1e-4, fused=True),
@@ -163,43 +161,19 @@ def our_steps(case: Case, net: Hypernet, batch: dict[str, Tensor], targets: Tens
     }
 
     def step(kind: str) -> None:
-        with only(net, parameters[kind]) if net.fast else nullcontext():
-            gradient_step(optimizers[kind], parameters[kind], loss(case, net(batch), targets))
+        gradient_step(optimizers[kind], parameters[kind], loss(case, network(batch), targets))
 
     return {kind: lambda kind=kind: step(kind) for kind in STEPS}
 
 
-def products(steps: dict[str, Callable]) -> dict[str, Callable]:
-    """The matrix products that the shortcuts of each step take, without what is between them."""
-    taken: dict[str, list] = {kind: [] for kind in steps}
-    for kind, step in steps.items():
-
-        def recorded(function: Callable, calls: list = taken[kind]) -> Callable:
-            def call(*operands: Tensor, **out: Tensor) -> Tensor:
-                kept = {name: tensor.detach() for name, tensor in out.items()}
-                calls.append((function, [tensor.detach() for tensor in operands], kept))
-                return function(*operands, **out)
-
-            return call
-
-        with ExitStack() as patched:
-            for place, name in ((torch, "mm"), (torch, "addmm"), (Tensor, "addmm_")):
-                patched.enter_context(mock.patch.object(place, name, recorded(getattr(place, name))))
-            step()
-    return {
-        kind: lambda calls=calls: [function(*operands, **out) for function, operands, out in calls]
-        for kind, calls in taken.items()
-    }
-
-
-def variants(case: Case) -> dict[str, dict[str, Callable]]:
+def variants(case: Case, modes: Sequence[str]) -> dict[str, dict[str, Callable]]:
     outputs = maps(case, torch.float32)
     batch = stored(case, outputs)
     lines = [batch[name].expand(-1, -1, case.L).contiguous() for name in case.channels]
     targets = torch.randint(case.classes, (case.B,))
     if case.grid:
         targets = (torch.rand(case.B, case.classes) < 0.1).float()
-    net = hypernet(case, "reference", fast=False)
+    net = hypernet(case, "reference")
     made = {
         "transcription": release_steps(case, transcription(case, net), outputs, targets),
         "transcription, no pooling": release_steps(case, transcription(case, net, False), lines, targets),
@@ -207,17 +181,15 @@ def variants(case: Case) -> dict[str, dict[str, Callable]]:
     if case.dropout == 0:  # the release's in-place residual forbids 0: people run it with almost 0
         almost = transcription(case, net, dropout=1e-9)
         made["transcription, dropout 1e-9"] = release_steps(case, almost, outputs, targets)
-    for mode in ("reference", "paper"):
-        for fast in (False, True):
-            name = f"{mode}, {'fast' if fast else 'plain'}"
-            made[name] = our_steps(case, hypernet(case, mode, fast), tokens(case, batch) if fast else batch, targets)
-    made["products alone"] = products(made["reference, fast"])
+    for mode in modes:
+        made[f"{mode}, formula"] = our_steps(case, hypernet(case, mode), lambda net: net, batch, targets)
+        made[f"{mode}, algebra"] = our_steps(case, hypernet(case, mode), Algebra, tokens(case, batch), targets)
     return made
 
 
-def measure(case: Case, rounds: int) -> dict[str, dict[str, dict[str, list[float]]]]:
+def measure(case: Case, rounds: int, modes: Sequence[str]) -> dict[str, dict[str, dict[str, list[float]]]]:
     """Variant -> step -> {"wall", "cpu"} -> seconds, one a round; the variants take turns."""
-    made = variants(case)
+    made = variants(case, modes)
     times = {name: {kind: {"wall": [], "cpu": []} for kind in STEPS} for name in made}
     for round_ in range(-2, rounds):  # two rounds to warm up
         for kind in STEPS:
@@ -232,13 +204,14 @@ def measure(case: Case, rounds: int) -> dict[str, dict[str, dict[str, list[float
 
 
 def summary(times: dict, clock: str) -> dict[str, dict[str, dict]]:
-    """Medians and quartiles in milliseconds, and the median of the rounds' ratios transcription / variant."""
+    """Medians and quartiles in milliseconds, and the medians of the rounds' ratios to transcription and formula."""
     rows: dict[str, dict[str, dict]] = {}
     for name, steps in times.items():
         rows[name] = {}
         for kind, clocks in steps.items():
             seconds = clocks[clock]
             ratios = [a / b for a, b in zip(times["transcription"][kind][clock], seconds, strict=True)]
+            formula = [a / b for a, b in zip(times["reference, formula"][kind][clock], seconds, strict=True)]
             low, _, high = statistics.quantiles(seconds, n=4)
             worst, _, best = statistics.quantiles(ratios, n=4)
             rows[name][kind] = {
@@ -246,42 +219,45 @@ def summary(times: dict, clock: str) -> dict[str, dict[str, dict]]:
                 "quartiles_ms": [round(1e3 * low, 2), round(1e3 * high, 2)],
                 "ratio": round(statistics.median(ratios), 2),
                 "ratio_quartiles": [round(worst, 2), round(best, 2)],
+                "formula_ratio": round(statistics.median(formula), 2),
             }
     return rows
 
 
 def print_table(name: str, rows: dict, differs: float) -> None:
-    print(f"\n{name} (float64 difference {differs:.0e}): CPU ms a step, median [quartiles]; transcription / it")
+    print(f"\n{name} (float64 difference {differs:.0e}): CPU ms, median [quartiles]; transcription / it; formula / it")
     for variant, steps in rows.items():
         cells = []
         for kind in STEPS:
             s = steps[kind]
             low, high = s["quartiles_ms"]
-            cells.append(f"{kind} {s['median_ms']:7.1f} [{low:6.1f} {high:6.1f}] {s['ratio']:5.2f}x")
+            ratios = f"{s['ratio']:5.2f}x {s['formula_ratio']:5.2f}x"
+            cells.append(f"{kind} {s['median_ms']:7.1f} [{low:6.1f} {high:6.1f}] {ratios}")
         print(f"  {variant:28s} " + "   ".join(cells))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="rows of Table 8")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="the ratios' own mode is always there")
     parser.add_argument("--rounds", type=int, default=15, help="turns of each variant")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file, written over")
     options = parser.parse_args()
     torch.set_num_threads(1)
     keep_pages()  # as a search does; the transcription takes no page faults either way
-    record: dict = {"torch": torch.__version__, "machine": platform.machine(), "threads": 1, "rounds": options.rounds}
+    record: dict = {**about_machine(), "rounds": options.rounds}
     record["cases"] = {}
     for name in options.cases:
         case = CASES[name]
         differs = disagreement(case)
         if not differs <= TOLERANCE:
             raise SystemExit(f"{name}: transcription and Hypernet differ by {differs:.1e}; nothing was timed")
-        times = measure(case, options.rounds)
+        times = measure(case, options.rounds, list(dict.fromkeys(["reference", *options.modes])))
         rows = {clock: summary(times, clock) for clock in ("cpu", "wall")}
         print_table(name, rows["cpu"], differs)
         record["cases"][name] = {"float64_difference": differs, **rows}
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        options.out.parent.mkdir(parents=True, exist_ok=True)  # after each case, as an interrupted run has results, too
+        options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"\n{options.out}")
 
 

@@ -16,6 +16,7 @@ import torch
 from bmnas.errors import ConfigError
 
 MEMINFO, OWN_GROUPS, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+LARGEST = 2**25 - 2**16  # bytes; just below what glibc always gives back
 VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 
@@ -75,6 +76,15 @@ def use_threads(threads: int | None = None) -> Iterator[None]:
     finally:
         _chosen.reset(token)
         torch.set_num_threads(before)
+
+
+def keep_pages() -> None:
+    """Makes glibc keep up to 64 MB of freed memory for the next step, instead of returning and clearing it each time.
+
+    glibc learns from the largest block that was freed (mallopt(3), M_MMAP_THRESHOLD), and a search frees none that is
+    large enough. Elsewhere, or where MALLOC_ variables are set, this does nothing.
+    """
+    torch.empty(LARGEST, dtype=torch.uint8)
 
 
 def peak_memory_mb(device: torch.device) -> float:

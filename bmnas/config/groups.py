@@ -139,8 +139,8 @@ class ComputationSettings:
     """How the hypernet is computed; other values round differently or draw other dropout masks."""
 
     fast: bool = False
-    """Whether the hypernet takes the shortcuts of `bmnas.scale.fast`: equal values and gradients, other dropout
-    masks. They are for one thread; their loops are compiled at the first step, about 20 s once."""
+    """Without effect: `bmnas.space.algebra` computes every search. Older versions had other shortcuts, and
+    configurations that name them are still read."""
     compile: Literal["default", "reduce-overhead"] | None = None
     """torch.compile of the hypernet: "default", or "reduce-overhead", which is CUDA graphs; None: none."""
     bf16: bool = False

@@ -132,10 +132,6 @@ class SearchConfig(
                 f"accumulate is {self.accumulate} with batch_size = {self.batch_size}; expected {most} at most, as a "
                 "micro-batch needs 2 samples for BatchNorm"
             )
-        others = [f"{name} = {getattr(self, name)!r}" for name in ("compile", "bf16") if getattr(self, name)]
-        if self.fast and others:
-            contradiction = f"fast = True beside {' and '.join(others)}"
-            raise ConfigError(f"{contradiction}, which the shortcuts do not know; leave out one or the other")
 
 
 @_settings

@@ -18,6 +18,7 @@ from torch import Tensor
 from bmnas.errors import FeatureError
 from bmnas.features import checks, convert, store
 from bmnas.features.fields import FeatureFields
+from bmnas.features.tokens import TokenStore
 from bmnas.machine import resolve_device
 
 
@@ -203,14 +204,14 @@ class FeatureTensors:
     """The features of a FeatureSet as tensors on one device; a batch is an index, no loader is needed.
 
     Attributes:
-        features: feature -> (n, C_in, L or 1), in the stored type.
+        features: feature -> its tokens, in the stored type.
         targets: int64 (n,) or float32 (n, classes).
         device: where they are.
     """
 
     def __init__(self, features: FeatureSet, device: torch.device) -> None:
         self.device = device
-        self.features = {name: _tensor(array, device) for name, array in features.arrays.items()}
+        self.features = {name: TokenStore(_tensor(array, device)) for name, array in features.arrays.items()}
         self.targets = _tensor(features.targets, device)
         self._rows = {name: _tensor(rows, device) for name, rows in features.splits.items()}
 
@@ -224,9 +225,9 @@ class FeatureTensors:
         return " and ".join(name for name, members in self._rows.items() if torch.isin(rows, members).any())
 
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The features, feature -> float32 (B, C_in, L or 1), and the targets of some rows."""
+        """The features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L."""
         rows = rows.to(self.device)
-        features = {name: feature.index_select(0, rows).float() for name, feature in self.features.items()}
+        features = {name: feature.batch(rows) for name, feature in self.features.items()}
         return features, self.targets.index_select(0, rows)
 
 

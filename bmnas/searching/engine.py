@@ -1,11 +1,11 @@
 """What computes the epochs of Algorithm 1: engines, which the algorithm drives without looking inside.
 
-`SingleEngine` computes the hypernet of one seed by its formula. Others are registered by name in `ENGINES`, or handed
-to the algorithm: `bmnas.scale` has the shortcuts, the compiled hypernet, and the stacked hypernets of several seeds.
+`SingleEngine` computes the hypernet of one seed by its algebra. Others are registered by name in `ENGINES`, or handed
+to the algorithm: `bmnas.scale` has the compiled hypernet, and the stacked hypernets of several seeds.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 import torch
@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from bmnas.config import SearchConfig
 from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import keep_pages
 from bmnas.registry import Registry
 from bmnas.searching.seed_state import SeedState
 from bmnas.space.hypernet import Hypernet
+from bmnas.space.self_check import checked_network
 from bmnas.training import metrics
 from bmnas.training.loop import Learner, NetworkLearner, Outcome
 from bmnas.training.random_streams import Purpose
@@ -71,7 +73,7 @@ class Engine(Protocol):
 
 
 class SingleEngine:
-    """The hypernet of one seed, by its formula.
+    """The hypernet of one seed, by `bmnas.space.algebra`; by its formula where a self-check says so.
 
     Args:
         features: of the search.
@@ -81,7 +83,8 @@ class SingleEngine:
     def __init__(self, features: FeatureSet, state: SeedState) -> None:
         self.config, self.kind, self.device = state.config, state.kind, state.device
         self.seeds = [state.config.seed]
-        self.tensors = self.load(features)
+        self.tensors = features.tensors(self.device)
+        keep_pages()
         self.hypernet = state.hypernet
         self.network = self.computed(state.hypernet)
         self.weight_learner = self._learner(state, state.weight_optimizer, state.weights)
@@ -98,24 +101,16 @@ class SingleEngine:
             micro_batches=state.config.accumulate,
         )
 
-    def load(self, features: FeatureSet) -> Samples:
-        """Returns the features in memory."""
-        return features.tensors(self.device)
-
     def computed(self, hypernet: Hypernet) -> nn.Module:
         """Returns the network that stands for the hypernet in all passes."""
-        return hypernet
-
-    def moving(self, learner: NetworkLearner) -> AbstractContextManager[None]:
-        """Returns a context in which only this learner's parameters move."""
-        return nullcontext()
+        batch, _ = self.tensors.batch(self.tensors.rows("train")[: self.config.batch_size])
+        return checked_network(hypernet, batch)
 
     @contextmanager
     def drawing(self, purpose: Purpose, epoch: int) -> Iterator[None]:
         """Seeds torch; see `Engine`."""
         self.network.train()
-        learner = self.weight_learner if purpose == Purpose.WEIGHTS else self.arch_learner
-        with seeded((*self.seeds, purpose, epoch), self.device), self.moving(learner):
+        with seeded((*self.seeds, purpose, epoch), self.device):
             yield
 
     def batch(self, rows: Tensor) -> Batch:
@@ -139,7 +134,7 @@ class SingleEngine:
 
 
 ENGINES = Registry("engine")
-ENGINES["formula"] = SingleEngine
+ENGINES["algebra"] = SingleEngine
 
 
 def single_engine(features: FeatureSet, state: SeedState) -> SingleEngine:
@@ -153,4 +148,4 @@ def single_engine(features: FeatureSet, state: SeedState) -> SingleEngine:
 
 def engine_name(config: SearchConfig) -> str:
     """Returns the name of a configuration's engine in `ENGINES`."""
-    return "accelerated" if config.fast or config.bf16 or config.compile is not None else "formula"
+    return "accelerated" if config.bf16 or config.compile is not None else "algebra"

@@ -10,12 +10,12 @@ from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import free_memory, resolve_device
+from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.training.steps import SCORE_BATCH
 
 NUMBER = 4  # bytes of a float32
 LIBRARIES = 50_000_000  # bytes that torch's libraries take at their first step; 40 to 70 MB in benchmarks/memory.py
-COMPILER = 120_000_000  # bytes of numba and the loops of `bmnas.scale.fast`
 ADVICE = {
     "features": "fewer samples, or features stored as float16 (option dtype of the paper's tasks)",
     "weights": "a smaller C, N or M, or fewer primitives",
@@ -73,8 +73,7 @@ def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> F
     batch = min(config.batch_size, len(features.rows("train")))
     inputs = NUMBER * sum(math.prod(array.shape[1:]) for array in features.arrays.values())
     step = inputs * batch + kept_bytes(sketch, features, -(-batch // config.accumulate))
-    libraries = LIBRARIES + (COMPILER if config.fast else 0)
-    return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs), libraries)
+    return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs))
 
 
 def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
@@ -82,7 +81,8 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
     0 where a primitive of one's own does not work without values.
     """
-    batch = {n: torch.empty(rows, *a.shape[1:], device="meta") for n, a in features.arrays.items()}
+    tokens = {name: (rows, *array.shape[:0:-1]) for name, array in features.arrays.items()}  # (rows, L, C_in)
+    batch = {name: torch.empty(shape, device="meta").transpose(1, 2) for name, shape in tokens.items()}
     known = {tensor.untyped_storage()._cdata for tensor in (*sketch.parameters(), *sketch.buffers(), *batch.values())}
     kept: dict[int, Tensor] = {}
 
@@ -92,7 +92,7 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         try:
-            logits = sketch.train().formula(batch)  # held, so that no storage takes the place of another
+            logits = Algebra(sketch.train())(batch)  # held, so that no storage takes the place of another
         except (NotImplementedError, RuntimeError):
             return 0
     return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in known) + logits.nbytes

@@ -38,7 +38,6 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
             primitives=config.switch("primitives"),
             vectors=features.vectors,
             tokeniser=config.tokeniser,
-            fast=config.fast,
         )
 
 

@@ -122,11 +122,9 @@ def optimizers(
 ) -> tuple[torch.optim.Adam, torch.optim.Adam]:
     """Returns Adam of the weights, and Adam of alpha, beta, gamma.
 
-    With `fast` they are fused: all of Adam in one pass over a parameter.
+    They are fused: all of Adam in one pass over a parameter.
     """
     return (
-        torch.optim.Adam(weights, config.max_lr, weight_decay=config.weight_decay, fused=config.fast),
-        torch.optim.Adam(
-            choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=config.fast
-        ),
+        torch.optim.Adam(weights, config.max_lr, weight_decay=config.weight_decay, fused=True),
+        torch.optim.Adam(choices, config.arch_lr, betas=ARCH_BETAS, weight_decay=config.arch_weight_decay, fused=True),
     )

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import ConfigError
-from bmnas.scale import fast as shortcuts
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import cell_name, step_name
 from bmnas.space.layers import CellOutput, Classifier
@@ -90,7 +89,9 @@ class MixedCell(nn.Module):
 
 
 class Hypernet(nn.Module):
-    """The relaxed network of Eqs. 1, 2, 9 and 10.
+    """The relaxed network of Eqs. 1, 2, 9 and 10, computed as the equations read.
+
+    `bmnas.space.algebra.Algebra` computes the same with less work; a search takes that.
 
     Args:
         channels: feature -> C_in, in the order of the sequence S.
@@ -103,8 +104,6 @@ class Hypernet(nn.Module):
         primitives: names from `PRIMITIVES`; the mode's own when None.
         vectors: the features stored as (C_in, 1).
         tokeniser: how a vector becomes L tokens, see `Reshape`.
-        fast: whether `forward` may take the shortcuts of `bmnas.scale.fast`, which give the same values and gradients
-            (and other dropout masks of the same probability). `formula` never does.
 
     Raises:
         ConfigError: unknown mode or tokeniser, or a size out of range.
@@ -125,11 +124,9 @@ class Hypernet(nn.Module):
         primitives: Sequence[str] | None = None,
         vectors: Iterable[str] = (),
         tokeniser: str = "copy",
-        fast: bool = False,
     ) -> None:
         super().__init__()
         check_mode(mode)
-        self.fast = fast
         self.r = M if r is None else r
         names = default_primitives(mode) if primitives is None else tuple(primitives)
         _check_sizes(len(channels), N, M, self.r, names)
@@ -148,12 +145,6 @@ class Hypernet(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
-        if self.fast and shortcuts.applies(self, batch):
-            return shortcuts.forward(self, batch)
-        return self.formula(batch)
-
-    def formula(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """`forward` as the equations read, layer by layer."""
         nodes = [self.reshape[name](batch[name]) for name in self.features]  # K times (B, C, L)
         for cell in self.cells.values():
             nodes.append(cell(nodes))

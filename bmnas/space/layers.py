@@ -4,24 +4,77 @@ None is in the paper's text; all are in the release (node_search.py, node.py, mo
 that Table 8 prints.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+
+LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`, its mask drawn element by element in the order of the tensor on every device.
+    """`nn.Dropout` with masks of 16 random bits an element, drawn position by position.
 
-    On the CPU these are torch's own numbers. On a GPU torch has a kernel that draws in an order of its own, which no
-    other draw can repeat; `bmnas.scale.seeds` repeats the masks of separate runs.
+    The order of the draws is that of (B, L, C), whatever the layout of the tensor: the formula, which holds (B, C, L),
+    and `bmnas.space.algebra`, which holds (B, L, C), get the same mask from the same random numbers.
     """
 
+    @property
+    def dropped(self) -> int:
+        """The probability as a number of `LEVELS`; 0 where nothing is dropped."""
+        return round(self.p * LEVELS) if self.training else 0
+
+    @property
+    def scale(self) -> float:
+        """What the elements that stay are multiplied by: 1 / (1 - p)."""
+        return LEVELS / max(LEVELS - self.dropped, 1)
+
+    def mask(self, shape: Sequence[int], like: Tensor) -> Tensor | None:
+        """Draws a mask of 0 (dropped) and 1 in the precision and on the device of `like`; None where all stay."""
+        return draw_mask(shape, self.dropped, like) if self.dropped else None
+
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return input
-        keep = 1 - self.p
-        return input * torch.empty(input.shape, dtype=input.dtype, device=input.device).bernoulli_(keep).div_(keep)
+        """(B, C, ...) -> (B, C, ...)."""
+        mask = self.mask(input.movedim(1, -1).shape, input)
+        return input if mask is None else input * (self.scale * mask).movedim(-1, 1)
+
+
+def draw_mask(shape: Sequence[int], dropped: int, like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Draws a mask of 0 and 1; an element is 0 with probability dropped / LEVELS.
+
+    Args:
+        shape: of the mask.
+        dropped: of `LEVELS`.
+        like: a tensor of the mask's precision and device.
+        generator: of the random numbers; torch's own when None.
+    """
+    size = math.prod(shape)
+    words = torch.empty(-(-size // 4), dtype=torch.int64, device=like.device)
+    bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:size]
+    mask = torch.empty(size, dtype=like.dtype, device=like.device)
+    return torch.ge(bits, dropped - LEVELS // 2, out=mask).view(tuple(shape))
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """`nn.BatchNorm1d` with running statistics, which also takes tokens."""
+
+    momentum: float
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def of_rows(self, rows: Tensor, variance: Tensor, slopes: Tensor, offsets: Tensor) -> Tensor:
+        """Normalises (T, C), and moves the running mean and `variance` in train mode.
+
+        Args:
+            rows: (T, C).
+            variance: the running variance, or a copy.
+            slopes, offsets: (C,), in place of the layer's own.
+        """
+        momenta = self.training, self.momentum, self.eps
+        return batch_norm(rows, self.running_mean, variance, slopes, offsets, *momenta)
 
 
 class CellOutput(nn.Module):
@@ -36,7 +89,7 @@ class CellOutput(nn.Module):
         self.r = r
         if r != 1:
             self.conv = nn.Conv1d(r * C, C, 1)
-            self.batch_norm = nn.BatchNorm1d(C)
+            self.batch_norm = BatchNorm(C)
             self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm([C, L])
 

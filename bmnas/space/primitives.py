@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import ConfigError
 from bmnas.registry import PRIMITIVES
-from bmnas.space.layers import Dropout
+from bmnas.space.layers import BatchNorm, Dropout
 
 ATTENTION_DROPOUT = 0.1  # hard-coded in the release, whatever the configured dropout
 
@@ -87,7 +87,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         scores = x.transpose(1, 2) @ y / math.sqrt(x.shape[1])  # (B, L, L)
         attended = scores.softmax(-1) @ y.transpose(1, 2)  # (B, L, C)
-        return self.norm(self.dropout(attended).transpose(1, 2))  # (B, C, L)
+        return self.norm(self.dropout(attended.transpose(1, 2)))  # (B, C, L)
 
 
 @PRIMITIVES.register
@@ -108,7 +108,7 @@ class LinearGLU(nn.Module):
         check_mode(mode)
         # groups=2 keeps the halves apart: rows 0..C-1 are W1 (seen by x alone), rows C..2C-1 are W2 (by y alone)
         self.conv = nn.Conv1d(2 * C, 2 * C, 1, groups=2 if mode == "paper" else 1)
-        self.norm = nn.BatchNorm1d(2 * C)
+        self.norm = BatchNorm(2 * C)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class ConcatFC(nn.Module):
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:
         super().__init__()
         self.conv = nn.Conv1d(2 * C, C, 1)
-        self.norm = nn.BatchNorm1d(C)
+        self.norm = BatchNorm(C)
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ fully connected layer on the channels.
 from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, FeatureError
-from bmnas.space.layers import Dropout
+from bmnas.space.layers import BatchNorm, Dropout
 
 
 class Reshape(nn.Module):
@@ -15,8 +15,9 @@ class Reshape(nn.Module):
 
     A vector feature (B, C_in, 1), without extent in space or time, is copied to all L positions, which is what the
     release's pooling does. `tokeniser="learned"` replaces the copying by Linear(C_in -> C * L), which gives every
-    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.scale.fast` stores
-    other features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied here too.
+    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.features.tokens`
+    stores other features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied
+    here too.
 
     Args:
         C_in: channels of the stored feature.
@@ -38,7 +39,7 @@ class Reshape(nn.Module):
         self.C_in, self.C, self.L = C_in, C, L
         self.learned = vector and tokeniser == "learned"
         self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
-        self.norm = nn.BatchNorm1d(C)
+        self.norm = BatchNorm(C)
         self.dropout = Dropout(dropout)
 
     def forward(self, feature: Tensor) -> Tensor:
@@ -47,9 +48,7 @@ class Reshape(nn.Module):
         Raises:
             FeatureError: another shape.
         """
-        if feature.ndim == 2:
-            feature = feature.unsqueeze(2)  # (B, C_in, 1)
-        self._check(feature)
+        feature = self.checked(feature)
         if self.learned:
             tokens = self.conv(feature).view(-1, self.C, self.L)  # (B, C, L)
         else:
@@ -58,8 +57,14 @@ class Reshape(nn.Module):
             tokens = self.conv(spread)  # (B, C, L)
         return self.dropout(self.norm(tokens).relu())  # (B, C, L)
 
-    def _check(self, feature: Tensor) -> None:
-        """Refuses what is not (B, C_in, P), P a divisor of L, or 1 where it becomes tokens."""
+    def checked(self, feature: Tensor) -> Tensor:
+        """Returns the feature as (B, C_in, P), P a divisor of L; P is 1 where it becomes tokens.
+
+        Raises:
+            FeatureError: another shape.
+        """
+        if feature.ndim == 2:
+            feature = feature.unsqueeze(2)  # (B, C_in, 1)
         positions = feature.shape[2] if feature.ndim == 3 and feature.shape[1] == self.C_in else 0
         if not positions or (1 if self.learned else self.L) % positions:
             vector = f"(B, {self.C_in}) for a vector"
@@ -67,3 +72,4 @@ class Reshape(nn.Module):
             raise FeatureError(
                 f"a feature has the shape {tuple(feature.shape)}; expected {expected}. bmnas.pool makes it of a map"
             )
+        return feature

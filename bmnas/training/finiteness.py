@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import PredictionError
+from bmnas.space.algebra import Algebra
 
 NAMED = 5  # rows that a message names
 
@@ -45,8 +46,9 @@ def _origin(network: nn.Module, sample: Mapping[str, Tensor]) -> str:
     """The layer that first gives values that are not finite, and the feature of the largest ones."""
     sizes = {name: x.abs().max().item() for name, x in sample.items()}
     largest = max(sizes, key=lambda name: sizes[name])
-    with _first_layers(network) as layers, torch.no_grad():
-        network(sample)
+    formula = network.hypernet if isinstance(network, Algebra) else network  # the algebra does not call the layers
+    with _first_layers(formula) as layers, torch.no_grad():
+        formula(sample)
     where = f"; the first layer that gives such values is {layers[0]!r}" if layers else ""
     return f"{where}; the largest feature is {largest!r}, up to {sizes[largest]:.3g}"
 

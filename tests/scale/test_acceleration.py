@@ -10,6 +10,7 @@ from bmnas.errors import ConfigError
 from bmnas.scale import compiled as acceleration
 from bmnas.scale.compiled import Accelerated, accelerated
 from bmnas.searching.algorithm1 import Search, search
+from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
 from bmnas.training.loop import NetworkLearner, take_step
@@ -83,15 +84,17 @@ def test_a_batch_in_one_part_is_the_step_that_it_always_was():
 
 def test_a_search_in_micro_batches(monkeypatch):
     sizes = []
-    forward = Hypernet.forward
+    forward = Algebra.forward
 
     def spy(net, given):
         if torch.is_grad_enabled():
             sizes.append(len(next(iter(given.values()))))
         return forward(net, given)
 
-    monkeypatch.setattr(Hypernet, "forward", spy)
-    events = list(search(tiny_features(), CONFIG.change(epochs=1, accumulate=4)))
+    monkeypatch.setattr(Algebra, "forward", spy)
+    searching = Search(tiny_features(), CONFIG.change(epochs=1, accumulate=4))
+    sizes.clear()  # of the check at the first use
+    events = [searching.run_epoch()]
     assert set(sizes) == {4} and len(sizes) == (64 + 32) // 4
     assert events[0].train_loss < 3
 

@@ -186,9 +186,8 @@ def test_a_seed_does_not_depend_on_those_beside_it(seeds):
 
 def test_one_seed_is_the_plain_search():
     features = tiny_features()
-    for config in (TWO_CELLS, TWO_CELLS.change(fast=True)):
-        expected = records(search(features, config.change(seed=3)))
-        assert [event.record() for _, event in search_seeds(features, config, {3: None})] == expected
+    expected = records(search(features, TWO_CELLS.change(seed=3)))
+    assert [event.record() for _, event in search_seeds(features, TWO_CELLS, {3: None})] == expected
 
 
 def test_the_random_numbers_of_others_are_left_alone():
@@ -403,7 +402,6 @@ def test_when_all_seeds_diverge(sick):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"fast": True}, "fast = True beside 3 seeds at once.* Set fast = False, or search one seed at a time"),
         ({"accumulate": 2, "bf16": True}, "bf16 = True, accumulate = 2 beside 3 seeds"),
         ({"compile": "default"}, "compile = 'default' beside 3 seeds"),
         ({"L": 8}, "L is 8, but the features"),
@@ -480,16 +478,6 @@ def test_a_convolution_of_width_one_is_a_product(groups):
     conv = nn.Conv1d(6, 4, 1, groups=groups).double()
     x = torch.randn(3, 6, 5, dtype=torch.float64)
     torch.testing.assert_close(Pointwise(conv)(x), conv(x), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_dropout_is_torchs_on_the_cpu(dtype):
-    x = torch.randn(7, 5, 3, dtype=dtype)
-    torch.manual_seed(1)
-    expected = nn.Dropout(0.3)(x)
-    torch.manual_seed(1)
-    assert torch.equal(Dropout(0.3)(x), expected)
-    assert Dropout(0.0)(x) is x and Dropout(0.3).eval()(x) is x
 
 
 def test_every_dropout_of_a_hypernet_can_be_repeated():

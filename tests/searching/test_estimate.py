@@ -11,10 +11,11 @@ from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.searching import footprint as footprints
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.cost_estimate import estimate
-from bmnas.searching.footprint import COMPILER, LIBRARIES, Footprint, kept_bytes
+from bmnas.searching.footprint import LIBRARIES, Footprint, kept_bytes
 from bmnas.searching.networks import sketched
 from bmnas.space.enumeration import Space
 from bmnas.space.hypernet import Hypernet
+from bmnas.space.reshape import Reshape
 from bmnas.training.loop import take_step
 from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, tiny_features
 
@@ -38,12 +39,6 @@ def test_features_and_weights_are_counted():
     assert sketched(features, CONFIG).features == 0  # the search above has put them into memory
 
 
-def test_the_shortcuts_bring_a_compiler():
-    features = tiny_features()
-    plain, fast = (sketched(features, CONFIG.change(fast=value)).total for value in (False, True))
-    assert fast - plain == COMPILER
-
-
 def test_what_autograd_keeps_is_what_a_real_step_keeps():
     features, config = tiny_features(), TWO_CELLS
     state = Search(features, config)
@@ -58,7 +53,7 @@ def test_what_autograd_keeps_is_what_a_real_step_keeps():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        logits = state.hypernet.train()(batch)
+        logits = state.engine.network.train()(batch)
     held = sum(t.untyped_storage().nbytes() for key, t in real.items() if key not in own) + logits.nbytes
     assert kept_bytes(sketch, features, 16) == pytest.approx(held, rel=0.02)
 
@@ -72,13 +67,15 @@ def test_micro_batches_and_smaller_batches_keep_less():
     assert Footprint(1, 2, 30, 4).total == 33 + LIBRARIES and Footprint(1, 2, 3, 40).largest == "scoring"
 
 
-def test_a_primitive_that_needs_values_counts_nothing():
-    class Stubborn(Hypernet):
-        def formula(self, batch):
+def test_a_primitive_that_needs_values_counts_nothing(monkeypatch):
+    class Stubborn(Reshape):
+        def checked(self, feature):
             raise RuntimeError("no meta kernel")
 
+    monkeypatch.setattr("bmnas.space.hypernet.Reshape", Stubborn)
     with torch.device("meta"):
-        assert kept_bytes(Stubborn({"a": 2, "b": 2}, 2, 2, 2, 1, 1), tiny_features(K=2), 4) == 0
+        features = tiny_features(K=2)
+        assert kept_bytes(Hypernet(features.channels, 2, 2, features.L, 1, 1), features, 4) == 0
 
 
 # free memory

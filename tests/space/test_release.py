@@ -14,6 +14,7 @@ from bmnas.paper.reference import (
     our_name,
     reference_architecture,
 )
+from bmnas.space.algebra import Algebra
 from bmnas.space.derivation import derive
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet, MixedStep, mixed_edges
@@ -170,13 +171,14 @@ def ntu_hypernet(record):
     return net
 
 
-def test_whole_hypernet():
+@pytest.mark.parametrize("computed", [lambda net: net, Algebra], ids=["formula", "algebra"])
+def test_whole_hypernet(computed):
     (record,) = FORWARD["hyper_head"].values()
     net = ntu_hypernet(record).eval()
     shapes = FORWARD["raw_feature_shapes_used"]["ntu"]
     raw = [formula_input((2, *shape), k) for k, shape in enumerate(shapes)]
     inputs = {name: pool(x, 4, axis=2) for name, x in zip(NTU_CHANNELS, raw, strict=True)}
-    out = net(inputs)
+    out = computed(net)(inputs)
     assert_stat(out, record["eval"])
     np.testing.assert_allclose(out.flatten().detach(), record["eval"]["all"], atol=1e-9)
 

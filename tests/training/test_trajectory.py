@@ -7,6 +7,7 @@ import torch
 from bmnas.paper.published import NTU_CHANNELS
 from bmnas.paper.reference import from_release_indices, load_reference_state
 from bmnas.searching.seed_state import ARCH_BETAS
+from bmnas.space.algebra import Algebra
 from bmnas.space.derivation import derive
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
@@ -29,14 +30,15 @@ def batch(b):
     return features, labels
 
 
-@pytest.fixture(scope="module")
-def trajectory():
-    """The hypernet after three epochs, and the log in the record's form."""
+@pytest.fixture(scope="module", params=[lambda net: net, Algebra], ids=["formula", "algebra"])
+def trajectory(request):
+    """The hypernet after three epochs, computed by formula or algebra, and the log in the record's form."""
     net = Hypernet(NTU_CHANNELS, 60, 8, 4, N=2, M=2, mode="reference", vectors=NTU_CHANNELS).double()
     load_reference_state(net, formula_state(RECORD["state_order"]), tuple(NTU_CHANNELS))
     set_formula_architecture(net, K=8, N=2, M=2)
     net.train()
     no_dropout(net)
+    network = request.param(net)
     weights, choices = net.weight_parameters(), net.architecture_parameters()
     weight_optimizer = torch.optim.Adam(weights, 1e-3, weight_decay=1e-4)
     arch_optimizer = torch.optim.Adam(choices, 3e-4, betas=ARCH_BETAS, weight_decay=1e-3)
@@ -44,15 +46,15 @@ def trajectory():
     for epoch in range(EPOCHS):
         for k in range(TRAIN_BATCHES):
             features, labels = batch(10 * epoch + k)
-            loss, lr = metrics.loss("multiclass", net(features), labels), rate(epoch * TRAIN_BATCHES + k)
+            loss, lr = metrics.loss("multiclass", network(features), labels), rate(epoch * TRAIN_BATCHES + k)
             gradient_step(weight_optimizer, weights, loss, lr)
             log.append(["train", epoch, k, lr, loss.item()])
         for k in range(DEV_BATCHES):
             features, labels = batch(100 + 10 * epoch + k)
-            loss = metrics.loss("multiclass", net(features), labels)
+            loss = metrics.loss("multiclass", network(features), labels)
             gradient_step(arch_optimizer, choices, loss)
             with torch.no_grad():  # the release logs and scores this one; the statistics of BatchNorm move again
-                loss = metrics.loss("multiclass", net(features), labels)
+                loss = metrics.loss("multiclass", network(features), labels)
             log.append(["dev", epoch, k, None, loss.item()])
     return net, log
 

@@ -22,7 +22,7 @@ from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 
 Runs = Mapping[int, Run | None]
-ALONE = {"fast": False, "compile": None, "bf16": False, "accumulate": 1}
+ALONE = {"compile": None, "bf16": False, "accumulate": 1}
 """Settings that only a search of one seed may change, as they change how the hypernet is computed."""
 
 
@@ -92,7 +92,7 @@ def check(config: SearchConfig, runs: Runs) -> None:
     if plain:
         given = ", ".join(f"{name} = {getattr(config, name)!r}" for name in plain)
         raise ConfigError(
-            f"{given} beside {len(runs)} seeds at once, which are computed by the formula, in float32 and in whole "
+            f"{given} beside {len(runs)} seeds at once, which are computed as they are, in float32 and in whole "
             f"batches. Set {', '.join(f'{name} = {value!r}' for name, value in plain.items())}, or search one seed at "
             "a time"
         )

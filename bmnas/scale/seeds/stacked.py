@@ -1,12 +1,9 @@
 """The hypernets of S seeds as one: every parameter and buffer has a leading dimension of seeds.
 
-`Hypernet.formula` itself is mapped over that dimension (`torch.func.vmap`), so a step of S hypernets is as many
-operations as a step of one, each S times as large. Two layers of the copy that is mapped differ from the original:
-
-* dropout takes masks that were drawn before the pass, each seed's from that seed's generator, as its separate run
-  would draw them;
-* a convolution of width 1 is a matrix product, which a batch of weights turns into a batched product (as a grouped
-  convolution it is slower).
+The hypernet's algebra is mapped over that dimension (`torch.func.vmap`), so a step of S hypernets is as many operations
+as a step of one, each S times as large. Dropout of the copy that is mapped takes masks that were drawn before the pass,
+each seed's from that seed's generator, as its separate run would draw them. A convolution of width 1 in a primitive of
+one's own is a matrix product there: a batch of weights makes it a batched product, which is quicker than groups.
 """
 
 import copy
@@ -17,7 +14,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from bmnas.errors import ConfigError
+from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
+from bmnas.space.layers import BatchNorm, Dropout, draw_mask
 
 
 class StackedHypernet:
@@ -36,17 +35,19 @@ class StackedHypernet:
         self.parameters = {name: nn.Parameter(tensor.detach()) for name, tensor in parameters.items()}
         self.generators: Sequence[torch.Generator] = ()
         self.masks = Masks()
-        self.asked: dict[tuple[torch.Size, ...], list[tuple[torch.Size, float]]] = {}
+        self.asked: dict[tuple[torch.Size, ...], list[tuple[tuple[int, ...], int]]] = {}
         self.template = copy.deepcopy(nets[0]).to("meta")
-        self.template.fast = False
         for part in list(self.template.modules()):
             for name, layer in part.named_children():
                 setattr(part, name, self._mapped(layer))
+        self.algebra = Algebra(self.template)
 
     def _mapped(self, layer: nn.Module) -> nn.Module:
         """What stands for a layer in the copy that is mapped."""
         if isinstance(layer, nn.Dropout):
             return SeedDropout(layer.p, self.masks)
+        if isinstance(layer, BatchNorm):
+            return SeedNorm(layer.num_features, layer.eps, layer.momentum, device="meta")
         if type(layer) is nn.Conv1d and layer.kernel_size == layer.stride == (1,) and layer.padding == (0,):
             return Pointwise(layer)
         return layer
@@ -94,26 +95,26 @@ class StackedHypernet:
         masks: list[Tensor],
     ) -> Tensor:
         self.masks.ready = iter(masks)
-        return functional_call(self.template, (dict(parameters), dict(buffers)), (batch,))  # (B, classes)
+        state = {f"hypernet.{name}": tensor for name, tensor in {**parameters, **buffers}.items()}
+        return functional_call(self.algebra, state, (batch,))  # (B, classes)
 
     def _draw(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
-        """The masks (S, B, C, L) of a pass in train mode, in the order in which its layers ask for them."""
-        drawn = []
-        for shape, p in self._asked(batch) if self.template.training else ():
-            one = next(iter(batch.values()))
-            masks = torch.empty(len(self.generators), *shape, dtype=one.dtype, device=one.device)
-            for mask, generator in zip(masks.unbind(), self.generators, strict=True):
-                mask.bernoulli_(1 - p, generator=generator)
-            drawn.append(masks.div_(1 - p))
-        return drawn
+        """The masks (S, B, L, C) of a pass in train mode, in the order in which its layers ask for them."""
+        like = next(iter(batch.values()), None)
+        if like is None or not self.template.training:
+            return []
+        return [
+            torch.stack([draw_mask(shape, dropped, like, generator) for generator in self.generators])
+            for shape, dropped in self._asked(batch)
+        ]
 
-    def _asked(self, batch: Mapping[str, Tensor]) -> list[tuple[torch.Size, float]]:
-        """Shape and probability of every mask, from a pass without values; the same for batches of equal size."""
+    def _asked(self, batch: Mapping[str, Tensor]) -> list[tuple[tuple[int, ...], int]]:
+        """Shape and `Dropout.dropped` of every mask, from a pass without values; equal for batches of equal size."""
         shapes = tuple(feature.shape[1:] for feature in batch.values())
         if shapes not in self.asked:
             self.masks.ready, self.masks.asked = None, []
             with torch.no_grad():
-                self.template({name: torch.empty_like(x[0], device="meta") for name, x in batch.items()})
+                self.algebra({name: torch.empty_like(x[0], device="meta") for name, x in batch.items()})
             self.asked[shapes] = self.masks.asked
         return self.asked[shapes]
 
@@ -145,27 +146,37 @@ class Masks:
 
     def __init__(self) -> None:
         self.ready: Iterator[Tensor] | None = None
-        self.asked: list[tuple[torch.Size, float]] = []
+        self.asked: list[tuple[tuple[int, ...], int]] = []
 
-    def apply(self, x: Tensor, p: float) -> Tensor:
-        """x times the next mask."""
+    def next(self, shape: Sequence[int], dropped: int, like: Tensor) -> Tensor:
+        """Returns the next mask; ones where it is only asked for."""
         if self.ready is None:
-            self.asked.append((x.shape, p))
-            return x
-        return x * next(self.ready)
+            self.asked.append((tuple(shape), dropped))
+            return torch.ones(shape, dtype=like.dtype, device=like.device)
+        return next(self.ready)
 
 
-class SeedDropout(nn.Module):
-    """Dropout with a mask that is there.
+class SeedDropout(Dropout):
+    """Dropout with masks that are there.
 
     Args:
         p: probability.
-        masks: where it is.
+        masks: where they are.
     """
 
     def __init__(self, p: float, masks: Masks) -> None:
-        super().__init__()
-        self.p, self.masks = p, masks
+        super().__init__(p)
+        self.masks = masks
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.masks.apply(x, self.p) if self.training and self.p > 0 else x
+    def mask(self, shape: Sequence[int], like: Tensor) -> Tensor | None:
+        """Takes the next mask; None where nothing is dropped."""
+        return self.masks.next(shape, self.dropped, like) if self.dropped else None
+
+
+class SeedNorm(BatchNorm):
+    """BatchNorm channel by channel: on rows, torch rounds a channel otherwise as there are more seeds beside it."""
+
+    def of_rows(self, rows: Tensor, variance: Tensor, slopes: Tensor, offsets: Tensor) -> Tensor:
+        """Normalises (T, C) as (1, C, T)."""
+        columns = rows.t().unsqueeze(0).contiguous()  # (1, C, T)
+        return super().of_rows(columns, variance, slopes, offsets).squeeze(0).t().contiguous()

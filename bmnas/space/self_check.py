@@ -1,0 +1,68 @@
+"""A check of the algebra at its first use: one step of a network and of its formula, compared in values and in time."""
+
+import copy
+import time
+import warnings
+from collections.abc import Hashable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bmnas.space.algebra import Algebra
+from bmnas.space.hypernet import Hypernet
+
+TOLERANCE = 1e-2  # of float32 logits and of the whole gradient, relative to their largest and to its norm
+SLOWER, ROUNDS = 1.5, 3  # the formula is taken where the algebra takes so much longer, in every round
+CHECKED: dict[Hashable, str] = {}
+"""Device and shapes -> what is wrong with the algebra there, or "". A process checks each once."""
+
+
+def checked_network(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> nn.Module:
+    """Returns the algebra of a hypernet, or the hypernet itself where its formula is right and the algebra is not, or
+    is quicker; a warning says so.
+
+    The hypernet and torch's random numbers are left as they are.
+
+    Args:
+        hypernet: on its device.
+        batch: features of some samples, as a search takes them.
+    """
+    weights = [(name, weight.shape, weight.dtype) for name, weight in hypernet.named_parameters()]
+    shapes = [(name, feature.shape, feature.device.type) for name, feature in batch.items()]
+    key = (*weights, *shapes, hypernet.training)
+    if key not in CHECKED:
+        CHECKED[key] = fault(hypernet, batch)
+        if CHECKED[key]:
+            warnings.warn(f"the search is computed by the plain formula: its algebra {CHECKED[key]}", stacklevel=2)
+    return hypernet if CHECKED[key] else Algebra(hypernet)
+
+
+def fault(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> str:
+    """Says what is wrong with the algebra of a hypernet on a batch; "" where nothing is."""
+    networks = {"formula": copy.deepcopy(hypernet), "algebra": Algebra(copy.deepcopy(hypernet))}
+    with torch.random.fork_rng(devices={x.device for x in batch.values() if x.device.type == "cuda"}):
+        (logits, gradient, _), (ours, our_gradient, _) = (_step(network, batch) for network in networks.values())
+        if not logits.isfinite().all():
+            return ""  # nothing to compare; the search stops at its first loss
+        differences = ((ours - logits).norm() / logits.norm(), (our_gradient - gradient).norm() / gradient.norm())
+        if not all(difference <= TOLERANCE for difference in differences):
+            return f"differs by {differences[0]:.0e} in its logits and {differences[1]:.0e} in its gradient"
+        slow = []
+        for _ in range(ROUNDS):
+            formula, algebra = (_step(network, batch)[2] for network in networks.values())
+            slow.append(algebra / formula)
+            if slow[-1] <= SLOWER:
+                return ""
+    return f"takes {min(slow):.1f} times as long as it on this machine"
+
+
+def _step(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, float]:
+    """Logits, all gradients in a row, and seconds of a step in train mode, with fixed random numbers."""
+    torch.manual_seed(0)
+    started = time.perf_counter()
+    logits = network.train()(batch)
+    waves = torch.cos(torch.arange(logits.numel(), device=logits.device)).view_as(logits)  # no logit like another
+    parts = torch.autograd.grad((logits * waves).mean(), list(network.parameters()), materialize_grads=True)
+    gradient = torch.cat([part.flatten() for part in parts])
+    gradient.sum().item()  # waits for the device
+    return logits.detach(), gradient, time.perf_counter() - started

@@ -1,0 +1,120 @@
+"""The layers of the hypernet on tokens (B, L, C): the channels of a position lie side by side in memory."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bmnas.space.layers import BatchNorm, CellOutput, Classifier
+from bmnas.space.reshape import Reshape
+
+Term = tuple[Tensor, Tensor | None]
+"""A tensor and its factor, a weight or a mask; None is 1."""
+
+
+def weighted_sum(terms: Sequence[Term]) -> Tensor:
+    """sum_i factor_i * x_i of at least one term, in one pass over memory for each term but the first."""
+    plain = [x for x, factor in terms if factor is None]
+    scaled = [(x, factor) for x, factor in terms if factor is not None]
+    if plain:
+        total = sum(plain[1:], plain[0])
+    else:
+        (x, factor), *scaled = scaled
+        total = x * factor
+    for x, factor in scaled:
+        total = torch.addcmul(total, x, factor)
+    return total
+
+
+def product(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W + b of (B, P, C_in) -> (B, P, C_out), as one product of matrices.
+
+    Args:
+        tokens: (B, P, C_in).
+        weight: (C_out, C_in), or (C_out, C_in, 1) of a convolution.
+        bias: (C_out,).
+    """
+    rows = tokens.reshape(-1, tokens.shape[2])  # (B P, C_in)
+    return F.linear(rows, weight.flatten(1), bias).unflatten(0, tokens.shape[:2])
+
+
+def batch_norm(norm: BatchNorm, tokens: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
+    """factor * BatchNorm(x) of (B, P, C), with the step of the running statistics in train mode.
+
+    Args:
+        norm: of C channels.
+        tokens: (B, P, C).
+        factor: a number, or one for each channel.
+        copies: how often each position stands in the formula. Copies leave the mean and the variance as they are, and
+            change the factor n / (n - 1) of the running variance.
+    """
+    rows = tokens.flatten(0, 1)  # (B P, C)
+    slopes, offsets = norm.weight * factor, norm.bias * factor
+    if norm.training:
+        norm.num_batches_tracked.add_(1)
+    if not norm.training or copies == 1:
+        return norm.of_rows(rows, norm.running_var, slopes, offsets).view(tokens.shape)
+    variance = norm.running_var.clone()
+    out = norm.of_rows(rows, variance, slopes, offsets)
+    n = rows.shape[0]
+    share = (n - 1) * copies / (n * copies - 1)  # of what the batch added
+    norm.running_var.mul_((1 - norm.momentum) * (1 - share)).add_(variance, alpha=share)
+    return out.view(tokens.shape)
+
+
+def layer_norm(norm: nn.LayerNorm, tokens: Tensor, factor: Tensor | float = 1.0, eps: float | None = None) -> Tensor:
+    """factor * LayerNorm(x) of (B, L, C), with the norm's own parameters of (C, L).
+
+    Args:
+        norm: over [C, L].
+        tokens: (B, L, C).
+        factor: a number.
+        eps: the norm's own when None.
+    """
+    slopes, offsets = (factor * norm.weight).t().contiguous(), (factor * norm.bias).t().contiguous()  # (L, C)
+    return F.layer_norm(tokens, slopes.shape, slopes, offsets, norm.eps if eps is None else eps)
+
+
+def reshape(layer: Reshape, feature: Tensor) -> Tensor:
+    """`Reshape` of a feature (B, C_in, P) or (B, C_in) -> (B, L, C); P positions are computed, and each copied L / P
+    times under its own masks."""
+    feature = layer.checked(feature)
+    if feature.shape[0] * feature.shape[2] == 1 and not layer.learned:
+        feature = feature.expand(-1, -1, layer.L)  # BatchNorm needs two rows
+    tokens = product(feature.transpose(1, 2), layer.conv.weight, layer.conv.bias)  # (B, P, C or C L)
+    if layer.learned:
+        tokens = tokens.view(-1, layer.C, layer.L).transpose(1, 2)  # (B, L, C)
+    B, P, C = tokens.shape
+    copies = layer.L // P
+    normed = batch_norm(layer.norm, tokens, layer.dropout.scale, copies).relu_().unsqueeze(2)  # (B, P, 1, C)
+    mask = layer.dropout.mask((B, layer.L, C), normed)
+    spread = normed.expand(-1, -1, copies, -1) if mask is None else normed * mask.view(B, P, copies, C)
+    return spread.reshape(B, layer.L, C)
+
+
+def cell_output(output: CellOutput, states: Sequence[Tensor]) -> Tensor:
+    """`CellOutput` of states (B, L, C)."""
+    fused = torch.cat(tuple(states[-output.r :]), dim=2)  # (B, L, r C)
+    mask = None
+    if output.r != 1:
+        reduced = product(fused, output.conv.weight, output.conv.bias)
+        mask = output.dropout.mask(reduced.shape, reduced)
+        fused = batch_norm(output.batch_norm, reduced, output.dropout.scale).relu_()
+    return layer_norm(output.norm, weighted_sum([(states[0], None), (fused, mask)]))  # (B, L, C)
+
+
+def logits(classifier: Classifier, cells: Sequence[Tensor]) -> Tensor:
+    """`Classifier` of the Cells' outputs, each (B, L, C) -> (B, classes).
+
+    Its parameters read channel by channel: they are turned here, as they are smaller than a batch.
+    """
+    N, (_, L, C) = len(cells), cells[0].shape
+
+    def turned(parameter: Tensor) -> Tensor:
+        return parameter.reshape(-1, N, C, L).transpose(2, 3)  # (..., N, L, C)
+
+    slopes, offsets = turned(classifier.norm.weight)[0], turned(classifier.norm.bias)[0]
+    stacked = torch.stack(tuple(cells), 1)  # (B, N, L, C)
+    fused = F.layer_norm(stacked, (N, L, C), slopes.contiguous(), offsets.contiguous(), classifier.norm.eps).relu_()
+    return F.linear(fused.flatten(1), turned(classifier.linear.weight).flatten(1), classifier.linear.bias)
