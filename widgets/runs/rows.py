@@ -2,18 +2,17 @@
 
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bmnas.errors import BmnasError, RunError
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.saved_results import EVALUATION, load_evaluation
-from bmnas.errors import BmnasError, RunError
 from bmnas.features.feature_set import FeatureSet
-from bmnas.space.genotype import Genotype
-from bmnas.space.graph import Modalities
 from bmnas.machine import runs_root
 from bmnas.searching.run_folder import Run
+from bmnas.space.genotype import Genotype
+from bmnas.space.graph import Modalities
 from widgets.networks.facts import Shapes, genotype_facts
 
 NAN = float("nan")
