@@ -446,16 +446,6 @@ def test_an_archive_that_unpacks_to_more_than_there_can_be(tmp_path, monkeypatch
         download.read_archive(tmp_path / "bomb.zip")
 
 
-def test_a_download_without_end(tmp_path, monkeypatch):
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "file").write_bytes(bytes(200_000))
-    monkeypatch.setattr(download, "LARGEST_FILE", 100_000)
-    url = (tmp_path / "there").as_uri() + "/"
-    with pytest.raises(DataError, match="more than 100000 bytes"):
-        download.mnist_files(tmp_path / "root", url=url, files={"file": "0" * 64})
-    assert list((tmp_path / "root" / "mnist").iterdir()) == []
-
-
 # text on a page
 
 

@@ -1,5 +1,6 @@
 """A panel of the dashboard: one object that knows what it draws, from which record, and its axes."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ class SearchView:
         return list(self.last.architecture.alpha) if self.events else []
 
 
-class Panel:
+class Panel(ABC):
     """A panel without content: what another one overrides.
 
     Traces and axes are plain dictionaries, because a plotly object costs a millisecond. Architecture and choice alone
@@ -66,13 +67,13 @@ class Panel:
 
     title = ""
 
+    @abstractmethod
     def heading(self, view: SearchView) -> str:
         """Returns what stands above the panel, in plotly's HTML; called before the first epoch too."""
-        raise NotImplementedError
 
+    @abstractmethod
     def traces(self, view: SearchView) -> list[dict[str, Any]]:
         """Returns what the panel draws, without its axes."""
-        raise NotImplementedError
 
     def xaxis(self, view: SearchView) -> dict[str, Any]:
         """Returns the epochs so far."""
