@@ -1,9 +1,10 @@
-"""Where the tests find real data, and in which order they run."""
+"""Where the tests find real data, in which order they run, and how long each group of them takes."""
 
 import atexit
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,3 +25,15 @@ LATER = ("slow", "notebooks", "browser")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, then slow ones, whole notebooks, and the browser."""
     items.sort(key=lambda item: max((i for i, mark in enumerate(LATER, 1) if item.get_closest_marker(mark)), default=0))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints the seconds of each folder of tests, the slowest first; with several processes they add up to more."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.split("/")[1]] += report.duration  # type: ignore[assignment]
+    terminalreporter.section("seconds of each group")
+    for group, total in seconds.most_common():
+        terminalreporter.write_line(f"{total:8.1f}  tests/{group}")
