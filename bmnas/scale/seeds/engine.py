@@ -137,6 +137,6 @@ def adam_part(optimizer: torch.optim.Adam, s: int) -> dict[str, Any]:
 
 
 def _groups(state: Mapping[str, Any], fused: bool) -> list[dict[str, Any]]:
-    """The groups of a `state_dict`. Stacked Adam is not fused: fused, it rounds the last elements of a tensor in another
-    way, and which ones these are depends on the number of seeds."""
+    """Returns the groups of a `state_dict`. Stacked Adam is not fused: fused, it rounds the last elements of a tensor
+    in another way, and which ones these are depends on the number of seeds."""
     return [{**group, "fused": fused} for group in state["param_groups"]]
