@@ -1,1 +1,1 @@
-"""Faster and larger: compiled networks, shortcuts on the CPU, several seeds at once."""
+"""Faster and larger: compiled networks, several seeds at once."""

@@ -123,7 +123,7 @@ def stack_adam(optimizer: torch.optim.Adam, parts: Sequence[torch.optim.Adam]) -
         }
 
     moments = {number: stacked(number, values) for number, values in states[0]["state"].items()}
-    optimizer.load_state_dict({**states[0], "state": moments})
+    optimizer.load_state_dict({**states[0], "state": moments, "param_groups": _groups(states[0], fused=False)})
 
 
 def adam_part(optimizer: torch.optim.Adam, s: int) -> dict[str, Any]:
@@ -133,4 +133,10 @@ def adam_part(optimizer: torch.optim.Adam, s: int) -> dict[str, Any]:
         number: {key: (value if key == "step" else value[s]).clone() for key, value in values.items()}
         for number, values in whole["state"].items()
     }
-    return {**whole, "state": moments}
+    return {**whole, "state": moments, "param_groups": _groups(whole, fused=True)}
+
+
+def _groups(state: Mapping[str, Any], fused: bool) -> list[dict[str, Any]]:
+    """Returns the groups of a `state_dict`. Stacked Adam is not fused: fused, it rounds the last elements of a tensor
+    in another way, and which ones these are depends on the number of seeds."""
+    return [{**group, "fused": fused} for group in state["param_groups"]]
