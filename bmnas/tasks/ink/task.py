@@ -1,6 +1,6 @@
 """`ink`: two drawings of the same digit; the label is the one with more ink.
 
-The drawings and their split are those of `twodigits`, and so are the backbones: they are trained to name the digit. Both
+The drawings and their split are those of `twodigits`, and so are the backbones: they learn to name the digit. Both
 drawings of a pair have the same one, so what a backbone is trained to know tells nothing. How much ink there is gets
 lost on the way to the digit: earlier layers know more of it than the last, and the choice of the layer matters.
 
