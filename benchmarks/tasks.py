@@ -137,7 +137,8 @@ def spread(truth: Truth) -> dict[str, Any]:
     """Describes a truth: its best and worst network, and how much the pair of features and the seed decide."""
     frame = truth.frame()
     inputs = pd.Series([" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]])
-    pairs = np.array([frame["test"][inputs == pair].mean() for pair in inputs.unique()])
+    of_pair = {pair: frame["test"][inputs == pair] for pair in inputs.unique()}  # the best first
+    pairs = np.array([scores.mean() for scores in of_pair.values()])
     seeds = float(np.sqrt(np.mean(frame["test_std"] ** 2)))
     return {
         "networks": len(frame),
@@ -146,6 +147,7 @@ def spread(truth: Truth) -> dict[str, Any]:
         "best_network": frame["network"][0],
         "std_over_pairs": round(float(pairs.std(ddof=1)), 5),
         "std_over_seeds": round(seeds, 5),
+        "best_of_pair": {pair: round(float(scores.max()), 5) for pair, scores in of_pair.items()},
     }
 
 
