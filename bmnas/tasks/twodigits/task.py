@@ -88,7 +88,8 @@ def _net() -> LeNet:
     return LeNet((8, 16, 32), CLASSES, first_kernel=3)
 
 
-def _side(name: str) -> Modality:
+def side_modality(name: str) -> Modality:
+    """Makes the modality of one side, with a backbone that is trained to name its digit."""
     features = tuple(f"{name}_{i}" for i in (1, 2, 3))
     taps = {feature: Tap(f"blocks.{i}", "grid") for i, feature in enumerate(features)}
     return Modality(name, features, _net, taps, {"epochs": 15, "batch_size": 50})
@@ -100,7 +101,7 @@ TASK = TASKS.register(
         title="Two digits: the sum of two drawings modulo 10",
         kind="multiclass",
         classes=tuple("0123456789"),
-        modalities=(_side("Left"), _side("Right")),
+        modalities=(side_modality("Left"), side_modality("Right")),
         source="real",
         search_config=SearchConfig(
             C=32,

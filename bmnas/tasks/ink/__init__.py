@@ -1,0 +1,1 @@
+"""`ink`: which of two drawings of one digit has more ink."""
