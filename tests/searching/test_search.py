@@ -238,6 +238,7 @@ def test_a_lost_search_names_the_epoch_and_keeps_the_last_good_checkpoint(tmp_pa
         state.run_epoch()
     assert state.epoch == 2
     assert run.path("checkpoint.safetensors").read_bytes() == kept
+    going.close()
     assert len(list(search(features, CONFIG, run))) == 4
 
 

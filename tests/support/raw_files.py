@@ -106,10 +106,10 @@ def write_ego(root, clips=2, frames=8, size=(24, 32)):
                     Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(place / f"{k:06d}.jpg")
 
 
-def write_ego_lists(root, frames=8):
+def write_ego_lists(root, frames=8, clips=2):
     names = {"training": "train", "validation": "val", "testing": "test"}
     lines = {subset: [] for subset in names}
-    for key, entry in ego_database(frames=frames).items():
+    for key, entry in ego_database(clips, frames).items():
         about = entry["annotations"]
         number = LABELS.index(about["label"]) + 1
         lines[entry["subset"]].append(f"{key.split('_')[0]} {number} {about['start_frame']} {about['end_frame']}")

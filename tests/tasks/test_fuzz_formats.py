@@ -40,7 +40,7 @@ def good(tmp_path_factory):
     root = tmp_path_factory.mktemp("good")
     raw_files.write_ntu(root / "ntu", [NAME, raw_files.ntu_name(2, 1), raw_files.ntu_name(3, 1)], frames=3)
     raw_files.write_ego(root / "ego", clips=1, frames=3)
-    raw_files.write_ego_lists(root / "ego", frames=3)
+    raw_files.write_ego_lists(root / "ego", frames=3, clips=1)
     raw_files.write_hdf5(root / "hdf5")
     raw_files.write_npy(root / "npy")
     raw_files.write_raw(root / "raw")

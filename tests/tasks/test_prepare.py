@@ -148,14 +148,17 @@ def test_a_damaged_cache_is_refused(tmp_path):
         prepare("planted", samples=20, cache=tmp_path)
 
 
-def test_two_processes_may_prepare_the_same(tmp_path, monkeypatch):
+def test_a_machine_that_sees_no_lock_may_prepare_the_same(tmp_path, monkeypatch):
     build, raced = MODULE.build, []
 
     def slower(*args):
         features = build(*args)
-        if not raced:
+        if not raced:  # the other machine finishes first
             raced.append(True)
-            prepare("planted", samples=20, cache=tmp_path)  # the other process finishes first
+            prepare("planted", samples=20, cache=tmp_path / "elsewhere")
+            (made,) = (tmp_path / "elsewhere").iterdir()
+            made.rename(tmp_path / made.name)
+            (tmp_path / "elsewhere").rmdir()
         return features
 
     monkeypatch.setattr(MODULE, "build", slower)
