@@ -128,7 +128,8 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
 def regression(votes: np.ndarray, features: bmnas.FeatureSet) -> np.ndarray:
     """Answers the test samples by a logistic regression of train + val, its strength chosen by cross-validation."""
     known = np.concatenate([features.rows("train"), features.rows("val")])
-    model = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300).fit(votes[known], features.targets[known])
+    model = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300)  # pyright: ignore[reportArgumentType]
+    model.fit(votes[known], features.targets[known])
     return model.predict(votes[features.rows("test")])
 
 
