@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.linear_model import LogisticRegressionCV
 
 import bmnas
@@ -129,25 +128,27 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
 def regression(votes: np.ndarray, features: bmnas.FeatureSet) -> np.ndarray:
     """Answers the test samples by a logistic regression of train + val, its strength chosen by cross-validation."""
     known = np.concatenate([features.rows("train"), features.rows("val")])
-    model = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300).fit(votes[known], features.targets[known])
+    model = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300)  # pyright: ignore[reportArgumentType]
+    model.fit(votes[known], features.targets[known])
     return model.predict(votes[features.rows("test")])
 
 
 def spread(truth: Truth) -> dict[str, Any]:
     """Describes a truth: its best and worst network, and how much the pair of features and the seed decide."""
     frame = truth.frame()
-    inputs = pd.Series([" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]])
-    of_pair = {pair: frame["test"][inputs == pair] for pair in inputs.unique()}  # the best first
-    pairs = np.array([scores.mean() for scores in of_pair.values()])
-    seeds = float(np.sqrt(np.mean(frame["test_std"] ** 2)))
+    scores = frame["test"].to_numpy()
+    inputs = np.array([" ".join(genotype.cells[0].inputs) for genotype in frame["genotype"]])
+    of_pair = {pair: scores[inputs == pair] for pair in dict.fromkeys(inputs.tolist())}  # the best first
+    pairs = np.array([each.mean() for each in of_pair.values()])
+    seeds = float(np.sqrt(np.mean(frame["test_std"].to_numpy() ** 2)))
     return {
         "networks": len(frame),
-        "best": round(float(frame["test"].max()), 5),
-        "worst": round(float(frame["test"].min()), 5),
+        "best": round(float(scores.max()), 5),
+        "worst": round(float(scores.min()), 5),
         "best_network": frame["network"][0],
         "std_over_pairs": round(float(pairs.std(ddof=1)), 5),
         "std_over_seeds": round(seeds, 5),
-        "best_of_pair": {pair: round(float(scores.max()), 5) for pair, scores in of_pair.items()},
+        "best_of_pair": {pair: round(float(each.max()), 5) for pair, each in of_pair.items()},
     }
 
 

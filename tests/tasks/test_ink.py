@@ -42,7 +42,7 @@ def test_no_drawing_is_in_two_splits(raw):
 
 
 def test_pairs_differ_by_the_margin():
-    drawings, digits = load_digits(return_X_y=True)
+    drawings, digits = (np.asarray(part) for part in load_digits(return_X_y=True))
     ink = drawings.sum(1)
     pairs = draw_pairs(np.arange(300), digits, ink, 500, np.random.default_rng(0))
     assert pairs.max() < 300 and np.abs(ink[pairs[:, 0]] - ink[pairs[:, 1]]).min() >= MARGIN
