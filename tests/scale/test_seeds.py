@@ -357,7 +357,7 @@ def test_the_notebook_searches_two_seeds(tmp_path, monkeypatch):
     shown = text(execute(notebook, tmp_path, monkeypatch, **tiny(notebook, seeds=2, seed=3, N=1)))
     runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/genotype.json"))
     assert [run.name.rpartition("-")[0] for run in runs] == ["mfeat-s3", "mfeat-s4"]
-    assert all(run.name in shown for run in runs) and "2 runs, 2 Steps" in shown
+    assert all(run.name in shown for run in runs) and "2 finished runs, 2 Steps" in shown
     assert "Seed 3, epoch 1, searched alone: α, β, γ differ by" in shown
 
 

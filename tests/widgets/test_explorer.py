@@ -291,7 +291,7 @@ def test_choices_are_counted_by_run_and_by_step(run: Run, monkeypatch: pytest.Mo
     assert counts.features == {"A": 2, "B": 2, "C": 1, "D": 0}
     assert counts.pairs == {"A + B": 2, "A + Cell_1": 1, "B + C": 1}
     assert counts.primitives == {"Zero": 0, "Sum": 3, "LinearGLU": 1}
-    assert "2 runs, 4 Steps" in texts(page(choice_sheet(counts))) and "Sum 3" in choice_text(counts)
+    assert "2 finished runs, 4 Steps" in texts(page(choice_sheet(counts))) and "Sum 3" in choice_text(counts)
     one.save(run.path("genotype.json"))
     (run.folder.parent / "broken").mkdir(exist_ok=True)
     (run.folder.parent / "broken/config.json").write_text("{")
