@@ -130,7 +130,7 @@ def regression(votes: np.ndarray, features: bmnas.FeatureSet) -> np.ndarray:
     known = np.concatenate([features.rows("train"), features.rows("val")])
     model = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300)  # pyright: ignore[reportArgumentType]
     model.fit(votes[known], features.targets[known])
-    return model.predict(votes[features.rows("test")])
+    return np.asarray(model.predict(votes[features.rows("test")]))
 
 
 def spread(truth: Truth) -> dict[str, Any]:
