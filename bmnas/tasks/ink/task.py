@@ -7,53 +7,34 @@ lost on the way to the digit: earlier layers know more of it than the last, and 
 Ink is the sum of a drawing's 64 pixels, 0 to 16 each. Pairs that differ by less than MARGIN are left out.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import ConfigError
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Options, RawData, Task
-from bmnas.tasks.twodigits.task import CLASSES, DRAWINGS, side_modality
+from bmnas.tasks.drawing_pairs import CLASSES, SIDES, Draw, open_drawing_pairs, side_modality
 from bmnas.training.progress import Progress
 
-SAMPLES, MOST = 1000, 20000
+SAMPLES = 1000
 EVALUATED = {"val": 500, "test": 1000}  # pairs
 MARGIN = 10  # of ink; the mean drawing has 313
-SIDES = ("Left", "Right")
 
 
 def open_pairs(options: Options, root: Path, progress: Progress | None) -> RawData:
-    """Draws the pairs; option `samples`: training pairs.
+    """Draws the pairs, see `open_drawing_pairs`."""
+    notes = "two drawings of one digit, label = the side with more ink"
+    return open_drawing_pairs(options, lambda _: EVALUATED, rules, notes)
 
-    Raises:
-        ConfigError: samples out of range.
-    """
-    from sklearn.datasets import load_digits  # here, for it takes more than a second that stored features do not need
 
-    samples = options["samples"]
-    if type(samples) is not int or not 40 <= samples <= MOST:
-        raise ConfigError(f"samples is {samples!r}; expected a whole number from 40 to {MOST:,}")
-    rng = np.random.default_rng(options["seed"])
-    drawings, digits = (np.asarray(part) for part in load_digits(return_X_y=True))
-    order = rng.permutation(len(digits))
-    sizes = {"train": samples, **EVALUATED}
+def rules(drawings: np.ndarray, digits: np.ndarray) -> tuple[Draw, Callable[[np.ndarray], np.ndarray]]:
+    """Returns how pairs are drawn and labelled, see `open_drawing_pairs`."""
     ink = drawings.sum(1)
-    pairs = [draw_pairs(order[slice(*DRAWINGS[name])], digits, ink, size, rng) for name, size in sizes.items()]
-    own = order[slice(*DRAWINGS["backbones"])]
-    pairs.append(np.stack([own, rng.permutation(own)], axis=1))  # each side's backbone sees every one of these drawings
-    rows = np.concatenate(pairs)  # (n, 2)
-    ends = np.cumsum([0, *sizes.values()])
-    images = drawings.reshape(-1, 1, 8, 8).astype(np.float32) / 16
-    images = (images - images[own].mean()) / images[own].std()
-    return RawData(
-        inputs={name: images[rows[:, side]] for side, name in enumerate(SIDES)},
-        labels=(ink[rows[:, 1]] > ink[rows[:, 0]]).astype(np.int64),
-        own_labels={name: digits[rows[:, side]] for side, name in enumerate(SIDES)},
-        splits={name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(sizes)},
-        backbone_rows=np.arange(ends[-1], len(rows)),
-        notes="two drawings of one digit, label = the side with more ink",
+    return (
+        lambda rows, count, rng: draw_pairs(rows, digits, ink, count, rng),
+        lambda pairs: (ink[pairs[:, 1]] > ink[pairs[:, 0]]).astype(np.int64),
     )
 
 

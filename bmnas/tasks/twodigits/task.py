@@ -4,14 +4,7 @@ Drawings are scikit-learn's 1,797 real handwritten digits (8 x 8, `load_digits`)
 independently, so the label of a pair is independent of either drawing: each modality alone is at chance (10 %), and so
 is the sum of the backbones' log-probabilities. A fusion has to learn the addition.
 
-| split | drawings (of the seed's order) |
-| --- | --- |
-| backbones | 0 to 599 |
-| train | 600 to 1,196 |
-| val | 1,197 to 1,436 |
-| test | 1,437 to 1,796 |
-
-No drawing is in two of them. Within a split a drawing is in several pairs, on both sides.
+`bmnas.tasks.drawing_pairs` has the splits.
 """
 
 from pathlib import Path
@@ -19,47 +12,23 @@ from pathlib import Path
 import numpy as np
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import ConfigError
-from bmnas.features.backbones.lenet import LeNet
-from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
-from bmnas.tasks.base import Modality, Options, RawData, Task
+from bmnas.tasks.base import Options, RawData, Task
+from bmnas.tasks.drawing_pairs import CLASSES, SIDES, open_drawing_pairs, side_modality
 from bmnas.training.progress import Progress
 
-DRAWINGS = {"backbones": (0, 600), "train": (600, 1197), "val": (1197, 1437), "test": (1437, 1797)}
-SAMPLES, MOST = 2000, 20000
-SHARE = {"val": 4, "test": 2}  # one pair for so many training pairs
-CLASSES = 10
+SAMPLES = 2000
 
 
 def open_pairs(options: Options, root: Path, progress: Progress | None) -> RawData:
-    """Draws the pairs; option `samples`: training pairs.
-
-    Raises:
-        ConfigError: samples out of range.
-    """
-    from sklearn.datasets import load_digits  # here, for it takes more than a second that stored features do not need
-
-    samples = options["samples"]
-    if type(samples) is not int or not 40 <= samples <= MOST:
-        raise ConfigError(f"samples is {samples!r}; expected a whole number from 40 to {MOST:,}")
-    rng = np.random.default_rng(options["seed"])
-    drawings, digits = (np.asarray(part) for part in load_digits(return_X_y=True))
-    order = rng.permutation(len(digits))
-    sizes = {"train": samples, **{name: samples // share for name, share in SHARE.items()}}
-    pairs = [draw_pairs(order[slice(*DRAWINGS[name])], digits, sizes[name], rng) for name in sizes]
-    own = order[slice(*DRAWINGS["backbones"])]
-    pairs.append(np.stack([own, rng.permutation(own)], axis=1))  # each side's backbone sees every one of these drawings
-    rows = np.concatenate(pairs)  # (n, 2)
-    ends = np.cumsum([0, *sizes.values()])
-    images = drawings.reshape(-1, 1, 8, 8).astype(np.float32) / 16
-    images = (images - images[own].mean()) / images[own].std()
-    return RawData(
-        inputs={name: images[rows[:, side]] for side, name in enumerate(("Left", "Right"))},
-        labels=digits[rows].sum(1) % CLASSES,
-        own_labels={name: digits[rows[:, side]] for side, name in enumerate(("Left", "Right"))},
-        splits={name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(sizes)},
-        backbone_rows=np.arange(ends[-1], len(rows)),
+    """Draws the pairs, see `open_drawing_pairs`."""
+    return open_drawing_pairs(
+        options,
+        evaluated=lambda samples: {"val": samples // 4, "test": samples // 2},
+        rules=lambda _, digits: (
+            lambda rows, count, rng: draw_pairs(rows, digits, count, rng),
+            lambda pairs: digits[pairs].sum(1) % CLASSES,
+        ),
         notes="two drawings, label = (left digit + right digit) modulo 10",
     )
 
@@ -84,24 +53,13 @@ def _two(lefts: np.ndarray, rights: np.ndarray, rng: np.random.Generator) -> tup
     return left, rng.choice(rights[rights != left])
 
 
-def _net() -> LeNet:
-    return LeNet((8, 16, 32), CLASSES, first_kernel=3)
-
-
-def side_modality(name: str) -> Modality:
-    """Makes the modality of one side, with a backbone that is trained to name its digit."""
-    features = tuple(f"{name}_{i}" for i in (1, 2, 3))
-    taps = {feature: Tap(f"blocks.{i}", "grid") for i, feature in enumerate(features)}
-    return Modality(name, features, _net, taps, {"epochs": 15, "batch_size": 50})
-
-
 TASK = TASKS.register(
     Task(
         name="twodigits",
         title="Two digits: the sum of two drawings modulo 10",
         kind="multiclass",
         classes=tuple("0123456789"),
-        modalities=(side_modality("Left"), side_modality("Right")),
+        modalities=tuple(side_modality(name) for name in SIDES),
         source="real",
         search_config=SearchConfig(
             C=32,
