@@ -45,6 +45,7 @@ from bmnas.evaluation.trained_network import TrainedNetwork, load, train_and_sav
 # 4.5 ablations, and appendix C: the published genotypes
 from bmnas.evaluation.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
 from bmnas.rivals.late_fusion import baselines
+from bmnas.rivals.rows import RIVALS, evaluate_rivals
 from bmnas.paper.published import PUBLISHED
 from bmnas.paper.reference import (
     from_release_indices,

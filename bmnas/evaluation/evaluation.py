@@ -76,16 +76,45 @@ def evaluate(
     Raises:
         GenotypeError: the genotype does not fit the features.
     """
+
+    def genotype_of(seed: int) -> Genotype:
+        return genotype if isinstance(genotype, Genotype) else genotype[seed]
+
+    return evaluate_networks(
+        name,
+        build=lambda seed: build_network(genotype_of(seed), features, config, seed),
+        identity=lambda seed: identity_of_genotype(genotype_of(seed), config),
+        features=features,
+        config=config,
+        budget=budget,
+        run=run,
+        progress=progress,
+    )
+
+
+def evaluate_networks(
+    name: str,
+    build: Build,
+    identity: Callable[[int], dict[str, Any]],
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    run: Run | None,
+    progress: Progress | None,
+) -> Evaluation:
+    """Trains and tests any network with the seeds 0, 1, ... of the budget.
+
+    Args:
+        name: of the method, for tables.
+        build: seed -> network.
+        identity: seed -> what its network is, see `evaluate_seed`.
+        run, progress: see `evaluate`.
+    """
     results = []
     for seed in range(budget.seeds):
         if progress is not None:
             progress(name, seed, budget.seeds)
-        chosen = genotype if isinstance(genotype, Genotype) else genotype[seed]
-
-        def build(seed: int, chosen: Genotype = chosen) -> nn.Module:
-            return build_network(chosen, features, config, seed)
-
-        results.append(evaluate_seed(build, identity_of_genotype(chosen, config), features, config, budget, seed, run))
+        results.append(evaluate_seed(build, identity(seed), features, config, budget, seed, run))
     if progress is not None:
         progress(name, budget.seeds, budget.seeds)
     return combine_seeds(name, results, features)

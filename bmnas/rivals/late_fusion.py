@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation.evaluation import evaluate_seed
+from bmnas.evaluation.evaluation import evaluate_networks
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
@@ -117,20 +117,13 @@ def _trained(
     progress: Progress | None,
 ) -> Evaluation:
     outputs = log_probability_features(features)
-    results = []
-    for seed in range(budget.seeds):
-        if progress is not None:
-            progress(name, seed, budget.seeds)
 
-        def build(seed: int) -> nn.Module:
-            with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
-                return LogitFusion(outputs.channels, len(features.classes), hidden)
+    def build(seed: int) -> nn.Module:
+        with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
+            return LogitFusion(outputs.channels, len(features.classes), hidden)
 
-        identity = {"baseline": name, "hidden": hidden, "batch_size": config.batch_size}
-        results.append(evaluate_seed(build, identity, outputs, config, budget, seed, run))
-    if progress is not None:
-        progress(name, budget.seeds, budget.seeds)
-    return combine_seeds(name, results, features)
+    identity = {"baseline": name, "hidden": hidden, "batch_size": config.batch_size}
+    return evaluate_networks(name, build, lambda _: identity, outputs, config, budget, run, progress)
 
 
 def log_probability_features(features: FeatureSet) -> FeatureSet:

@@ -1,0 +1,55 @@
+"""The rivals' rows: trained like everything else, kept, resumed, and refused where there is nothing to fuse."""
+
+import numpy as np
+import pytest
+
+import bmnas
+from bmnas.errors import ConfigError, UnknownNameError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.rivals.rows import RIVALS, evaluate_rivals
+from bmnas.searching.run_folder import Run
+from tests.support.tiny import BUDGET, CONFIG, multilabel_features, tiny_features
+
+
+@pytest.mark.parametrize("features", [tiny_features(), tiny_features(K=5, modalities=3), multilabel_features()])
+def test_every_rival_has_a_row_on_any_features(features):
+    rows = evaluate_rivals(features, CONFIG, BUDGET.change(epochs=1, seeds=2))
+    assert [row.name for row in rows] == list(RIVALS)
+    for row in rows:
+        assert len(row.scores) == 2 and all(0 <= score <= 1 for score in row.scores)
+        assert (
+            row.parameters > 0 and row.metric == {"multiclass": "accuracy", "multilabel": "weighted F1"}[features.kind]
+        )
+
+
+def test_a_rival_learns_what_can_be_learnt():
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 3, 300)
+    arrays = {name: np.eye(3)[targets] + 0.3 * rng.standard_normal((300, 3)) for name in ("A_1", "B_1")}
+    splits = {"train": np.arange(150), "val": np.arange(150, 200), "test": np.arange(200, 300)}
+    features = FeatureSet.from_arrays(arrays, targets, splits)
+    rows = bmnas.evaluate_rivals(features, CONFIG, BUDGET.change(epochs=12, seeds=1, max_lr=1e-2))
+    assert {row.name: row.mean for row in rows if row.mean < 0.9} == {}
+
+
+def test_what_was_trained_is_not_trained_again(tmp_path):
+    run, features, asked = Run(tmp_path / "run"), tiny_features(), []
+    first = evaluate_rivals(features, CONFIG, BUDGET, run, names=["GMU"])
+    kept = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*.json")}
+    again = evaluate_rivals(features, CONFIG, BUDGET, run, lambda *told: asked.append(told), ["GMU", "two-stream"])
+    assert again[0].scores == first[0].scores and len(again) == 2
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert [told for told in asked if told[0] == "GMU"] == [("GMU", done, 3) for done in range(4)]
+
+
+def test_seeds_differ_and_repeat():
+    features, budget = tiny_features(), BUDGET.change(epochs=1)
+    one, two = (evaluate_rivals(features, CONFIG, budget, names=["SimBaMM"])[0] for _ in range(2))
+    assert one.scores == two.scores and len(set(one.scores)) > 1
+
+
+def test_an_unknown_rival_and_a_single_modality():
+    with pytest.raises(UnknownNameError, match="GMU"):
+        evaluate_rivals(tiny_features(), CONFIG, BUDGET, names=["GMUU"])
+    with pytest.raises(ConfigError, match="one modality"):
+        evaluate_rivals(tiny_features(modalities=1), CONFIG, BUDGET)
