@@ -27,7 +27,7 @@ from bmnas.storage.lock import hold
 from bmnas.tasks.base import Modality, RawData, Task
 from bmnas.tasks.raw.extracted import extracted, extracted_before
 from bmnas.tasks.raw.real import HOW, RealRun, present
-from bmnas.training.progress import Progress
+from bmnas.training.progress import Progress, renamed
 
 
 def prepare(
@@ -148,7 +148,7 @@ def build(
     arrays, logits, reports = {}, {}, {}
     for i, modality in enumerate(task.modalities):
         model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
-        pace, told = Pace(), _renamed(f"extract {modality.name}", progress)
+        pace, told = Pace(), renamed(f"extract {modality.name}", progress)
         loader = pace.batches(Batches(raw.inputs[modality.name][kept]), len)
         taken, logits[modality.name] = extract(
             model, modality.taps, loader, L=options["L"], device=device, progress=told
@@ -192,7 +192,7 @@ def backbone(
         {"fit": raw.backbone_rows, **raw.splits},
         seed=number,
         device=device,
-        progress=_renamed(f"train {modality.name} backbone", progress),
+        progress=renamed(f"train {modality.name} backbone", progress),
         checkpoint=checkpoint,
         **modality.training,
     )
@@ -220,9 +220,3 @@ def _kept_rows(splits: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, 
 def _with_options(features: FeatureSet, options: Mapping[str, Any]) -> FeatureSet:
     features.manifest["options"] = {**options, **features.manifest["options"]}
     return features
-
-
-def _renamed(what: str, progress: Progress | None) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda _what, done, total: progress(what, done, total)

@@ -18,7 +18,7 @@ from bmnas.features.extraction import Backbone
 from bmnas.features.extraction_timing import note
 from bmnas.features.samples import Samples
 from bmnas.tasks.base import Modality
-from bmnas.training.progress import Progress
+from bmnas.training.progress import Progress, renamed
 
 
 @dataclass(frozen=True)
@@ -90,22 +90,17 @@ class BackboneMaker:
             drop_last=True,  # BatchNorm cannot take a last batch of one
             collate_fn=list,
         )
-        told, checkpoint = self._told(modality.name), work / f"training_{modality.name}.safetensors"
+        checkpoint = work / f"training_{modality.name}.safetensors"
+        progress = renamed(f"train {modality.name} backbone", self.progress)
         report = train_unimodal_from(
             model, _Training(fit, modality.name), {}, epochs=self.epochs, kind=self.samples.kind, seed=seed,
-            device=self.device, progress=told, checkpoint=checkpoint, **settings,
+            device=self.device, progress=progress, checkpoint=checkpoint, **settings,
         )  # fmt: skip
         note(work, f"train {modality.name} backbone", seconds=report.seconds)
         start = {"imagenet": self.imagenet[modality.name].name} if modality.name in self.imagenet else {}
         about = {"epochs": report.epochs, "rows": report.rows, **start}
         keep_backbone(model, kept_file(work, modality.name), about)
         checkpoint.unlink()
-
-    def _told(self, modality: str) -> Progress | None:
-        told = self.progress
-        if told is None:
-            return None
-        return lambda _what, done, total: told(f"train {modality} backbone", done, total)
 
 
 class _OneModality(Dataset[tuple[Tensor, Tensor] | str]):
