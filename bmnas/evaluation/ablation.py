@@ -7,7 +7,6 @@ features. Every row is trained with the same budget and seeds.
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import pandas as pd
 
@@ -40,12 +39,12 @@ class AblationRow:
 
 
 def searched(genotype: Genotype, features: FeatureSet, seed: int) -> Genotype:
-    """The genotype of the search itself."""
+    """Returns the genotype of the search itself."""
     return genotype
 
 
 def random_features(genotype: Genotype, features: FeatureSet, seed: int) -> Genotype:
-    """Random pairs, drawn anew for each seed, with the searched inner structures.
+    """Draws random pairs, others for each seed, and keeps the searched inner structures.
 
     "We randomly select the input features and the connections between Cells" (section 4.5).
     """
@@ -55,8 +54,8 @@ def random_features(genotype: Genotype, features: FeatureSet, seed: int) -> Geno
     return Genotype(cells, genotype.r)
 
 
-def last_features(genotype: Genotype, features: FeatureSet, seed: int) -> Genotype | None:
-    """The last feature of the first two modalities through one Cell, the searched network's first.
+def last_pair(genotype: Genotype, features: FeatureSet, seed: int) -> Genotype | None:
+    """Fuses the last features of the first two modalities in one Cell, the searched network's first.
 
     The paper calls this row "late fusion" (Video_4 with Skeleton_4).
     """
@@ -77,7 +76,7 @@ MFAS_PAIRS = (
 
 
 def mfas_features(genotype: Genotype, features: FeatureSet, seed: int) -> Genotype | None:
-    """MFAS's four pairs, each in a Cell of the searched inner structures in turn; for NTU's features only."""
+    """Puts MFAS's four pairs into Cells of the searched inner structures in turn; for NTU's features only."""
     if any(name not in features.names for pair in MFAS_PAIRS for name in pair):
         return None
     cells = [replace(genotype.cells[i % genotype.N], inputs=pair) for i, pair in enumerate(MFAS_PAIRS)]
@@ -85,7 +84,7 @@ def mfas_features(genotype: Genotype, features: FeatureSet, seed: int) -> Genoty
 
 
 def with_structure(steps: tuple[StepGenotype, ...], r: int) -> Callable[[Genotype, FeatureSet, int], Genotype]:
-    """A row of Table 7: the searched pairs, every Cell with these Steps."""
+    """Makes a row of Table 7: the searched pairs, every Cell with these Steps."""
 
     def make(genotype: Genotype, features: FeatureSet, seed: int) -> Genotype:
         return Genotype(tuple(CellGenotype(cell.inputs, steps) for cell in genotype.cells), r)
@@ -104,7 +103,7 @@ STRUCTURES: Mapping[str, tuple[tuple[StepGenotype, ...], int]] = {
 
 TABLE_6 = (
     AblationRow("random features", "86.35 ± 0.68", random_features),
-    AblationRow("last features", "89.49 ± 0.15", last_features),
+    AblationRow("last features", "89.49 ± 0.15", last_pair),
     AblationRow("searched by MFAS", "89.50 ± 0.60", mfas_features),
     AblationRow(SEARCHED, "90.48 ± 0.24", searched),
 )
@@ -139,18 +138,16 @@ def ablate(
 
 
 def ablation_table(results: Mapping[str, Iterable[tuple[AblationRow, Evaluation]]]) -> pd.DataFrame:
-    """Table name -> its results, one line a row: mean and standard deviation over the seeds, what the paper prints for
-    NTU.
+    """Lists mean and standard deviation over the seeds, and the paper's score for NTU, one line a row.
+
+    Seconds are left out, so that equal runs give equal tables.
+
+    Args:
+        results: table name -> its rows and their results, from `ablate`.
     """
-    return pd.DataFrame(
-        [
-            {"table": name, **_untimed(evaluation), "paper (NTU, %)": row.paper}
-            for name, rows in results.items()
-            for row, evaluation in rows
-        ]
-    )
-
-
-def _untimed(evaluation: Evaluation) -> dict[str, Any]:
-    """A line without seconds: the same in every equal run."""
-    return {name: value for name, value in evaluation.row().items() if name != "seconds"}
+    lines = [
+        {"table": name, **evaluation.row(), "paper (NTU, %)": row.paper}
+        for name, rows in results.items()
+        for row, evaluation in rows
+    ]
+    return pd.DataFrame(lines).drop(columns="seconds", errors="ignore")

@@ -50,7 +50,7 @@ class Evaluation:
         return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
 
     def row(self) -> dict[str, Any]:
-        """One line of a table."""
+        """Returns one line of a table."""
         return {
             "method": self.name,
             "mean": self.mean,
@@ -97,7 +97,9 @@ def digest_of(about: dict[str, Any]) -> str:
 
 def _checked(run: Run, cached: str, features: FeatureSet) -> dict[str, Any]:
     """Reads a cached result whose fields are what `evaluate_seed` writes."""
-    result, metric, number = run.load_json(cached), metrics.METRICS[features.kind], TYPED[float]
+    result = run.load_json(cached)
+    metric = metrics.METRICS[features.kind]
+    number = TYPED[float]
 
     def recall(value: Any) -> bool:  # NaN, null in the file, where a class has no test sample
         return number(value) or (features.kind == "multiclass" and value is None)
@@ -146,7 +148,7 @@ def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet
 
 
 def verdict(results: list[Evaluation], name: str) -> str:
-    """A line a rival: by how much the method `name` is better or worse, in points, and whether the seeds can tell.
+    """Says in a line a rival how many points the method `name` is better or worse, and whether the seeds can tell.
 
     A difference counts as clear when it exceeds twice its standard error, from the seeds of both; a rival without
     training has no spread of its own.

@@ -17,7 +17,8 @@ from bmnas.searching.run_folder import Run
 from bmnas.storage.reading import read_text
 from bmnas.storage.validation import validate
 
-EVALUATION, ABLATION = "evaluation.json", "ablation.csv"
+EVALUATION = "evaluation.json"
+ABLATION = "ablation.csv"
 NUMBERS = ("mean", "std", "seeds")  # columns of ablation.csv
 TEXTS = ("table", "method", "metric")
 

@@ -39,7 +39,10 @@ class TrainedNetwork:
     def __init__(
         self, network: FusionNetwork, kind: str, classes: tuple[str, ...], shapes: dict[str, tuple[int, int]]
     ) -> None:
-        self.network, self.kind, self.classes, self.shapes = network, kind, classes, shapes
+        self.network = network
+        self.kind = kind
+        self.classes = classes
+        self.shapes = shapes
 
     @use_threads()
     def logits(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> Tensor:

@@ -83,8 +83,10 @@ def train_unimodal(
     place = resolve_device(device)
     x = torch.from_numpy(inputs).to(place)
     y = torch.from_numpy(labels).to(place)
-    fit = _Rows(x, y, torch.from_numpy(rows["fit"]), batch_size, shuffled=True)
-    scored = {name: _Rows(x, y, torch.from_numpy(chosen), SCORED, shuffled=False) for name, chosen in rows.items()}
+    fit = _RowBatches(x, y, torch.from_numpy(rows["fit"]), batch_size, shuffled=True)
+    scored = {
+        name: _RowBatches(x, y, torch.from_numpy(chosen), SCORED, shuffled=False) for name, chosen in rows.items()
+    }
     return train_unimodal_from(
         model,
         fit,
@@ -182,7 +184,7 @@ def train_unimodal_from(
 
 
 def weights_fingerprint(model: nn.Module) -> str:
-    """sha256 of all parameters and buffers, in order, with their names."""
+    """Computes the sha256 of all parameters and buffers, in order, with their names."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
@@ -205,11 +207,15 @@ def _score(model: nn.Module, kind: str, batches: Iterator[Batch]) -> float:
     return metrics.score(kind, *predict_batches(model, chain([first], batches), torch.device("cpu"), what=what))
 
 
-class _Rows:
+class _RowBatches:
     """Batches of rows of tensors; each pass over shuffled ones draws another order."""
 
     def __init__(self, x: Tensor, y: Tensor, rows: Tensor, batch_size: int, shuffled: bool) -> None:
-        self.x, self.y, self.rows, self.batch_size, self.shuffled = x, y, rows, batch_size, shuffled
+        self.x = x
+        self.y = y
+        self.rows = rows
+        self.batch_size = batch_size
+        self.shuffled = shuffled
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -221,11 +227,12 @@ class _Rows:
             yield self.x[batch], self.y[batch]
 
 
-class Batches:
+class InputBatches:
     """The rows of an array in order, in batches; iterable as often as needed."""
 
     def __init__(self, inputs: np.ndarray, batch_size: int = 1000) -> None:
-        self.inputs, self.batch_size = inputs, batch_size
+        self.inputs = inputs
+        self.batch_size = batch_size
 
     def __len__(self) -> int:
         return -(-len(self.inputs) // self.batch_size)

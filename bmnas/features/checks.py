@@ -17,7 +17,7 @@ BLOCK = 1 << 22  # numbers looked at together, so that a check of a memory map s
 
 
 def check_names(kind: str, names: Iterable[str]) -> None:
-    """Names become keys of genotypes, of modules and of files, so they are restricted."""
+    """Restricts names to what can be a key of genotypes, of modules and of files."""
     module_dict = nn.ModuleDict()
     for name in names:
         if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -29,20 +29,20 @@ def check_names(kind: str, names: Iterable[str]) -> None:
 
 
 def check_choice(field: str, value: str, allowed: Sequence[str]) -> None:
-    """A word out of a few."""
+    """Checks that a word is one of a few."""
     if value not in allowed:
         raise FeatureError(f"{field} is {value!r}; expected one of {', '.join(allowed)}")
 
 
 def check_text(field: str, value: object) -> None:
-    """Words for people; a manifest with anything else could be written, but not read."""
+    """Checks for text; a manifest with anything else could be written, but not read."""
     if not isinstance(value, str):
         raise FeatureError(f"{field} is {value!r}; expected a text")
 
 
-def check_mappings(given: Mapping[str, object]) -> None:
-    """What is given by name, where it is given."""
-    for field, value in given.items():
+def check_mappings(fields: Mapping[str, object]) -> None:
+    """Checks that what is given by name is a dictionary; None is left out."""
+    for field, value in fields.items():
         if value is not None and not isinstance(value, Mapping):
             raise FeatureError(f"{field} is {type(value).__name__}; expected a dictionary")
 
@@ -59,14 +59,14 @@ def check_finite(field: str, array: np.ndarray) -> None:
 
 
 def count_rows(targets: np.ndarray) -> int:
-    """The number of samples, which the targets tell."""
+    """Counts the samples, by the targets."""
     if targets.ndim == 0:
         raise FeatureError("targets is a single number; expected one or a row of them a sample")
     return len(targets)
 
 
 def check_shapes(arrays: Mapping[str, np.ndarray], L: int, samples: int) -> None:
-    """Every feature is (samples, C_in, L), or (samples, C_in, 1) without extent."""
+    """Checks that every feature is (samples, C_in, L), or (samples, C_in, 1) without extent."""
     if not arrays:
         raise FeatureError("arrays is empty; expected at least one feature")
     if not isinstance(L, int) or isinstance(L, bool) or L < 1:
@@ -84,7 +84,7 @@ def check_shapes(arrays: Mapping[str, np.ndarray], L: int, samples: int) -> None
 
 
 def check_targets(targets: np.ndarray, kind: str, classes: Sequence[str]) -> None:
-    """int64 (samples,) in 0 .. classes - 1, or float32 (samples, classes) of 0 and 1."""
+    """Checks for int64 (samples,) in 0 .. classes - 1, or float32 (samples, classes) of 0 and 1."""
     check_choice("kind", kind, KINDS)
     if len(classes) < 1 or not all(isinstance(name, str) for name in classes):
         raise FeatureError(f"classes is {tuple(classes)!r}; expected a name for each class")
@@ -105,7 +105,7 @@ def check_targets(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Non
 
 
 def check_splits(splits: Mapping[str, np.ndarray], samples: int) -> None:
-    """train, val and test: rows that exist, each in at most one split, at most once."""
+    """Checks that train, val and test are rows that exist, each in at most one split, at most once."""
     if set(splits) != set(SPLITS):
         raise FeatureError(f"splits has {sorted(splits)}; expected exactly {', '.join(SPLITS)}")
     owner = np.full(samples, -1)
@@ -124,7 +124,7 @@ def check_splits(splits: Mapping[str, np.ndarray], samples: int) -> None:
 
 
 def check_modalities(modalities: Mapping[str, Sequence[str]], names: Sequence[str]) -> None:
-    """Every feature belongs to exactly one modality."""
+    """Checks that every feature belongs to exactly one modality."""
     check_names("modality", modalities)
     listed = [name for members in modalities.values() for name in members]
     if sorted(map(str, listed)) != sorted(names):
@@ -132,7 +132,7 @@ def check_modalities(modalities: Mapping[str, Sequence[str]], names: Sequence[st
 
 
 def check_logits(logits: Mapping[str, np.ndarray], modalities: Iterable[str], samples: int) -> None:
-    """One row of unimodal outputs a sample, for some or all modalities."""
+    """Checks for one row of unimodal outputs a sample, for some or all modalities."""
     for name, array in logits.items():
         if name not in modalities:
             raise FeatureError(f"logits has the modality {name!r}; expected some of {', '.join(modalities)}")

@@ -12,7 +12,7 @@ DEFAULT_L = 8  # when every feature is a vector and any L fits; the value of Tab
 
 
 def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndarray:
-    """An array whose type is of one of numpy's kinds ("f" float, "i" and "u" whole, "b" boolean)."""
+    """Converts to an array whose type is of one of numpy's kinds ("f" float, "i" and "u" whole, "b" boolean)."""
     try:
         array = np.asarray(values)
         if array.dtype.kind not in kinds:
@@ -23,13 +23,13 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
 
 
 def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarray:
-    """float32, or float16 where that was given; the same memory where the type fits."""
+    """Converts to float32, or keeps float16 where that was given; in the same memory where the type fits."""
     array = as_array(name, values, "fiub", "real numbers")
     return array if keep_half and array.dtype == np.float16 else array.astype(np.float32, copy=False)
 
 
 def as_feature(name: str, values: ArrayLike) -> np.ndarray:
-    """(n, C_in, L), or (n, C_in, 1) of the vectors (n, C_in)."""
+    """Converts to (n, C_in, L), or to (n, C_in, 1) for the vectors (n, C_in)."""
     numbers = as_numbers(f"feature {name!r}", values)
     if numbers.ndim not in (2, 3):
         raise FeatureError(
@@ -40,7 +40,7 @@ def as_feature(name: str, values: ArrayLike) -> np.ndarray:
 
 
 def as_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
-    """int64 or float32 targets, and the kind of task, which two dimensions make multilabel."""
+    """Converts to int64 or float32 targets, and returns the kind of task, which two dimensions make multilabel."""
     array = as_array("targets", targets, "fiub", "numbers, or of rows of 0 and 1")
     if array.ndim == 0:
         raise FeatureError(f"targets is the single number {array}; expected one a sample")
@@ -51,19 +51,19 @@ def as_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
 
 
 def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
-    """A tuple of what should be names; what they are is checked later."""
+    """Converts to a tuple of what should be names; what they are is checked later."""
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise FeatureError(f"{field} is {names!r}; expected a list of names")
     return tuple(names)
 
 
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
-    """int64 row numbers."""
+    """Converts to int64 row numbers."""
     return as_array(f"splits[{split!r}]", rows, "iu", "row numbers").astype(np.int64)
 
 
 def common_length(arrays: Mapping[str, np.ndarray]) -> int:
-    """The L that the sequences share."""
+    """Returns the L that the sequences share."""
     lengths = {name: array.shape[2] for name, array in arrays.items() if array.ndim == 3 and array.shape[2] != 1}
     if len(set(lengths.values())) > 1:
         raise FeatureError(f"the features have different lengths, {lengths}; pool all of them to one L")
@@ -71,7 +71,7 @@ def common_length(arrays: Mapping[str, np.ndarray]) -> int:
 
 
 def numbered_classes(targets: np.ndarray, kind: str) -> tuple[str, ...]:
-    """The names "0", "1" ... of as many classes as the targets show."""
+    """Names as many classes as the targets show "0", "1" ..."""
     if kind == "multilabel":
         return tuple(str(i) for i in range(targets.shape[-1]))
     largest = int(targets.max(initial=0))
@@ -84,7 +84,7 @@ def numbered_classes(targets: np.ndarray, kind: str) -> tuple[str, ...]:
 
 
 def modalities_by_name(names: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
-    """Image_1, Image_2, Text_1 -> Image: Image_1, Image_2; Text: Text_1."""
+    """Groups features by their names: Image_1, Image_2, Text_1 -> Image: Image_1, Image_2; Text: Text_1."""
     found: dict[str, tuple[str, ...]] = {}
     for name in names:
         modality = str(name).rpartition("_")[0] or str(name)

@@ -144,7 +144,7 @@ class _Job:
         return {name: asdict(tap) for backbone in self.backbones.values() for name, tap in backbone.taps.items()}
 
     def columns(self) -> Columns:
-        """The arrays of the folder: features, logits of each modality, targets, stamps of the inputs."""
+        """Describes the arrays of the folder: features, logits of each modality, targets, stamps of the inputs."""
         logits = {f"logits {modality}": f"logits_{modality}.npy" for modality in self.backbones}
         features = {name: f"{i:02d}_{name}.npy" for i, name in enumerate(self.pooling, start=1)}
         target = "int64" if self.samples.kind == "multiclass" else "float32"
@@ -160,7 +160,7 @@ class _Job:
         )
 
     def plan(self) -> dict[str, Any]:
-        """What must be the same from call to call."""
+        """Returns what must be the same from call to call."""
         return {
             "task": self.description.task,
             "samples": hashlib.sha256(self.samples.fingerprint.encode() + self.rows.tobytes()).hexdigest(),
@@ -197,7 +197,7 @@ class _Job:
         return pace
 
     def _batches(self, place: ExtractionFolder) -> list[list[int]]:
-        """What was unreadable is tried once more; then the rest, and what has other files, cut as in a first call."""
+        """Cuts the open rows as a first call would: unreadable ones first, then the rest and what has other files."""
         done, stamps = place.log.done, place.arrays.column(STAMPS)
         again = self._cut(sorted(done.unreadable))
         valid = {row for row in done.rows if not stamps[row] or stamps[row] == self.samples.stamp(int(self.rows[row]))}
@@ -274,7 +274,7 @@ class _Job:
 
 
 def _scores(kind: str, logits: np.ndarray, targets: np.ndarray, splits: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """split -> the score of a backbone alone; none of an empty split."""
+    """Returns split -> the score of a backbone alone; none of an empty split."""
     return {
         name: score(kind, torch.from_numpy(np.array(logits[rows])), torch.from_numpy(targets[rows]))
         for name, rows in splits.items()

@@ -24,7 +24,7 @@ class Done:
     unreadable: dict[int, str] = field(default_factory=dict)
 
     def add(self, rows: list[int], unreadable: dict[int, str]) -> None:
-        """One batch; a row that was unreadable once may have been read now."""
+        """Adds one batch; a row that was unreadable once may have been read now."""
         self.rows |= set(rows)
         self.unreadable = {row: why for row, why in self.unreadable.items() if row not in rows} | unreadable
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import DataError
-from bmnas.features.taps import Tap, first_tensor, frozen, hooked, taken
+from bmnas.features.taps import Tap, first_tensor, frozen, hooked, pop_outputs
 from bmnas.machine import resolve_device, use_threads
 from bmnas.training.progress import Progress
 
@@ -86,7 +86,7 @@ def run_backbones(
             extracted = Extracted(features={}, logits={})
             for modality, backbone in backbones.items() if batch.inputs else ():
                 outputs = first_tensor("the model", backbone.model(batch.inputs[modality].to(device)))
-                pooled = taken(backbone.taps, seen[modality])
+                pooled = pop_outputs(backbone.taps, seen[modality])
                 extracted.features.update({name: x.numpy() for name, x in pooled.items()})
                 extracted.logits[modality] = outputs.float().cpu().numpy()
             sink(batch, extracted)

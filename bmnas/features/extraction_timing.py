@@ -53,18 +53,18 @@ class Pace:
         return BOUNDS[max(BOUNDS, key=lambda name: getattr(self, name))]
 
     def batches(self, batches: Iterable[Batch], size: Callable[[Batch], int]) -> "Watched[Batch]":
-        """The batches; the time until the next one is asked for is the backbones', but for what `writes` covers."""
+        """Watches batches: the time until the next one is asked for is the backbones', but for what `writes` covers."""
         return Watched(self, batches, size)
 
     @contextmanager
     def writes(self) -> Iterator[None]:
-        """Within a batch: the time that is spent on the disk."""
+        """Counts the time inside, within a batch, as the disk's."""
         began = time.perf_counter()
         yield
         self.writing += time.perf_counter() - began
 
     def record(self) -> dict[str, Any]:
-        """All of it in JSON values."""
+        """Returns all of it in JSON values."""
         seconds = {name: round(getattr(self, name), 4) for name in ("seconds", "waiting", "backbones", "writing")}
         paces = {"rate": round(self.rate, 3), "bare": round(self.bare, 3), "share": round(self.share, 4)}
         return {"samples": self.samples, **seconds, **paces, "bound": self.bound}
@@ -99,7 +99,7 @@ def note(folder: Path, what: str, **record: Any) -> None:
 
 
 def noted(folder: Path | None) -> list[dict[str, Any]]:
-    """The lines of a feature set's `timing.jsonl`; none where there is none.
+    """Reads the lines of a feature set's `timing.jsonl`; none where there is none.
 
     Raises:
         FeatureError: a line is damaged; the features are not.

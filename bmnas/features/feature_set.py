@@ -79,7 +79,7 @@ class FeatureSet(FeatureFields):
         pooling: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> "FeatureSet":
-        """A feature set of one's own arrays, with any number of features and modalities.
+        """Makes a feature set of one's own arrays, with any number of features and modalities.
 
         Args:
             arrays: feature -> (n, C_in) vectors or (n, C_in, L) sequences; numbers other than float16 become float32.
@@ -96,8 +96,9 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the field that is wrong.
         """
-        given = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits}
-        checks.check_mappings({**given, "backbones": backbones, "pooling": pooling, "options": options})
+        extras = {"backbones": backbones, "pooling": pooling, "options": options}
+        mappings = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits}
+        checks.check_mappings(mappings | extras)
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
         targets, kind = convert.as_targets(targets, kind)
         outputs = {
@@ -125,13 +126,12 @@ class FeatureSet(FeatureFields):
             checks.check_finite(f"feature {name!r}", array)
         for name, array in outputs.items():
             checks.check_finite(f"logits[{name!r}]", array)
-        extras = {"backbones": backbones, "pooling": pooling, "options": options}
         built.manifest.update(store.describe(built, {key: dict(value or {}) for key, value in extras.items()}))
         return built
 
     @classmethod
     def open(cls, folder: str | Path, verify: bool = True) -> "FeatureSet":
-        """The feature set that `save` wrote; the arrays are memory-mapped, so nothing is read that is not used.
+        """Opens the feature set that `save` wrote; arrays are memory-mapped, so nothing is read that is not used.
 
         Args:
             folder: where it lies.
@@ -180,7 +180,7 @@ class FeatureSet(FeatureFields):
         )
 
     def rows(self, split: str) -> np.ndarray:
-        """The rows of a split, int64.
+        """Returns the rows of a split, int64.
 
         Raises:
             FeatureError: no such split.
@@ -189,11 +189,11 @@ class FeatureSet(FeatureFields):
         return self.splits[split]
 
     def loaded(self, device: str | torch.device = "auto") -> bool:
-        """Whether `tensors` has put them on a device already."""
+        """Returns whether `tensors` has put them on a device already."""
         return resolve_device(device) in self._on
 
     def tensors(self, device: str | torch.device = "auto") -> "FeatureTensors":
-        """All features on a device, in memory, to be indexed by rows; put there once."""
+        """Puts all features on a device, in memory, once; they are indexed by rows."""
         place = resolve_device(device)
         if place not in self._on:
             self._on[place] = FeatureTensors(self, place)
@@ -216,16 +216,16 @@ class FeatureTensors:
         self._rows = {name: _tensor(rows, device) for name, rows in features.splits.items()}
 
     def rows(self, split: str) -> Tensor:
-        """The rows of "train", "val" or "test", int64 on the device."""
+        """Returns the rows of "train", "val" or "test", int64 on the device."""
         checks.check_choice("split", split, checks.SPLITS)
         return self._rows[split]
 
     def split_of(self, rows: Tensor) -> str:
-        """The names of the splits that these rows belong to: "val", "train and val"."""
+        """Names the splits that these rows belong to: "val", "train and val"."""
         return " and ".join(name for name, members in self._rows.items() if torch.isin(rows, members).any())
 
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """The features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L."""
+        """Returns the features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L."""
         rows = rows.to(self.device)
         features = {name: feature.batch(rows) for name, feature in self.features.items()}
         return features, self.targets.index_select(0, rows)

@@ -65,11 +65,11 @@ class GrowingArrays:
             self._open[name].flush()
 
     def column(self, name: str) -> np.ndarray:
-        """One array of numbers, one a row; zeros where it has not been put."""
+        """Returns one array of numbers, one a row; zeros where it has not been put."""
         return self._array(name, ())
 
     def opened(self) -> dict[str, np.ndarray]:
-        """All arrays, read-only."""
+        """Opens all arrays, read-only."""
         return {name: self._opened(self.folder / file, "r") for name, file in self.columns.files.items()}
 
     def _opened(self, path: Path, mode: Literal["r", "r+"]) -> np.memmap:
@@ -110,7 +110,7 @@ def _narrowed(name: str, value: np.ndarray, dtype: np.dtype, samples: Sequence[s
 
 
 def _allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
-    """A zero-filled .npy whose room on the disk is taken now, so that a full disk is an error and not a crash."""
+    """Makes a zero-filled .npy and takes its room on the disk now, so that a full disk is an error and not a crash."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     free = shutil.disk_usage(path.parent).free
     if free < size:

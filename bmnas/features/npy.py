@@ -9,7 +9,7 @@ from bmnas.storage.reading import regular
 
 
 def open_npy(path: Path, mode: Literal["r", "r+"] = "r") -> np.memmap:
-    """The array, nothing of which is read yet. Objects are refused, which only unpickling could make.
+    """Opens the array without reading it. Objects are refused, which only unpickling could make.
 
     Raises:
         OSError: the file is missing, no file, or cannot be read.

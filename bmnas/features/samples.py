@@ -57,11 +57,11 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         raise TypeError(f"{type(self).__name__} does not say how a sample is shown")
 
     def files(self, row: int) -> Sequence[Path]:
-        """All files that decide a sample's inputs and label; none where it is not read from files."""
+        """Returns all files that decide a sample's inputs and label; none where it is not read from files."""
         return ()
 
     def stamp(self, row: int) -> int:
-        """64 bits of the names, sizes and times of change of a sample's files; 0 where it has none.
+        """Hashes names, sizes and times of change of a sample's files to 64 bits; 0 where it has none.
 
         The folders above them do not count, so that a data set may be moved (with `cp -p`, `rsync -a`, `tar`).
         """

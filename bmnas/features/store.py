@@ -47,7 +47,8 @@ class HashedFile:
     """A file open for writing that knows the sha256 of what was written; hashes only, when there is no file."""
 
     def __init__(self, file: BinaryIO | None = None) -> None:
-        self.file, self.hash = file, hashlib.sha256()
+        self.file = file
+        self.hash = hashlib.sha256()
 
     def write(self, data: bytes) -> int:
         self.hash.update(data)
@@ -55,7 +56,7 @@ class HashedFile:
 
 
 def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest, without the checksums, which only files have."""
+    """Makes the manifest, without the checksums, which only files have."""
     modality = {name: m for m, names in features.modalities.items() for name in names}
     return {
         "schema": SCHEMA,
@@ -164,16 +165,15 @@ def read(folder: Path, verify: bool) -> FeatureFields:
 
 
 def fingerprint(features: FeatureFields) -> str:
-    """sha256 of everything that a search depends on."""
+    """Computes the sha256 of everything that a search depends on."""
     manifest = describe(features, {})
     for entry, array in _entries(manifest, features):
         entry["sha256"] = _save(None, array)
-    kept = {key: value for key, value in manifest.items() if key not in ("bmnas", "notes")}
-    return json_sha256(kept)
+    return json_sha256({key: value for key, value in manifest.items() if key not in ("bmnas", "notes")})
 
 
 def bmnas_version() -> str:
-    """The installed version, or "uninstalled" where bmnas is only on the path."""
+    """Returns the installed version, or "uninstalled" where bmnas is only on the path."""
     try:
         return version("bmnas")
     except PackageNotFoundError:
@@ -190,17 +190,15 @@ def _entry(file: str, array: np.ndarray) -> dict[str, Any]:
     return {"file": file, "shape": list(array.shape), "dtype": str(array.dtype)}
 
 
-def _listed(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [*manifest["features"], manifest["targets"], *manifest["splits"].values(), *manifest["logits"].values()]
-
-
 def _entries(manifest: Mapping[str, Any], features: FeatureFields) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Pairs each entry of the manifest with its array."""
+    entries = [*manifest["features"], manifest["targets"], *manifest["splits"].values(), *manifest["logits"].values()]
     arrays = [*features.arrays.values(), features.targets, *features.splits.values(), *features.logits.values()]
-    return list(zip(_listed(manifest), arrays, strict=True))
+    return list(zip(entries, arrays, strict=True))
 
 
 def _save(path: Path | None, array: np.ndarray) -> str:
-    """Writes an array, or only pretends to; the sha256 of the file."""
+    """Writes an array, or only pretends to, and returns the sha256 of the file."""
     if path is None:
         hashed = HashedFile()
         np.lib.format.write_array(hashed, np.ascontiguousarray(array), allow_pickle=False)  # pyright: ignore
@@ -221,7 +219,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _typed(path: Path, where: str, data: Any, types: Mapping[str, type]) -> dict[str, Any]:
-    """The JSON object, each of whose fields is present and of its type."""
+    """Returns the JSON object, each of whose fields is present and of its type."""
     if not isinstance(data, dict):
         raise FeatureError(f"{path}: {where} is {data!r}; expected an object with the fields {', '.join(types)}")
     for name, kind in types.items():
@@ -234,7 +232,7 @@ def _typed(path: Path, where: str, data: Any, types: Mapping[str, type]) -> dict
 
 
 def _checked(path: Path, where: str, data: Any, more: Mapping[str, type] | None = None) -> dict[str, Any]:
-    """The manifest's entry of one file, which must lie in the same folder."""
+    """Returns the manifest's entry of one file, which must lie in the same folder."""
     entry = _typed(path, where, data, {**ENTRY, **(more or {})})
     name = entry["file"]
     if Path(name).name != name or not name.endswith(".npy") or not name.isprintable():
@@ -248,14 +246,14 @@ def _load(folder: Path, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
         array = open_npy(path)
         digest = file_sha256(path) if verify else entry["sha256"]
     except FileNotFoundError as error:
-        raise FeatureError(f"{path} is missing, but the manifest lists it; make the features anew") from error
+        raise FeatureError(f"{path} is missing, but the manifest lists it; make the features again") from error
     except (OSError, ValueError) as error:
-        raise FeatureError(f"{path} cannot be read as a .npy file: {error}; make the features anew") from error
-    for field, found in (("shape", list(array.shape)), ("dtype", str(array.dtype)), ("sha256", digest)):
-        if found != entry[field]:
+        raise FeatureError(f"{path} cannot be read as a .npy file: {error}; make the features again") from error
+    for field, value in (("shape", list(array.shape)), ("dtype", str(array.dtype)), ("sha256", digest)):
+        if value != entry[field]:
             raise FeatureError(
-                f"{path}: {field} is {found}, but the manifest says {entry[field]}; "
-                "the file was changed or damaged: restore it or make the features anew"
+                f"{path}: {field} is {value}, but the manifest says {entry[field]}; "
+                "the file was changed or damaged: restore it or make the features again"
             )
     if verify and array.dtype.kind == "f":
         check_finite(str(path), array)

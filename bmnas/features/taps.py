@@ -21,7 +21,7 @@ from bmnas.registry import unknown
 
 @dataclass(frozen=True)
 class Tap:
-    """Where a feature is taken, and what becomes its length.
+    """Where a feature is pop_outputs, and what becomes its length.
 
     Attributes:
         module: path of the module in the backbone, as in `named_modules()`, for example "blocks.2".
@@ -37,7 +37,7 @@ class Tap:
 
 
 def pool(x: Tensor, L: int, axis: str | int = "auto") -> Tensor:
-    """One adaptive max pool of (B, C_in, d1, d2, ...) to (B, C_in, L), or (B, C_in, 1) without extent.
+    """Pools (B, C_in, d1, d2, ...) by one adaptive max pool to (B, C_in, L), or (B, C_in, 1) without extent.
 
     An integer axis k keeps dimension k: it becomes L, everything else 1, in one max pool (release: AdaptiveMaxPool2d of
     (L, 1) on (d1, d2 * ...), "auto", k = 2). Where the axis is shorter than L, its windows overlap. "grid" pools
@@ -111,7 +111,7 @@ def hooked(
             handle.remove()
 
 
-def taken(taps: Mapping[str, Tap], seen: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
+def pop_outputs(taps: Mapping[str, Tap], seen: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
     """Returns feature -> its pooled output in the last forward pass, (B, C_in, L or 1); clears what `hooked` collected.
 
     Raises:

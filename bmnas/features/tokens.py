@@ -22,7 +22,7 @@ class TokenStore:
         self.tokens = pad(tokens, (0, PADDING if self.channels % PAGE == 0 else 0)).contiguous()
 
     def batch(self, rows: Tensor) -> Tensor:
-        """float32 (B, C_in, P) of some rows."""
+        """Returns float32 (B, C_in, P) of some rows."""
         return self.tokens.index_select(0, rows).float()[..., : self.channels].transpose(1, 2)
 
 

@@ -26,7 +26,7 @@ class CentralLayer(nn.Module):
         self.layer = nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))
 
     def forward(self, state: Tensor | None, batch: Mapping[str, Tensor]) -> Tensor:
-        """State (B, width), or None at the first level -> the next state (B, width)."""
+        """Computes the next state (B, width) from the state (B, width), which is None at the first level."""
         vectors = self.vectors(batch)
         inputs = [projection(vectors[name]) for name, projection in self.projections.items()]
         total = sum(scalar * value for scalar, value in zip(self.scalars[1:], inputs, strict=True))
@@ -61,7 +61,7 @@ class CentralNet(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         state = None
         for level in self.levels:
             state = level(state, batch)  # (B, width)

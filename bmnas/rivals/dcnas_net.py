@@ -55,7 +55,7 @@ class DCNASNet(nn.Module):
         self.head = nn.Linear(WIDTH, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         vectors = self.vectors(batch)
         stack: list[Tensor] = []  # of (B, 32)
         for place, part in enumerate(self.postfix):

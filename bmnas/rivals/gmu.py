@@ -45,7 +45,7 @@ class GatedMultimodalUnit(nn.Module):
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         vectors = self.vectors(batch)
         hidden = [torch.tanh(encoder(vectors[name])) for name, encoder in self.encoders.items()]  # (B, width) each
         weights = [torch.sigmoid(gate(concatenate(vectors))) for gate in self.gates]  # (B, width) each

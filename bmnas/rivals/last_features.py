@@ -43,5 +43,5 @@ class LastFeatures(nn.Module):
             self.head = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes))
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         return self.head(concatenate(self.vectors(batch)))

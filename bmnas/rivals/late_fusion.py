@@ -21,7 +21,7 @@ from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.training import metrics
-from bmnas.training.finiteness import check_finite
+from bmnas.training.finiteness import check_predictions
 from bmnas.training.progress import Progress
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
@@ -51,8 +51,8 @@ class LogitFusion(nn.Module):
         self.modalities = tuple(widths)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        both = torch.cat([batch[name].flatten(1) for name in self.modalities], dim=1)  # (B, widths)
-        return self.layers(both)  # (B, classes)
+        values = torch.cat([batch[name].flatten(1) for name in self.modalities], dim=1)  # (B, widths)
+        return self.layers(values)  # (B, classes)
 
 
 def log_probabilities(features: FeatureSet) -> dict[str, np.ndarray]:
@@ -96,8 +96,9 @@ def _untrained(features: FeatureSet) -> Iterator[Evaluation]:
 
 def _scored(name: str, values: np.ndarray, features: FeatureSet) -> Evaluation:
     rows = features.rows("test")
-    logits, targets = torch.from_numpy(values[rows]), torch.from_numpy(np.array(features.targets[rows]))
-    check_finite(logits, f"{name}, test", rows.tolist())
+    logits = torch.from_numpy(values[rows])
+    targets = torch.from_numpy(np.array(features.targets[rows]))
+    check_predictions(logits, f"{name}, test", rows.tolist())
     result = {
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),

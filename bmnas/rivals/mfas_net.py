@@ -57,7 +57,7 @@ class MFASNet(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         vectors = self.vectors(batch)
         state: list[Tensor] = []
         for layer, (a, b) in zip(self.layers, self.pairs, strict=True):

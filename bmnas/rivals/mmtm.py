@@ -42,7 +42,7 @@ class LateTransferModule(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(channels[name], classes) for name in names})
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         vectors = self.vectors(batch)
         z = torch.relu(self.squeeze(concatenate(vectors)))  # (B, squeezed)
         scores = []

@@ -47,7 +47,7 @@ class SimBaMM(nn.Module):
         self.head = nn.Linear(width, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         vectors = self.vectors(batch)
         tokens = [
             tokeniser(vectors[name]).unflatten(1, (TOKENS, -1)) + embedding  # (B, TOKENS, width)

@@ -33,7 +33,7 @@ class TwoStream(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(channels[name], classes) for name in names})
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes)."""
+        """Returns logits (B, classes)."""
         vectors = self.vectors(batch)
         scores = [head(self.dropout(vectors[name])) for name, head in self.heads.items()]
         return torch.stack(scores).mean(0)

@@ -10,7 +10,7 @@ class FeatureVector(nn.Module):
     """Turns a stored feature into a vector: its mean over the L positions, then BatchNorm.
 
     The published rivals pool their backbones' maps globally. A stored feature has been max-pooled to L positions before
-    (section 3.1), so this is the mean of L maxima where they take the mean of a whole map.
+    (section 3.1), so this is the mean of L maxima; theirs is the mean of a whole map.
 
     Args:
         channels: C_in of the feature.
@@ -21,7 +21,7 @@ class FeatureVector(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C_in, L), (B, C_in, 1) or (B, C_in) -> (B, C_in)."""
+        """Pools (B, C_in, L), (B, C_in, 1) or (B, C_in) to (B, C_in)."""
         return self.norm(feature.flatten(2).mean(2) if feature.dim() > 2 else feature)
 
 
@@ -37,7 +37,7 @@ class FeatureVectors(nn.ModuleDict):
         super().__init__({name: FeatureVector(channels[name]) for name in names})
 
     def forward(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Feature -> (B, C_in), in the order of `names`."""
+        """Returns feature -> (B, C_in), in the order of `names`."""
         return {name: layer(batch[name]) for name, layer in self.items()}
 
 
@@ -52,5 +52,5 @@ def width_of(channels: Mapping[str, int], names: Sequence[str]) -> int:
 
 
 def concatenate(vectors: Mapping[str, Tensor]) -> Tensor:
-    """Feature -> (B, C_in) becomes (B, sum of all C_in)."""
+    """Concatenates feature -> (B, C_in) to (B, sum of all C_in)."""
     return torch.cat(list(vectors.values()), dim=1)

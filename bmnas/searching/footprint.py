@@ -62,7 +62,7 @@ def size(count: int) -> str:
 
 
 def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> Footprint:
-    """What a search with this configuration takes.
+    """Estimates what a search with this configuration takes.
 
     Args:
         sketch: the hypernet on the meta device.
@@ -99,7 +99,7 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
 
 def _scoring(features: FeatureSet, config: SearchConfig, inputs: int) -> int:
-    """Nodes and their stacked copies: of SCORE_BATCH rows in the search, of all validation rows in the read-out."""
+    """Counts nodes and stacked copies: of SCORE_BATCH rows in the search, of all validation rows in the read-out."""
     node, val = NUMBER * config.C * config.L, len(features.rows("val"))
     K, primitives = len(features.names), len(config.switch("primitives"))
     search = min(val, SCORE_BATCH) * (inputs + node * 2 * (K + config.N + primitives))
@@ -108,7 +108,7 @@ def _scoring(features: FeatureSet, config: SearchConfig, inputs: int) -> int:
 
 
 def check_memory(needed: Footprint, config: SearchConfig) -> int:
-    """The bytes that are free on the search's device.
+    """Returns the bytes that are free on the search's device.
 
     Raises:
         ConfigError: they are not enough; says what takes the most, and what to make smaller.

@@ -15,7 +15,7 @@ from bmnas.space.genotype import CellGenotype, Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import cell_states
 from bmnas.training import metrics
-from bmnas.training.finiteness import check_finite
+from bmnas.training.finiteness import check_predictions
 from bmnas.training.steps import Samples
 
 CACHE = 4096  # node outputs at most
@@ -50,7 +50,9 @@ class InheritedScore:
         Raises:
             PredictionError: outputs are NaN or infinite; names rows and node.
         """
-        nodes, outputs, keys = dict(self.nodes), [], {}
+        nodes = dict(self.nodes)
+        outputs = []
+        keys = {}
         for n, cell in enumerate(genotype.cells, start=1):
             keys[cell_name(n)] = (n, cell, *(keys.get(name) for name in cell.inputs))  # and nothing else decides it
             nodes[cell_name(n)] = self._once(keys[cell_name(n)], lambda n=n, cell=cell: self._cell(n, cell, nodes))
@@ -58,7 +60,7 @@ class InheritedScore:
         logits = self.hypernet.classifier(outputs)  # (n, classes)
         if not torch.isfinite(logits).all():
             broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
-            check_finite(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
+            check_predictions(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
         return metrics.score(self.kind, logits, self.targets)
 
     def _cell(self, n: int, cell: CellGenotype, nodes: dict[str, Tensor]) -> Tensor:

@@ -88,11 +88,12 @@ class Selection:
         return network_key(self.chosen) != network_key(self.algorithm1)
 
     def comparison(self) -> str:
-        """Says in one line whether the two answers differ, and what their brief trainings scored."""
+        """Reports in one line whether the two answers differ, and what their brief trainings scored."""
         if self.rule == "algorithm1":
             return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
         trained = {network_key(c.genotype): c.trained_score for c in self.candidates}
-        theirs, ours = trained[network_key(self.algorithm1)], trained[network_key(self.chosen)]
+        theirs = trained[network_key(self.algorithm1)]
+        ours = trained[network_key(self.chosen)]
         if not self.differs:
             return f"Both answers are the same network ({100 * ours:.1f} % on val after a brief training)."
         if ours == theirs:
@@ -138,11 +139,11 @@ class Selection:
     def _check(self) -> None:
         """Checks that a record is consistent."""
         numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score)]
-        whole = [self.ranked, *(c.rank for c in self.candidates)]
+        counts = [self.ranked, *(c.rank for c in self.candidates)]
         if self.rule not in ("algorithm1", "shortlist") or type(self.exhaustive) is not bool:
             raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
         if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
-            type(v) is not int for v in whole
+            type(v) is not int for v in counts
         ):
             raise RunError("not the record of a selection: a rank or a score is not a number")
         keys = {network_key(c.genotype) for c in self.candidates}

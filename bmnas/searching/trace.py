@@ -59,17 +59,17 @@ class EpochEvent:
     peak_memory_mb: float = 0.0
 
     def record(self) -> dict[str, Any]:
-        """What is the same in every equal run, for JSON."""
+        """Returns what is the same in every equal run, for JSON."""
         data = {name: value for name, value in asdict(self).items() if name not in TIMING}
         return {**data, "genotype": self.genotype.to_dict()}
 
     def timing(self) -> dict[str, Any]:
-        """What may differ, for JSON."""
+        """Returns what may differ, for JSON."""
         return {"epoch": self.epoch, **{name: getattr(self, name) for name in TIMING}}
 
     @classmethod
     def from_record(cls, data: Any, timing: dict[str, Any] | None = None) -> "EpochEvent":
-        """The inverse of `record`.
+        """Inverts `record`.
 
         Raises:
             RunError: a field is missing, unknown or of the wrong type.
@@ -132,7 +132,7 @@ class Trace:
         return self.events[-1]
 
     def at(self, epoch: int) -> EpochEvent:
-        """The event of an epoch, counted from 1.
+        """Returns the event of an epoch, counted from 1.
 
         Raises:
             RunError: there is no such epoch.
@@ -143,16 +143,16 @@ class Trace:
         raise RunError(f"epoch is {epoch!r}; expected one of the {len(self.events)} recorded epochs, 1 to {len(self)}")
 
     def scores(self) -> pd.DataFrame:
-        """One row an epoch: losses, scores, learning rate, seconds."""
+        """Lists one row an epoch: losses, scores, learning rate, seconds."""
         names = ("epoch", "train_loss", "val_loss", "train_score", "val_score", "lr", "is_best", "seconds")
         return pd.DataFrame([{name: getattr(event, name) for name in names} for event in self.events])
 
     def weights(self) -> pd.DataFrame:
-        """One row a weight and epoch: epoch, kind (alpha, beta, gamma), cell, step, name, weight."""
+        """Lists one row a weight and epoch: epoch, kind (alpha, beta, gamma), cell, step, name, weight."""
         return pd.DataFrame([{"epoch": e.epoch, **row} for e in self.events for row in e.architecture.rows()])
 
     def movement(self) -> dict[str, float]:
-        """How far the furthest weight of each kind is from undecided, after the last epoch.
+        """Returns how far the furthest weight of each kind is from undecided, after the last epoch.
 
         Undecided is 1/2 for an edge (alpha, beta) and 1 / (number of primitives) for a Step (gamma). At the start the
         logits have a standard deviation of 1e-3, that is 0.0003 in these weights.

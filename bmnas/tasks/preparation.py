@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from bmnas.errors import DataError, FeatureError
-from bmnas.features.backbone_training import Batches, train_unimodal
-from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbone
+from bmnas.features.backbone_training import InputBatches, train_unimodal
+from bmnas.features.backbones.weight_files import load_backbone, save_backbone, weight_file
 from bmnas.features.extraction import extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_timing import TIMING, Pace, note
@@ -25,8 +25,8 @@ from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.tasks.base import Modality, RawData, Task
-from bmnas.tasks.raw.extracted import extracted, extracted_before
-from bmnas.tasks.raw.real import HOW, RealRun, present
+from bmnas.tasks.real_data.earlier_features import extracted, extracted_before
+from bmnas.tasks.real_data.extraction import HOW, RealRun, present
 from bmnas.training.progress import Progress, renamed
 
 
@@ -149,7 +149,7 @@ def build(
     for i, modality in enumerate(task.modalities):
         model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
         pace, told = Pace(), renamed(f"extract {modality.name}", progress)
-        loader = pace.batches(Batches(raw.inputs[modality.name][kept]), len)
+        loader = pace.batches(InputBatches(raw.inputs[modality.name][kept]), len)
         taken, logits[modality.name] = extract(
             model, modality.taps, loader, L=options["L"], device=device, progress=told
         )
@@ -181,7 +181,7 @@ def backbone(
     A training that was killed goes on after its last whole epoch.
     """
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    model, kept = untrained(modality, number), kept_file(work, modality.name)
+    model, kept = untrained(modality, number), weight_file(work, modality.name)
     if kept.exists():
         return model.eval(), load_backbone(model, kept)
     checkpoint = work / f"training_{modality.name}.safetensors"
@@ -198,7 +198,7 @@ def backbone(
     )
     about = {name: value for name, value in asdict(report).items() if name != "seconds"}
     note(work, f"train {modality.name} backbone", seconds=report.seconds)
-    keep_backbone(model, kept, about)
+    save_backbone(model, kept, about)
     checkpoint.unlink()
     return model, about
 

@@ -12,14 +12,14 @@ from bmnas.space.algebra import Algebra
 NAMED = 5  # rows that a message names
 
 
-def check_finite(
+def check_predictions(
     logits: Tensor,
     what: str,
     rows: Tensor | Sequence[int] | None = None,
     network: nn.Module | None = None,
     batch: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Makes sure that all outputs are finite.
+    """Checks that all outputs are finite.
 
     Args:
         logits: (n, classes).
@@ -43,7 +43,7 @@ def check_finite(
 
 
 def _origin(network: nn.Module, sample: Mapping[str, Tensor]) -> str:
-    """The layer that first gives values that are not finite, and the feature of the largest ones."""
+    """Names the layer that first gives values that are not finite, and the feature of the largest ones."""
     sizes = {name: x.abs().max().item() for name, x in sample.items()}
     largest = max(sizes, key=lambda name: sizes[name])
     formula = network.hypernet if isinstance(network, Algebra) else network  # the algebra does not call the layers
@@ -55,7 +55,7 @@ def _origin(network: nn.Module, sample: Mapping[str, Tensor]) -> str:
 
 @contextmanager
 def _first_layers(network: nn.Module) -> Iterator[list[str]]:
-    """Names of the layers whose output is not finite, in the order in which they finish, while the context lasts."""
+    """Collects, while the context lasts, the layers whose output is not finite, in the order in which they finish."""
     names: list[str] = []
 
     def hook(name: str, output: object) -> None:

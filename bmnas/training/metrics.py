@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bmnas.errors import ConfigError
-from bmnas.training.finiteness import check_finite
+from bmnas.training.finiteness import check_predictions
 
 THRESHOLD = 0.3  # of the sigmoid; the release's
 METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}
@@ -18,7 +18,7 @@ METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}
 
 
 def loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean training loss of a batch.
+    """Returns the mean training loss of a batch.
 
     Args:
         kind: "multiclass" (targets (B,) of class numbers) or "multilabel" (targets (B, classes) of 0 and 1).
@@ -30,19 +30,19 @@ def loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def score(kind: str, logits: Tensor, targets: Tensor) -> float:
-    """Accuracy or weighted F1, between 0 and 1; larger is better.
+    """Returns accuracy or weighted F1, between 0 and 1; larger is better.
 
     Raises:
         PredictionError: a logit is NaN or infinite; so do all scores here.
     """
     if kind == "multiclass":
-        check_finite(logits, "logits")
+        check_predictions(logits, "logits")
         return (logits.argmax(-1) == targets).double().mean().item()
     return f1(logits, targets, "weighted")
 
 
 def f1(logits: Tensor, targets: Tensor, average: str) -> float:
-    """F1 of a multilabel prediction at the threshold 0.3.
+    """Computes F1 of a multilabel prediction at the threshold 0.3.
 
     Args:
         logits, targets: (B, classes).
@@ -52,16 +52,16 @@ def f1(logits: Tensor, targets: Tensor, average: str) -> float:
 
 
 def scores(kind: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """Every score of a kind by name, the one that counts first."""
+    """Returns every score of a kind by name, the one that counts first."""
     if kind == "multiclass":
         return {METRICS[kind]: score(kind, logits, targets)}
     return {f"{average} F1": f1(logits, targets, average) for average in ("weighted", "macro", "micro", "samples")}
 
 
 def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
-    """A score a class: recall (multiclass; NaN where a class has no sample) or F1 (multilabel)."""
+    """Returns a score a class: recall (multiclass; NaN where a class has no sample) or F1 (multilabel)."""
     if kind == "multiclass":
-        check_finite(logits, "logits")
+        check_predictions(logits, "logits")
         right = (logits.argmax(-1) == targets).cpu().numpy()
         labels = targets.cpu().numpy()
         rows = [right[labels == k] for k in range(logits.shape[1])]
@@ -70,11 +70,12 @@ def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
 
 
 def _f1(logits: Tensor, targets: Tensor, average: str | None) -> np.ndarray:
-    """F1 = 2 TP / (2 TP + FP + FN) of each label (None), of each row averaged ("samples"), or averaged over labels.
+    """Computes F1 = 2 TP / (2 TP + FP + FN) of each label (None), of each row averaged ("samples"), or averaged over
+    labels.
 
     Counted here: scikit-learn takes a single label, (B, 1), for a task of two classes, and averages over both.
     """
-    check_finite(logits, "logits")
+    check_predictions(logits, "logits")
     predicted = (torch.sigmoid(logits) > THRESHOLD).cpu().numpy()  # (B, classes)
     true = targets.cpu().numpy() > 0.5
     if predicted.ndim != 2 or predicted.shape != true.shape:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.training import metrics
-from bmnas.training.finiteness import check_finite
+from bmnas.training.finiteness import check_predictions
 
 SCORE_BATCH = 1024  # rows of a forward pass without gradients; only memory depends on it
 
@@ -116,12 +116,14 @@ def batch_gradients(
     B = len(targets)
     parts = max(1, min(parts, B // 2))
     edges = [B * i // parts for i in range(parts + 1)]
-    loss, gradients, logits = torch.zeros((), device=targets.device), [], []
+    loss = torch.zeros((), device=targets.device)
+    gradients = []
+    logits = []
     for start, stop in pairwise(edges):
         out = network(inputs if parts == 1 else _slice(inputs, start, stop))  # (b, classes)
         part = metrics.loss(kind, out, targets[start:stop]) * ((stop - start) / B)
         new = torch.autograd.grad(part, parameters, allow_unused=True)
-        gradients = new if parts == 1 else _sum(gradients or [None] * len(new), new)
+        gradients = new if parts == 1 else _add(gradients or [None] * len(new), new)
         loss = loss + part.detach()
         logits.append(out.detach())
     return loss, torch.cat(logits), gradients
@@ -133,9 +135,15 @@ def _slice(inputs: Any, start: int, stop: int) -> Any:
     return {name: tensor[start:stop] for name, tensor in inputs.items()}
 
 
-def _sum(before: Sequence[Tensor | None], new: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _add(before: Sequence[Tensor | None], new: Sequence[Tensor | None]) -> list[Tensor | None]:
     """Adds gradient by gradient, in memory of their own; None is 0."""
-    return [a if b is None else b.clone() if a is None else a + b for a, b in zip(before, new, strict=True)]
+    totals: list[Tensor | None] = []
+    for total, gradient in zip(before, new, strict=True):
+        if total is None:
+            totals.append(None if gradient is None else gradient.clone())
+        else:
+            totals.append(total if gradient is None else total + gradient)
+    return totals
 
 
 def predict(network: nn.Module, samples: Samples, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,11 +176,13 @@ def predict_batches(
         PredictionError: outputs are NaN or infinite; names rows, and layer and feature where inputs have names.
     """
     network.eval()
-    results, start = [], 0
+    results = []
+    start = 0
     for inputs, targets in batches:
-        logits, stop = network(inputs), start + len(targets)
+        logits = network(inputs)
+        stop = start + len(targets)
         numbers = range(start, stop) if rows is None else rows[start:stop]
-        check_finite(logits, what, numbers, network, inputs if isinstance(inputs, Mapping) else None)
+        check_predictions(logits, what, numbers, network, inputs if isinstance(inputs, Mapping) else None)
         results.append((logits.to(device), targets.to(device)))
         start = stop
     logits, targets = zip(*results, strict=True)

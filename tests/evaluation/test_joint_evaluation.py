@@ -19,7 +19,7 @@ from bmnas.evaluation.joint import evaluation as joint_evaluation
 from bmnas.evaluation.joint.evaluation import JOINT, build_joint, check_joint, evaluate_joint, raw_samples
 from bmnas.evaluation.joint.training import of_splits, predict_joint, train_joint
 from bmnas.features.backbone_training import weights_fingerprint
-from bmnas.features.backbones.kept import kept_file
+from bmnas.features.backbones.weight_files import weight_file
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
@@ -231,7 +231,7 @@ def test_validation_is_not_what_the_paper_does(features):
 
 def test_backbones_that_are_gone_damaged_or_others(features, tmp_path):
     folder = Path(shutil.copytree(features.folder, tmp_path / "features"))
-    moved, path = FeatureSet.open(folder), kept_file(folder, "Audio")
+    moved, path = FeatureSet.open(folder), weight_file(folder, "Audio")
     samples, content = raw_samples(moved), path.read_bytes()
     path.write_bytes(content[:-3])
     with pytest.raises(FeatureError, match="Audio.safetensors: not the weights of LeNet"):

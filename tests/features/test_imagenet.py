@@ -14,7 +14,7 @@ from tests.features.test_backbones import resnet_2d
 from tests.support.raw_files import write_ego, write_hdf5, write_ntu
 from tests.tasks.test_real_tasks import CHEAP, TOYS
 
-REAL_TRAINING = "bmnas.tasks.raw.backbones.train_unimodal_from"
+REAL_TRAINING = "bmnas.tasks.real_data.backbones.train_unimodal_from"
 
 
 class Stop(Exception):

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from bmnas.errors import ConfigError, RunError, SearchDiverged
-from bmnas.features.backbone_training import Batches, train_unimodal, train_unimodal_from, weights_fingerprint
+from bmnas.features.backbone_training import InputBatches, train_unimodal, train_unimodal_from, weights_fingerprint
 from bmnas.features.backbones.lenet import LeNet
 from bmnas.training.metrics import f1
 
@@ -169,7 +169,7 @@ def test_lenet_halves_the_map_block_by_block(channels, size):
 
 
 def test_batches_can_be_gone_through_twice():
-    loader = Batches(np.arange(10.0).reshape(10, 1), 4)
+    loader = InputBatches(np.arange(10.0).reshape(10, 1), 4)
     for _ in range(2):
         assert [len(part) for part in loader] == [4, 4, 2] and len(loader) == 3
     assert torch.cat(list(loader)).flatten().tolist() == list(range(10))

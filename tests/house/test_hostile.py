@@ -30,10 +30,10 @@ from bmnas.storage.checkpoint import load_state, load_tensors, save_state, save_
 from bmnas.storage.reading import parse_json
 from bmnas.storage.replay import Replay
 from bmnas.storage.whole_files import whole
+from bmnas.tasks.file_readers.jpeg import read_picture
+from bmnas.tasks.file_readers.text import read_lines
 from bmnas.tasks.mmimdb.npy import read_npy
 from bmnas.tasks.planted import answer
-from bmnas.tasks.raw.picture import read_picture
-from bmnas.tasks.raw.text import read_lines
 from bmnas.tasks.spoken_mnist import download
 from bmnas.tasks.spoken_mnist.files import read_idx
 from tests.support.tiny import CONFIG, tiny_features

@@ -11,7 +11,7 @@ from PIL import Image
 
 from bmnas.errors import DataError
 from bmnas.tasks.egogesture.annotations import clip_frames, read_ego_classes, read_ego_json, read_ego_list
-from bmnas.tasks.raw.picture import read_picture
+from bmnas.tasks.file_readers.jpeg import read_picture
 from tests.support import raw_files
 from tests.support.raw_files import LABELS
 

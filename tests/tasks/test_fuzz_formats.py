@@ -14,6 +14,7 @@ from PIL import Image
 from bmnas.errors import DataError
 from bmnas.tasks.egogesture.annotations import read_ego_classes, read_ego_json, read_ego_list
 from bmnas.tasks.egogesture.samples import EgoSamples, read_annotations
+from bmnas.tasks.file_readers.jpeg import read_picture
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.raw import read_movie
 from bmnas.tasks.mmimdb.samples import MmimdbSamples
@@ -21,7 +22,6 @@ from bmnas.tasks.mmimdb.split import read_split
 from bmnas.tasks.mmimdb.word2vec import read_vectors
 from bmnas.tasks.ntu.samples import NtuSamples
 from bmnas.tasks.ntu.skeleton import read_skeleton
-from bmnas.tasks.raw.picture import read_picture
 from tests.support import raw_files
 from tests.support.fuzz import contents, fields, flips, only, truncations
 from tests.support.fuzz_raw import array, column, hdf5, line, other, removed, swapped

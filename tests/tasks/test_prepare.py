@@ -13,7 +13,7 @@ import torch
 
 from bmnas.errors import ConfigError, DataError, FeatureError, UnknownNameError
 from bmnas.features.backbone_training import weights_fingerprint
-from bmnas.features.backbones.kept import kept_file, load_backbone
+from bmnas.features.backbones.weight_files import load_backbone, weight_file
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import TASKS
 from bmnas.tasks.preparation import prepare
@@ -227,7 +227,7 @@ def test_the_weights_of_the_backbones_lie_with_the_features(made):
     features, folder, *_ = made
     for modality in TASKS["digits"].modalities:
         model = modality.backbone()
-        about = load_backbone(model, kept_file(folder, modality.name))
+        about = load_backbone(model, weight_file(folder, modality.name))
         assert about == features.manifest["backbones"][modality.name]
         assert weights_fingerprint(model) == about["fingerprint"]
     assert not list(folder.parent.glob(".*"))  # neither locks nor unfinished work

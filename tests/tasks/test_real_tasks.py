@@ -15,8 +15,8 @@ from torch import nn
 
 from bmnas.errors import ConfigError, DataError, UnknownNameError
 from bmnas.features.backbones.hcn import HCN
-from bmnas.features.backbones.kept import kept_file, load_backbone
 from bmnas.features.backbones.maxout_mlp import MaxoutMLP
+from bmnas.features.backbones.weight_files import load_backbone, weight_file
 from bmnas.features.disk_extraction import bulk_extract
 from bmnas.features.extraction import Backbone, extract
 from bmnas.features.extraction_settings import ExtractionSettings
@@ -29,7 +29,7 @@ from bmnas.tasks.egogesture import task as egogesture
 from bmnas.tasks.mmimdb import task as mmimdb
 from bmnas.tasks.ntu import task as ntu
 from bmnas.tasks.preparation import prepare
-from bmnas.tasks.raw.pictures import real_pictures
+from bmnas.tasks.real_data.sample_pictures import real_pictures
 from tests.support import raw_files
 
 WRITERS = {"ntu": raw_files.write_ntu, "egogesture": raw_files.write_ego, "mmimdb": raw_files.write_hdf5}
@@ -165,7 +165,8 @@ def test_a_kill_does_not_cost_trained_backbones(root, toys, tmp_path, monkeypatc
 
     with pytest.raises(Stop):
         prepare("mmimdb", progress=stop, **options)
-    monkeypatch.setattr("bmnas.tasks.raw.backbones.train_unimodal_from", lambda *_, **__: pytest.fail("trained again"))
+    trained = "bmnas.tasks.real_data.backbones.train_unimodal_from"
+    monkeypatch.setattr(trained, lambda *_, **__: pytest.fail("trained again"))
     assert prepare("mmimdb", **options).source == "real"
 
 
@@ -375,7 +376,7 @@ def test_an_input_that_is_replaced_while_it_is_extracted_is_read_again(toys, tmp
     assert resumed.folder is not None
     row = (resumed.folder / "names.txt").read_text().splitlines().index(sample)
     model = HCN()
-    load_backbone(model, kept_file(resumed.folder, "Skeleton"))
+    load_backbone(model, weight_file(resumed.folder, "Skeleton"))
     samples = TASKS["ntu"].real.open(tmp_path / "ntu", TASKS["ntu"].options)
     inputs, _ = samples.read(samples.names.index(sample), "Skeleton")
     _, logits = extract(model, {}, [torch.from_numpy(inputs["Skeleton"][None])], L=8, device="cpu")

@@ -20,7 +20,7 @@ from bmnas.tasks.ntu.splits import (
     ntu_cross_view,
     ntu_rows,
 )
-from bmnas.tasks.raw.real import fewer
+from bmnas.tasks.real_data.extraction import fewer
 
 
 def test_counts_agree_with_one_another():

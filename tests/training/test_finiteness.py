@@ -19,7 +19,7 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_network
 from bmnas.searching.shortlist import brief_score
 from bmnas.training import metrics
-from bmnas.training.finiteness import check_finite
+from bmnas.training.finiteness import check_predictions
 from bmnas.training.steps import predict
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 
@@ -145,9 +145,9 @@ def test_all_bad_rows_are_counted_and_the_first_are_named(bad):
     rows = [10 + i for i in range(len(bad))]
     expected = [row for row, broken in zip(rows, bad, strict=True) if broken]
     if not expected:
-        check_finite(logits, "val", rows)
+        check_predictions(logits, "val", rows)
         return
     with pytest.raises(BmnasError) as caught:
-        check_finite(logits, "val", rows)
+        check_predictions(logits, "val", rows)
     assert f"{len(expected)} of {len(bad)} rows" in str(caught.value)
     assert f"rows {', '.join(map(str, expected[:5]))}" in str(caught.value)

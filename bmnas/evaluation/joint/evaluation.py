@@ -20,7 +20,7 @@ from bmnas.evaluation.joint.network import JointNetwork, joint_network
 from bmnas.evaluation.joint.training import RawSamples, of_splits, train_and_test_joint
 from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
 from bmnas.features.backbone_training import weights_fingerprint
-from bmnas.features.backbones.kept import kept_file, load_backbone
+from bmnas.features.backbones.weight_files import load_backbone, weight_file
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES
 from bmnas.machine import data_root, use_threads
@@ -30,7 +30,7 @@ from bmnas.space.genotype import Genotype
 from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.preparation import untrained
-from bmnas.tasks.raw.real import MAX_WORKERS
+from bmnas.tasks.real_data.extraction import MAX_WORKERS
 from bmnas.training.progress import Progress, renamed
 
 JOINT = "searched, trained with its backbones"
@@ -67,7 +67,8 @@ def evaluate_joint(
     """
     check_joint(features, budget)
     size = config.batch_size if batch_size is None else batch_size
-    samples, seeds = raw_samples(features, root, progress), []
+    samples = raw_samples(features, root, progress)
+    seeds = []
     for seed in range(budget.seeds):
         identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size}
         about = identity_of_seed(identity, features, budget, seed)
@@ -115,7 +116,7 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
             f"select is {budget.select!r}; joint training takes the last epoch on train + val (section 3.4): 'last'"
         )
     for modality in features.modalities:
-        if features.folder is None or not kept_file(features.folder, modality).exists():
+        if features.folder is None or not weight_file(features.folder, modality).exists():
             raise FeatureError(
                 f"{features.folder} has no weights of the backbone of {modality}, which the joint training starts "
                 "from; delete that folder and run notebook 01 again: the features will be the same"
@@ -135,7 +136,7 @@ def build_joint(
     for modality in task.modalities:
         assert features.folder is not None
         backbones[modality.name] = model = untrained(modality, seed)
-        path = kept_file(features.folder, modality.name)
+        path = weight_file(features.folder, modality.name)
         load_backbone(model, path)
         about = features.manifest["backbones"].get(modality.name)
         if not isinstance(about, dict) or weights_fingerprint(model) != about.get("fingerprint"):
@@ -155,7 +156,8 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
     Raises:
         DataError: there are none, they are absent, or others.
     """
-    task, place = _task(features), Path(root) if root is not None else data_root()
+    task = _task(features)
+    place = Path(root) if root is not None else data_root()
     options = features.manifest["options"]
     if task.real is not None:
         real = task.real.open(place / task.real.folder, options)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import FeatureError
-from bmnas.features.taps import Tap, frozen, hooked, taken
+from bmnas.features.taps import Tap, frozen, hooked, pop_outputs
 from bmnas.machine import use_threads
 from bmnas.registry import unknown
 from bmnas.space.genotype import Genotype
@@ -41,23 +41,28 @@ class JointNetwork(nn.Module):
         self, backbones: Mapping[str, nn.Module], taps: Taps, L: int, fusion: FusionNetwork, freeze: bool = False
     ) -> None:
         super().__init__()
-        known = {name for of_modality in taps.values() for name in of_modality}
+        tapped = {name for of_modality in taps.values() for name in of_modality}
         for name in fusion.reshape:
-            if name not in known:
-                raise unknown("feature", name, known)
-        used = {modality: _used(of_modality, fusion) for modality, of_modality in taps.items()}
-        self.taps = {modality: of_modality for modality, of_modality in used.items() if of_modality}
+            if name not in tapped:
+                raise unknown("feature", name, tapped)
+        self.taps: dict[str, dict[str, Tap]] = {}
+        for modality, of_modality in taps.items():
+            used = {name: tap for name, tap in _as_taps(of_modality).items() if name in fusion.reshape}
+            if used:
+                self.taps[modality] = used
         self.backbones = nn.ModuleDict({modality: backbones[modality] for modality in self.taps})
         for modality, backbone in self.backbones.items():
             with hooked(backbone, self.taps[modality], L):  # a wrong path shows now, not in the first batch
                 pass
-        self.fusion, self.L, self.freeze = fusion, L, freeze
+        self.fusion = fusion
+        self.L = L
+        self.freeze = freeze
         if freeze:
             self.backbones.requires_grad_(False)
         self.train(self.training)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a batch, modality -> (B, ...).
+        """Returns logits (B, classes) of a batch, modality -> (B, ...).
 
         Raises:
             FeatureError: a modality is missing, or a tapped module did not run exactly once.
@@ -65,7 +70,7 @@ class JointNetwork(nn.Module):
         return self.fusion(self.features(inputs))  # (B, classes)
 
     def features(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """feature -> (B, C_in, L or 1), with gradients unless the backbones are frozen."""
+        """Computes feature -> (B, C_in, L or 1), with gradients unless the backbones are frozen."""
         features = {}
         for modality, backbone in self.backbones.items():
             if modality not in inputs:
@@ -76,18 +81,18 @@ class JointNetwork(nn.Module):
                 hooked(backbone, taps, self.L, to=None) as seen,
             ):
                 backbone(inputs[modality])
-                features |= taken(taps, seen)  # (B, C_in, L or 1) each
+                features |= pop_outputs(taps, seen)  # (B, C_in, L or 1) each
         return features
 
     def train(self, mode: bool = True) -> "JointNetwork":
-        """Train or eval mode; frozen backbones remain in eval mode, so that their BatchNorm statistics stay too."""
+        """Sets train or eval mode; frozen backbones remain in eval mode, with their BatchNorm statistics."""
         super().train(mode)
         if self.freeze:
             self.backbones.eval()
         return self
 
     def sizes(self) -> dict[str, int]:
-        """Numbers of parameters of the backbones and of the fusion network, and how many are trained."""
+        """Counts the parameters of the backbones and of the fusion network, and how many are trained."""
         parts = {"backbones": self.backbones, "fusion": self.fusion}
         sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
         return {**sizes, "trained": sum(p.numel() for p in self.parameters() if p.requires_grad)}
@@ -139,7 +144,7 @@ def joint_network(
 def feature_shapes(
     backbones: Mapping[str, nn.Module], taps: Taps, L: int, inputs: Mapping[str, Tensor]
 ) -> tuple[dict[str, int], frozenset[str]]:
-    """feature -> C_in, and the features without extent; found by running each backbone once, in eval mode.
+    """Finds feature -> C_in, and the features without extent, by running each backbone once in eval mode.
 
     Raises:
         FeatureError: a modality is missing in `inputs`.
@@ -148,16 +153,13 @@ def feature_shapes(
     for modality, of_modality in taps.items():
         if modality not in inputs:
             raise FeatureError(f"the modality {modality!r} is missing; given were: {', '.join(inputs)}")
-        backbone, tapped = backbones[modality], _as_taps(of_modality)
+        backbone = backbones[modality]
+        tapped = _as_taps(of_modality)
         with frozen(backbone, inputs[modality].device), hooked(backbone, tapped, L, to=None) as seen:
             backbone(inputs[modality])
-            shapes |= {name: x.shape for name, x in taken(tapped, seen).items()}
+            shapes |= {name: x.shape for name, x in pop_outputs(tapped, seen).items()}
     return {name: shape[1] for name, shape in shapes.items()}, frozenset(n for n, s in shapes.items() if s[2] == 1)
 
 
 def _as_taps(taps: Mapping[str, str | Tap]) -> dict[str, Tap]:
     return {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}
-
-
-def _used(taps: Mapping[str, str | Tap], fusion: FusionNetwork) -> dict[str, Tap]:
-    return {name: tap for name, tap in _as_taps(taps).items() if name in fusion.reshape}

@@ -1,7 +1,7 @@
 """Joint training (section 3.4): backbones and fusion network together on train + val, then the test split once.
 
 Samples are raw and come from torch Datasets, so they may be larger than memory. On a CPU the outcome depends on the
-seed alone, and a training that was killed resumes after its last epoch and ends in the same bits.
+seed alone. A training that was killed resumes after its last epoch and ends in the same bits.
 """
 
 import time
@@ -55,7 +55,8 @@ class RawSamples(Dataset[tuple[dict[str, Tensor], Tensor]]):
 
     def __init__(self, raw: RawData) -> None:
         self.inputs = {modality: torch.from_numpy(array) for modality, array in raw.inputs.items()}
-        self.targets, self.splits = torch.from_numpy(raw.labels), raw.splits
+        self.targets = torch.from_numpy(raw.labels)
+        self.splits = raw.splits
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -147,7 +148,8 @@ def train_joint(
         ConfigError: a setting is out of range.
     """
     budget = EvalConfig(epochs=epochs, max_lr=max_lr, min_lr=min_lr, weight_decay=weight_decay, Ti=Ti, Tm=Tm, seeds=1)
-    n, place = _length(data), resolve_device(device)
+    n = _length(data)
+    place = resolve_device(device)
     about = {"samples": n, "kind": kind, "epochs": epochs, "batch_size": batch_size, "rates": [max_lr, min_lr, Ti, Tm]}
     about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
     about |= {"genotype": network.fusion.genotype.to_json()}
@@ -210,6 +212,7 @@ def _loaded(
     Args:
         seed: of the worker processes.
     """
-    rows, generator = [batch.tolist() for batch in order], torch.Generator().manual_seed(seed)
+    rows = [batch.tolist() for batch in order]
+    generator = torch.Generator().manual_seed(seed)
     for batch in DataLoader(data, batch_sampler=rows, num_workers=workers, generator=generator):
         yield {modality: x.to(device) for modality, x in batch[0].items()}, batch[1].to(device)

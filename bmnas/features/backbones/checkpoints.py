@@ -50,7 +50,7 @@ def load_checkpoint(
 
 
 def read_state(path: str | Path) -> dict[str, Tensor]:
-    """The weights in a file by name, on the CPU.
+    """Reads the weights in a file by name, on the CPU.
 
     Raises:
         DataError: see `load_checkpoint`.

@@ -59,7 +59,7 @@ class HCN(nn.Module):
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, skeleton: Tensor) -> Tensor:
-        """Logits (B, classes) of joint positions (B, 3, T, V, P).
+        """Returns logits (B, classes) of joint positions (B, 3, T, V, P).
 
         Raises:
             DataError: another shape.

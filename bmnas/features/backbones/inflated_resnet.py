@@ -38,7 +38,7 @@ class InflatedResNet50(nn.Module):
         self.classifier = nn.Linear(2048, classes)
 
     def forward(self, video: Tensor) -> Tensor:
-        """Logits (B, classes) of videos (B, T, H, W, 3).
+        """Returns logits (B, classes) of videos (B, T, H, W, 3).
 
         Raises:
             DataError: another shape, or one of which the average pool does not leave one position.
@@ -81,7 +81,7 @@ class _Trunk(nn.Module):
 
 
 def inflate(state_2d: Mapping[str, Tensor], how: str = "mean") -> dict[str, Tensor]:
-    """The weights of a ResNet-50 for images (ImageNet), as weights of this network's trunk.
+    """Returns the weights of a ResNet-50 for images (ImageNet) as weights of this network's trunk.
 
     W3[..., t, :, :] = W2 / T for every t of T ("mean"; Carreira and Zisserman 2017), or W2 at the middle t and 0
     elsewhere ("center"; what the loader that the release took over from MFAS does). Either answers to a video that
@@ -103,7 +103,7 @@ def inflate(state_2d: Mapping[str, Tensor], how: str = "mean") -> dict[str, Tens
 
 
 def _temporal_size(key: str, weight: Tensor) -> int | None:
-    """T of the 3D kernel that takes this weight; None where it stays as it is."""
+    """Returns T of the 3D kernel that takes this weight; None where it stays as it is."""
     if weight.ndim != 4 or key == "conv1.weight":
         return None
     return weight.shape[-1]  # the kernels of the blocks are cubes

@@ -5,6 +5,7 @@ convolution, BatchNorm, ReLU and max pool, with doubling channels (MFAS, GP_LeNe
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -23,17 +24,13 @@ class LeNet(nn.Module):
 
     def __init__(self, channels: Sequence[int], classes: int, first_kernel: int = 5, colours: int = 1) -> None:
         super().__init__()
-        ends = (colours, *channels)
-        self.blocks = nn.Sequential(
-            *[_block(ends[i], ends[i + 1], first_kernel if i == 0 else 3) for i in range(len(channels))]
-        )
+        self.blocks = nn.Sequential()
+        for i, (C_in, C_out) in enumerate(pairwise((colours, *channels))):
+            kernel = first_kernel if i == 0 else 3
+            conv = nn.Conv2d(C_in, C_out, kernel, padding=kernel // 2, bias=False)
+            self.blocks.append(nn.Sequential(conv, nn.BatchNorm2d(C_out), nn.ReLU(), nn.MaxPool2d(2)))
         self.classifier = nn.Linear(channels[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.blocks(x)  # (B, channels[-1], H', W')
         return self.classifier(maps.mean((2, 3)))  # (B, classes)
-
-
-def _block(C_in: int, C_out: int, kernel: int) -> nn.Sequential:
-    conv = nn.Conv2d(C_in, C_out, kernel, padding=kernel // 2, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(C_out), nn.ReLU(), nn.MaxPool2d(2))

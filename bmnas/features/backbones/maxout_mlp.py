@@ -45,6 +45,6 @@ class MaxoutMLP(nn.Module):
         self.hid2val = nn.Linear(2 * hidden, classes)
 
     def forward(self, text: Tensor) -> Tensor:
-        """Logits (B, classes) of texts (B, inputs)."""
+        """Returns logits (B, classes) of texts (B, inputs)."""
         first = self.op2(self.op1(text))  # (B, hidden)
         return self.hid2val(self.op4(self.op3(first)))  # (B, classes)

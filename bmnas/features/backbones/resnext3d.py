@@ -57,7 +57,7 @@ class ResNeXt101(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Logits (B, classes) of clips (B, 3 or 1, T, H, W).
+        """Returns logits (B, classes) of clips (B, 3 or 1, T, H, W).
 
         Raises:
             DataError: another number of channels, or an extent of which the average pool leaves more than a vector.

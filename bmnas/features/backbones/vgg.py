@@ -30,13 +30,13 @@ class VGG19(nn.Module):
         self.classifier = nn.Linear(STAGES[-1][0], classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, 3, H, W), at least 32 pixels a side."""
+        """Returns logits (B, classes) of images (B, 3, H, W), at least 32 pixels a side."""
         maps = self.vgg(image)  # (B, 512, H / 32, W / 32)
         return self.classifier(self.bn4(maps.mean((2, 3))))  # (B, classes)
 
 
 def imagenet_features(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The convolutions of a VGG-19 trained on ImageNet, under this network's names.
+    """Returns the convolutions of a VGG-19 trained on ImageNet, under this network's names.
 
     Args:
         state: with the usual names, "features.0.weight" ...; the fully connected layers are left out.

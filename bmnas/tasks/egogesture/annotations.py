@@ -14,7 +14,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import read_json
-from bmnas.tasks.raw.text import fail, read_lines, real, whole
+from bmnas.tasks.file_readers.text import fail, read_lines, real, whole
 
 SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 FOLDER = re.compile(r"(Subject[0-9]{2}/Scene[0-9]+)/Color/rgb([0-9]+)")

@@ -16,8 +16,8 @@ from bmnas.tasks.egogesture.annotations import (
     read_ego_json,
     read_ego_list,
 )
-from bmnas.tasks.raw.packed import packed_files
-from bmnas.tasks.raw.picture import read_picture
+from bmnas.tasks.file_readers.archives import packed_files
+from bmnas.tasks.file_readers.jpeg import read_picture
 
 SIZE = 112
 MEAN = np.array([114.7748, 107.7354, 99.4750], np.float32)  # of ActivityNet, as in the lineage of the backbones

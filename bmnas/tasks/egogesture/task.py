@@ -15,7 +15,7 @@ from bmnas.tasks.base import Modality, Options, RealData, Task
 from bmnas.tasks.egogesture.annotations import EGO_COUNTS
 from bmnas.tasks.egogesture.channels import EGO_CHANNELS
 from bmnas.tasks.egogesture.samples import ANNOTATION, GESTURES, EgoSamples
-from bmnas.tasks.raw.real import REAL_OPTIONS, stand_in_maker
+from bmnas.tasks.real_data.extraction import REAL_OPTIONS, stand_in_maker
 from bmnas.tasks.stand_in import SMALL, StandIn
 
 MODALITIES = ("RGB", "Depth")

@@ -20,7 +20,7 @@ from torch import nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
-from bmnas.features.backbone_training import Batches, train_unimodal
+from bmnas.features.backbone_training import InputBatches, train_unimodal
 from bmnas.features.extraction import extract
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import TASKS
@@ -134,7 +134,7 @@ def _tapped(
         training = {"epochs": 30, "batch_size": 50, "max_lr": 1e-2, "weight_decay": 1e-3}
         report = train_unimodal(model, array, digits, rows, seed=seed, device="cpu", **training)
         taps = {f"{view}_{layer}": f"hidden_{layer}" for layer in (1, 2)}
-        taken, logits[view] = extract(model, taps, Batches(array), L=options["L"], device="cpu")
+        taken, logits[view] = extract(model, taps, InputBatches(array), L=options["L"], device="cpu")
         arrays |= taken
         reports[view] = {"backbone": report.backbone, "fingerprint": report.fingerprint, "scores": report.scores}
     return arrays, logits, reports

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bmnas.errors import DataError
+from bmnas.tasks.file_readers.archives import packed_files
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.npy import SHAPES
 from bmnas.tasks.mmimdb.split import SPLITS, read_split
 from bmnas.tasks.mmimdb.word2vec import VECTORS
-from bmnas.tasks.raw.packed import packed_files
 
 HDF5, SPLIT, RAW = "multimodal_imdb.hdf5", "split.json", "dataset"
 PREPARED = tuple(SPLITS)

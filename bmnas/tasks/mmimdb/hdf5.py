@@ -15,10 +15,10 @@ import h5py
 import numpy as np
 
 from bmnas.errors import DataError
+from bmnas.tasks.file_readers.text import fail
 from bmnas.tasks.mmimdb import posters
 from bmnas.tasks.mmimdb.split import SPLITS
 from bmnas.tasks.mmimdb.word2vec import TEXT
-from bmnas.tasks.raw.text import fail
 
 FIELDS = {"features": (TEXT,), "images": posters.SHAPE, "genres": (None,), "imdb_ids": ()}
 FUEL = {"split", "source", "start", "stop", "available"}

@@ -8,10 +8,10 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.npy import open_npy
+from bmnas.tasks.file_readers.text import fail
 from bmnas.tasks.mmimdb import posters
 from bmnas.tasks.mmimdb.split import GENRES
 from bmnas.tasks.mmimdb.word2vec import TEXT
-from bmnas.tasks.raw.text import fail
 
 SHAPES = {"image": posters.SHAPE, "text": (TEXT,), "label": (len(GENRES),)}
 

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import regular
-from bmnas.tasks.raw.text import fail
+from bmnas.tasks.file_readers.text import fail
 
 SHAPE = (3, 256, 160)  # channels, height, width
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)  # blue, green, red

@@ -8,8 +8,8 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import read_json
+from bmnas.tasks.file_readers.text import fail
 from bmnas.tasks.mmimdb.split import DROPPED, GENRES
-from bmnas.tasks.raw.text import fail
 
 
 @dataclass(frozen=True)

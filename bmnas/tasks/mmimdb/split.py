@@ -7,7 +7,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import read_json
-from bmnas.tasks.raw.text import fail
+from bmnas.tasks.file_readers.text import fail
 
 SPLITS = {"train": "train", "dev": "val", "test": "test"}
 GENRES = (

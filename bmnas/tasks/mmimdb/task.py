@@ -15,7 +15,7 @@ from bmnas.tasks.mmimdb.channels import MMIMDB_CHANNELS
 from bmnas.tasks.mmimdb.forms import HDF5
 from bmnas.tasks.mmimdb.samples import MmimdbSamples
 from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS
-from bmnas.tasks.raw.real import REAL_OPTIONS, stand_in_maker
+from bmnas.tasks.real_data.extraction import REAL_OPTIONS, stand_in_maker
 from bmnas.tasks.stand_in import SMALL, StandIn
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import regular
-from bmnas.tasks.raw.text import fail
+from bmnas.tasks.file_readers.text import fail
 
 TEXT = 300  # numbers of a vector
 VECTORS = ("GoogleNews-vectors-negative300.bin", "word2vec.bin")

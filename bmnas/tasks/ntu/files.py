@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bmnas.errors import DataError
+from bmnas.tasks.file_readers.archives import packed_files
+from bmnas.tasks.file_readers.text import read_lines
 from bmnas.tasks.ntu.names import PATTERN, NtuName
-from bmnas.tasks.raw.packed import packed_files
-from bmnas.tasks.raw.text import read_lines
 
 VIDEO_FOLDERS = (
     "nturgbd_rgb/avi_256x256_30",  # MFAS

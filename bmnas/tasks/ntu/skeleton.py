@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from bmnas.tasks.raw.text import fail, read_lines, real, whole
+from bmnas.tasks.file_readers.text import fail, read_lines, real, whole
 
 JOINTS, PERSONS, FRAMES = 25, 2, 32
 ORIGIN = 1  # the middle of the spine, counted from 0

@@ -14,7 +14,7 @@ from bmnas.tasks.base import Modality, Options, RealData, Task
 from bmnas.tasks.ntu.channels import NTU_CHANNELS
 from bmnas.tasks.ntu.samples import CLASSES, NtuSamples
 from bmnas.tasks.ntu.splits import NTU_PRINTED
-from bmnas.tasks.raw.real import REAL_OPTIONS, stand_in_maker
+from bmnas.tasks.real_data.extraction import REAL_OPTIONS, stand_in_maker
 from bmnas.tasks.stand_in import SMALL, StandIn
 
 

@@ -9,7 +9,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES
 from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
-from bmnas.tasks.raw.real import present
+from bmnas.tasks.real_data.extraction import present
 
 FEW = 80  # training samples of a data set that is made for a picture alone
 

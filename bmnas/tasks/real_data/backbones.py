@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from bmnas.errors import DataError
 from bmnas.features.backbone_training import train_unimodal_from
 from bmnas.features.backbones.checkpoints import load_checkpoint
-from bmnas.features.backbones.kept import keep_backbone, kept_file, load_backbone
+from bmnas.features.backbones.weight_files import load_backbone, save_backbone, weight_file
 from bmnas.features.extraction import Backbone
 from bmnas.features.extraction_timing import note
 from bmnas.features.samples import Samples
@@ -52,12 +52,12 @@ class BackboneMaker:
         A training that was killed goes on after its last whole epoch.
         """
         seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
-        model, kept = self._untrained(modality, seed), kept_file(work, modality.name)
+        model, kept = self._untrained(modality, seed), weight_file(work, modality.name)
         path = self.weights[modality.name]
         if not kept.exists():
             if path is not None:
                 load_checkpoint(model, path)
-                keep_backbone(model, kept, {"weights": path.name})
+                save_backbone(model, kept, {"weights": path.name})
             else:
                 self._train(modality, model, seed, work)
         return Backbone(model, modality.taps, {"weights": kept.name, **load_backbone(model, kept)})
@@ -99,7 +99,7 @@ class BackboneMaker:
         note(work, f"train {modality.name} backbone", seconds=report.seconds)
         start = {"imagenet": self.imagenet[modality.name].name} if modality.name in self.imagenet else {}
         about = {"epochs": report.epochs, "rows": report.rows, **start}
-        keep_backbone(model, kept_file(work, modality.name), about)
+        save_backbone(model, weight_file(work, modality.name), about)
         checkpoint.unlink()
 
 

@@ -21,7 +21,7 @@ from bmnas.features.samples import Samples
 from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
-from bmnas.tasks.raw.backbones import BackboneMaker
+from bmnas.tasks.real_data.backbones import BackboneMaker
 from bmnas.tasks.stand_in import StandIn
 from bmnas.training.progress import Progress
 

@@ -1,4 +1,4 @@
-"""The weights of the backbones that made a feature set, kept beside its arrays: the joint training starts from them."""
+"""The weights of the backbones that made a feature set, beside its arrays: the joint training starts from them."""
 
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from bmnas.errors import FeatureError, RunError
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 
 
-def kept_file(folder: Path, modality: str) -> Path:
-    """Where a modality's weights lie."""
+def weight_file(folder: Path, modality: str) -> Path:
+    """Returns the path of a modality's weights."""
     return folder / f"backbone_{modality}.safetensors"
 
 
-def keep_backbone(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
+def save_backbone(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
     """Writes all weights and JSON values that describe them, whole or not at all.
 
     Raises:
@@ -27,7 +27,7 @@ def keep_backbone(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
 
 
 def load_backbone(model: nn.Module, path: Path) -> dict[str, Any]:
-    """Sets a model's weights to the kept ones; what describes them.
+    """Loads a model's weights, and returns the JSON values that describe them.
 
     Raises:
         FeatureError: the file is missing, damaged, or holds another network's weights.

@@ -12,7 +12,7 @@ from bmnas.features.samples import Samples
 from bmnas.features.store import MANIFEST
 from bmnas.storage.reading import read_json
 from bmnas.tasks.base import Options
-from bmnas.tasks.raw.real import HOW, sha256
+from bmnas.tasks.real_data.extraction import HOW, sha256
 
 
 def extracted(task: str, cache: Path) -> dict[Path, dict[str, Any]]:

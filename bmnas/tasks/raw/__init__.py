@@ -1,1 +1,0 @@
-"""What the tasks with real raw data share."""

@@ -1,0 +1,1 @@
+"""What the paper's tasks share on real data: backbones, extraction, and pictures of the samples."""
