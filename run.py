@@ -121,7 +121,9 @@ def what_to_do():
         return "make", "first start"
     if not (VENV / "pyvenv.cfg").is_file() and any(VENV.iterdir()):
         raise SetupError(f"{VENV} is not a virtual environment; move it away and start again")
-    state, last, now = health(), finished_stamp(), stamp()
+    state = health()
+    last = finished_stamp()
+    now = stamp()
     if state is None:
         return "make", "its Python does not start"
     if last is not None and (last.get("python"), last.get("root")) != (now["python"], now["root"]):
@@ -238,7 +240,8 @@ def end_with_parent():
     """A function for a child to call before it starts: on Linux it asks for SIGTERM at the end of its parent."""
     if sys.platform != "linux":
         return None
-    libc, parent = ctypes.CDLL(None), os.getpid()
+    libc = ctypes.CDLL(None)
+    parent = os.getpid()
 
     def ask():
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -257,9 +260,11 @@ def main(arguments):
     if problem:
         say(problem)
         return 2
-    command, others = "run", arguments
+    command = "run"
+    others = arguments
     if arguments and not arguments[0].startswith("-"):
-        command, others = arguments[0], arguments[1:]
+        command = arguments[0]
+        others = arguments[1:]
     if command not in COMMANDS:
         near = sorted(COMMANDS, key=lambda known: -difflib.SequenceMatcher(None, command, known).ratio())
         say(f"unknown command {command!r}; known (nearest first): {', '.join(near)}. `python3 run.py --help` explains")

@@ -45,7 +45,8 @@ def both(name: str) -> dict[str, Callable[[], Any]]:
     """The plain loop and the extraction of a backbone, over the same batches."""
     make, taps, shape, size, count = BACKBONES[name]
     torch.manual_seed(0)
-    model, batches = make().eval(), [torch.randn(size, *shape) for _ in range(count)]
+    model = make().eval()
+    batches = [torch.randn(size, *shape) for _ in range(count)]
 
     @torch.no_grad()
     def plain() -> list[Tensor]:

@@ -40,7 +40,8 @@ MAY_DIFFER = ("timing.jsonl", "environment.json")
 
 def work(folder: Path) -> None:
     """All that the notebooks leave behind, in small; a line in `moments` whenever a stage ends."""
-    run, start = bmnas.Run(folder / "it"), time.perf_counter()
+    run = bmnas.Run(folder / "it")
+    start = time.perf_counter()
     moments = []
     features = bmnas.prepare("digits", samples=60, copies=0, cache=folder / "_features", device="cpu")
     moments.append(time.perf_counter() - start)
@@ -108,7 +109,8 @@ def finished(folder: Path) -> dict[str, object]:
     done |= {
         path.name: path.stat().st_ino for path in folder.glob("_features/*/backbone_*") if path.suffix != ".partial"
     }
-    trace, timing = folder / "it/trace.jsonl", folder / "it/timing.jsonl"
+    trace = folder / "it/trace.jsonl"
+    timing = folder / "it/timing.jsonl"
     epochs = trace.read_bytes().count(b"\n") - 1 if trace.exists() else 0  # the last may lack its checkpoint
     lines = timing.read_text().splitlines() if timing.exists() else []
     return done | {f"epoch {i}": line for i, line in enumerate(lines[: max(0, epochs)], start=1)}
@@ -147,13 +149,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
-    chance, tally, failures, trials = random.Random(wanted.seed), Counter(), 0, 0
+    chance = random.Random(wanted.seed)
+    tally = Counter()
+    failures = 0
+    trials = 0
     with tempfile.TemporaryDirectory(prefix="bmnas-kill-") as place:
         whole = Path(place) / "whole"
         whole.mkdir()
         if os.waitpid(start(whole), 0)[1] != 0:
             return 1
-        moments, expected = json.loads((whole / "moments.json").read_text()), content(whole)
+        moments = json.loads((whole / "moments.json").read_text())
+        expected = content(whole)
         print(f"{len(expected)} files; stages end after {', '.join(f'{m:.2f}' for m in moments)} s", flush=True)
         while tally.total() < wanted.kills:
             folder = Path(place) / f"trial-{trials}"

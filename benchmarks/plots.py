@@ -86,7 +86,8 @@ def seeds(results: dict) -> go.Figure:
 
 def memory(results: dict) -> go.Figure:
     """Measured and foreseen peaks."""
-    rows, fig = results["settings"], go.Figure()
+    rows = results["settings"]
+    fig = go.Figure()
     for name, field, colour in (("measured", "measured_mb", "#0072B2"), ("foreseen", "foreseen_mb", "#E69F00")):
         fig.add_trace(go.Bar(x=list(rows), y=[row[field] for row in rows.values()], name=name, marker_color=colour))
     fig.update_yaxes(title="MB")

@@ -67,7 +67,8 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the runs of the commit; those there are not run again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        tree, kept = Path(scratch) / "tree", options.keep or Path(scratch) / "before"
+        tree = Path(scratch) / "tree"
+        kept = options.keep or Path(scratch) / "before"
         subprocess.run(["git", "worktree", "add", "--detach", str(tree), options.commit], cwd=ROOT, check=True)
         try:
             lines = []

@@ -52,7 +52,8 @@ def step_variants(one: Case) -> dict[str, Callable[[], Any]]:
     """Variant -> a whole search step."""
     torch.manual_seed(0)
     outputs = maps(one, torch.float32)
-    batch, targets = stored(one, outputs), torch.randint(one.classes, (one.B,))
+    batch = stored(one, outputs)
+    targets = torch.randint(one.classes, (one.B,))
     net = hypernet(one, "reference")
     steps = {
         RELEASE: release_steps(one, transcription(one, net), outputs, targets),
@@ -97,7 +98,8 @@ def print_table(size: str, rows: dict[str, dict]) -> None:
     for value, variants in rows.items():
         cells = []
         for name, row in variants.items():
-            ms, grown = row["ms"], row["times the smallest"]["median"]
+            ms = row["ms"]
+            grown = row["times the smallest"]["median"]
             ratio = f" {row['release style / it']['median']:4.1f}x" if "release style / it" in row else ""
             cells.append(f"{name} {ms['median']:7.1f} [{ms['low']:6.1f} {ms['high']:6.1f}] {grown:5.1f}{ratio}")
         print(f"  {value:>5}  " + "   ".join(cells), flush=True)

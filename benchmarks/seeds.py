@@ -153,7 +153,8 @@ def main() -> None:
     print(f"  seeds 1: {rows[1]['ms']:7.1f} ms, {rows[1]['operations']} operations")
     for count in COUNTS:
         row = rows[count]
-        gain, cost = row["separate / at once"], row["at once / one"]
+        gain = row["separate / at once"]
+        cost = row["at once / one"]
         print(
             f"  seeds {count}: {row['ms']:7.1f} ms at once, {row['separate_ms']:7.1f} ms one after another: "
             f"{told(gain)} faster, {told(cost)} of one; "

@@ -96,7 +96,8 @@ def described(genotype: Genotype, truth: Truth | None) -> dict[str, Any]:
 
 def trained_answers(genotype: Genotype, features: bmnas.FeatureSet, task: Any) -> np.ndarray:
     """Trains with every seed of the budget; returns whether each test sample is right, (seeds, samples)."""
-    config, budget = task.search_config, task.eval_config
+    config = task.search_config
+    budget = task.eval_config
     rows = []
     for seed in range(budget.seeds):
         network = build_network(genotype, features, config, seed)

@@ -22,24 +22,24 @@ VERSION_2 = ("memory.max", "memory.current", "inactive_file")
 
 
 def repo_root() -> Path:
-    """The folder that holds `pyproject.toml` (the parent of the package)."""
+    """Returns the folder that holds `pyproject.toml` (the parent of the package)."""
     return Path(__file__).resolve().parent.parent
 
 
 def runs_root() -> Path:
-    """The folder of all runs: `BMNAS_RUNS`, else `runs` in the project."""
-    given = os.environ.get("BMNAS_RUNS")
-    return Path(given).expanduser() if given else repo_root() / "runs"
+    """Returns the folder of all runs: `BMNAS_RUNS`, else `runs` in the project."""
+    folder = os.environ.get("BMNAS_RUNS")
+    return Path(folder).expanduser() if folder else repo_root() / "runs"
 
 
 def data_root() -> Path:
-    """The folder of all raw data: `BMNAS_DATA`, else `data` in the project."""
-    given = os.environ.get("BMNAS_DATA")
-    return Path(given).expanduser() if given else repo_root() / "data"
+    """Returns the folder of all raw data: `BMNAS_DATA`, else `data` in the project."""
+    folder = os.environ.get("BMNAS_DATA")
+    return Path(folder).expanduser() if folder else repo_root() / "data"
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one, else the CPU.
+    """Returns the device of a name; "auto" is CUDA where there is one, else the CPU.
 
     Raises:
         ConfigError: torch does not know the name, or the machine has no such device.
@@ -47,12 +47,12 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(device)
+        place = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:<number>'") from error
-    if found.type == "cuda" and not torch.cuda.is_available():
+    if place.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but torch finds no CUDA device here; use 'auto' or 'cpu'")
-    return found
+    return place
 
 
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
@@ -68,7 +68,8 @@ def use_threads(threads: int | None = None) -> Iterator[None]:
     Args:
         threads: how many; None takes those of the `use_threads` around this one, and one where there is none.
     """
-    before, number = torch.get_num_threads(), threads or _chosen.get() or 1
+    before = torch.get_num_threads()
+    number = threads or _chosen.get() or 1
     token = _chosen.set(number)
     torch.set_num_threads(number)
     try:
@@ -88,7 +89,7 @@ def keep_pages() -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Largest memory so far in MB (1e6 bytes): allocated on a CUDA device, else the resident set of the process."""
+    """Returns the largest memory so far in MB (1e6 bytes): allocated on CUDA, else the process's resident set."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -116,7 +117,7 @@ def _available() -> int:
 
 
 def _left_by_groups() -> Iterator[int]:
-    """What each control group with a limit leaves, from this process's own up to the root that it sees."""
+    """Yields what each control group with a limit leaves, from this process's own up to the root that it sees."""
     try:
         lines = OWN_GROUPS.read_text().splitlines()
     except OSError:
@@ -133,14 +134,15 @@ def _left_by_groups() -> Iterator[int]:
 
 
 def _left(folder: Path, limit: str, used: str, files: str) -> Iterator[int]:
-    """What one group leaves: its limit without what it uses, but for files in memory that can be dropped."""
+    """Yields what one group leaves: its limit without what it uses, but for files in memory that can be dropped."""
     try:
-        most, taken = (folder / limit).read_text().strip(), int((folder / used).read_text())
+        most = (folder / limit).read_text().strip()
+        used_bytes = int((folder / used).read_text())
         stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):
         return
     if most != "max":
-        yield max(0, int(most) - taken + int(stat.get(files, 0)))
+        yield max(0, int(most) - used_bytes + int(stat.get(files, 0)))
 
 
 def environment(threads: int) -> dict[str, Any]:

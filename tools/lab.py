@@ -26,9 +26,11 @@ def copy_notebooks(shipped: Path, folder: Path) -> list[str]:
         What was set aside, one line a notebook.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    origins, news = _origins(folder), []
+    origins = _origins(folder)
+    news = []
     for source in sorted(shipped.glob("*.ipynb")):
-        copy, digest = folder / source.name, hashlib.sha256(source.read_bytes()).hexdigest()
+        copy = folder / source.name
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
         if copy.is_file() and origins.get(source.name) == digest:
             continue
         if place := set_aside(folder, copy):

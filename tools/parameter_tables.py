@@ -40,7 +40,8 @@ def field_docs(settings: type) -> dict[str, str]:
 
 def setting_rows(settings: type) -> Iterator[Row]:
     """The fields of a configuration in order; those of a group of settings stand in its place."""
-    docs, types = field_docs(settings), get_type_hints(settings)
+    docs = field_docs(settings)
+    types = get_type_hints(settings)
     for field in fields(settings):
         kind = types[field.name]
         if isinstance(kind, type) and is_dataclass(kind):

@@ -32,7 +32,8 @@ class Progress(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if begun := re.match(r"Executing Cell (\d+)-", text):
-            self.cell, self.line = int(begun[1]), ""
+            self.cell = int(begun[1])
+            self.line = ""
         elif not re.match(r"Ending Cell|Executing notebook|Input Notebook|Output Notebook|\[figure", text):
             printed = [line.strip() for line in re.split(r"[\r\n]+", BAR.sub(" ", text)) if re.search(r"\w", line)]
             self.line = printed[-1] if printed else self.line
@@ -41,7 +42,9 @@ class Progress(logging.Handler):
 @contextmanager
 def telling(label: str, cells: int) -> Iterator[Progress]:
     """Prints a line every TICK seconds about the notebook at work in this thread."""
-    progress, stop, started = Progress(), threading.Event(), time.monotonic()
+    progress = Progress()
+    stop = threading.Event()
+    started = time.monotonic()
     logger = logging.getLogger("papermill")
     logger.setLevel(logging.INFO)
     logger.propagate = False  # what it logs is told here, and nowhere else

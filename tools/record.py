@@ -27,7 +27,9 @@ def execute(notebook: Path, parameters: dict[str, Any], folder: Path) -> Report:
     Not for the main thread: there nbclient takes Ctrl-C and SIGTERM for itself, and reports the kernel that it then
     stops as dead.
     """
-    executed, started, error = folder / UNFINISHED / notebook.name, time.monotonic(), None
+    executed = folder / UNFINISHED / notebook.name
+    started = time.monotonic()
+    error = None
     executed.parent.mkdir(parents=True, exist_ok=True)
     set_aside(folder, executed, executed.with_suffix(".html"))
     cells = len(json.loads(notebook.read_text(encoding="utf-8"))["cells"]) + bool(parameters)  # papermill adds one

@@ -105,7 +105,8 @@ def run_all(plan: dict[Path, dict[str, Any]], folder: Path, at_once: int) -> lis
         KeyboardInterrupt: at once, by whatever signal; the kernels end with this process.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lanes, exporter = ThreadPoolExecutor(at_once), ThreadPoolExecutor(1)
+    lanes = ThreadPoolExecutor(at_once)
+    exporter = ThreadPoolExecutor(1)
     failed = threading.Event()
 
     def work(number: int, notebook: Path) -> Future[Report] | None:

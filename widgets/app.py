@@ -46,9 +46,11 @@ class SearchApp:
     """
 
     def __init__(self, datasets: Sequence[str] | None = None) -> None:
-        self.stage, self.message = ipw.VBox(), ipw.HTML()
+        self.stage = ipw.VBox()
+        self.message = ipw.HTML()
         names = [*EMBEDDED, *sorted(set(bmnas.TASKS) - set(EMBEDDED))] if datasets is None else list(datasets)
-        self.runs, self.dataset = _dropdown("Finished run", []), _dropdown("Data set", names)
+        self.runs = _dropdown("Finished run", [])
+        self.dataset = _dropdown("Data set", names)
         self.seed = ipw.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=ipw.Layout(width="170px"))
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")
         self.replay = ipw.Button(description="Replay", icon="film", tooltip="Show the run as if its search were live")
@@ -169,7 +171,8 @@ def _pictures(run: Run) -> list[ipw.Widget]:
     Raises:
         BmnasError: the run is damaged.
     """
-    trace, features = run.trace(), _optional(run.features)
+    trace = run.trace()
+    features = _optional(run.features)
     if not trace.events:
         return [ipw.HTML(f"{escape(run.name)} has no finished epoch yet")]
     note, modalities = (features.notes, features.modalities) if features else ("", None)

@@ -7,7 +7,7 @@ from bmnas.registry import Registry
 
 
 def _table8(C: int, L: int, N: int, M: int, epochs: int, batch: int, dropout: float, max_lr: float) -> SearchConfig:
-    """A row of Table 8: arch LR 3e-4 and L2 1e-3, MinLR 1e-6 and L2 1e-4 are the same in all of them."""
+    """Makes a row of Table 8: arch LR 3e-4 and L2 1e-3, MinLR 1e-6 and L2 1e-4 are the same in all of them."""
     return SearchConfig(
         C, L, N, M, epochs=epochs, batch_size=batch, dropout=dropout, max_lr=max_lr, selection="algorithm1"
     )

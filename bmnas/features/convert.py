@@ -85,8 +85,8 @@ def numbered_classes(targets: np.ndarray, kind: str) -> tuple[str, ...]:
 
 def modalities_by_name(names: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:
     """Groups features by their names: Image_1, Image_2, Text_1 -> Image: Image_1, Image_2; Text: Text_1."""
-    found: dict[str, tuple[str, ...]] = {}
+    modalities: dict[str, tuple[str, ...]] = {}
     for name in names:
         modality = str(name).rpartition("_")[0] or str(name)
-        found[modality] = (*found.get(modality, ()), name)
-    return found
+        modalities[modality] = (*modalities.get(modality, ()), name)
+    return modalities

@@ -173,8 +173,12 @@ class _Job:
 
     def run(self, place: ExtractionFolder, progress: Progress | None) -> Pace:
         """Extracts all batches that are not done; notes in the folder where the seconds went."""
-        batches, resumed, pace = self._batches(place), len(place.log.done.rows), Pace()
-        total, done, retried = sum(map(len, batches)), 0, len(place.log.done.unreadable)
+        batches = self._batches(place)
+        resumed = len(place.log.done.rows)
+        pace = Pace()
+        total = sum(map(len, batches))
+        done = 0
+        retried = len(place.log.done.unreadable)
         what = f"extract (after {resumed:,} samples)" if resumed else "extract"
         if progress:
             progress(what, 0, total)
@@ -198,7 +202,8 @@ class _Job:
 
     def _batches(self, place: ExtractionFolder) -> list[list[int]]:
         """Cuts the open rows as a first call would: unreadable ones first, then the rest and what has other files."""
-        done, stamps = place.log.done, place.arrays.column(STAMPS)
+        done = place.log.done
+        stamps = place.arrays.column(STAMPS)
         again = self._cut(sorted(done.unreadable))
         valid = {row for row in done.rows if not stamps[row] or stamps[row] == self.samples.stamp(int(self.rows[row]))}
         valid |= set(done.unreadable)
@@ -219,7 +224,8 @@ class _Job:
         place.log.append(sorted([*batch.rows, *batch.unreadable]), batch.unreadable)
 
     def _check_unreadable(self, place: ExtractionFolder) -> None:
-        bad, most = place.log.done.unreadable, self.settings.max_unreadable
+        bad = place.log.done.unreadable
+        most = self.settings.max_unreadable
         if len(bad) > most * len(self.rows):
             first = "; ".join(f"{self.samples.names[self.rows[row]]}: {why}" for row, why in list(bad.items())[:3])
             raise DataError(

@@ -37,7 +37,8 @@ class DoneLog:
     """
 
     def __init__(self, path: Path, samples: int) -> None:
-        self.path, self.samples = path, samples
+        self.path = path
+        self.samples = samples
         with ExitStack() as stack:
             stack.enter_context(hold(path.with_suffix(".lock"), error=FeatureError))
             self.done = self._read()
@@ -63,7 +64,8 @@ class DoneLog:
         return done
 
     def _entry(self, entry: dict[str, Any]) -> tuple[list[int], dict[int, str]]:
-        rows, unreadable = entry["rows"], {int(row): str(why) for row, why in entry["unreadable"].items()}
+        rows = entry["rows"]
+        unreadable = {int(row): str(why) for row, why in entry["unreadable"].items()}
         if not all(isinstance(row, int) and 0 <= row < self.samples for row in rows) or set(unreadable) - set(rows):
             raise ValueError(f"its rows are not among the {self.samples} samples")
         return rows, unreadable

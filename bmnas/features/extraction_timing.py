@@ -29,7 +29,8 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.samples, self.bare = 0, 0.0
+        self.samples = 0
+        self.bare = 0.0
         self.waiting = self.backbones = self.writing = 0.0
 
     @property
@@ -74,15 +75,20 @@ class Watched(Generic[Batch]):
     """Batches of a known number or not, whose consumer is timed; see `Pace.batches`."""
 
     def __init__(self, pace: Pace, batches: Iterable[Batch], size: Callable[[Batch], int]) -> None:
-        self.pace, self.source, self.size = pace, batches, size
+        self.pace = pace
+        self.source = batches
+        self.size = size
 
     def __len__(self) -> int:
         return len(self.source) if isinstance(self.source, Sized) else 0
 
     def __iter__(self) -> Iterator[Batch]:
-        pace, before = self.pace, time.perf_counter()
+        pace = self.pace
+        before = time.perf_counter()
         for batch in self.source:
-            came, written, count = time.perf_counter(), pace.writing, self.size(batch)
+            came = time.perf_counter()
+            written = pace.writing
+            count = self.size(batch)
             pace.waiting += came - before
             yield batch
             before = time.perf_counter()

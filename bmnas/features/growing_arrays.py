@@ -38,7 +38,8 @@ class GrowingArrays:
     """
 
     def __init__(self, folder: Path, columns: Columns) -> None:
-        self.folder, self.columns = folder, columns
+        self.folder = folder
+        self.columns = columns
         self._open: dict[str, np.memmap] = {}
 
     def put(self, rows: list[int], values: dict[str, np.ndarray], samples: Sequence[str]) -> None:
@@ -84,7 +85,8 @@ class GrowingArrays:
     def _array(self, name: str, shape: tuple[int, ...]) -> np.memmap:
         if name not in self._open:
             dtype = self.columns.dtypes[name]
-            path, full = self.folder / self.columns.files[name], (self.columns.samples, *shape)
+            path = self.folder / self.columns.files[name]
+            full = (self.columns.samples, *shape)
             if not path.exists():
                 _allocate(path, full, dtype)
             array = self._opened(path, "r+")

@@ -29,7 +29,8 @@ def changed_samples(folder: Path, samples: Samples) -> list[str]:
     if not (folder / INPUTS).exists():
         return []
     try:
-        names, stamps = read_text(folder / NAMES).splitlines(), open_npy(folder / INPUTS)
+        names = read_text(folder / NAMES).splitlines()
+        stamps = open_npy(folder / INPUTS)
     except (OSError, ValueError) as error:
         raise FeatureError(
             f"{folder / INPUTS} or {NAMES} cannot be read: {error}; delete {INPUTS}, the features stay"

@@ -55,7 +55,8 @@ class _Readable(Dataset[tuple[int, int, Any, str]]):
     """(row, stamp, sample or None, why there is none)."""
 
     def __init__(self, samples: Samples, rows: np.ndarray) -> None:
-        self.samples, self.rows = samples, rows
+        self.samples = samples
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)

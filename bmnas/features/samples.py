@@ -33,8 +33,12 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         facts: dict[str, Any],
         content: str = "",
     ) -> None:
-        self.names, self.classes, self.kind = tuple(names), tuple(classes), kind
-        self.splits, self.facts, self.content = splits, facts, content
+        self.names = tuple(names)
+        self.classes = tuple(classes)
+        self.kind = kind
+        self.splits = splits
+        self.facts = facts
+        self.content = content
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray | int]:
         """Reads the inputs of each modality, or of one, and the label of a sample.

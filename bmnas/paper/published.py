@@ -40,7 +40,7 @@ class Published:
 
 
 def _cell(inputs: str, *steps: str) -> CellGenotype:
-    """`_cell("Video_3 Skeleton_4", "LinearGLU x y")`: names apart by blanks."""
+    """Reads `_cell("Video_3 Skeleton_4", "LinearGLU x y")`: names apart by blanks."""
     x, y = inputs.split()
     parts = [step.split() for step in steps]
     return CellGenotype((x, y), tuple(StepGenotype(primitive, tuple(nodes)) for primitive, *nodes in parts))

@@ -32,7 +32,7 @@ _LAYER = {"conv": "conv", "bn": "norm", "ln": "norm"}
 
 
 def our_name(key: str, features: Sequence[str]) -> str:
-    """Our parameter name for a key of the release's state_dict.
+    """Translates a key of the release's state_dict to our parameter name.
 
     Args:
         key: such as `fusion_net.cell._step_nodes.0.node_cell.node_ops.1._ops.2.conv.weight`.
@@ -136,7 +136,7 @@ def _fill(name: str, logits: ArrayLike, parameters: Sequence[Tensor]) -> None:
 def reference_architecture(
     alphas: ArrayLike, betas: Sequence[ArrayLike], gammas: Sequence[ArrayLike], features: Sequence[str]
 ) -> Architecture:
-    """The release's logits as softmax weights by name, ready for `derive`; no network is needed.
+    """Translates the release's logits to softmax weights by name, ready for `derive`; no network is needed.
 
     Args:
         alphas, betas, gammas: see `load_reference_architecture`; N is `len(gammas)`, M the rows of one of them.
@@ -156,7 +156,7 @@ def reference_architecture(
 def from_release_indices(
     edges: Sequence[int], cells: Sequence[tuple[Sequence[int], Sequence[str]]], features: Sequence[str], r: int
 ) -> Genotype:
-    """A genotype from the release's index form.
+    """Translates the release's index form to a genotype.
 
     Args:
         edges: two node indices a Cell; 0 .. K - 1 are features, K + i is Cell i + 1.
@@ -169,7 +169,7 @@ def from_release_indices(
         GenotypeError: an index out of range, or an unknown primitive of the release.
     """
     upper = (*features, *(cell_name(n) for n in range(1, len(cells) + 1)))
-    found = []
+    cells_read = []
     for i, (inner_edges, inner_steps) in enumerate(cells):
         lower = ("x", "y", *(step_name(m) for m in range(1, len(inner_steps) + 1)))
         try:
@@ -180,5 +180,5 @@ def from_release_indices(
             )
         except (IndexError, KeyError, ValueError) as error:
             raise GenotypeError(f"Cell {i + 1} of the release's genotype is not valid: {error!r}") from error
-        found.append(CellGenotype((x, y), steps))
-    return Genotype(tuple(found), r)
+        cells_read.append(CellGenotype((x, y), steps))
+    return Genotype(tuple(cells_read), r)

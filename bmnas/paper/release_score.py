@@ -19,14 +19,16 @@ from bmnas.training.steps import predict
 def score_by_epoch(
     genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int = 0
 ) -> list[float]:
-    """The test score after each epoch of a training on train + val; `max` of it is what the release would report.
+    """Returns the test score after each epoch of a training on train + val; `max` of it is what the release would
+    report.
 
     The training is that of `evaluate` with `select="last"`, whose result is the last of these numbers.
 
     Raises:
         GenotypeError, ConfigError, SearchDiverged: see `evaluate`.
     """
-    tensors, scores = features.tensors(config.device), []
+    tensors = features.tensors(config.device)
+    scores = []
     network = build_network(genotype, features, config, seed).to(tensors.device)
 
     def keep(epoch: int) -> None:

@@ -21,7 +21,7 @@ NOT_REACHED = "no genotype of two to four features has the printed size with the
 
 
 def table_8() -> pd.DataFrame:
-    """Every published genotype under every configuration of its data set.
+    """Lists every published genotype under every configuration of its data set.
 
     Columns: genotype, configuration; `own`: whether they belong together; C and L of the configuration; N, M, r of the
     genotype, and `N printed`, `M printed` of the configuration, which differ for four of the nine; parameters of the
@@ -54,7 +54,7 @@ def table_8() -> pd.DataFrame:
 
 
 def hypernet_sizes() -> pd.DataFrame:
-    """The hypernet of every configuration: with N and M as Table 8 prints them, and as its genotype has them.
+    """Lists the hypernet of every configuration: with N and M as Table 8 prints them, and as its genotype has them.
 
     Columns: configuration; `settings`: "printed" (r = M) or "genotype", which is only there where it differs; C, L, N,
     M, r; `parameters` of the weights, and `architecture`, the scalars of alpha, beta and gamma.
@@ -74,7 +74,7 @@ def hypernet_sizes() -> pd.DataFrame:
 
 
 def table_4() -> pd.DataFrame:
-    """Table 4 as printed, and a row for what the genotype of NTU 1 has with the release's modules."""
+    """Lists Table 4 as printed, and a row for what the genotype of NTU 1 has with the release's modules."""
     rows = [{"method": m, "parameters [M]": size, "accuracy [%]": score} for m, size, score in TABLE_4]
     counted = fusion_sizes("ntu_1", PUBLISHED["ntu_1"].C, PUBLISHED["ntu_1"].L)["total"]
     ours = {"method": "BM-NAS, counted here", "parameters [M]": counted / 1e6, "accuracy [%]": None}
@@ -82,14 +82,14 @@ def table_4() -> pd.DataFrame:
 
 
 def fusion_sizes(name: str, C: int, L: int) -> dict[str, int]:
-    """Numbers of parameters of a published genotype's network: reshape, fusion, classifier, total."""
+    """Counts the parameters of a published genotype's network: reshape, fusion, classifier, total."""
     p = PUBLISHED[name]
     with torch.device("meta"):
         return FusionNetwork(p.genotype, p.channels, p.classes, C, L, mode="reference").sizes()
 
 
 def _hypernet(label: str, N: int, M: int, r: int) -> tuple[int, int]:
-    """Numbers of weights, and of architecture weights."""
+    """Counts the weights, and the architecture weights."""
     config: SearchConfig = PAPER_CONFIGS[label]
     p = PUBLISHED[label.replace("-", "_")]
     with torch.device("meta"):

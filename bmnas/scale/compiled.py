@@ -33,11 +33,14 @@ class Accelerated(nn.Module):
 
     def __init__(self, network: nn.Module, compile: str | None, bf16: bool, device: torch.device) -> None:
         super().__init__()
-        self.network, self.bf16, self.kind, self.compiled = network, bf16, device.type, compile is not None
+        self.network = network
+        self.bf16 = bf16
+        self.kind = device.type
+        self.compiled = compile is not None
         self.call: Callable[..., Tensor] = torch.compile(network, mode=compile) if compile else network
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes), float32."""
+        """Returns logits (B, classes), float32."""
         with torch.autocast(self.kind, torch.bfloat16, enabled=self.bf16):
             logits = self._compiled(batch) if self.compiled else self.network(batch)
         return logits.float()
@@ -55,7 +58,7 @@ class Accelerated(nn.Module):
 
 
 def accelerated(network: nn.Module, config: SearchConfig, device: torch.device) -> nn.Module:
-    """The network as the switches ask for; itself where they ask for nothing.
+    """Returns the network as the switches ask for; itself where they ask for nothing.
 
     Raises:
         ConfigError: a switch cannot work on this device or machine.

@@ -41,8 +41,10 @@ class Algorithm1:
     """
 
     def __init__(self, states: Sequence[SeedState], engine: Engine) -> None:
-        self.states, self.engine = states, engine
-        self.config, self.kind = states[0].config, states[0].kind
+        self.states = states
+        self.engine = engine
+        self.config = states[0].config
+        self.kind = states[0].kind
 
     def run_epoch(self) -> list[EpochEvent | BmnasError]:
         """Runs one epoch of Algorithm 1; returns for each seed its event, or why it cannot go on."""
@@ -71,7 +73,8 @@ class Algorithm1:
             With `score_mode="train"` (the release) the mean losses and the scores of a second forward pass over each
             batch, in train mode right after its architecture step; else None.
         """
-        release, tally = self.config.switch("score_mode") == "train", Tally()
+        release = self.config.switch("score_mode") == "train"
+        tally = Tally()
         with self.engine.drawing(Purpose.ARCHITECTURE, epoch):
             for passed in range(self.config.arch_passes):
                 for batch in self._batches("val", Purpose.ARCHITECTURE, epoch, passed):
@@ -97,7 +100,8 @@ class Algorithm1:
 
     def _batches(self, split: str, *purpose: int) -> Iterator[Batch]:
         """Yields the batches of a pass, each seed's rows in its own order."""
-        rows, size = self.engine.tensors.rows(split), self.config.batch_size
+        rows = self.engine.tensors.rows(split)
+        size = self.config.batch_size
         orders = [batches(rows, size, (seed, *purpose)) for seed in self.engine.seeds]
         return (self.engine.batch(torch.stack(parts)) for parts in zip(*orders, strict=True))
 
@@ -206,12 +210,15 @@ def _advance(
     states: dict[int, SeedState], runs: Mapping[int, Run], make_engine: Callable[[Sequence[SeedState]], Engine]
 ) -> Iterator[tuple[int, EpochEvent]]:
     """Moves all seeds to their last epoch, those that are behind first."""
-    alone, algorithm, members = len(states) == 1, None, []
+    alone = len(states) == 1
+    algorithm = None
+    members = []
     while waiting := [seed for seed, state in states.items() if state.epoch < state.config.epochs]:
         epoch = min(states[seed].epoch for seed in waiting)
         behind = [seed for seed in waiting if states[seed].epoch == epoch]
         if algorithm is None or behind != members:
-            members, group = behind, [states[seed] for seed in behind]
+            members = behind
+            group = [states[seed] for seed in behind]
             algorithm = Algorithm1(group, make_engine(group))
         outcomes = dict(zip(members, algorithm.run_epoch(), strict=True))
         for seed, outcome in outcomes.items():

@@ -78,7 +78,8 @@ def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
 
 def _epoch_seconds(state: Search) -> float:
     """Measures both steps and a score, each times the number of times that an epoch takes it."""
-    config, engine = state.config, state.engine
+    config = state.config
+    engine = state.engine
     all_train, all_val = engine.tensors.rows("train"), engine.tensors.rows("val")
     train, val = all_train[: config.batch_size], all_val[: config.batch_size]
     scored = all_val[:SCORE_BATCH]
@@ -92,14 +93,17 @@ def _epoch_seconds(state: Search) -> float:
 
 def _read_out_seconds(state: Search, features: FeatureSet) -> float:
     """Measures a genotype's score and an epoch of a brief training, each as often as the shortlist takes it."""
-    config, device = state.config, state.device
+    config = state.config
+    device = state.device
     if config.selection == "algorithm1":
         return 0.0
     space = Space.of(features.names, config)
-    genotypes, count = space.genotypes(), space.size(EXHAUSTIVE)
+    genotypes = space.genotypes()
+    count = space.size(EXHAUSTIVE)
     ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
     score = InheritedScore(state.hypernet, state.engine.tensors, state.kind)
-    first, epoch = next(genotypes), replace(config, shortlist_epochs=1)
+    first = next(genotypes)
+    epoch = replace(config, shortlist_epochs=1)
     _quietly(lambda: score(first))
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
 

@@ -81,7 +81,9 @@ class SingleEngine:
     """
 
     def __init__(self, features: FeatureSet, state: SeedState) -> None:
-        self.config, self.kind, self.device = state.config, state.kind, state.device
+        self.config = state.config
+        self.kind = state.kind
+        self.device = state.device
         self.seeds = [state.config.seed]
         self.tensors = features.tensors(self.device)
         keep_pages()

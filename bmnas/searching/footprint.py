@@ -72,22 +72,24 @@ def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> F
     weights = 4 * NUMBER * sum(weight.numel() for weight in sketch.parameters())
     batch = min(config.batch_size, len(features.rows("train")))
     inputs = NUMBER * sum(math.prod(array.shape[1:]) for array in features.arrays.values())
-    step = inputs * batch + kept_bytes(sketch, features, -(-batch // config.accumulate))
+    step = inputs * batch + saved_bytes(sketch, features, -(-batch // config.accumulate))
     return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs))
 
 
-def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
-    """Bytes that autograd keeps of a forward pass in train mode: each storage once, parameters and inputs not.
+def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
+    """Counts the bytes that autograd saves of a forward pass in train mode, without parameters and inputs.
 
-    0 where a primitive of one's own does not work without values.
+    Each storage counts once. 0 where a primitive of one's own does not work without values.
     """
     tokens = {name: (rows, *array.shape[:0:-1]) for name, array in features.arrays.items()}  # (rows, L, C_in)
     batch = {name: torch.empty(shape, device="meta").transpose(1, 2) for name, shape in tokens.items()}
-    known = {tensor.untyped_storage()._cdata for tensor in (*sketch.parameters(), *sketch.buffers(), *batch.values())}
-    kept: dict[int, Tensor] = {}
+    permanent = {
+        tensor.untyped_storage()._cdata for tensor in (*sketch.parameters(), *sketch.buffers(), *batch.values())
+    }
+    saved: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage()._cdata] = tensor
+        saved[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -95,13 +97,15 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
             logits = Algebra(sketch.train())(batch)  # held, so that no storage takes the place of another
         except (NotImplementedError, RuntimeError):
             return 0
-    return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in known) + logits.nbytes
+    return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in permanent) + logits.nbytes
 
 
 def _scoring(features: FeatureSet, config: SearchConfig, inputs: int) -> int:
     """Counts nodes and stacked copies: of SCORE_BATCH rows in the search, of all validation rows in the read-out."""
-    node, val = NUMBER * config.C * config.L, len(features.rows("val"))
-    K, primitives = len(features.names), len(config.switch("primitives"))
+    node = NUMBER * config.C * config.L
+    val = len(features.rows("val"))
+    K = len(features.names)
+    primitives = len(config.switch("primitives"))
     search = min(val, SCORE_BATCH) * (inputs + node * 2 * (K + config.N + primitives))
     read_out = val * (inputs + node * (K + 8 + 4)) if config.selection == "shortlist" else 0  # it keeps 8 nodes or more
     return max(search, read_out)

@@ -30,7 +30,8 @@ class SeedState:
     """
 
     def __init__(self, features: FeatureSet, config: SearchConfig) -> None:
-        self.config, self.kind = config, features.kind
+        self.config = config
+        self.kind = features.kind
         self.device = resolve_device(config.device)
         self.hypernet = build_hypernet(features, config).to(self.device)
         self.weights = self.hypernet.weight_parameters(config.train_reshape)
@@ -45,7 +46,9 @@ class SeedState:
             samples=len(features.rows("train")),
             batch_size=config.batch_size,
         )
-        self.epoch, self.best_epoch, self.best_score = 0, 0, float("-inf")
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_score = float("-inf")
         self.trouble = ""  # of the last validation
 
     def end_epoch(
@@ -66,7 +69,8 @@ class SeedState:
         self.epoch = epoch
         is_best = self.is_better(val_score)
         if is_best:
-            self.best_epoch, self.best_score = epoch, val_score
+            self.best_epoch = epoch
+            self.best_score = val_score
         return self._event(is_best, train_loss, train_score, val_loss, val_score, seconds)
 
     def is_better(self, score: float) -> bool:
@@ -77,7 +81,8 @@ class SeedState:
     def _event(
         self, is_best: bool, train_loss: float, train_score: float, val_loss: float, val_score: float, seconds: float
     ) -> EpochEvent:
-        config, architecture = self.config, self.hypernet.architecture()
+        config = self.config
+        architecture = self.hypernet.architecture()
         genotype = derive(architecture, config.depth, config.switch("pair_rule"), config.switch("cells_as_inputs"))
         return EpochEvent(
             epoch=self.epoch,
@@ -114,7 +119,9 @@ class SeedState:
         self.hypernet.load_state_dict(state["hypernet"])
         self.weight_optimizer.load_state_dict(state["weight_optimizer"])
         self.arch_optimizer.load_state_dict(state["arch_optimizer"])
-        self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]
+        self.epoch = state["epoch"]
+        self.best_epoch = state["best_epoch"]
+        self.best_score = state["best_score"]
 
 
 def optimizers(

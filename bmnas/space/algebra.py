@@ -41,8 +41,9 @@ class Algebra(nn.Module):
         self.hypernet = hypernet
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a batch, as `Hypernet.forward`."""
-        net, cells = self.hypernet, self.hypernet.named_cells().values()
+        """Returns logits (B, classes) of a batch, as `Hypernet.forward`."""
+        net = self.hypernet
+        cells = self.hypernet.named_cells().values()
         K = len(net.features)
         features = torch.stack(
             [reshape(cast(Reshape, net.reshape[name]), batch[name]) for name in net.features]
@@ -58,7 +59,7 @@ class Algebra(nn.Module):
 
 
 def mixed_cell(cell: MixedCell, s: Tensor) -> Tensor:
-    """`MixedCell.fuse` of x = y = s, (B, L, C)."""
+    """Computes `MixedCell.fuse` of x = y = s, (B, L, C)."""
     states = [s, s]
     for step in cell.named_steps().values():
         states.append(mixed_step(step, states))
@@ -66,7 +67,7 @@ def mixed_cell(cell: MixedCell, s: Tensor) -> Tensor:
 
 
 def mixed_step(step: MixedStep, states: Sequence[Tensor]) -> Tensor:
-    """`MixedStep.forward` of the states [x, y, Steps], of which the first two are one tensor (B, L, C)."""
+    """Computes `MixedStep.forward` of the states [x, y, Steps], of which the first two are one tensor (B, L, C)."""
     x_weight, y_weight, *weights = step.beta.softmax(-1)[:, 1].unbind()
     s = weighted_sum([(states[0], x_weight + y_weight), *zip(states[2:], weights, strict=True)])  # (B, L, C)
     gamma = step.gamma.softmax(-1)
@@ -83,7 +84,7 @@ def mixed_step(step: MixedStep, states: Sequence[Tensor]) -> Tensor:
 
 
 def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
-    """weight * Attention(s, s), (B, L, C). A positive scale of its input changes LayerNorm's epsilon alone."""
+    """Computes weight * Attention(s, s), (B, L, C). A positive scale of its input changes LayerNorm's epsilon alone."""
     mask, scale = attention.dropout.mask(s.shape, s), attention.dropout.scale
     scores = torch.bmm(s / math.sqrt(s.shape[2]), s.transpose(1, 2))  # (B, L, L)
     attended = torch.bmm(scores.softmax(-1), s)  # (B, L, C)
@@ -92,7 +93,7 @@ def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
 
 
 def weighted_linear_glu(layer: LinearGLU, s: Tensor, weight: Tensor) -> Term:
-    """weight * LinearGLU(s, s), (B, L, C), and its mask."""
+    """Computes weight * LinearGLU(s, s), (B, L, C), and its mask."""
     C = s.shape[2]
     rows = product(s, shared_weight(layer.conv.weight, C), layer.conv.bias)  # (B, L, 2C)
     factors = torch.cat([(weight * layer.dropout.scale).expand(C), s.new_ones(C)])  # of the first half alone
@@ -100,13 +101,13 @@ def weighted_linear_glu(layer: LinearGLU, s: Tensor, weight: Tensor) -> Term:
 
 
 def weighted_concat_fc(layer: ConcatFC, s: Tensor, weight: Tensor) -> Term:
-    """weight * ConcatFC(s, s), (B, L, C), and its mask."""
+    """Computes weight * ConcatFC(s, s), (B, L, C), and its mask."""
     rows = product(s, shared_weight(layer.conv.weight, s.shape[2]), layer.conv.bias)  # (B, L, C)
     return batch_norm(layer.norm, rows, weight * layer.dropout.scale).relu_(), layer.dropout.mask(s.shape, s)
 
 
 def shared_weight(weight: Tensor, C: int) -> Tensor:
-    """(O, C) that stands for a convolution's weight (O, 1 or 2 times C, 1) where its inputs are one tensor."""
+    """Returns (O, C) that stands for a convolution's weight (O, 1 or 2 times C, 1) where its inputs are one tensor."""
     return weight.view(weight.shape[0], -1, C).sum(1)
 
 

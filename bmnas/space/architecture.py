@@ -32,7 +32,7 @@ class Architecture:
     gamma: dict[str, dict[str, Weights]]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dictionary a weight (kind, cell, step, name, weight), ready for a data frame."""
+        """Yields one dictionary a weight (kind, cell, step, name, weight), ready for a data frame."""
         for cell, edges in self.alpha.items():
             yield from _rows("alpha", cell, "", edges)
         for kind, level in (("beta", self.beta), ("gamma", self.gamma)):
@@ -41,7 +41,7 @@ class Architecture:
                     yield from _rows(kind, cell, step, weights)
 
     def entropy(self) -> dict[str, float]:
-        """The mean entropy of the choices of each kind, from 0 (decided) to 1 (undecided).
+        """Returns the mean entropy of the choices of each kind, from 0 (decided) to 1 (undecided).
 
         An edge chooses between Identity and Zero (alpha, beta); a Step among its primitives (gamma).
         """
@@ -51,7 +51,7 @@ class Architecture:
         return {"alpha": _mean(edges), "beta": _mean(inner), "gamma": _mean(steps)}
 
     def distance(self, other: "Architecture") -> dict[str, float]:
-        """The largest change of a weight of each kind between two records of the same space."""
+        """Returns the largest change of a weight of each kind between two records of the same space."""
         before = {(row["kind"], row["cell"], row["step"], row["name"]): row["weight"] for row in other.rows()}
         moved = {"alpha": 0.0, "beta": 0.0, "gamma": 0.0}
         for row in self.rows():
@@ -60,12 +60,12 @@ class Architecture:
         return moved
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain dictionaries, for JSON."""
+        """Returns plain dictionaries, for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Any) -> "Architecture":
-        """The inverse of `to_dict`.
+        """Inverts `to_dict`.
 
         Raises:
             RunError: a kind of weights is missing, or is not made of numbers.
@@ -78,7 +78,7 @@ class Architecture:
         return weights
 
     def _check_cell(self, cell: str) -> None:
-        """A Cell chooses among two nodes or more, each of its Steps among primitives and the nodes before it."""
+        """Checks that a Cell chooses among two nodes or more, and its Steps among primitives and earlier nodes."""
         if len(self.alpha[cell]) < 2:
             raise RunError(f"not an architecture record: alpha.{cell} names fewer than two nodes")
         beta, gamma = self.beta[cell], self.gamma[cell]

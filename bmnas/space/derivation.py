@@ -11,10 +11,11 @@ What no two Cells may share is the `rule`:
 * "reference" (the release): a pair holds at least one node that no earlier Cell has taken.
 """
 
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from math import comb
+
+import numpy as np
 
 from bmnas.errors import ConfigError, GenotypeError
 from bmnas.registry import PRIMITIVES
@@ -24,15 +25,11 @@ from bmnas.space.genotype import CELL_NAME, CellGenotype, Genotype, StepGenotype
 Pair = tuple[str, str]
 
 
-def _new_pair(pair: Pair, taken: Sequence[Pair]) -> bool:
-    return pair not in taken
-
-
-def _new_node(pair: Pair, taken: Sequence[Pair]) -> bool:
-    return any(all(node not in other for other in taken) for node in pair)
-
-
-PAIR_RULES: dict[str, Callable[[Pair, Sequence[Pair]], bool]] = {"paper": _new_pair, "reference": _new_node}
+PAIR_RULES: dict[str, Callable[[Pair, Sequence[Pair]], bool]] = {
+    "paper": lambda pair, earlier: pair not in earlier,
+    "reference": lambda pair, earlier: any(all(node not in other for other in earlier) for node in pair),
+}
+"""(a pair, those of earlier Cells) -> whether a Cell may take it: no pair twice, or one node that no Cell has taken."""
 
 
 def check_pairs(K: int, N: int, rule: str, cells_as_inputs: bool) -> None:
@@ -52,7 +49,7 @@ def check_pairs(K: int, N: int, rule: str, cells_as_inputs: bool) -> None:
 
 
 def derive(architecture: Architecture, r: int, rule: str = "paper", cells_as_inputs: bool = True) -> Genotype:
-    """The genotype that the architecture weights stand for.
+    """Derives the genotype that the architecture weights stand for.
 
     Args:
         architecture: softmax weights by name.
@@ -67,38 +64,34 @@ def derive(architecture: Architecture, r: int, rule: str = "paper", cells_as_inp
     """
     if rule not in PAIR_RULES:
         raise ConfigError(f"rule is {rule!r}; expected one of {', '.join(PAIR_RULES)}")
-    taken: list[Pair] = []
+    earlier: list[Pair] = []
     cells = []
     for cell, edges in architecture.alpha.items():
         nodes = {name: w for name, w in edges.items() if cells_as_inputs or not CELL_NAME.fullmatch(name)}
-        pair = _best_pair(cell, nodes, taken, rule)
-        taken.append(pair)
+        pair = _best_pair(cell, nodes, earlier, rule)
+        earlier.append(pair)
         cells.append(CellGenotype(pair, derive_steps(architecture.beta[cell], architecture.gamma[cell])))
     return Genotype(tuple(cells), r)
 
 
-def _best_pair(cell: str, weights: Mapping[str, float], taken: Sequence[Pair], rule: str) -> Pair:
-    """Eq. 3 over the pairs that the rule leaves; the first of equal products in lexicographic order of indices."""
-    allowed = [pair for pair in combinations(weights, 2) if PAIR_RULES[rule](pair, taken)]
+def _best_pair(cell: str, weights: Mapping[str, float], earlier: Sequence[Pair], rule: str) -> Pair:
+    """Applies Eq. 3 to the pairs that the rule leaves; of equal products, the first pair in index order counts."""
+    allowed = [pair for pair in combinations(weights, 2) if PAIR_RULES[rule](pair, earlier)]
     if not allowed:
         raise GenotypeError(
-            f"{cell} has no pair left under the rule {rule!r}: {len(taken)} Cells have taken {list(taken)} of "
+            f"{cell} has no pair left under the rule {rule!r}: {len(earlier)} Cells have taken {list(earlier)} of "
             f"{len(weights)} nodes. Use fewer Cells, let Cells feed later Cells, or use the rule 'paper'"
         )
-    return max(allowed, key=lambda pair: _float32(weights[pair[0]] * weights[pair[1]]))  # max keeps the first
+    return max(allowed, key=lambda pair: np.float32(weights[pair[0]] * weights[pair[1]]))  # max keeps the first
 
 
 def derive_steps(
     beta: Mapping[str, Mapping[str, float]], gamma: Mapping[str, Mapping[str, float]]
 ) -> tuple[StepGenotype, ...]:
-    """The Steps of a Cell: Eq. 11 for the primitive, the largest Identity weights for its inputs."""
+    """Derives the Steps of a Cell: Eq. 11 for the primitive, the largest Identity weights for its inputs."""
     steps = []
     for step, edges in beta.items():
         primitive = max(gamma[step], key=lambda name: gamma[step][name])
         ranked = sorted(edges, key=lambda node: -edges[node])  # stable: ties keep the lower index first
         steps.append(StepGenotype(primitive, tuple(ranked[: PRIMITIVES[primitive].arity])))
     return tuple(steps)
-
-
-def _float32(value: float) -> float:
-    return struct.unpack("f", struct.pack("f", value))[0]

@@ -65,19 +65,20 @@ class Space:
             features: the names of the K features.
             config: a `SearchConfig`.
         """
-        rule, cells = config.switch("pair_rule"), config.switch("cells_as_inputs")
+        rule = config.switch("pair_rule")
+        cells = config.switch("cells_as_inputs")
         return cls(tuple(features), config.N, config.M, config.depth, config.switch("primitives"), rule, cells)
 
     def genotypes(self) -> Iterator[Genotype]:
-        """All of them; the last Cell varies fastest, so that neighbours in this order share their first Cells."""
+        """Yields all genotypes; the last Cell varies fastest, so that neighbours share their first Cells."""
         yield from (Genotype(cells, self.r) for cells in self._cells(()))
 
     def size(self, limit: int) -> int:
-        """How many there are, counted up to `limit` + 1."""
+        """Counts the genotypes, up to `limit` + 1."""
         return sum(1 for _ in islice(self._pairs_and_steps(()), limit + 1))
 
     def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
-        """All that differ from it in one Cell's pair or in one Step."""
+        """Yields all that differ from it in one Cell's pair or in one Step."""
         for n, cell in enumerate(genotype.cells):
             for pair in self._pairs(n):
                 yield from self._with(genotype, n, replace(cell, inputs=pair))
@@ -87,7 +88,7 @@ class Space:
                     yield from self._with(genotype, n, replace(cell, steps=steps))
 
     def random(self, generator: random.Random) -> Genotype:
-        """One genotype; every Cell's pair and every Step is drawn uniformly from what is left to it."""
+        """Draws one genotype: every Cell's pair and every Step uniformly from what is left to it."""
         cells: tuple[CellGenotype, ...] = ()
         for n in range(self.N):
             pair = generator.choice(self._allowed(n, [cell.inputs for cell in cells]))
@@ -96,7 +97,7 @@ class Space:
         return Genotype(cells, self.r)
 
     def step_choices(self, m: int) -> tuple[StepGenotype, ...]:
-        """What Step m (from 0) may be: every primitive with every choice of its inputs; a symmetric one unordered."""
+        """Lists what Step m (from 0) may be: every primitive with all choices of inputs; a symmetric one unordered."""
         return self._step_choices[m]
 
     @cached_property
@@ -115,8 +116,8 @@ class Space:
         cells = [cell_name(i) for i in range(1, n + 1)] if self.cells_as_inputs else []
         return list(combinations((*self.features, *cells), 2))
 
-    def _allowed(self, n: int, taken: Sequence[Pair]) -> list[Pair]:
-        return [pair for pair in self._pairs(n) if PAIR_RULES[self.pair_rule](pair, taken)]
+    def _allowed(self, n: int, earlier: Sequence[Pair]) -> list[Pair]:
+        return [pair for pair in self._pairs(n) if PAIR_RULES[self.pair_rule](pair, earlier)]
 
     def _cells(self, before: tuple[CellGenotype, ...]) -> Iterator[tuple[CellGenotype, ...]]:
         if len(before) == self.N:
@@ -126,20 +127,20 @@ class Space:
             for steps in self._all_steps:
                 yield from self._cells((*before, CellGenotype(pair, steps)))
 
-    def _pairs_and_steps(self, taken: tuple[Pair, ...]) -> Iterator[None]:
-        """One item a genotype, without building it."""
-        if len(taken) == self.N:
+    def _pairs_and_steps(self, earlier: tuple[Pair, ...]) -> Iterator[None]:
+        """Yields one item a genotype, without building it."""
+        if len(earlier) == self.N:
             yield None
             return
         per_cell = 1
         for choices in self._step_choices:
             per_cell *= len(choices)
-        for pair in self._allowed(len(taken), taken):
+        for pair in self._allowed(len(earlier), earlier):
             for _ in range(per_cell):
-                yield from self._pairs_and_steps((*taken, pair))
+                yield from self._pairs_and_steps((*earlier, pair))
 
     def _with(self, genotype: Genotype, n: int, cell: CellGenotype) -> Iterator[Genotype]:
-        """The genotype with another Cell n, if that differs and the pair rule still holds."""
+        """Yields the genotype with another Cell n, if that differs and the pair rule still holds."""
         cells = (*genotype.cells[:n], cell, *genotype.cells[n + 1 :])
         pairs = [c.inputs for c in cells]
         rule = PAIR_RULES[self.pair_rule]
@@ -155,8 +156,10 @@ def _choices(primitive: str, nodes: tuple[str, ...]) -> Iterator[StepGenotype]:
 
 
 def network_key(genotype: Genotype) -> tuple:
-    """Equal only for genotypes that are the same network: up to a renumbering of Cells, a relabelling of the weights of
-    symmetric primitives, and the inputs of a primitive that ignores them.
+    """Returns a key that is equal only for genotypes that are the same network.
+
+    They may differ in the numbers of their Cells, in which input of a symmetric primitive comes first, and in the
+    inputs that a primitive ignores.
     """
     keys: dict[str, tuple] = {}
     for n, cell in enumerate(genotype.cells, start=1):

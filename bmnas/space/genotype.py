@@ -27,12 +27,12 @@ CELL_NAME = re.compile(r"Cell_([1-9][0-9]{0,8})")
 
 
 def cell_name(n: int) -> str:
-    """`Cell_n`, counted from 1 as in the paper."""
+    """Returns `Cell_n`, counted from 1 as in the paper."""
     return f"Cell_{n}"
 
 
 def step_name(m: int) -> str:
-    """`Step_m`, counted from 1 as in the paper."""
+    """Returns `Step_m`, counted from 1 as in the paper."""
     return f"Step_{m}"
 
 
@@ -124,11 +124,11 @@ class Genotype:
                     )
 
     def describe(self) -> str:
-        """One line a Cell: `Cell_1(x = Video_3, y = Skeleton_4): Step_1 = LinearGLU(x, y)`."""
+        """Writes one line a Cell: `Cell_1(x = Video_3, y = Skeleton_4): Step_1 = LinearGLU(x, y)`."""
         return "\n".join(_describe_cell(n, cell) for n, cell in enumerate(self.cells, start=1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and dictionaries, as `to_json` writes them."""
+        """Returns plain lists and dictionaries, as `to_json` writes them."""
         cells = [
             {
                 "inputs": list(cell.inputs),
@@ -140,7 +140,7 @@ class Genotype:
 
     @classmethod
     def from_dict(cls, data: Any) -> "Genotype":
-        """The inverse of `to_dict`.
+        """Inverts `to_dict`.
 
         Raises:
             GenotypeError: names the field that is missing, unknown or of the wrong type.
@@ -160,7 +160,7 @@ class Genotype:
         return json_sha256(self.to_dict())[:16]
 
     def to_json(self) -> str:
-        """JSON with names, one Step a line."""
+        """Writes JSON with names, one Step a line."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     @classmethod

@@ -38,7 +38,7 @@ Modalities = Mapping[str, Iterable[str]]
 
 
 def genotype_graph(genotype: Genotype, modalities: Modalities | None = None) -> nx.DiGraph:
-    """The discrete network: only what the genotype has, every edge chosen.
+    """Makes the graph of the discrete network: only what the genotype has, every edge chosen.
 
     Args:
         genotype: the fusion network.
@@ -62,7 +62,7 @@ def genotype_graph(genotype: Genotype, modalities: Modalities | None = None) -> 
 def hypernet_graph(
     architecture: Architecture, genotype: Genotype | None = None, modalities: Modalities | None = None
 ) -> nx.DiGraph:
-    """The relaxed network: every edge with its softmax weight, and those of `genotype` marked as chosen.
+    """Makes the graph of the relaxed network: every edge with its softmax weight, those of `genotype` marked as chosen.
 
     Args:
         architecture: the softmax weights by name.
@@ -86,24 +86,24 @@ def hypernet_graph(
 
 
 def upper_level(graph: nx.DiGraph) -> nx.DiGraph:
-    """The features, the Cells and the classifier."""
+    """Returns the features, the Cells and the classifier."""
     nodes = [node for node, data in graph.nodes(data=True) if data["kind"] in ("feature", "cell", "classifier")]
     return _ordered_subgraph(graph, nodes)
 
 
 def lower_level(graph: nx.DiGraph, cell: str) -> nx.DiGraph:
-    """What is inside one Cell: x, y, the Steps and the output."""
+    """Returns what is inside one Cell: x, y, the Steps and the output."""
     nodes = [node for node, data in graph.nodes(data=True) if data["cell"] == cell and data["kind"] != "cell"]
     return _ordered_subgraph(graph, nodes)
 
 
 def cell_names(graph: nx.DiGraph) -> list[str]:
-    """The Cells of a graph, in order."""
+    """Returns the Cells of a graph, in order."""
     return [node for node, data in graph.nodes(data=True) if data["kind"] == "cell"]
 
 
 def modality_of(feature: str, modalities: Modalities | None = None) -> str:
-    """The modality of a feature: the one that lists it, otherwise its name before the last "_"."""
+    """Returns the modality of a feature: the one that lists it, otherwise its name before the last "_"."""
     for modality, names in (modalities or {}).items():
         if feature in names:
             return modality
@@ -164,7 +164,7 @@ def _add_relaxed_cell(graph: nx.DiGraph, cell: str, architecture: Architecture, 
 
 
 def _add_output_edges(graph: nx.DiGraph, cell: str, steps: int, r: int) -> None:
-    """The last r of [x, y, Step_1 .. Step_M] are concatenated, and x is added."""
+    """Adds the output's edges: the last r of [x, y, Step_1 .. Step_M] are concatenated, and x is added."""
     states = ["x", "y", *(step_name(m + 1) for m in range(steps))]
     _add_edge(graph, f"{cell}.x", f"{cell}.output", "lower", role="residual")
     for node in states[-r:]:

@@ -27,7 +27,7 @@ ARCHITECTURE_NAMES = ("alpha", "beta", "gamma")
 
 
 def mixed_edges(logits: Tensor, nodes: Sequence[Tensor]) -> Tensor:
-    """s = sum_j softmax(alpha_j)_Identity * S_j (Eqs. 1 and 2).
+    """Computes s = sum_j softmax(alpha_j)_Identity * S_j (Eqs. 1 and 2).
 
     Zero contributes nothing, so only Identity's weight of each edge is needed.
 
@@ -73,7 +73,7 @@ class MixedCell(nn.Module):
         self.output = CellOutput(r, C, L, dropout)
 
     def named_steps(self) -> dict[str, MixedStep]:
-        """Step_1 .. Step_M."""
+        """Returns Step_1 .. Step_M by name."""
         return cast(dict[str, MixedStep], dict(self.steps.items()))
 
     def forward(self, predecessors: Sequence[Tensor]) -> Tensor:
@@ -81,7 +81,7 @@ class MixedCell(nn.Module):
         return self.fuse(s, s)
 
     def fuse(self, x: Tensor, y: Tensor) -> Tensor:
-        """The Cell's output for the inputs x and y (the search feeds the mixture to both)."""
+        """Computes the Cell's output for the inputs x and y (the search feeds the mixture to both)."""
         states = [x, y]
         for step in self.steps.values():
             states.append(step(states))
@@ -144,22 +144,22 @@ class Hypernet(nn.Module):
         self.classifier = Classifier(N, C, L, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
+        """Returns logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
         nodes = [self.reshape[name](batch[name]) for name in self.features]  # K times (B, C, L)
         for cell in self.cells.values():
             nodes.append(cell(nodes))
         return self.classifier(nodes[len(self.features) :])  # (B, classes)
 
     def named_cells(self) -> dict[str, MixedCell]:
-        """Cell_1 .. Cell_N."""
+        """Returns Cell_1 .. Cell_N by name."""
         return cast(dict[str, MixedCell], dict(self.cells.items()))
 
     def architecture_parameters(self) -> list[nn.Parameter]:
-        """alpha, beta and gamma: what Algorithm 1 trains on the validation split."""
+        """Lists alpha, beta and gamma: what Algorithm 1 trains on the validation split."""
         return [p for name, p in self.named_parameters() if name.rpartition(".")[2] in ARCHITECTURE_NAMES]
 
     def weight_parameters(self, reshape: bool = True) -> list[nn.Parameter]:
-        """Everything else: what Algorithm 1 trains on the training split.
+        """Lists everything else: what Algorithm 1 trains on the training split.
 
         Args:
             reshape: whether the reshape layers belong to it (the release's NTU search leaves them out).
@@ -172,7 +172,7 @@ class Hypernet(nn.Module):
 
     @torch.no_grad()
     def architecture(self) -> Architecture:
-        """The softmax weights (float32) by name."""
+        """Returns the softmax weights (float32) by name."""
         alpha, beta, gamma = {}, {}, {}
         for cell_key, cell in self.named_cells().items():
             predecessors = (*self.features, *alpha)  # the Cells before are those that alpha has already
@@ -187,7 +187,7 @@ class Hypernet(nn.Module):
 
 
 def default_primitives(mode: str) -> tuple[str, ...]:
-    """The pool of a mode.
+    """Returns the pool of a mode.
 
     Raises:
         ConfigError: unknown mode.

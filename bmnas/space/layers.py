@@ -36,7 +36,7 @@ class Dropout(nn.Dropout):
         return draw_mask(shape, self.dropped, like) if self.dropped else None
 
     def forward(self, input: Tensor) -> Tensor:
-        """(B, C, ...) -> (B, C, ...)."""
+        """Maps (B, C, ...) to (B, C, ...)."""
         mask = self.mask(input.movedim(1, -1).shape, input)
         return input if mask is None else input * (self.scale * mask).movedim(-1, 1)
 
@@ -114,5 +114,5 @@ class Classifier(nn.Module):
 
 
 def count_parameters(module: nn.Module) -> int:
-    """The number of trainable scalars in a module."""
+    """Counts the trainable scalars in a module."""
     return sum(parameter.numel() for parameter in module.parameters())

@@ -88,11 +88,11 @@ class FusionNetwork(nn.Module):
         self.classifier = Classifier(genotype.N, C, L, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
+        """Returns logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
         return self.classifier(self.fuse(batch))  # (B, classes)
 
     def fuse(self, batch: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        """The outputs of all Cells, each (B, C, L)."""
+        """Returns the outputs of all Cells, each (B, C, L)."""
         nodes = {name: layer(batch[name]) for name, layer in self.reshape.items()}  # (B, C, L) each
         for (name, cell), chosen in zip(self.cells.items(), self.genotype.cells, strict=True):
             x, y = chosen.inputs
@@ -100,7 +100,7 @@ class FusionNetwork(nn.Module):
         return [nodes[name] for name in self.cells]
 
     def sizes(self) -> dict[str, int]:
-        """Numbers of parameters: reshape layers, Cells with the norm of the classifier, its Linear, and all.
+        """Counts the parameters: reshape layers, Cells with the norm of the classifier, its Linear, and all.
 
         The release counts the LayerNorm before the classifier with the fusion; so do the sizes in Table 8.
         """

@@ -36,14 +36,16 @@ class Reshape(nn.Module):
         super().__init__()
         if tokeniser not in ("copy", "learned"):
             raise ConfigError(f"tokeniser is {tokeniser!r}; expected 'copy' or 'learned'")
-        self.C_in, self.C, self.L = C_in, C, L
+        self.C_in = C_in
+        self.C = C
+        self.L = L
         self.learned = vector and tokeniser == "learned"
         self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
         self.norm = BatchNorm(C)
         self.dropout = Dropout(dropout)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector -> (B, C, L).
+        """Maps (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector, to (B, C, L).
 
         Raises:
             FeatureError: another shape.

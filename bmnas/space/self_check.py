@@ -58,7 +58,7 @@ def fault(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> str:
 
 
 def _step(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, float]:
-    """Logits, all gradients in a row, and seconds of a step in train mode, with fixed random numbers."""
+    """Takes a step in train mode with fixed random numbers, and returns logits, all gradients in a row, and seconds."""
     torch.manual_seed(0)
     started = time.perf_counter()
     logits = network.train()(batch)

@@ -14,7 +14,7 @@ Term = tuple[Tensor, Tensor | None]
 
 
 def weighted_sum(terms: Sequence[Term]) -> Tensor:
-    """sum_i factor_i * x_i of at least one term, in one pass over memory for each term but the first."""
+    """Computes sum_i factor_i * x_i of at least one term, in one pass over memory for each term but the first."""
     plain = [x for x, factor in terms if factor is None]
     scaled = [(x, factor) for x, factor in terms if factor is not None]
     if plain:
@@ -28,7 +28,7 @@ def weighted_sum(terms: Sequence[Term]) -> Tensor:
 
 
 def product(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x W + b of (B, P, C_in) -> (B, P, C_out), as one product of matrices.
+    """Computes x W + b of (B, P, C_in) -> (B, P, C_out), as one product of matrices.
 
     Args:
         tokens: (B, P, C_in).
@@ -40,7 +40,7 @@ def product(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
 
 
 def batch_norm(norm: BatchNorm, tokens: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
-    """factor * BatchNorm(x) of (B, P, C), with the step of the running statistics in train mode.
+    """Computes factor * BatchNorm(x) of (B, P, C), with the step of the running statistics in train mode.
 
     Args:
         norm: of C channels.
@@ -64,7 +64,7 @@ def batch_norm(norm: BatchNorm, tokens: Tensor, factor: Tensor | float = 1.0, co
 
 
 def layer_norm(norm: nn.LayerNorm, tokens: Tensor, factor: Tensor | float = 1.0, eps: float | None = None) -> Tensor:
-    """factor * LayerNorm(x) of (B, L, C), with the norm's own parameters of (C, L).
+    """Computes factor * LayerNorm(x) of (B, L, C), with the norm's own parameters of (C, L).
 
     Args:
         norm: over [C, L].
@@ -77,8 +77,10 @@ def layer_norm(norm: nn.LayerNorm, tokens: Tensor, factor: Tensor | float = 1.0,
 
 
 def reshape(layer: Reshape, feature: Tensor) -> Tensor:
-    """`Reshape` of a feature (B, C_in, P) or (B, C_in) -> (B, L, C); P positions are computed, and each copied L / P
-    times under its own masks."""
+    """Computes `Reshape` of a feature (B, C_in, P) or (B, C_in) as (B, L, C).
+
+    P positions are computed, and each copied L / P times under its own masks.
+    """
     feature = layer.checked(feature)
     if feature.shape[0] * feature.shape[2] == 1 and not layer.learned:
         feature = feature.expand(-1, -1, layer.L)  # BatchNorm needs two rows
@@ -94,7 +96,7 @@ def reshape(layer: Reshape, feature: Tensor) -> Tensor:
 
 
 def cell_output(output: CellOutput, states: Sequence[Tensor]) -> Tensor:
-    """`CellOutput` of states (B, L, C)."""
+    """Computes `CellOutput` of states (B, L, C)."""
     fused = torch.cat(tuple(states[-output.r :]), dim=2)  # (B, L, r C)
     mask = None
     if output.r != 1:
@@ -105,7 +107,7 @@ def cell_output(output: CellOutput, states: Sequence[Tensor]) -> Tensor:
 
 
 def logits(classifier: Classifier, cells: Sequence[Tensor]) -> Tensor:
-    """`Classifier` of the Cells' outputs, each (B, L, C) -> (B, classes).
+    """Computes `Classifier` of the Cells' outputs, each (B, L, C) -> (B, classes).
 
     Its parameters read channel by channel: they are turned here, as they are smaller than a batch.
     """

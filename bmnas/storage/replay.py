@@ -36,7 +36,8 @@ class Replay:
     """
 
     def __init__(self, path: Path, epoch: int) -> None:
-        self.path, self.epoch = path, epoch
+        self.path = path
+        self.epoch = epoch
         self.scores: dict[str, dict[str, float]] = {}
         """What the scores are of -> digest -> score."""
         for record in read_records(path, _scores_record, remedy="delete the file to start the read-out again"):
@@ -76,7 +77,8 @@ class Replay:
 
 def _scores_record(fields: dict[str, Any]) -> dict[str, Any]:
     """Checks a line of the file; an older version wrote a list of scores."""
-    what, scores = epoch_record(fields).get("what"), fields.get("scores")
+    what = epoch_record(fields).get("what")
+    scores = fields.get("scores")
     if not isinstance(what, str) or not isinstance(scores, dict | list):
         raise ValueError("not scores of a read-out")
     numbers = scores.values() if isinstance(scores, dict) else scores

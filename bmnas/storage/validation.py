@@ -68,7 +68,8 @@ def explained(
     """
     problem = _decisive_problem(failure)
     field = _field_name(problem["loc"])
-    kind, context = problem["type"], problem.get("ctx", {})
+    kind = problem["type"]
+    context = problem.get("ctx", {})
     if isinstance(context.get("error"), BmnasError):
         return context["error"]
     if kind in UNKNOWN_FIELD and setting_names:
@@ -85,14 +86,14 @@ def explained(
 
 
 def _decisive_problem(failure: ValidationError) -> Any:
-    """Of a value that may have several types, the one whose type was right but whose value was not."""
+    """Returns, for a value of several types, the problem of the one whose type was right but whose value was not."""
     problems = failure.errors(include_url=False)
     first = problems[0]["loc"][:1]
     return next((p for p in problems if p["loc"][:1] == first and not p["type"].endswith("_type")), problems[0])
 
 
 def _field_name(location: tuple[int | str, ...]) -> str:
-    """`cells[0].inputs`, without the names that pydantic gives to the members of a union."""
+    """Writes `cells[0].inputs`, without the names that pydantic gives to the members of a union."""
     name = ""
     for part in location:
         if isinstance(part, int):

@@ -136,19 +136,19 @@ class Task:
         """All features in order."""
         return tuple(name for modality in self.modalities for name in modality.features)
 
-    def resolve(self, given: Options) -> dict[str, Any]:
-        """The task's options with those that were given; None for L, samples or source leaves the default.
+    def resolve(self, wishes: Options) -> dict[str, Any]:
+        """Combines the task's options with those that were given; None for L, samples or source leaves the default.
 
         Raises:
             UnknownNameError: an option that the task does not know.
             ConfigError: a seed or an L that is no whole number.
             DataError: a source that the task does not have.
         """
-        for name in given:
+        for name in wishes:
             if name not in self.options:
                 raise unknown(f"option of the dataset {self.name!r}:", name, self.options)
-        asked = {name: value for name, value in given.items() if value is not None or name not in PRESET_WHEN_NONE}
-        options = {**self.options, **asked}
+        chosen = {name: value for name, value in wishes.items() if value is not None or name not in PRESET_WHEN_NONE}
+        options = {**self.options, **chosen}
         for name, least in (("seed", 0), ("L", 1)):
             if type(options[name]) is not int or options[name] < least:
                 raise ConfigError(f"{name} is {options[name]!r}; expected a whole number of at least {least}")

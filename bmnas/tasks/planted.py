@@ -30,7 +30,7 @@ def planted_features(
     L: int = 4,
     channels: int = 16,
 ) -> FeatureSet:
-    """A feature set whose class only two features tell; `planted_genotype` reads the answer from it.
+    """Makes a feature set whose class only two features tell; `planted_genotype` reads the answer from it.
 
     Args:
         K: number of features, spread evenly over the modalities A, B, C ...
@@ -68,23 +68,23 @@ def planted_features(
 
 
 def feature_names(K: int, modalities: int) -> list[str]:
-    """A_1, A_2, ..., B_1, ...: as even as possible, the first modalities larger."""
+    """Names features A_1, A_2, ..., B_1, ...: as even as possible, the first modalities larger."""
     sizes = [K // modalities + (m < K % modalities) for m in range(modalities)]
     return [f"{chr(ord('A') + m)}_{i}" for m, size in enumerate(sizes) for i in range(1, size + 1)]
 
 
 def planted_genotype(features: FeatureSet) -> Genotype:
-    """The known best genotype (one Cell, one Step) of a planted feature set."""
+    """Returns the known best genotype (one Cell, one Step) of a planted feature set."""
     return Genotype.from_dict(features.manifest["options"]["planted"])
 
 
 def answer(pair: tuple[str, str], primitive: str = "LinearGLU") -> Genotype:
-    """The genotype that fuses a pair in one Step."""
+    """Returns the genotype that fuses a pair in one Step."""
     return Genotype((CellGenotype(pair, (StepGenotype(primitive, ("x", "y")),)),), r=1)
 
 
 def _pair(names: list[str], rng: np.random.Generator) -> tuple[str, str]:
-    """Two features, of different modalities where there are several, in their order."""
+    """Chooses two features, of different modalities where there are several, in their order."""
     first = str(rng.choice(names))
     others = [name for name in names if name[0] != first[0]] or [name for name in names if name != first]
     x, y = sorted((first, str(rng.choice(others))), key=names.index)
@@ -94,7 +94,7 @@ def _pair(names: list[str], rng: np.random.Generator) -> tuple[str, str]:
 def _shown(
     name: str, pair: tuple[str, str], decoys: dict[str, int], state: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """The state 0..3 that a feature shows in each row: of its own if planted, blurred for a decoy, or random."""
+    """Draws the state 0..3 that a feature shows in each row: its own if planted, blurred for a decoy, or random."""
     if name in pair:
         return state[pair.index(name)]
     random = rng.integers(0, 4, state.shape[1])
@@ -104,7 +104,7 @@ def _shown(
 
 
 def _patterns(shown: np.ndarray, channels: int, L: int, rng: np.random.Generator) -> np.ndarray:
-    """A random pattern for each state, and noise: float32 (n, channels, L)."""
+    """Draws a random pattern for each state, and noise: float32 (n, channels, L)."""
     patterns = rng.standard_normal((4, channels, L), dtype=np.float32) * np.float32(SIGNAL)
     return patterns[shown] + rng.standard_normal((len(shown), channels, L), dtype=np.float32)
 

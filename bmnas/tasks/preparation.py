@@ -44,7 +44,7 @@ def prepare(
     progress: Progress | None = None,
     **options: Any,
 ) -> FeatureSet:
-    """The features of a data set, from the cache or made now.
+    """Returns the features of a data set, from the cache or made now.
 
     The cache folder is `<cache>/<dataset>-<hash of all options>`; it is written whole or not at all. The same options
     give bit-identical features on a CPU. Real features stay in use where they cannot be made again, as when their raw
@@ -78,7 +78,7 @@ def prepare(
     folder = Path(cache) if cache is not None else runs_root() / "_features"
     if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):
         source = "real"
-    asked = {"seed": seed, "L": L, "samples": samples, **options}
+    wishes = {"seed": seed, "L": L, "samples": samples, **options}
     if task.real is not None and source == "real" and samples is None:
         samples = "full"
     chosen = task.resolve({"seed": seed, "L": L, "samples": samples, "source": source, **options})
@@ -89,7 +89,7 @@ def prepare(
         try:
             real.check()
         except DataError as error:
-            return extracted_before(task.name, asked, folder, error, real.samples_if_present())
+            return extracted_before(task.name, wishes, folder, error, real.samples_if_present())
         folder = real.newest(folder / f"{task.name}-{key(task, real.identity)}")
     if not folder.exists():
         with hold(folder.parent / f".{folder.name}.making.lock", wait=real is None), use_threads(threads):
@@ -103,9 +103,9 @@ def prepare(
 
 
 def key(task: Task, options: Mapping[str, Any]) -> str:
-    """Ten hexadecimal digits of the options that make the features others, and the task's recipe."""
-    kept = {name: value for name, value in options.items() if name not in HOW}
-    return json_sha256({"task": task.name, "recipe": task.recipe, "options": kept})[:10]
+    """Returns ten hexadecimal digits of the options that make the features others, and the task's recipe."""
+    decisive = {name: value for name, value in options.items() if name not in HOW}
+    return json_sha256({"task": task.name, "recipe": task.recipe, "options": decisive})[:10]
 
 
 def _make(
@@ -113,14 +113,14 @@ def _make(
 ) -> None:
     """Makes a feature set's folder: arrays, manifest, and the weights of the backbones.
 
-    All lies in a folder beside it first, from which the next process goes on where one was killed.
+    All lies in a folder beside it first, where the next process resumes if one was killed.
     """
     work = work_folder(folder)
     made = work / "features"
     if not made.exists():
         build(task, options, root, work, device, progress).save(made)
-    for kept in (*work.glob("backbone_*"), *work.glob(TIMING)):
-        os.replace(kept, made / kept.name)
+    for path in (*work.glob("backbone_*"), *work.glob(TIMING)):
+        os.replace(path, made / path.name)
     try:
         os.rename(made, folder)
     except OSError as error:
@@ -138,26 +138,32 @@ def build(
         work: folder of the trained backbones; those that lie there are not trained again.
     """
     if task.make is not None:
-        return _with_options(task.make(options, root, progress), options)
+        features = task.make(options, root, progress)
+        features.manifest["options"] = {**options, **features.manifest["options"]}
+        return features
     assert task.open_raw is not None, f"the task {task.name!r} has neither open_raw nor make"
     raw = task.open_raw(options, root, progress)
-    kept, splits = _kept_rows(raw.splits)
+    rows = np.sort(np.concatenate(list(raw.splits.values())))  # those of any split; the splits count in these
+    splits = {name: np.searchsorted(rows, members) for name, members in raw.splits.items()}
     for modality in task.modalities:  # taps that do not fit show now, not after the training
         first = [torch.from_numpy(raw.inputs[modality.name][:2])]
         extract(untrained(modality, 0), modality.taps, first, L=options["L"], device=device)
-    arrays, logits, reports = {}, {}, {}
+    arrays = {}
+    logits = {}
+    reports = {}
     for i, modality in enumerate(task.modalities):
         model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
-        pace, told = Pace(), renamed(f"extract {modality.name}", progress)
-        loader = pace.batches(InputBatches(raw.inputs[modality.name][kept]), len)
-        taken, logits[modality.name] = extract(
-            model, modality.taps, loader, L=options["L"], device=device, progress=told
+        pace = Pace()
+        loader = pace.batches(InputBatches(raw.inputs[modality.name][rows]), len)
+        report = renamed(f"extract {modality.name}", progress)
+        pooled, logits[modality.name] = extract(
+            model, modality.taps, loader, L=options["L"], device=device, progress=report
         )
         note(work, f"extract {modality.name}", **pace.record())
-        arrays |= taken
+        arrays |= pooled
     return FeatureSet.from_arrays(
         arrays,
-        raw.labels[kept],
+        raw.labels[rows],
         splits,
         kind=task.kind,
         classes=task.classes,
@@ -176,14 +182,15 @@ def build(
 def backbone(
     modality: Modality, raw: RawData, seed: list[int], work: Path, device: torch.device, progress: Progress | None
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
-    """A modality's network, trained on its own labels, and how: a `UnimodalReport` without the seconds.
+    """Returns a modality's network, trained on its own labels, and how: a `UnimodalReport` without the seconds.
 
-    A training that was killed goes on after its last whole epoch.
+    A training that was killed resumes after its last whole epoch.
     """
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    model, kept = untrained(modality, number), weight_file(work, modality.name)
-    if kept.exists():
-        return model.eval(), load_backbone(model, kept)
+    model = untrained(modality, number)
+    weights = weight_file(work, modality.name)
+    if weights.exists():
+        return model.eval(), load_backbone(model, weights)
     checkpoint = work / f"training_{modality.name}.safetensors"
     report = train_unimodal(
         model,
@@ -198,25 +205,14 @@ def backbone(
     )
     about = {name: value for name, value in asdict(report).items() if name != "seconds"}
     note(work, f"train {modality.name} backbone", seconds=report.seconds)
-    save_backbone(model, kept, about)
+    save_backbone(model, weights, about)
     checkpoint.unlink()
     return model, about
 
 
 def untrained(modality: Modality, seed: int) -> torch.nn.Module:
-    """A modality's network, its initial values decided by `seed` alone."""
+    """Makes a modality's network, its initial values decided by `seed` alone."""
     assert modality.backbone is not None, f"the modality {modality.name!r} has no backbone"
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return modality.backbone()
-
-
-def _kept_rows(splits: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The rows of any split, in order, and the splits counted in these."""
-    kept = np.sort(np.concatenate(list(splits.values())))
-    return kept, {name: np.searchsorted(kept, rows) for name, rows in splits.items()}
-
-
-def _with_options(features: FeatureSet, options: Mapping[str, Any]) -> FeatureSet:
-    features.manifest["options"] = {**options, **features.manifest["options"]}
-    return features

@@ -13,7 +13,7 @@ BLOCK = 2000  # sounds transformed together
 
 
 def add_noise(sounds: np.ndarray, snr_db: float, power: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """White Gaussian noise at a signal-to-noise ratio, in place.
+    """Adds white Gaussian noise at a signal-to-noise ratio, in place.
 
     Args:
         sounds: float32 (n, time).
@@ -28,7 +28,7 @@ def add_noise(sounds: np.ndarray, snr_db: float, power: np.ndarray, rng: np.rand
 
 
 def log_mel(sounds: np.ndarray, bands: int, frames: int, hop: int, lowest: float = 60.0) -> np.ndarray:
-    """log(mel power + 1e-6) of a Hann-windowed STFT, each spectrogram with mean 0 and standard deviation 1.
+    """Computes log(mel power + 1e-6) of a Hann-windowed STFT; each spectrogram has mean 0 and standard deviation 1.
 
     Args:
         sounds: float32 (n, time) at 8 kHz.
@@ -38,7 +38,8 @@ def log_mel(sounds: np.ndarray, bands: int, frames: int, hop: int, lowest: float
     Returns:
         float32 (n, 1, bands, frames).
     """
-    window, weights = torch.hann_window(N_FFT), mel_weights(bands, lowest, RATE / 2)
+    window = torch.hann_window(N_FFT)
+    weights = mel_weights(bands, lowest, RATE / 2)
     blocks = []
     for block in torch.from_numpy(sounds).split(BLOCK):
         power = torch.stft(block, N_FFT, hop, window=window, return_complex=True).abs().square()  # (B, bins, time)
@@ -49,7 +50,7 @@ def log_mel(sounds: np.ndarray, bands: int, frames: int, hop: int, lowest: float
 
 
 def mel_weights(bands: int, lowest: float, highest: float) -> Tensor:
-    """Triangular filters, evenly spaced in mel = 2595 log10(1 + Hz / 700): (bands, N_FFT / 2 + 1)."""
+    """Makes triangular filters, evenly spaced in mel = 2595 log10(1 + Hz / 700): (bands, N_FFT / 2 + 1)."""
 
     def mel(hertz: float) -> float:
         return 2595 * log10(1 + hertz / 700)

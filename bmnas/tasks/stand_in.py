@@ -52,7 +52,7 @@ class StandIn:
     request: str
 
     def features(self, samples: int | str = SMALL, seed: int = 0, L: int = 8) -> FeatureSet:
-        """The feature set, float16.
+        """Makes the feature set, float16.
 
         Args:
             samples: rows of the training split; val and test have a quarter each. "full", or the paper's number: the
@@ -63,12 +63,16 @@ class StandIn:
         Raises:
             ConfigError: fewer samples than classes.
         """
-        sizes, rng = self.sizes(samples), np.random.default_rng(seed)
-        targets, told, states = self._planted(sum(sizes), rng)
+        sizes = self.sizes(samples)
+        rng = np.random.default_rng(seed)
+        targets, parts, states = self._planted(sum(sizes), rng)
         arrays = {}
         for modality, channels in self.modalities.items():
             for name, C_in in channels.items():
-                shown = told[modality] if name in self.pair else _blurred(told[modality], states[modality], rng)
+                shown = parts[modality]
+                if name not in self.pair:  # others are blurred
+                    blurred = rng.random(len(shown)) < BLUR
+                    shown = np.where(blurred, rng.integers(0, states[modality], len(shown)), shown)
                 arrays[name] = _feature(shown, states[modality], C_in, 1 if name in self.vectors else L, rng)
         ends = np.cumsum((0, *sizes))
         return FeatureSet.from_arrays(
@@ -85,7 +89,7 @@ class StandIn:
         )
 
     def sizes(self, samples: int | str) -> tuple[int, int, int]:
-        """Train, val and test."""
+        """Returns the sizes of train, val and test."""
         if samples in ("full", self.full[0]):
             return self.full
         if not isinstance(samples, int) or isinstance(samples, bool) or samples < len(self.classes):
@@ -95,21 +99,21 @@ class StandIn:
         return samples, samples // 4, samples // 4
 
     def _planted(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, int]]:
-        """Targets, and for each modality the part of them that it tells, with its number of states."""
+        """Draws targets, and for each modality its part of them, with the number of states."""
         first, second = self.modalities
         K = len(self.classes)
         if self.kind == "multiclass":
             targets = rng.integers(0, K, n)
-            told = {first: targets // self.columns, second: targets % self.columns}
-            return targets, told, {first: -(-K // self.columns), second: self.columns}
-        told = {modality: rng.integers(0, STATES, n) for modality in self.modalities}
+            parts = {first: targets // self.columns, second: targets % self.columns}
+            return targets, parts, {first: -(-K // self.columns), second: self.columns}
+        parts = {modality: rng.integers(0, STATES, n) for modality in self.modalities}
         halves = {first: K // 2, second: K - K // 2}
-        parts = [label_table(labels, rng)[told[modality]] for modality, labels in halves.items()]
-        return np.concatenate(parts, 1), told, dict.fromkeys(self.modalities, STATES)
+        labels = [label_table(count, rng)[parts[modality]] for modality, count in halves.items()]
+        return np.concatenate(labels, 1), parts, dict.fromkeys(self.modalities, STATES)
 
     def _notes(self, sizes: tuple[int, int, int]) -> str:
-        whole, own = (" / ".join(f"{size:,}" for size in part) for part in (self.full, sizes))
-        cut = "full size" if sizes == self.full else f"the paper has {whole} and {self.epochs} epochs"
+        full, own = (" / ".join(f"{size:,}" for size in part) for part in (self.full, sizes))
+        cut = "full size" if sizes == self.full else f"the paper has {full} and {self.epochs} epochs"
         return (
             f"stand-in features, NOT {self.title}: random numbers of its names and shapes, class planted in "
             f"{self.pair[0]} and {self.pair[1]}; {own} samples ({cut}); real data on request: {self.request}"
@@ -117,19 +121,16 @@ class StandIn:
 
 
 def label_table(count: int, rng: np.random.Generator) -> np.ndarray:
-    """float32 (STATES, count) of 0 and 1: what each state sets; every label is set by some state, and not by all."""
+    """Draws which labels each state sets: float32 (STATES, count) of 0 and 1, both of them in each column."""
     table = rng.random((STATES, count)) < POSITIVE
     always = rng.permuted(np.tile(np.arange(STATES), (count, 1)), axis=1)[:, :2]  # (count, 2)
-    table[always[:, 0], np.arange(count)], table[always[:, 1], np.arange(count)] = True, False
+    table[always[:, 0], np.arange(count)] = True
+    table[always[:, 1], np.arange(count)] = False
     return table.astype(np.float32)
 
 
-def _blurred(shown: np.ndarray, states: int, rng: np.random.Generator) -> np.ndarray:
-    return np.where(rng.random(len(shown)) < BLUR, rng.integers(0, states, len(shown)), shown)
-
-
 def _feature(shown: np.ndarray, states: int, channels: int, L: int, rng: np.random.Generator) -> np.ndarray:
-    """A random pattern for each state, and noise: float16 (n, channels, L)."""
+    """Draws a random pattern for each state, and noise: float16 (n, channels, L)."""
     patterns = rng.standard_normal((states, channels, L), dtype=np.float32) * np.float32(SIGNAL)
     feature = np.empty((len(shown), channels, L), np.float16)
     for start in range(0, len(shown), BLOCK):

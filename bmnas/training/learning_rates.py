@@ -25,14 +25,17 @@ class WarmRestarts:
     """
 
     def __init__(self, max_lr: float, min_lr: float, Ti: int, Tm: int, steps_per_epoch: int) -> None:
-        self.max_lr, self.min_lr = max_lr, min_lr
-        self.Ti, self.Tm = Ti, Tm
+        self.max_lr = max_lr
+        self.min_lr = min_lr
+        self.Ti = Ti
+        self.Tm = Tm
         self.steps_per_epoch = steps_per_epoch
         self._steps = count()
 
     def __call__(self, step: int) -> float:
         """Returns the learning rate of a step, counted from 0."""
-        start, period = 0, self.Ti * self.steps_per_epoch
+        start = 0
+        period = self.Ti * self.steps_per_epoch
         while step >= start + period:
             start, period = start + period, period * self.Tm
         return _cosine(self.max_lr, self.min_lr, (step - start) / period)
@@ -94,7 +97,8 @@ def schedule(kind: str, max_lr: float, min_lr: float, Ti: int, Tm: int, samples:
 
 
 def _release_rates(max_lr: float, min_lr: float, Ti: int, Tm: int, epoch_length: float) -> Iterator[float]:
-    step, period = 0, Ti
+    step = 0
+    period = Ti
     while True:
         rate = _cosine(max_lr, min_lr, step / epoch_length / period)
         yield rate

@@ -186,7 +186,8 @@ def train_epochs(
     extra = {} if checkpoint is None else checkpoint.restore()
     if extra.get("random") is not None:
         random.restore(extra["random"])
-    losses, samples = list(extra.get("losses", [])), extra.get("rows", 0)
+    losses = list(extra.get("losses", []))
+    samples = extra.get("rows", 0)
     for epoch in range(extra.get("epoch", len(losses)) + 1, epochs + 1):
         learner.network.train()
         rates = repeat(None) if schedule is None else schedule.of_epoch(epoch)

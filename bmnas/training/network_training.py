@@ -98,11 +98,15 @@ class BestOnValidation:
     """
 
     def __init__(self, network: nn.Module, tensors: Samples, kind: str) -> None:
-        self.network, self.tensors, self.kind = network, tensors, kind
-        self.score, self.state = -math.inf, network.state_dict()
+        self.network = network
+        self.tensors = tensors
+        self.kind = kind
+        self.score = -math.inf
+        self.state = network.state_dict()
 
     def __call__(self, epoch: int) -> None:
         """Compares the network with the best so far."""
         score = metrics.score(self.kind, *predict(self.network, self.tensors, self.tensors.rows("val")))
         if score > self.score:
-            self.score, self.state = score, copy.deepcopy(self.network.state_dict())
+            self.score = score
+            self.state = copy.deepcopy(self.network.state_dict())

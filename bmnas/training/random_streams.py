@@ -50,7 +50,8 @@ class EpochStreams:
     """
 
     def __init__(self, seed: int, device: torch.device) -> None:
-        self.seed, self.device = seed, device
+        self.seed = seed
+        self.device = device
 
     def of_epoch(self, epoch: int) -> AbstractContextManager[None]:
         """Seeds torch for an epoch."""
@@ -73,7 +74,8 @@ class RunningStream:
     """
 
     def __init__(self, device: torch.device, generator: torch.Generator | None = None) -> None:
-        self.device, self.generator = device, generator
+        self.device = device
+        self.generator = generator
 
     def of_epoch(self, epoch: int) -> AbstractContextManager[None]:
         """Leaves torch as it is."""

@@ -123,7 +123,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     Holm, Scandinavian Journal of Statistics 6 (1979): the i-th smallest of n is multiplied by n - i + 1, never below
     the one before it, never above 1.
     """
-    adjusted, largest = [0.0] * len(p_values), 0.0
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
     for place, number in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
         largest = max(largest, min(1.0, (len(p_values) - place) * p_values[number]))
         adjusted[number] = largest

@@ -82,7 +82,7 @@ def train_all(
 
 
 def _begins(before: dict[str, int] | None, sample: dict[str, int] | None) -> bool:
-    """Whether one sample is the start of the other, as draws of one seed are."""
+    """Returns whether one sample is the start of the other, as draws of one seed are."""
     if before is None or sample is None:
         return before == sample
     return before["seed"] == sample["seed"] and before["networks"] <= sample["networks"]
@@ -91,7 +91,8 @@ def _begins(before: dict[str, int] | None, sample: dict[str, int] | None) -> boo
 def network_scores(genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig) -> Scores:
     """Trains a genotype's network on train with each seed, and scores its last epoch on val and test."""
     tensors = features.tensors(config.device)
-    on_val, on_test = [], []
+    on_val = []
+    on_test = []
     for seed in range(budget.seeds):
         network = build_network(genotype, features, config, seed).to(tensors.device)
         fit(network, tensors, features.kind, tensors.rows("train"), config.batch_size, budget, seed)

@@ -22,10 +22,11 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.registry import TASKS
 from bmnas.space.enumeration import Space, network_key
-from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.space.genotype import Genotype
 from bmnas.storage.reading import read_json
 from bmnas.storage.whole_files import whole
 from bmnas.tasks.base import Task
+from bmnas.trust.short_genotypes import from_lists, to_lists
 
 SCHEMA = 1
 PUBLISHED = Path(__file__).with_name("tables")
@@ -144,7 +145,7 @@ class Truth:
             DataError: the file cannot be written.
         """
         head = {"schema": SCHEMA, "about": self.about, "sample": self.sample, "seeds": self.seeds}
-        lines = [json.dumps([_cells(genotype), *map(list, scores)]) for genotype, scores in self.networks.items()]
+        lines = [json.dumps([to_lists(genotype), *map(list, scores)]) for genotype, scores in self.networks.items()]
         text = json.dumps(head)[:-1] + ', "networks": [\n' + ",\n".join(lines) + "\n]}\n"
         with whole(path, DataError) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -160,8 +161,9 @@ class Truth:
             data = read_json(path)
             if data["schema"] != SCHEMA:
                 raise ValueError(f"schema {data['schema']!r}; this version of bmnas reads schema {SCHEMA}")
-            r, seeds = data["about"]["space"]["r"], data["seeds"]
-            networks = {_genotype(cells, r): (tuple(val), tuple(test)) for cells, val, test in data["networks"]}
+            seeds = data["seeds"]
+            r = data["about"]["space"]["r"]
+            networks = {from_lists(cells, r): (tuple(val), tuple(test)) for cells, val, test in data["networks"]}
             if any(len(scores) != seeds for pair in networks.values() for scores in pair):
                 raise ValueError(f"a network without {seeds} scores a split")
             return cls(data["about"], data["sample"], seeds, networks)
@@ -287,14 +289,3 @@ def _differences(theirs: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterat
         elif other != value:
             short = (repr(value)[:40], repr(other)[:40])
             yield f"{name} is {short[1]} there, {short[0]} here"
-
-
-def _cells(genotype: Genotype) -> list[Any]:
-    """Writes a genotype as short JSON: a list a Cell of x, y and a list a Step."""
-    return [[*cell.inputs, *([step.primitive, *step.inputs] for step in cell.steps)] for cell in genotype.cells]
-
-
-def _genotype(cells: list[Any], r: int) -> Genotype:
-    """Reads what `_cells` wrote."""
-    read = [CellGenotype((x, y), tuple(StepGenotype(s[0], tuple(s[1:])) for s in steps)) for x, y, *steps in cells]
-    return Genotype(tuple(read), r)

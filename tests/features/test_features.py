@@ -189,7 +189,7 @@ def test_feature_names_that_a_genotype_could_not_hold_are_refused(name):
 @given(st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True))
 def test_accepted_names_work_as_module_names(name):
     try:
-        features = make(arrays={name: np.ones((ROWS, 2))})
+        features = make(arrays={name: np.ones((ROWS, 2))}, modalities={"M": (name,)})
     except FeatureError:
         assert hasattr(torch.nn.ModuleDict(), name) or name in "xy" or name[:4] in ("Cell", "Step")
     else:

@@ -11,7 +11,7 @@ from bmnas.errors import ConfigError, SearchDiverged
 from bmnas.searching import footprint as footprints
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.cost_estimate import estimate
-from bmnas.searching.footprint import LIBRARIES, Footprint, kept_bytes
+from bmnas.searching.footprint import LIBRARIES, Footprint, saved_bytes
 from bmnas.searching.networks import sketched
 from bmnas.space.enumeration import Space
 from bmnas.space.hypernet import Hypernet
@@ -55,7 +55,7 @@ def test_what_autograd_keeps_is_what_a_real_step_keeps():
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         logits = state.engine.network.train()(batch)
     held = sum(t.untyped_storage().nbytes() for key, t in real.items() if key not in own) + logits.nbytes
-    assert kept_bytes(sketch, features, 16) == pytest.approx(held, rel=0.02)
+    assert saved_bytes(sketch, features, 16) == pytest.approx(held, rel=0.02)
 
 
 def test_micro_batches_and_smaller_batches_keep_less():
@@ -75,7 +75,7 @@ def test_a_primitive_that_needs_values_counts_nothing(monkeypatch):
     monkeypatch.setattr("bmnas.space.hypernet.Reshape", Stubborn)
     with torch.device("meta"):
         features = tiny_features(K=2)
-        assert kept_bytes(Hypernet(features.channels, 2, 2, features.L, 1, 1), features, 4) == 0
+        assert saved_bytes(Hypernet(features.channels, 2, 2, features.L, 1, 1), features, 4) == 0
 
 
 # free memory

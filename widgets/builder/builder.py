@@ -42,7 +42,9 @@ class GenotypeBuilder:
     """
 
     def __init__(self, info: BuilderInfo, run: Run | None = None) -> None:
-        self.info, self.run, self._given = info, run, info.genotype
+        self.info = info
+        self.run = run
+        self._given = info.genotype
         self._box: ipw.VBox | None = None
         self._quiet = False
 
@@ -91,8 +93,11 @@ class GenotypeBuilder:
         self.name = ipw.Text(placeholder="a name", description="name", layout=_width(290))
         self.button = ipw.Button(description="Save", icon="save", disabled=self.run is None)
         self.button.on_click(self._save)
-        self.said, self.json, self.count = ipw.HTML(), ipw.HTML(), ipw.HTML(layout=ipw.Layout(margin="0 0 0 20px"))
-        self.picture, self.menus = SvgView(), ipw.VBox()
+        self.said = ipw.HTML()
+        self.json = ipw.HTML()
+        self.count = ipw.HTML(layout=ipw.Layout(margin="0 0 0 20px"))
+        self.picture = SvgView()
+        self.menus = ipw.VBox()
         for control in (self.N, self.M, self.r):
             control.observe(self._resize, "value")
         self.start.observe(self._restart, "value")
@@ -165,7 +170,8 @@ class GenotypeBuilder:
 
     def _cell_menus(self, n: int) -> ipw.GridBox:
         """The Cell's pair, and beside it a line for every Step."""
-        cell, space = self.genotype.cells[n], self.info.space
+        cell = self.genotype.cells[n]
+        space = self.info.space
         pairs = _options(pair_choices(space, self.genotype, n), cell.inputs, " and ")
         pair = ipw.Dropdown(options=pairs, value=cell.inputs, description=cell_name(n + 1), layout=_width(290))
         pair.observe(lambda change: self._choose(n, replace(cell, inputs=change["new"])), "value")
@@ -175,7 +181,8 @@ class GenotypeBuilder:
         return ipw.GridBox([pair, *steps], layout=ipw.Layout(grid_template_columns="repeat(3, max-content)"))
 
     def _step_menus(self, n: int, m: int) -> list[ipw.Dropdown]:
-        cell, space = self.genotype.cells[n], self.info.space
+        cell = self.genotype.cells[n]
+        space = self.info.space
         step = cell.steps[m]
 
         def take(new: StepGenotype) -> None:

@@ -35,7 +35,9 @@ class GenotypeExplorer:
     def __init__(self, info: ExplorerInfo, other: ExplorerInfo | None = None, runs: Iterable[Run] = ()) -> None:
         self.infos = [info] if other is None else [info, other]
         self.runs = {run.name: run for run in runs}
-        self.epoch, self.opened, self.mode = info.best.epoch, "Cell_1", SOFT
+        self.epoch = info.best.epoch
+        self.opened = "Cell_1"
+        self.mode = SOFT
         self._known = {one.name: one for one in self.infos}
         self._box: ipw.VBox | None = None
         self._quiet = False
@@ -183,7 +185,9 @@ class GenotypeExplorer:
 
     def _changed(self, _: Any) -> None:
         if not self._quiet:
-            self.epoch, self.opened, self.mode = self.slider.value, str(self.cell.value), str(self.modes.value)
+            self.epoch = self.slider.value
+            self.opened = str(self.cell.value)
+            self.mode = str(self.modes.value)
             self._draw()
 
     def _clicked(self, node: str) -> None:

@@ -43,7 +43,8 @@ def epoch_dags(
 
 def score_sheet(info: ExplorerInfo, epoch: int, others: Iterable[ExplorerInfo] = ()) -> Sheet:
     """Draws the scores of all epochs, and where the epoch is, on axes that would hold the scores of the others too."""
-    event, epochs = info.event(epoch), [e.epoch for e in info.events]
+    event = info.event(epoch)
+    epochs = [e.epoch for e in info.events]
     lines = [
         Line("train", epochs, [100 * e.train_score for e in info.events], TRAIN),
         Line(

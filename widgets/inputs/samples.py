@@ -44,7 +44,8 @@ def sample_rows(
     Raises:
         ValueError: an array is not (n, height, width), or the numbers of samples differ.
     """
-    rows, grey = [], "gray" if photographs else "Greys"
+    rows = []
+    grey = "gray" if photographs else "Greys"
     for name, array in pictures.items():
         if array.ndim != 3:
             raise ValueError(f"{name}: shape {array.shape}; expected (samples, height, width)")

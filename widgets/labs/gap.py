@@ -100,7 +100,8 @@ class Gap:
         self.tensors = features.tensors(device)
         self.own = copy.deepcopy(hypernet).to(self.tensors.device)
         self.soft = self.own.architecture()
-        self.running, self.batch = copy.deepcopy(self.own), copy.deepcopy(self.own)
+        self.running = copy.deepcopy(self.own)
+        self.batch = copy.deepcopy(self.own)
         batch_statistics(self.batch)
         self.modalities: Modalities = features.modalities
         self._known: dict[float, tuple[float, float]] = {}
@@ -145,7 +146,8 @@ class Gap:
 
     @torch.no_grad()
     def _score(self, share: float) -> tuple[float, float]:
-        rows, kind = self.tensors.rows("val"), self.features.kind
+        rows = self.tensors.rows("val")
+        kind = self.features.kind
         if share == 0:  # the logits themselves, so that the score is the search's own to the last bit
             for net in (self.running, self.batch):
                 _copy_choices(self.own, net)
@@ -183,7 +185,10 @@ class GapSlider:
     """
 
     def __init__(self, gap: Gap) -> None:
-        self.gap, self.info, self.share, self.opened = gap, gap.info(), 0.0, "Cell_1"
+        self.gap = gap
+        self.info = gap.info()
+        self.share = 0.0
+        self.opened = "Cell_1"
         self._box: ipw.VBox | None = None
 
     def sheet(self, share: float) -> Sheet:
@@ -208,7 +213,8 @@ class GapSlider:
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
         if self._box is None:
-            step, wide = 1 / (POINTS - 1), ipw.Layout(width="420px")
+            step = 1 / (POINTS - 1)
+            wide = ipw.Layout(width="420px")
             self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
             self.picture = SvgView(page(self.sheet(0.0)), self._clicked)
             self.slider.observe(self._changed, "value")

@@ -55,7 +55,8 @@ def lab_info(primitive: str, inputs: Sequence[np.ndarray], seed: int = 0, mode: 
         seed: of its weights.
         mode: "paper" or "reference".
     """
-    kind, (channels, length) = PRIMITIVES[primitive], inputs[0].shape
+    kind = PRIMITIVES[primitive]
+    (channels, length) = inputs[0].shape
     with seeded((seed, WEIGHTS), torch.device("cpu")):
         module = kind(channels, length, 0.0, mode).eval()
     tensors = [torch.tensor(part, dtype=torch.float32)[None] for part in inputs]  # (1, C, L)
@@ -127,9 +128,11 @@ class PrimitiveLab:
     """
 
     def __init__(self, primitives: Sequence[str] = PAPER_PRIMITIVES, mode: str = "paper") -> None:
-        self.primitives, self.mode = tuple(primitives), mode
+        self.primitives = tuple(primitives)
+        self.mode = mode
         self.primitive = "Attention" if "Attention" in self.primitives else self.primitives[0]
-        self.inputs, self.seed = lab_inputs(self._most()), 0
+        self.inputs = lab_inputs(self._most())
+        self.seed = 0
         self.scales = [1.0] * len(self.inputs)
         self._box: ipw.VBox | None = None
         self._quiet = False
@@ -182,7 +185,8 @@ class PrimitiveLab:
         return ipw.VBox([*(ipw.HBox(row, layout=wrap) for row in rows), self.picture])
 
     def _changed(self, _: Any) -> None:
-        self.primitive, self.seed = str(self.menu.value), int(self.weights.value)
+        self.primitive = str(self.menu.value)
+        self.seed = int(self.weights.value)
         self.scales = [float(slider.value) for slider in self.sizes]
         self._draw()
 

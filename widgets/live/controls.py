@@ -20,7 +20,8 @@ class Controls:
     """
 
     def __init__(self, others: Sequence[ipw.Widget] = ()) -> None:
-        self.stopped, self.paused = threading.Event(), threading.Event()
+        self.stopped = threading.Event()
+        self.paused = threading.Event()
         self.pause = ipw.Button(description="Pause", tooltip="Wait after this epoch", icon="pause")
         self.resume = ipw.Button(description="Resume", tooltip="Resume the search", icon="play", disabled=True)
         self.stop = ipw.Button(description="Stop", tooltip="End the search after this epoch", icon="stop")
@@ -34,7 +35,8 @@ class Controls:
 
     def show(self, event: EpochEvent, text: str) -> None:
         """Moves bar and line on to an epoch."""
-        self.bar.max, self.bar.value = event.epochs, event.epoch
+        self.bar.max = event.epochs
+        self.bar.value = event.epoch
         self.label.value = text
 
     def end(self, text: str) -> None:
@@ -45,11 +47,13 @@ class Controls:
 
     def _pause(self, _: ipw.Button) -> None:
         self.paused.set()
-        self.pause.disabled, self.resume.disabled = True, False
+        self.pause.disabled = True
+        self.resume.disabled = False
 
     def _resume(self, _: ipw.Button) -> None:
         self.paused.clear()
-        self.pause.disabled, self.resume.disabled = False, True
+        self.pause.disabled = False
+        self.resume.disabled = True
 
     def _stop(self, _: ipw.Button) -> None:
         self.stopped.set()
@@ -68,7 +72,8 @@ class ButtonRow:
     """
 
     def __init__(self, label: str, options: Mapping[str, str], chosen: Callable[[], None]) -> None:
-        self._label, self._chosen = ipw.Label(label), chosen
+        self._label = ipw.Label(label)
+        self._chosen = chosen
         self.box = ipw.HBox(layout=ipw.Layout(flex_flow="row wrap", align_items="center", margin="0 16px 0 0"))
         self.buttons: dict[str, ipw.Button] = {}
         self.value = ""

@@ -20,14 +20,17 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self.draws, self.spent, self.opening = 0, 0.0, 0.0
+        self.draws = 0
+        self.spent = 0.0
+        self.opening = 0.0
         self._start = self._last = self._ended = time.monotonic()
         self._out = self._cost = self._asked = 0.0
 
     def start(self, waited: float = 0.0) -> None:
         """Starts the clock. Set-up time and the wait for the browser are reported separately."""
         self.opening += waited
-        self._start, self._last = time.monotonic(), float("-inf")
+        self._start = time.monotonic()
+        self._last = float("-inf")
 
     def due(self) -> bool:
         """Says whether it is time to draw: not too soon after the last drawing, and within the share of the wall time.

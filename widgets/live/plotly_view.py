@@ -56,7 +56,9 @@ class PlotlyView(anywidget.AnyWidget):
     def __init__(self, data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> None:
         super().__init__()
         self.figure = {"data": list(data), "layout": layout}
-        self.painted, self._asked, self._lock = threading.Event(), False, threading.Lock()
+        self.painted = threading.Event()
+        self._asked = False
+        self._lock = threading.Lock()
         self.on_msg(self._hear)
 
     def draw(self, data: Sequence[dict[str, Any]], layout: dict[str, Any]) -> None:

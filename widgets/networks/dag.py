@@ -86,7 +86,10 @@ def _port_texts(graph: nx.DiGraph, drawing: Drawing) -> tuple[TextMark, ...]:
 
 def _pack(panels: list[Drawing], width: float) -> Drawing:
     """The first panel above, the others in rows below it."""
-    placed, x, y, row = [panels[0]], 0.0, panels[0].height + 26, 0.0
+    placed = [panels[0]]
+    x = 0.0
+    y = panels[0].height + 26
+    row = 0.0
     pitch = max(panel.width for panel in panels[1:]) + 20
     for panel in panels[1:]:
         if x and x + panel.width > width:

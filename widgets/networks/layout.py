@@ -74,9 +74,11 @@ def _rows(
     inner = [node for node in graph if node not in columns[0] and node != last]
     inputs = [node for node in columns[0] if graph.nodes[node]["kind"] == "input"]
     if inputs:
-        stack, spread = [inputs[0], *inner, *inputs[1:]], []
+        stack = [inputs[0], *inner, *inputs[1:]]
+        spread = []
     else:
-        stack, spread = inner, columns[0]
+        stack = inner
+        spread = columns[0]
     height = max(_stacked(stack, sizes), _stacked(spread, sizes), sizes[last][1])
     return _place(stack, sizes, height) | _place(spread, sizes, height) | {last: height / 2}, height
 
@@ -88,7 +90,8 @@ def _stacked(nodes: list[str], sizes: Mapping[str, tuple[float, float]]) -> floa
 def _place(nodes: list[str], sizes: Mapping[str, tuple[float, float]], height: float) -> dict[str, float]:
     """Stacks nodes from the top, the spare height shared out between them."""
     spare = (height - _stacked(nodes, sizes)) / max(1, len(nodes))
-    rows, top = {}, 0.0
+    rows = {}
+    top = 0.0
     for node in nodes:
         slot = sizes[node][1] + ROW_GAP + spare
         rows[node] = top + slot / 2

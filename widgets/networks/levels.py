@@ -55,7 +55,9 @@ def dag_sheets(
     caption: bool = True,
 ) -> list[Sheet]:
     """Returns the same one by one: the upper level, with or without its caption, then the opened Cells."""
-    parts, marked, shown = levels(graph, facts, caption), set(different), set(opened)
+    parts = levels(graph, facts, caption)
+    marked = set(different)
+    shown = set(opened)
     return [_marked(part, marked) for name, part in parts.items() if name == UPPER or name in shown]
 
 

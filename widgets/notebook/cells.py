@@ -86,7 +86,8 @@ def progress_bar() -> Callable[[str, int, int], None]:
 
     The lines are one output that is replaced twice a second at most, so that a saved notebook holds the last ones only.
     """
-    handle, lines = DisplayHandle(), {}
+    handle = DisplayHandle()
+    lines = {}
     started: dict[str, float] = {}
     drawn = 0.0
 

@@ -21,7 +21,9 @@ class Source(HTML):
     """Highlighted source; plain text for readers without HTML."""
 
     def __init__(self, text: str, where: str, formula: str) -> None:
-        self.text, self.where, self.formula = text, where, formula
+        self.text = text
+        self.where = where
+        self.formula = formula
         lines = highlight(text, PythonLexer(), HtmlFormatter(noclasses=True, nobackground=True, nowrap=True))
         head = f'<div style="font-size:13px; margin:4px 0"><code>{escape(where)}</code>'
         head += f" &nbsp; {escape(formula)}</div>" if formula else "</div>"

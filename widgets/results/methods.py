@@ -61,7 +61,8 @@ def scores_of_methods(
     metrics = {one.metric for one in scored}
     if len(metrics) > 1:
         raise ValueError(f"the evaluations have different metrics: {', '.join(sorted(metrics))}; show them apart")
-    strong, remarks = set(highlight), asides or {}
+    strong = set(highlight)
+    remarks = asides or {}
     rows = tuple(_score_row(one, one.name in strong, remarks.get(one.name, "")) for one in scored)
     return ScoresOfMethods(rows, scored[0].metric)
 

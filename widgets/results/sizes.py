@@ -32,7 +32,8 @@ def _sizes(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _heading(configuration: str) -> str:
-    config, number = PAPER_CONFIGS[configuration], configuration.split("-")[1]
+    config = PAPER_CONFIGS[configuration]
+    number = configuration.split("-")[1]
     return f"config {number}: {config.C} × {config.L}"
 
 

@@ -27,7 +27,8 @@ class ResultsBrowser:
         self.info = info
         tested = [row for row in info.rows if math.isfinite(row.test)]
         first = next(iter(tested or [row for row in info.rows if row.dataset]), None)
-        self.dataset, self.kind = (first.dataset if first else ""), (TEST if tested else VAL)
+        self.dataset = first.dataset if first else ""
+        self.kind = TEST if tested else VAL
         best = max(info.of(self.dataset, self.kind), key=lambda row: row.score(self.kind), default=None)
         self.chosen = best.name if best else ""
         self._box: ipw.VBox | None = None
@@ -87,7 +88,9 @@ class ResultsBrowser:
         self.run.value = name
 
     def _changed(self, change: Any) -> None:
-        self.dataset, self.kind, self.chosen = str(self.menu.value), str(self.kinds.value), str(self.run.value)
+        self.dataset = str(self.menu.value)
+        self.kind = str(self.kinds.value)
+        self.chosen = str(self.run.value)
         of = self.info.get(self.chosen).dataset if change["owner"] is self.run else ""
         if of and of != self.dataset:
             self.menu.value = of  # draws

@@ -84,12 +84,14 @@ def run_row(folder: Path) -> RunRow:
 def _read(run: Run) -> RunRow:
     """Reads one run; raises whatever a damaged run makes it raise."""
     events = run.trace().events
-    config, dataset = run.config(), run.dataset()
+    config = run.config()
+    dataset = run.dataset()
     if run.source() == "stand-in":  # never in one chart with real data
         dataset = f"{dataset} (stand-in)"
     if not events:
         return RunRow(run.name, "stopped", dataset, config.seed)
-    best, last = events[-1], events[-1].epoch
+    best = events[-1]
+    last = events[-1].epoch
     path = run.path("genotype.json")
     genotype = Genotype.load(path) if path.exists() else run.trace().best.genotype
     state = "stopped" if last < best.epochs else "searched"

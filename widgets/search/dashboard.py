@@ -208,7 +208,8 @@ class SearchDashboard:
         say_what_is_missing()
 
     def _figures(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        trace, best = self.trace, self.trace.best
+        trace = self.trace
+        best = self.trace.best
         last = trace.events[-1]
         figure = search_figure(trace, self.title, self.note, modalities=self.modalities)
         title = f"{network_title(best.epoch, best.epoch)} in its hypernet"

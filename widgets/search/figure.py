@@ -96,7 +96,8 @@ def reading_aid(view: SearchView) -> str:
 @cache
 def _grid(panels: int) -> dict[str, Any]:
     """Lets plotly place the panels: the domains and anchors of their axes, and their headings."""
-    rows, titles = -(-panels // COLUMNS), [" "] * panels
+    rows = -(-panels // COLUMNS)
+    titles = [" "] * panels
     fig = make_subplots(
         rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.11, vertical_spacing=0.13
     )

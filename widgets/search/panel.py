@@ -46,7 +46,8 @@ class SearchView:
     @cached_property
     def weights(self) -> dict[str, WeightsInfo]:
         """The weights of the chosen Cell, or of all, by kind."""
-        best, cell = self.last.best_epoch, self.choice.cell
+        best = self.last.best_epoch
+        cell = self.choice.cell
         return {kind: weights_info(self.events, kind, best, cell).joined for kind in SYMBOLS}
 
     @property

@@ -48,7 +48,9 @@ class Screen:
         spent: Callable[[float], None] | None = None,
     ) -> None:
         self.view = SearchView((), Choice(), modalities)
-        self._failed, self._spent, self._lock = failed, spent, threading.RLock()
+        self._failed = failed
+        self._spent = spent
+        self._lock = threading.RLock()
         self._drawn: list[EpochEvent] = []  # the last two that were drawn
         self.figure = PlotlyView(search_traces(self.view), search_layout(self.view))
         self.cell = ButtonRow("Cell", {"all Cells": ""}, self._choose)
@@ -66,7 +68,8 @@ class Screen:
         half = {"min_width": "0", "overflow": "hidden"}
         curves = ipw.VBox([self.figure, self.aid], layout=ipw.Layout(flex="3 1 0", **half))
         self.graph = ipw.VBox([self.changed, self.drawing], layout=ipw.Layout(flex="2 1 0", **half))
-        self.graph.layout.max_height, self.graph.layout.overflow = f"{HEIGHT + 70}px", "auto"
+        self.graph.layout.max_height = f"{HEIGHT + 70}px"
+        self.graph.layout.overflow = "auto"
         self.figure.layout.min_height = f"{HEIGHT}px"
         beside = ipw.HBox([curves, self.graph], layout=ipw.Layout(width="100%", align_items="flex-start"))
         return ipw.VBox([header, choosers, beside], layout=ipw.Layout(width="100%"))

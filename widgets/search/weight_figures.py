@@ -19,7 +19,8 @@ MARKED = 24  # rows at most whose lines have a mark an epoch: many marks would w
 def weight_heatmap(info: WeightsInfo, title: str = "", note: str = "") -> go.Figure:
     """Draws a row a weight and a column an epoch, a panel a Cell, with one colour scale from 0 to 1 for all."""
     info = info.joined
-    cells, columns = info.cells, 1 if len(info.cells) == 1 else 2
+    cells = info.cells
+    columns = 1 if len(info.cells) == 1 else 2
     lines = -(-len(cells) // columns)
     most = max(sum(row.cell == cell for row in info.rows) for cell in cells)
     height = lines * (most * ROW + 76)

@@ -23,7 +23,8 @@ class WeightPanel(Panel):
     """
 
     def __init__(self, kind: str) -> None:
-        self.kind, self.title = kind, SYMBOLS[kind]
+        self.kind = kind
+        self.title = SYMBOLS[kind]
 
     def heading(self, view: SearchView) -> str:
         return f"<b>{HEADINGS[self.kind]}</b>"
@@ -34,7 +35,9 @@ class WeightPanel(Panel):
             labels = [escape(row.label if not view.choice.cell else _within_cell(row)) for row in info.rows]
             axis = {"coloraxis": self.coloraxis, "ygap": 1 if len(labels) <= APART else 0, "showlegend": False}
             return [heat(list(info.rows), info.epochs, labels) | axis]
-        colours, names, lines = line_colours(info, view.modalities), set[str](), []
+        colours = line_colours(info, view.modalities)
+        names = set[str]()
+        lines = []
         for row in info.rows:
             dash, mark = place_look(info, row)
             one = line(row, info.epochs, colours[row.name], dash)

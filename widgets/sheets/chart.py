@@ -118,11 +118,13 @@ def bars(
     strong: Sequence[bool] | None = None,
 ) -> Sheet:
     """Draws a bar a name with its value beside it; strong ones have a dark edge and a bold name."""
-    room, length = BOLD * CHARACTER * max([len(name) for name in names] + [1]) + 12, 96.0
+    room = BOLD * CHARACTER * max([len(name) for name in names] + [1]) + 12
+    length = 96.0
     chosen = strong or [False] * len(names)
     marks = [f'<text x="4" y="16" font-weight="bold">{escape(title)}</text>']
     for i, (name, value, colour, bold) in enumerate(zip(names, values, colours, chosen, strict=True)):
-        y, width = TOP + BAR * i, length * min(max(value / most if most else 0.0, 0.0), 1.0)
+        y = TOP + BAR * i
+        width = length * min(max(value / most if most else 0.0, 0.0), 1.0)
         weight, edge = (' font-weight="bold"', f' stroke="{style.INK}"') if bold else ("", "")
         marks.append(f'<text x="{room - 6:.1f}" y="{y + 10:.1f}" text-anchor="end"{weight}>{escape(name)}</text>')
         marks.append(f'<rect x="{room:.1f}" y="{y:.1f}" width="{width:.1f}" height="12" fill="{colour}"{edge}/>')

@@ -26,7 +26,8 @@ class Sheet(NamedTuple):
 
 def words(lines: Sequence[str], bold: bool = False, size: float = style.FONT_SIZE, colour: str = style.INK) -> Sheet:
     """Lines of text."""
-    pitch, weight = size * 1.4, ' font-weight="bold"' if bold else ""
+    pitch = size * 1.4
+    weight = ' font-weight="bold"' if bold else ""
     marks = "".join(
         f'<text x="4" y="{pitch * (i + 0.75):.1f}" font-size="{size:g}" fill="{colour}"{weight}>{escape(line)}</text>'
         for i, line in enumerate(lines)

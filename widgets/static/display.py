@@ -82,7 +82,8 @@ class _Browser:
 
             self._kaleido = kaleido.Kaleido(mathjax=False)  # no formula in our figures, and no request to a CDN
         except Exception as error:  # kaleido's own for a Chromium that is not found, or no kaleido
-            self.missing, self._error = True, error
+            self.missing = True
+            self._error = error
         else:
             try:
                 await self._kaleido.open()

@@ -30,7 +30,8 @@ class StackedLearner:
         self, stack: StackedHypernet, kind: str, optimizer: torch.optim.Adam, parameters: Sequence[nn.Parameter]
     ) -> None:
         self.stack = stack
-        self.optimizer, self.parameters = optimizer, parameters
+        self.optimizer = optimizer
+        self.parameters = parameters
         self.losses = vmap(lambda logits, targets: metrics.loss(kind, logits, targets))
 
     def outcome(self, batch: Batch) -> Outcome:

@@ -90,9 +90,9 @@ def check(config: SearchConfig, runs: Runs) -> None:
         raise ConfigError("runs names no seed; expected seed -> run folder (or None), like {0: None, 1: None}")
     plain = {name: value for name, value in ALONE.items() if getattr(config, name) != value}
     if plain:
-        given = ", ".join(f"{name} = {getattr(config, name)!r}" for name in plain)
+        settings = ", ".join(f"{name} = {getattr(config, name)!r}" for name in plain)
         raise ConfigError(
-            f"{given} beside {len(runs)} seeds at once, which are computed as they are, in float32 and in whole "
+            f"{settings} beside {len(runs)} seeds at once, which are computed as they are, in float32 and in whole "
             f"batches. Set {', '.join(f'{name} = {value!r}' for name, value in plain.items())}, or search one seed at "
             "a time"
         )
@@ -114,7 +114,8 @@ def drift(features: FeatureSet, config: SearchConfig, trace: Iterable[EpochEvent
     Returns:
         An epoch: the largest difference of a softmax weight of alpha, beta and gamma, and those of both losses.
     """
-    alone, rows = Search(features, config), []
+    alone = Search(features, config)
+    rows = []
     for event in trace:
         other = alone.run_epoch()
         pairs = zip(event.architecture.rows(), other.architecture.rows(), strict=True)

@@ -1,8 +1,8 @@
 """The hypernets of S seeds as one: every parameter and buffer has a leading dimension of seeds.
 
-The hypernet's algebra is mapped over that dimension (`torch.func.vmap`), so a step of S hypernets is as many operations
-as a step of one, each S times as large. Dropout of the copy that is mapped takes masks that were drawn before the pass,
-each seed's from that seed's generator, as its separate run would draw them. A convolution of width 1 in a primitive of
+The hypernet's algebra is mapped over that dimension (`torch.func.vmap`): a step of S hypernets has as many operations
+as a step of one, each S times as large. Dropout of the mapped copy takes masks that were drawn before the pass. Each
+seed's come from that seed's generator, as its separate run would draw them. A convolution of width 1 in a primitive of
 one's own is a matrix product there: a batch of weights makes it a batched product, which is quicker than groups.
 """
 
@@ -35,7 +35,7 @@ class StackedHypernet:
         self.parameters = {name: nn.Parameter(tensor.detach()) for name, tensor in parameters.items()}
         self.generators: Sequence[torch.Generator] = ()
         self.masks = Masks()
-        self.asked: dict[tuple[torch.Size, ...], list[tuple[tuple[int, ...], int]]] = {}
+        self.mask_shapes: dict[tuple[torch.Size, ...], list[tuple[tuple[int, ...], int]]] = {}
         self.template = copy.deepcopy(nets[0]).to("meta")
         for part in list(self.template.modules()):
             for name, layer in part.named_children():
@@ -43,7 +43,7 @@ class StackedHypernet:
         self.algebra = Algebra(self.template)
 
     def _mapped(self, layer: nn.Module) -> nn.Module:
-        """What stands for a layer in the copy that is mapped."""
+        """Returns what stands for a layer in the copy that is mapped."""
         if isinstance(layer, nn.Dropout):
             return SeedDropout(layer.p, self.masks)
         if isinstance(layer, BatchNorm):
@@ -53,20 +53,20 @@ class StackedHypernet:
         return layer
 
     def of(self, parameters: Sequence[nn.Parameter], net: Hypernet) -> list[nn.Parameter]:
-        """The stacked tensors of some parameters of one of the hypernets, in their order."""
+        """Returns the stacked tensors of some parameters of one of the hypernets, in their order."""
         names = {id(parameter): name for name, parameter in net.named_parameters()}
         return [self.parameters[names[id(parameter)]] for parameter in parameters]
 
     def state(self, s: int) -> dict[str, Tensor]:
-        """The `state_dict` of seed number s."""
+        """Returns the `state_dict` of seed number s."""
         return {name: tensor[s].detach() for name, tensor in {**self.parameters, **self.buffers}.items()}
 
     def train(self, on: bool = True) -> None:
-        """Train or eval mode."""
+        """Sets train or eval mode."""
         self.template.train(on)
 
     def __call__(self, batch: Mapping[str, Tensor], shared: bool = False) -> Tensor:
-        """Logits (S, B, classes).
+        """Computes logits (S, B, classes).
 
         Args:
             batch: feature -> (S, B, C_in, L or 1); (B, C_in, L or 1), the same for all seeds, where `shared`.
@@ -81,8 +81,11 @@ class StackedHypernet:
         except RuntimeError as error:
             if not any(word in str(error) for word in ("vmap", "meta")):
                 raise
+            cells = self.template.named_cells().values()
+            steps = [step for cell in cells for step in cell.named_steps().values()]
+            names = dict.fromkeys(name for step in steps for name in step.primitives)
             raise ConfigError(
-                f"a primitive of {list(self._primitives())} cannot be computed for several seeds at once: {error}. "
+                f"a primitive of {list(names)} cannot be computed for several seeds at once: {error}. "
                 "Search the seeds one after another, or write it without branches on values and with dropout as the "
                 "only random numbers"
             ) from error
@@ -99,28 +102,25 @@ class StackedHypernet:
         return functional_call(self.algebra, state, (batch,))  # (B, classes)
 
     def _draw(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
-        """The masks (S, B, L, C) of a pass in train mode, in the order in which its layers ask for them."""
+        """Draws the masks (S, B, L, C) of a pass in train mode, in the order in which its layers ask for them."""
         like = next(iter(batch.values()), None)
         if like is None or not self.template.training:
             return []
         return [
             torch.stack([draw_mask(shape, dropped, like, generator) for generator in self.generators])
-            for shape, dropped in self._asked(batch)
+            for shape, dropped in self._masks_of(batch)
         ]
 
-    def _asked(self, batch: Mapping[str, Tensor]) -> list[tuple[tuple[int, ...], int]]:
-        """Shape and `Dropout.dropped` of every mask, from a pass without values; equal for batches of equal size."""
+    def _masks_of(self, batch: Mapping[str, Tensor]) -> list[tuple[tuple[int, ...], int]]:
+        """Finds shape and `Dropout.dropped` of every mask by a pass without values; equal for batches of equal size."""
         shapes = tuple(feature.shape[1:] for feature in batch.values())
-        if shapes not in self.asked:
-            self.masks.ready, self.masks.asked = None, []
+        if shapes not in self.mask_shapes:
+            self.masks.ready = None
+            self.masks.requests = []
             with torch.no_grad():
                 self.algebra({name: torch.empty_like(x[0], device="meta") for name, x in batch.items()})
-            self.asked[shapes] = self.masks.asked
-        return self.asked[shapes]
-
-    def _primitives(self) -> dict[str, None]:
-        steps = [step for cell in self.template.named_cells().values() for step in cell.named_steps().values()]
-        return dict.fromkeys(name for step in steps for name in step.primitives)
+            self.mask_shapes[shapes] = self.masks.requests
+        return self.mask_shapes[shapes]
 
 
 class Pointwise(nn.Module):
@@ -128,7 +128,9 @@ class Pointwise(nn.Module):
 
     def __init__(self, conv: nn.Conv1d) -> None:
         super().__init__()
-        self.weight, self.bias, self.groups = conv.weight, conv.bias, conv.groups
+        self.weight = conv.weight
+        self.bias = conv.bias
+        self.groups = conv.groups
 
     def forward(self, x: Tensor) -> Tensor:
         columns, weight = x.transpose(0, 1).flatten(1), self.weight.squeeze(2)  # (C_in, B L), (C_out, C_in / groups)
@@ -146,12 +148,12 @@ class Masks:
 
     def __init__(self) -> None:
         self.ready: Iterator[Tensor] | None = None
-        self.asked: list[tuple[tuple[int, ...], int]] = []
+        self.requests: list[tuple[tuple[int, ...], int]] = []
 
     def next(self, shape: Sequence[int], dropped: int, like: Tensor) -> Tensor:
         """Returns the next mask; ones where it is only asked for."""
         if self.ready is None:
-            self.asked.append((tuple(shape), dropped))
+            self.requests.append((tuple(shape), dropped))
             return torch.ones(shape, dtype=like.dtype, device=like.device)
         return next(self.ready)
 

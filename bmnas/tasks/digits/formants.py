@@ -50,13 +50,14 @@ DIGITS = (
 
 
 def spoken_digits(digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A sound for each digit: float32 (n, 3200) at 8 kHz."""
+    """Makes a sound for each digit: float32 (n, 3200) at 8 kHz."""
     blocks = [_sounds(digits[start : start + BLOCK], rng) for start in range(0, len(digits), BLOCK)]
     return np.concatenate(blocks)
 
 
 def _sounds(digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    n, frames = len(digits), int(SECONDS * RATE) // FRAME
+    n = len(digits)
+    frames = int(SECONDS * RATE) // FRAME
     tracks = torch.from_numpy(np.stack([_track(DIGITS[digit], frames, rng) for digit in digits]))  # (n, 4, frames)
     pitch = torch.from_numpy(rng.uniform(95, 180, (n, 1)).astype(np.float32))  # Hz
     glide = torch.from_numpy(rng.uniform(-0.15, 0.15, (n, 1)).astype(np.float32))
@@ -70,7 +71,9 @@ def _sounds(digits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _voice(tracks: Tensor, pitch: Tensor, phase: Tensor) -> Tensor:
     """Harmonics of the pitch, weighted by two resonances: (n, time)."""
-    turn, spin, voice = torch.polar(torch.ones_like(phase), phase), torch.ones_like(phase) + 0j, torch.zeros_like(phase)
+    turn = torch.polar(torch.ones_like(phase), phase)
+    spin = torch.ones_like(phase) + 0j
+    voice = torch.zeros_like(phase)
     for harmonic in range(1, HARMONICS + 1):
         spin = spin * turn  # exp(i * harmonic * phase)
         hertz = harmonic * pitch  # (n, 1)
@@ -83,7 +86,7 @@ def _voice(tracks: Tensor, pitch: Tensor, phase: Tensor) -> Tensor:
 
 
 def _track(text: str, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """Formant 1, formant 2, voice and hiss of a digit, frame by frame: float32 (4, frames)."""
+    """Returns formant 1, formant 2, voice and hiss of a digit, frame by frame: float32 (4, frames)."""
     sounds = np.array([SOUNDS[name] for name in text.split()], np.float32)  # (sounds, 4)
     sounds[:, :2] *= rng.normal(1, 0.12) * rng.normal(1, 0.06, sounds[:, :2].shape)  # vocal tract, carelessness
     lengths = rng.uniform(0.6, 1.4, len(sounds))

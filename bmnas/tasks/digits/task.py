@@ -28,7 +28,7 @@ HOP = 200  # 3,200 audio samples in 16 frames
 
 
 def open_digits(options: Options, root: Path, progress: Progress | None) -> RawData:
-    """Images, sounds and splits.
+    """Returns images, sounds and splits.
 
     Options: `samples` (training rows, at most 1,077), `image_noise` (standard deviation beside pixels of 0 to 1),
     `snr_db` (of the sounds), `copies` (noisy versions of each training row for the backbones alone; 0 trains them on
@@ -50,27 +50,19 @@ def open_digits(options: Options, root: Path, progress: Progress | None) -> RawD
     labels = digits[rows].astype(np.int64)
     images = pictures[rows].reshape(-1, 1, 8, 8).astype(np.float32) / 16
     images += options["image_noise"] * rng.standard_normal(images.shape, dtype=np.float32)
-    known = images[:samples]
+    training = images[:samples]
     sounds = spoken_digits(labels, rng)
     sounds = add_noise(sounds, options["snr_db"], np.square(sounds).mean(1), rng)
     ends = np.cumsum([0, samples, VAL, TEST])
     splits = {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(("train", "val", "test"))}
     return RawData(
-        inputs={"Image": (images - known.mean()) / known.std(), "Audio": log_mel(sounds, BANDS, FRAMES, HOP)},
+        inputs={"Image": (images - training.mean()) / training.std(), "Audio": log_mel(sounds, BANDS, FRAMES, HOP)},
         labels=labels,
         own_labels={"Image": labels, "Audio": labels},
         splits=splits,
         backbone_rows=np.arange(ends[-1], len(rows)) if copies else splits["train"],
         notes="real images with noise, synthetic sounds",
     )
-
-
-def _image_net() -> LeNet:
-    return LeNet((8, 16, 32), 10, first_kernel=3)
-
-
-def _audio_net() -> LeNet:
-    return LeNet((8, 16, 32), 10)
 
 
 TASK = TASKS.register(
@@ -83,14 +75,14 @@ TASK = TASKS.register(
             Modality(
                 "Image",
                 ("Image_1", "Image_2", "Image_3"),
-                _image_net,
+                lambda: LeNet((8, 16, 32), 10, first_kernel=3),
                 {f"Image_{i + 1}": Tap(f"blocks.{i}", "grid") for i in range(3)},
                 {"epochs": 10, "batch_size": 64},
             ),
             Modality(
                 "Audio",
                 ("Audio_1", "Audio_2", "Audio_3"),
-                _audio_net,
+                lambda: LeNet((8, 16, 32), 10),
                 {f"Audio_{i + 1}": Tap(f"blocks.{i}", 3) for i in range(3)},
                 {"epochs": 10, "batch_size": 64},
             ),

@@ -14,7 +14,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import read_json
-from bmnas.tasks.file_readers.text import fail, read_lines, real, whole
+from bmnas.tasks.file_readers.text import fail, integer, read_lines, real
 
 SUBSETS = {"training": "train", "validation": "val", "testing": "test"}
 FOLDER = re.compile(r"(Subject[0-9]{2}/Scene[0-9]+)/Color/rgb([0-9]+)")
@@ -54,7 +54,7 @@ class EgoClip:
 
 
 def read_ego_json(path: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
-    """The class names and all clips, in the order of the file; a label's number is its place in `labels`.
+    """Reads the class names and all clips, in the order of the file; a label's number is its place in `labels`.
 
     Raises:
         DataError: names file, clip and field.
@@ -72,14 +72,15 @@ def read_ego_json(path: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
 
 
 def read_ego_list(path: Path, split: str, classes: int = 83) -> list[EgoClip]:
-    """The clips of a list such as trainlistall_but_None.txt: folder, class from 1, start, end, apart by blanks.
+    """Reads the clips of a list such as trainlistall_but_None.txt: folder, class from 1, start, end, apart by blanks.
 
     A folder that repeats gets "_<line number>" in its clip's name.
 
     Raises:
         DataError: names file, line and field.
     """
-    clips, seen = [], set()
+    clips = []
+    seen = set()
     for number, line in enumerate(read_lines(path), start=1):
         parts = line.split()
         if len(parts) != 4:
@@ -99,7 +100,7 @@ def read_ego_list(path: Path, split: str, classes: int = 83) -> list[EgoClip]:
 
 
 def read_ego_classes(path: Path) -> tuple[str, ...]:
-    """The names in classIndAll.txt, lines "<id> <name>" with ids from 1.
+    """Reads the names in classIndAll.txt, lines "<id> <name>" with ids from 1.
 
     Raises:
         DataError: names file, line and field.
@@ -107,7 +108,7 @@ def read_ego_classes(path: Path) -> tuple[str, ...]:
     names = []
     for number, line in enumerate(read_lines(path), start=1):
         index, _, name = line.strip().partition(" ")
-        if whole(path, number, "id", index) != number:
+        if integer(path, number, "id", index) != number:
             fail(path, number, "id", index, str(number))
         if not name.strip():
             fail(path, number, "name", name, "a class name behind the id")
@@ -120,7 +121,7 @@ def read_ego_classes(path: Path) -> tuple[str, ...]:
 
 
 def clip_frames(start: int, end: int, length: int = LENGTH) -> np.ndarray:
-    """`length` frame numbers of a clip, int64: its middle, or from the start again where it is shorter."""
+    """Returns `length` frame numbers of a clip, int64: its middle, or from the start again where it is shorter."""
     frames = np.arange(start, end + 1)
     if len(frames) >= length:
         first = (len(frames) - length) // 2
@@ -162,7 +163,7 @@ def _span(path: Path, line: int | None, where: str, start: object, end: object) 
 
 
 def _whole(path: Path, line: int | None, field: str, value: object) -> int:
-    """A whole number that may be written 98.0, as text or as a number."""
+    """Reads a whole number that may be written 98.0, as text or as a number."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         fail(path, line, field, value, "a whole number such as 98 or 98.0")
     number = real(path, line, field, str(value))

@@ -72,8 +72,9 @@ class EgoSamples(Samples):
         super().__init__([clip.name for clip in self.clips], classes, "multiclass", splits, facts, marks)
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], int]:
-        """See `Samples.read`."""
-        clip, inputs = self.clips[row], {}
+        """Reads a sample, see `Samples.read`."""
+        clip = self.clips[row]
+        inputs = {}
         numbers = clip_frames(clip.start, clip.end)
         if only != "Depth":
             inputs["RGB"] = self._clip(clip, clip.color, numbers, 3) - MEAN[:, None, None, None]
@@ -82,20 +83,20 @@ class EgoSamples(Samples):
         return inputs, clip.label
 
     def files(self, row: int) -> tuple[Path, ...]:
-        """See `Samples.files`; the pictures that are read, of both modalities."""
+        """Lists the pictures that are read, of both modalities, see `Samples.files`."""
         clip = self.clips[row]
         numbers = np.unique([*clip_frames(clip.start, clip.end), clip.end])
         return tuple(self.root / folder / f"{n:06d}.jpg" for folder in (clip.color, clip.depth) for n in numbers)
 
     def _clip(self, clip: EgoClip, folder: str, numbers: np.ndarray, channels: int) -> np.ndarray:
-        """Also of a long clip, whose middle is taken, the last frame must be there: else its numbers are another's."""
+        """Reads a clip. Its last frame must be there even if only its middle is taken: its numbers may be another's."""
         last = self.root / folder / f"{clip.end:06d}.jpg"
         if not last.is_file():
             raise DataError(f"{last} is missing; expected the last frame of {clip.name}, {clip.start} to {clip.end}")
         return read_clip(self.root / folder, numbers, channels)
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
-        """See `Samples.pictures`; the middle frames."""
+        """Returns the middle frames, see `Samples.pictures`."""
         inputs, _ = self.read(row)
         return {name: clip[:, clip.shape[1] // 2].mean(0)[::2, ::2] for name, clip in inputs.items()}
 
@@ -136,12 +137,12 @@ def _read_lists(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
 
 
 def _annotation(clip: EgoClip) -> tuple[str, int, int, int, str]:
-    """What the JSON and the lists both say of a clip; they name repeated folders differently."""
+    """Returns what the JSON and the lists both say of a clip; they name repeated folders differently."""
     return clip.color, clip.start, clip.end, clip.label, clip.split
 
 
 def subjects_of_splits(root: Path, clips: Sequence[EgoClip]) -> dict[str, list[int]]:
-    """Split -> its subjects. The official split is by subjects (`bmnas.tasks.egogesture.annotations`); others will do.
+    """Lists the subjects of each split. The official split is by subjects (see `annotations`); others will do.
 
     Raises:
         DataError: a subject is in two splits, so that one would be tested on people seen before.
@@ -159,7 +160,7 @@ def subjects_of_splits(root: Path, clips: Sequence[EgoClip]) -> dict[str, list[i
 
 
 def read_clip(folder: Path, numbers: Sequence[int] | np.ndarray, channels: int) -> np.ndarray:
-    """float32 (channels, T, 112, 112) of the pictures %06d.jpg.
+    """Reads the pictures %06d.jpg as float32 (channels, T, 112, 112).
 
     Raises:
         DataError: a picture is missing or damaged.
@@ -173,6 +174,6 @@ def read_clip(folder: Path, numbers: Sequence[int] | np.ndarray, channels: int) 
 
 
 def middle_square(picture: np.ndarray) -> np.ndarray:
-    """(112, 112, channels) out of a picture whose shorter side is 112."""
+    """Cuts (112, 112, channels) out of a picture whose shorter side is 112."""
     top, left = ((extent - SIZE) // 2 for extent in picture.shape[:2])
     return picture[top : top + SIZE, left : left + SIZE]

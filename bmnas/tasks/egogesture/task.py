@@ -6,12 +6,11 @@ Ego Config 1.
 """
 
 from functools import partial
-from pathlib import Path
 
 from bmnas.config import PAPER_CONFIGS, EvalConfig
 from bmnas.features.backbones import resnext3d
 from bmnas.registry import TASKS
-from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.base import Modality, RealData, Task
 from bmnas.tasks.egogesture.annotations import EGO_COUNTS
 from bmnas.tasks.egogesture.channels import EGO_CHANNELS
 from bmnas.tasks.egogesture.samples import ANNOTATION, GESTURES, EgoSamples
@@ -22,10 +21,6 @@ MODALITIES = ("RGB", "Depth")
 CLASSES = tuple(str(gesture) for gesture in range(1, GESTURES + 1))
 
 
-def _open(root: Path, options: Options) -> EgoSamples:
-    return EgoSamples(root)
-
-
 REAL = RealData(
     title="EgoGesture",
     folder="egogesture",
@@ -34,7 +29,7 @@ REAL = RealData(
         f"SubjectNN/SceneN/Color/rgbK/000001.jpg, SubjectNN/SceneN/Depth/depthK/000001.jpg, and {ANNOTATION} (or "
         "trainlistall_but_None.txt, vallistall_but_None.txt, testlistall_but_None.txt and classIndAll.txt)"
     ),
-    open=_open,
+    open=lambda root, options: EgoSamples(root),
 )
 STAND_IN = StandIn(
     task="egogesture",

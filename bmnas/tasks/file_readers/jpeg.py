@@ -15,7 +15,7 @@ MOST_PIXELS = 100_000_000  # of a scaled picture; a line of a picture would beco
 def read_picture(
     path: Path, channels: int = 3, size: tuple[int, int] | None = None, short_side: int | None = None
 ) -> np.ndarray:
-    """uint8 (height, width, channels).
+    """Reads a picture as uint8 (height, width, channels).
 
     Args:
         path: of the picture.

@@ -11,10 +11,10 @@ from bmnas.storage.reading import read_text
 WHOLE = re.compile(r"[0-9]{1,30}")  # more digits are no number that a file may mean
 
 
-def fail(path: Path, line: int | None, field: str, found: object, expected: str) -> NoReturn:
+def fail(path: Path, line: int | None, field: str, value: object, expected: str) -> NoReturn:
     """Raises the one error of a file: place, what was found, what was expected."""
     place = str(path) if line is None else f"{path}, line {line}"
-    shown = repr(found)
+    shown = repr(value)
     shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
     raise DataError(f"{place}: {field} is {shown}; expected {expected}")
 
@@ -29,8 +29,8 @@ def read_lines(path: Path) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def whole(path: Path, line: int | None, field: str, text: str, least: int = 0, most: int | None = None) -> int:
-    """A whole number in decimal digits, between bounds."""
+def integer(path: Path, line: int | None, field: str, text: str, least: int = 0, most: int | None = None) -> int:
+    """Reads a whole number in decimal digits, between bounds."""
     expected = f"a whole number from {least}" + ("" if most is None else f" to {most}")
     if not WHOLE.fullmatch(text):
         fail(path, line, field, text, expected)
@@ -41,7 +41,7 @@ def whole(path: Path, line: int | None, field: str, text: str, least: int = 0, m
 
 
 def real(path: Path, line: int | None, field: str, text: str) -> float:
-    """A real number as programs write it, in ASCII and without blanks; NaN counts, infinities do not."""
+    """Reads a real number as programs write it, in ASCII and without blanks; NaN counts, infinities do not."""
     try:
         number = float(text)
     except ValueError:

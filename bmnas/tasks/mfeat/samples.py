@@ -26,14 +26,12 @@ def read_views() -> tuple[dict[str, np.ndarray], np.ndarray]:
         DataError: the embedded file is damaged, foreign or missing.
     """
     with zipfile.ZipFile(io.BytesIO(read_embedded(ARCHIVE, SHA256))) as archive:
-        tables = {view: _table(archive.read(f"mfeat-{view.lower()}.csv")) for view in VIEWS}
+        contents = {view: archive.read(f"mfeat-{view.lower()}.csv") for view in VIEWS}
+    tables = {  # a header, then a row a drawing whose last column is the class
+        view: np.loadtxt(io.BytesIO(content), delimiter=",", skiprows=1) for view, content in contents.items()
+    }
     digits = next(iter(tables.values()))[:, -1].astype(np.int64)
     return {view: table[:, :-1] for view, table in tables.items()}, digits
-
-
-def _table(content: bytes) -> np.ndarray:
-    """Parses one table: a header, then a row a drawing whose last column is the class."""
-    return np.loadtxt(io.BytesIO(content), delimiter=",", skiprows=1)
 
 
 def split_drawings(seed: int, samples: int, backbones: int) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -50,7 +50,8 @@ def make(options: Options, root: Path, progress: Progress | None) -> FeatureSet:
         ConfigError: samples or views out of range.
         DataError: the embedded file is damaged, foreign or missing.
     """
-    samples, views = options["samples"], options["views"]
+    samples = options["samples"]
+    views = options["views"]
     if type(samples) is not int or not 10 * CLASSES <= samples <= TRAIN:
         raise ConfigError(f"samples is {samples!r}; expected a whole number from {10 * CLASSES} to {TRAIN}")
     if views not in ("raw", "mlp"):
@@ -85,13 +86,13 @@ def _out_of_fold(view: np.ndarray, digits: np.ndarray, splits: dict[str, np.ndar
     from sklearn.linear_model import LogisticRegression  # here: a second that stored features do not need
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    known = np.concatenate([splits["train"], splits["val"]])
+    fitted = np.concatenate([splits["train"], splits["val"]])
     model = LogisticRegression(C=REGULARISATION, max_iter=1000)
     answers = np.full((len(digits), CLASSES), -np.log(CLASSES), np.float32)
     folds = StratifiedKFold(FOLDS)
-    votes = cross_val_predict(model, view[known], digits[known], cv=folds, method="predict_log_proba")
-    answers[known] = np.asarray(votes)
-    answers[splits["test"]] = model.fit(view[known], digits[known]).predict_log_proba(view[splits["test"]])
+    votes = cross_val_predict(model, view[fitted], digits[fitted], cv=folds, method="predict_log_proba")
+    answers[fitted] = np.asarray(votes)
+    answers[splits["test"]] = model.fit(view[fitted], digits[fitted]).predict_log_proba(view[splits["test"]])
     return np.round(answers, 3)
 
 
@@ -122,7 +123,9 @@ def _tapped(
     progress: Progress | None,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, dict]]:
     """Trains an MLP a view; returns its hidden layers by feature, its logits and its report by view."""
-    arrays, logits, reports = {}, {}, {}
+    arrays = {}
+    logits = {}
+    reports = {}
     for number, (view, array) in enumerate(inputs.items()):
         if progress:
             progress("train the MLPs of the views", number, len(inputs))
@@ -134,8 +137,8 @@ def _tapped(
         training = {"epochs": 30, "batch_size": 50, "max_lr": 1e-2, "weight_decay": 1e-3}
         report = train_unimodal(model, array, digits, rows, seed=seed, device="cpu", **training)
         taps = {f"{view}_{layer}": f"hidden_{layer}" for layer in (1, 2)}
-        taken, logits[view] = extract(model, taps, InputBatches(array), L=options["L"], device="cpu")
-        arrays |= taken
+        pooled, logits[view] = extract(model, taps, InputBatches(array), L=options["L"], device="cpu")
+        arrays |= pooled
         reports[view] = {"backbone": report.backbone, "fingerprint": report.fingerprint, "scores": report.scores}
     return arrays, logits, reports
 

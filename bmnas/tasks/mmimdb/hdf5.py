@@ -84,7 +84,7 @@ class MmimdbFile:
                     fail(self.path, None, place, (start, stop), f"rows as split.json has them, but for {min(others)}")
 
     def text(self, row: int) -> np.ndarray:
-        """float32 (300,), the mean word vector of the plot."""
+        """Reads the mean word vector of the plot, float32 (300,)."""
         vector = np.asarray(self._read("features", row), np.float32)
         if not np.isfinite(vector).all():
             fail(self.path, None, f"features[{row}]", "NaN or infinite", "300 finite numbers")
@@ -100,7 +100,7 @@ class MmimdbFile:
         return posters.mean_is_subtracted(self._read("images", row) for row in range(len(self)))
 
     def target(self, row: int) -> np.ndarray:
-        """float32 (genres,) of 0 and 1."""
+        """Reads the genres, float32 (genres,) of 0 and 1."""
         genres = self._read("genres", row)
         if not np.isin(genres, (0, 1)).all():
             fail(self.path, None, f"genres[{row}]", genres.tolist(), "0 or 1 a genre")
@@ -125,7 +125,7 @@ class MmimdbFile:
                 fail(self.path, None, f"the type of {name}", str(data.dtype), expected)
 
     def _rows(self) -> dict[str, int]:
-        """id -> row."""
+        """Maps ids to rows."""
         rows: dict[str, int] = {}
         for row, value in enumerate(self._read("imdb_ids", slice(None))):
             imdb_id = _text(value)

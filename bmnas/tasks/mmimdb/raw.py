@@ -26,7 +26,7 @@ class Movie:
 
 
 def read_movie(path: Path) -> Movie:
-    """One dataset/<id>.json; keys other than plot and genres are IMDbPY's and do not matter here.
+    """Reads one dataset/<id>.json; keys other than plot and genres are IMDbPY's and do not matter here.
 
     Raises:
         DataError: names file and field.
@@ -43,5 +43,5 @@ def read_movie(path: Path) -> Movie:
 
 
 def genre_targets(genres: Sequence[str], names: Sequence[str] = GENRES) -> np.ndarray:
-    """float32 (23,) of 0 and 1; genres that the paper drops leave no trace."""
+    """Makes float32 (23,) of 0 and 1; genres that the paper drops leave no trace."""
     return np.array([name in genres for name in names], np.float32)

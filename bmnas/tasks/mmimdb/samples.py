@@ -34,7 +34,8 @@ class MmimdbSamples(Samples):
     def __init__(self, root: Path) -> None:
         self.root = root
         form = choose_form(root)
-        self.form, self.ids = form.name, read_split(root / SPLIT)
+        self.form = form.name
+        self.ids = read_split(root / SPLIT)
         names = [name for members in self.ids.values() for name in members]
         self.places = [(part, i) for part, members in self.ids.items() for i in range(len(members))]
         self._file: tuple[int, MmimdbFile] | None = None
@@ -47,12 +48,12 @@ class MmimdbSamples(Samples):
         super().__init__(names, genres, "multilabel", split_rows(self.ids), facts, content)
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """See `Samples.read`; both modalities are read at once, which costs little here."""
+        """Reads both modalities at once, which costs little here, see `Samples.read`."""
         image, text, target = {"hdf5": self._hdf5, "npy": self._npy, "raw": self._raw}[self.form](row)
         return {"Image": image, "Text": text}, target
 
     def files(self, row: int) -> tuple[Path, ...]:
-        """See `Samples.files`; the HDF5 file, or the word vectors, belong to every sample."""
+        """Lists a sample's files, see `Samples.files`; the HDF5 file, or the word vectors, belong to every sample."""
         if self.form == "hdf5":
             return (self.root / HDF5,)
         if self.form == "npy":
@@ -62,7 +63,7 @@ class MmimdbSamples(Samples):
         return base.with_suffix(".json"), base.with_suffix(".jpeg"), vectors_file(self.root)
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
-        """See `Samples.pictures`; the 300 numbers of the text are a block of 15 x 20."""
+        """Returns pictures, see `Samples.pictures`; the 300 numbers of the text are a block of 15 x 20."""
         inputs, _ = self.read(row)
         return {"Image": inputs["Image"].mean(0)[::4, ::4], "Text": inputs["Text"].reshape(15, 20)}
 
@@ -123,7 +124,7 @@ def _check_ids(path: Path, named: Sequence[str], stored: Sequence[str]) -> None:
 
 
 def _vocabulary(root: Path, names: list[str]) -> set[str]:
-    """All words of all plots; movies that cannot be read are met again, and counted, when they are extracted."""
+    """Collects all words of all plots; movies that cannot be read are counted later, when they are extracted."""
     vocabulary: set[str] = set()
     for name in names:
         try:

@@ -24,13 +24,14 @@ IMDB_ID = re.compile(r"[0-9]{7}")
 
 
 def read_split(path: Path) -> dict[str, tuple[str, ...]]:
-    """ "train", "val" (the file's "dev") and "test" -> ids, 7 digits with leading zeros, in the order of the file.
+    """Reads "train", "val" (the file's "dev") and "test" -> ids, 7 digits with leading zeros, in the order of the file.
 
     Raises:
         DataError: names file, split and place; an id that is none, or one that stands in the file twice.
     """
     data = read_json(path, DataError)
-    found, seen = {}, {}
+    splits = {}
+    seen = {}
     for name, ours in SPLITS.items():
         ids = data.get(name)
         if not isinstance(ids, list) or not ids:
@@ -41,13 +42,14 @@ def read_split(path: Path) -> dict[str, tuple[str, ...]]:
             if imdb_id in seen:
                 fail(path, None, f"{name}[{i}]", imdb_id, f"an id that is not yet in {seen[imdb_id]}")
             seen[imdb_id] = f"{name}[{i}]"
-        found[ours] = tuple(ids)
-    return found
+        splits[ours] = tuple(ids)
+    return splits
 
 
 def split_rows(ids: dict[str, tuple[str, ...]]) -> dict[str, np.ndarray]:
-    """The rows of the splits where samples are ordered train, val, test."""
-    rows, start = {}, 0
+    """Returns the rows of the splits where samples are ordered train, val, test."""
+    rows = {}
+    start = 0
     for name, members in ids.items():
         rows[name] = np.arange(start, start + len(members))
         start += len(members)

@@ -5,23 +5,16 @@ VGG-19 and a Maxout MLP make the features; elsewhere stand-ins of their names an
 Image_3 and Text_1, the pair of the paper's MM-IMDB Config 1 (which counts from 0: Image_2, Text_0).
 """
 
-from pathlib import Path
-
 from bmnas.config import PAPER_CONFIGS, EvalConfig
 from bmnas.features.backbones import maxout_mlp, vgg
 from bmnas.registry import TASKS
-from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.base import Modality, RealData, Task
 from bmnas.tasks.mmimdb.channels import MMIMDB_CHANNELS
 from bmnas.tasks.mmimdb.forms import HDF5
 from bmnas.tasks.mmimdb.samples import MmimdbSamples
 from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS
 from bmnas.tasks.real_data.extraction import REAL_OPTIONS, stand_in_maker
 from bmnas.tasks.stand_in import SMALL, StandIn
-
-
-def _open(root: Path, options: Options) -> MmimdbSamples:
-    return MmimdbSamples(root)
-
 
 REAL = RealData(
     title="MM-IMDB",
@@ -31,7 +24,7 @@ REAL = RealData(
         f"split.json and {HDF5} (or train/, dev/ and test/ with image_%06d.npy, text_%06d.npy and label_%06d.npy; or "
         "dataset/<id>.json and dataset/<id>.jpeg, and GoogleNews-vectors-negative300.bin)"
     ),
-    open=_open,
+    open=lambda root, options: MmimdbSamples(root),
 )
 STAND_IN = StandIn(
     task="mmimdb",

@@ -62,10 +62,10 @@ def mean_vector(tokens: Iterable[str], vectors: Mapping[str, np.ndarray], where:
     Raises:
         DataError: none of them has one; names `where` the text is from.
     """
-    known = [vectors[token] for token in tokens if token in vectors]
-    if not known:
+    word_vectors = [vectors[token] for token in tokens if token in vectors]
+    if not word_vectors:
         raise DataError(f"{where}: no word of the plot has a vector; expected at least one")
-    return np.asarray(np.mean(known, axis=0), np.float32)
+    return np.asarray(np.mean(word_vectors, axis=0), np.float32)
 
 
 def _header(path: Path, file: BinaryIO) -> tuple[int, int]:

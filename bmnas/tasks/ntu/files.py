@@ -5,6 +5,7 @@ MFAS and BM-NAS zip two sorted lists; one missing file then shifts every later p
 
 import re
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def ntu_files(root: Path) -> NtuFiles:
             f"{root}: {len(videos)} videos and {len(skeletons)} skeletons, but no name has both; expected "
             "SsssCcccPpppRrrrAaaa_rgb.avi and SsssCcccPpppRrrrAaaa.skeleton"
         )
+    used = [*(videos[name] for name in both), *(skeletons[name] for name in both)]
     files = NtuFiles(
         names=both,
         videos=tuple(videos[name] for name in both),
@@ -85,7 +87,7 @@ def ntu_files(root: Path) -> NtuFiles:
         only_skeleton=tuple(name for name in names if name not in videos),
         ntu_120=len(everything) - len(names),
         listed=missing_skeletons(root),
-        folders=_folders_used(root, [*(videos[name] for name in both), *(skeletons[name] for name in both)]),
+        folders=dict(Counter(path.parent.relative_to(root).as_posix() for path in used)),
     )
     if 2 * len(both) < len(names):
         warnings.warn(
@@ -117,7 +119,7 @@ def missing_skeletons(root: Path) -> frozenset[NtuName]:
 
 
 def _named(root: Path, folders: tuple[str, ...], suffix: str) -> dict[NtuName, Path]:
-    """name -> its file, from all of the folders that are there; the first folder that has a name counts."""
+    """Maps names to files, from all of the folders that are there; the first folder that has a name counts."""
     present = [root / folder for folder in folders if (root / folder).is_dir()]
     if not present:
         raise DataError(
@@ -130,8 +132,3 @@ def _named(root: Path, folders: tuple[str, ...], suffix: str) -> dict[NtuName, P
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
     return files
-
-
-def _folders_used(root: Path, paths: list[Path]) -> dict[str, int]:
-    folders = [path.parent.relative_to(root).as_posix() for path in paths]
-    return {folder: folders.count(folder) for folder in dict.fromkeys(folders)}

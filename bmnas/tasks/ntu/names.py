@@ -33,7 +33,7 @@ class NtuName:
 
     @classmethod
     def parse(cls, text: str) -> "NtuName":
-        """The name in a file's stem, such as S001C001P001R001A001 or S001C001P001R001A001_rgb.
+        """Reads the name in a file's stem, such as S001C001P001R001A001 or S001C001P001R001A001_rgb.
 
         Raises:
             DataError: not such a name.

@@ -49,7 +49,9 @@ class NtuSamples(Samples):
             raise unknown("NTU split", split, NTU_SPLITS)
         if missing not in (None, "keep", "drop"):
             raise ConfigError(f"missing is {missing!r}; expected 'keep', 'drop' or None")
-        self.clips, self.bgr, self.reference_frames = ntu_files(root), bgr, reference_frames
+        self.clips = ntu_files(root)
+        self.bgr = bgr
+        self.reference_frames = reference_frames
         drop = NTU_SPLITS[split].drop_listed if missing is None else missing == "drop"
         if drop and not self.clips.listed:
             raise DataError(
@@ -80,7 +82,7 @@ class NtuSamples(Samples):
         )
 
     def read(self, row: int, only: str | None = None) -> tuple[dict[str, np.ndarray], int]:
-        """See `Samples.read`."""
+        """Reads a sample, see `Samples.read`."""
         inputs = {}
         if only != "Skeleton":
             frames = read_video(self.clips.videos[row], FRAMES, SIZE, THROUGH, self.reference_frames)
@@ -90,7 +92,7 @@ class NtuSamples(Samples):
         return inputs, self.clips.names[row].label
 
     def files(self, row: int) -> tuple[Path, ...]:
-        """See `Samples.files`."""
+        """Lists a sample's files, see `Samples.files`."""
         return self.clips.videos[row], self.clips.skeletons[row]
 
     def _skeleton(self, path: Path) -> np.ndarray:
@@ -102,13 +104,13 @@ class NtuSamples(Samples):
         return array
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
-        """See `Samples.pictures`; the middle frame, and the height of the first person's joints (25, frames)."""
+        """Returns the middle frame and the height of the first person's joints (25, frames), see `Samples.pictures`."""
         inputs, _ = self.read(row)
         video, skeleton = inputs["Video"], inputs["Skeleton"]
         return {"Video": video[len(video) // 2].mean(-1)[::4, ::4], "Skeleton": skeleton[1, :, :, 0].T}
 
 
 def standardised(frames: np.ndarray, bgr: bool = False) -> np.ndarray:
-    """float32 (T, H, W, 3): (pixels / 255 - mean) / std."""
+    """Standardises pixels: (pixels / 255 - mean) / std, float32 (T, H, W, 3)."""
     ordered = frames[..., ::-1] if bgr else frames
     return (ordered.astype(np.float32) / 255 - MEAN) / STD

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from bmnas.tasks.file_readers.text import fail, read_lines, real, whole
+from bmnas.tasks.file_readers.text import fail, integer, read_lines, real
 
 JOINTS, PERSONS, FRAMES = 25, 2, 32
 ORIGIN = 1  # the middle of the spine, counted from 0
@@ -52,7 +52,7 @@ class Body:
 
 
 def read_skeleton(path: Path) -> list[list[Body]]:
-    """The bodies of every frame, in the order of the file; every field is checked.
+    """Reads the bodies of every frame, in the order of the file; every field is checked.
 
     Raises:
         DataError: names file, line and field.
@@ -61,13 +61,14 @@ def read_skeleton(path: Path) -> list[list[Body]]:
     count = reader.count("frame count", least=1)
     frames = [[reader.body() for _ in range(reader.count("body count"))] for _ in range(count)]
     if reader.next < len(reader.lines):
-        found = reader.lines[reader.next]
-        fail(path, reader.next + 1, "text behind the last frame", found, f"nothing after {count} frames")
+        line = reader.lines[reader.next]
+        fail(path, reader.next + 1, "text behind the last frame", line, f"nothing after {count} frames")
     return frames
 
 
 def skeleton_array(frames: list[list[Body]], length: int = FRAMES) -> np.ndarray:
-    """float32 (3, length, 25, 2): x, y, z of two persons, `length` frames, relative to the middle of the first spine.
+    """Makes float32 (3, length, 25, 2): x, y, z of two persons, `length` frames, relative to the middle of the first
+    spine.
 
     Missing bodies and NaN are zeros; then the frames are interpolated linearly to `length` (torch's bilinear, corners
     not aligned), and joint 1 of person 0 is subtracted from all joints of both. Of more than two bodies the first two
@@ -88,7 +89,9 @@ class _Reader:
     """The lines of one file, and how far it is read."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.lines, self.next = path, read_lines(path), 0
+        self.path = path
+        self.lines = read_lines(path)
+        self.next = 0
 
     def line(self, what: str) -> str:
         if self.next >= len(self.lines):
@@ -98,7 +101,7 @@ class _Reader:
 
     def count(self, field: str, least: int = 0) -> int:
         text = self.line(field)
-        return whole(self.path, self.next, field, text, least)
+        return integer(self.path, self.next, field, text, least)
 
     def fields(self, what: str, names: tuple[str, ...]) -> list[str]:
         parts = self.line(what).split(" ")
@@ -112,7 +115,7 @@ class _Reader:
         numbers = {
             name: real(self.path, here, name, text)
             if name in REAL_BODY_FIELDS
-            else whole(self.path, here, name, text, most=LARGEST_ID if name == "bodyID" else None)
+            else integer(self.path, here, name, text, most=LARGEST_ID if name == "bodyID" else None)
             for name, text in texts.items()
         }
         joints = self.count("joint count")

@@ -68,7 +68,7 @@ NTU_PRINTED = (23760, 2519, 16558)
 
 
 def ntu_rows(names: Sequence[NtuName], split: str) -> dict[str, np.ndarray]:
-    """ "train", "val" and "test" -> rows of these names; performers in none of them are in no split.
+    """Returns "train", "val" and "test" -> rows of these names; performers in none of them are in no split.
 
     Raises:
         DataError: no sample is left for one of them.
@@ -76,8 +76,8 @@ def ntu_rows(names: Sequence[NtuName], split: str) -> dict[str, np.ndarray]:
     subjects = {"train": NTU_SPLITS[split].train, "val": NTU_DEV, "test": NTU_TEST}
     performers = np.array([name.performer for name in names])
     rows = {part: np.flatnonzero(np.isin(performers, chosen)) for part, chosen in subjects.items()}
-    for part, found in rows.items():
-        if len(found) == 0:
+    for part, members in rows.items():
+        if len(members) == 0:
             raise DataError(
                 f"NTU split {split!r}: no sample of the {part} subjects {', '.join(map(str, subjects[part]))} "
                 f"among {len(names)} samples"
@@ -86,6 +86,6 @@ def ntu_rows(names: Sequence[NtuName], split: str) -> dict[str, np.ndarray]:
 
 
 def ntu_cross_view(names: Sequence[NtuName]) -> dict[str, np.ndarray]:
-    """ "train" (cameras 2 and 3) and "test" (camera 1) -> rows; it has no validation part."""
+    """Returns "train" (cameras 2 and 3) and "test" (camera 1) -> rows; it has no validation part."""
     cameras = np.array([name.camera for name in names])
     return {"train": np.flatnonzero(cameras != 1), "test": np.flatnonzero(cameras == 1)}

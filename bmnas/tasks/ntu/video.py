@@ -10,7 +10,7 @@ from bmnas.errors import DataError
 
 
 def frame_numbers(frames: int, wanted: int, through: int | None = None, reference: bool = False) -> np.ndarray:
-    """`wanted` frame numbers from the first frame to the last, int64; few frames are repeated.
+    """Spreads `wanted` frame numbers from the first frame to the last, int64; few frames are repeated.
 
     The release's `load_video` spreads its numbers to `frames` itself, a frame that never exists, so that its last slot
     stays black; here the last number is `frames` - 1. `reference` gives the release's numbers.
@@ -28,7 +28,7 @@ def frame_numbers(frames: int, wanted: int, through: int | None = None, referenc
 def read_video(
     path: Path, wanted: int, size: tuple[int, int], through: int | None = None, reference: bool = False
 ) -> np.ndarray:
-    """uint8 (wanted, height, width, 3), RGB.
+    """Reads a video as uint8 (wanted, height, width, 3), RGB.
 
     Args:
         path: any file that FFmpeg reads; the first video stream counts.
@@ -47,10 +47,12 @@ def read_video(
 
 
 def _check_length(path: Path) -> None:
-    """An AVI (RIFF) says in its bytes 4 to 7 how many bytes follow; more may, fewer may not."""
+    """Checks an AVI (RIFF), which says in its bytes 4 to 7 how many bytes follow; more may, fewer may not."""
     try:
         with path.open("rb") as file:
-            kind, follow, there = file.read(4), int.from_bytes(file.read(4), "little"), path.stat().st_size - 8
+            kind = file.read(4)
+            follow = int.from_bytes(file.read(4), "little")
+            there = path.stat().st_size - 8
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing") from error
     except OSError as error:
@@ -60,7 +62,7 @@ def _check_length(path: Path) -> None:
 
 
 def _decode(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
-    """All frames: AVI's own count and its seeking are not to be trusted."""
+    """Decodes all frames: AVI's own count and its seeking are not to be trusted."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:

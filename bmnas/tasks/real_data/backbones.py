@@ -47,23 +47,24 @@ class BackboneMaker:
     progress: Progress | None
 
     def make(self, i: int, modality: Modality, work: Path) -> Backbone:
-        """The i-th modality's network with its weights, which are kept in `work`; what lies there is not made again.
+        """Makes the i-th modality's network, with the weights that lie in `work`, or new ones that are saved there.
 
-        A training that was killed goes on after its last whole epoch.
+        A training that was killed resumes after its last whole epoch.
         """
         seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
-        model, kept = self._untrained(modality, seed), weight_file(work, modality.name)
+        model = self._untrained(modality, seed)
+        weights = weight_file(work, modality.name)
         path = self.weights[modality.name]
-        if not kept.exists():
+        if not weights.exists():
             if path is not None:
                 load_checkpoint(model, path)
-                save_backbone(model, kept, {"weights": path.name})
+                save_backbone(model, weights, {"weights": path.name})
             else:
                 self._train(modality, model, seed, work)
-        return Backbone(model, modality.taps, {"weights": kept.name, **load_backbone(model, kept)})
+        return Backbone(model, modality.taps, {"weights": weights.name, **load_backbone(model, weights)})
 
     def _untrained(self, modality: Modality, seed: int) -> nn.Module:
-        """Its initial values decided by `seed` alone, but for those that ImageNet's weights replace."""
+        """Makes a network with initial values decided by `seed` alone, except for weights from ImageNet."""
         assert modality.backbone is not None
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -107,7 +108,9 @@ class _OneModality(Dataset[tuple[Tensor, Tensor] | str]):
     """Input and label of one modality, or why a sample cannot be read."""
 
     def __init__(self, samples: Samples, rows: np.ndarray, modality: str) -> None:
-        self.samples, self.rows, self.modality = samples, rows, modality
+        self.samples = samples
+        self.rows = rows
+        self.modality = modality
 
     def __len__(self) -> int:
         return len(self.rows)

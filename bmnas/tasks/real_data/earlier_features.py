@@ -29,21 +29,23 @@ def extracted(task: str, cache: Path) -> dict[Path, dict[str, Any]]:
 
 
 def extracted_before(
-    task: str, asked: Options, cache: Path, error: DataError, samples: Samples | None = None
+    task: str, wishes: Options, cache: Path, error: DataError, samples: Samples | None = None
 ) -> FeatureSet:
     """Opens the newest real features in the cache that have every option asked for (None asks for none).
 
     Their notes say that they were stored before.
 
     Args:
-        task, asked, cache: whose, which, where.
+        task: name of the data set.
+        wishes: option -> value, as given to `prepare`.
+        cache: folder of the feature sets.
         error: why they cannot be made again.
         samples: the data set as it is now, where it can be opened; how it differs is part of the warning.
 
     Raises:
         DataError: `error`, and how the features that are there differ from those that were asked for.
     """
-    wanted = {name: value for name, value in asked.items() if value is not None and name not in HOW}
+    wanted = {name: value for name, value in wishes.items() if value is not None and name not in HOW}
     there = ""
     for folder, options in extracted(task, cache).items():
         others = [name for name, value in wanted.items() if not _has(options, name, value)]
@@ -52,23 +54,24 @@ def extracted_before(
             why = str(error).partition(";")[0]  # the rest is what to do without features
             differ = "" if samples is None else _differences(folder, options, samples)
             warnings.warn(f"{folder} is used; its features cannot be made again: {why}{differ}", stacklevel=3)
-            return replace(features, notes=f"{features.notes}; features stored before, not made anew")
+            return replace(features, notes=f"{features.notes}; features stored before, not made again")
         differ = ", ".join(f"{name} = {options.get(name)!r}, not {wanted[name]!r}" for name in others)
         there += f". Features extracted before, in {folder}, have {differ}"
     raise DataError(f"{error}{there}") from error
 
 
 def _differences(folder: Path, options: Options, samples: Samples) -> str:
-    """The end of a warning: how the data set differs from the one that the features were made from."""
+    """Words the end of a warning: how the data set differs from the one that the features were made from."""
     data = options.get("data")
     before = data.get("counts") if isinstance(data, dict) else None
-    now, said = samples.facts.get("counts"), ""
+    now = samples.facts.get("counts")
+    words = ""
     if isinstance(before, dict) and before != now:
-        said = f". The data has {_sizes(now)} samples now (train / val / test), and had {_sizes(before)} then"
+        words = f". The data has {_sizes(now)} samples now (train / val / test), and had {_sizes(before)} then"
     changed = changed_samples(folder, samples)
     if changed:
-        said += f". The files of {len(changed):,} samples are others than then, first those of {changed[0]}"
-    return said
+        words += f". The files of {len(changed):,} samples are others than then, first those of {changed[0]}"
+    return words
 
 
 def _sizes(counts: Any) -> str:
@@ -76,7 +79,7 @@ def _sizes(counts: Any) -> str:
 
 
 def _has(options: Options, name: str, value: Any) -> bool:
-    """Whether features have an option; of files of weights, those of the modalities that were named."""
+    """Returns whether features have an option; of files of weights, those of the modalities that were named."""
     if name not in ("weights", "imagenet"):
         return options.get(name) == value
     there = options.get(name) or {}

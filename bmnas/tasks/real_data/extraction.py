@@ -41,7 +41,7 @@ MAX_WORKERS = 16
 
 
 def stand_in_maker(stand_in: StandIn, real: RealData) -> Callable[[Options, Path, Progress | None], FeatureSet]:
-    """`Task.make` of a task whose features are stand-ins where there is no real data."""
+    """Makes `Task.make` of a task whose features are stand-ins where there is no real data."""
 
     def make(options: Options, root: Path, progress: Progress | None) -> FeatureSet:
         return stand_in.features(options["samples"], options["seed"], options["L"])
@@ -50,7 +50,7 @@ def stand_in_maker(stand_in: StandIn, real: RealData) -> Callable[[Options, Path
 
 
 def absent(real: RealData, root: Path) -> DataError:
-    """The error of a data set that is not there: where to ask for it, and how its folder must look."""
+    """Makes the error of a data set that is not there: where to ask for it, and how its folder must look."""
     return DataError(
         f"source='real' needs {real.title}, which is absent: ask for it at {real.request}; the folder "
         f"{root / real.folder} must then hold {real.layout}. Features extracted elsewhere go into "
@@ -59,7 +59,7 @@ def absent(real: RealData, root: Path) -> DataError:
 
 
 def present(real: RealData, root: Path) -> bool:
-    """Whether there is anything but weights in the data set's folder; if it is not all, opening it says what lacks."""
+    """Returns whether the data set's folder holds anything but weights; opening it shows what else is missing."""
     folder = root / real.folder
     return folder.is_dir() and any(path.name != "weights" for path in folder.iterdir())
 
@@ -106,7 +106,7 @@ class RealRun:
         return self.real.open(self.root / self.real.folder, self.options)
 
     def samples_if_present(self) -> Samples | None:
-        """The data set, opened; None where it is absent or damaged."""
+        """Opens the data set; None where it is absent or damaged."""
         try:
             return self.samples if present(self.real, self.root) else None
         except DataError:
@@ -122,16 +122,16 @@ class RealRun:
     @cached_property
     def weights(self) -> dict[str, Path | None]:
         """modality -> its checkpoint, None where there is none."""
-        given: Mapping[str, str | None] = self.options["weights"] or {}
+        paths: Mapping[str, str | None] = self.options["weights"] or {}
         names = [modality.name for modality in self.task.modalities]
-        for name in given:
+        for name in paths:
             if name not in names:
                 raise unknown(f"modality of {self.task.name!r}", name, names)
         folder = self.root / self.real.folder / "weights"
         weights: dict[str, Path | None] = {}
         for name in names:
             usual = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
-            path = given.get(name)
+            path = paths.get(name)
             if path is None and len(usual) > 1:
                 raise DataError(
                     f"{folder} holds {' and '.join(path.name for path in usual)}: leave one of them there, or name one "
@@ -143,9 +143,9 @@ class RealRun:
     @cached_property
     def imagenet(self) -> dict[str, Path]:
         """modality -> the 2D checkpoint that its training starts from."""
-        given: Mapping[str, str | None] = self.options["imagenet"] or {}
+        paths: Mapping[str, str | None] = self.options["imagenet"] or {}
         able = [modality.name for modality in self.task.modalities if modality.imagenet is not None]
-        for name in given:
+        for name in paths:
             if name not in able:
                 raise ConfigError(
                     f"imagenet is given for {name}; weights of ImageNet start {' and '.join(able) or 'no backbone'} of "
@@ -155,15 +155,15 @@ class RealRun:
                 raise ConfigError(
                     f"imagenet is given for {name}, whose weights are in {self.weights[name]}; leave one of them out"
                 )
-        return {name: Path(path) for name, path in given.items() if path}
+        return {name: Path(path) for name, path in paths.items() if path}
 
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What makes the features others: options, names and splits of the data, and the bits of the weights."""
-        kept = {name: value for name, value in self.options.items() if name not in HOW}
+        options = {name: value for name, value in self.options.items() if name not in HOW}
         weights = {name: sha256(path) for name, path in self.weights.items()}
         start = {name: sha256(path) for name, path in self.imagenet.items()}
-        return {**kept, "weights": weights, "data": self.samples.fingerprint, "imagenet": start or None}
+        return {**options, "weights": weights, "data": self.samples.fingerprint, "imagenet": start or None}
 
     def newest(self, folder: Path) -> Path:
         """Returns the folder of the features that belong to the files as they are now, made or yet to be made.
@@ -173,12 +173,14 @@ class RealRun:
         Args:
             folder: of the first features with these options, names and splits.
         """
-        number, newest = 1, folder
+        number = 1
+        newest = folder
         while newest.exists():
             changed = changed_samples(newest, self.samples)
             if not changed:
                 return newest
-            number, before = number + 1, newest
+            number += 1
+            before = newest
             newest = folder.with_name(f"{folder.name}-{number}")
             if not newest.exists():
                 warnings.warn(
@@ -217,14 +219,14 @@ class RealRun:
             progress=progress,
         )
         if progress and report.extracted:
-            said = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
-            progress(said, report.extracted, report.extracted)
+            words = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
+            progress(words, report.extracted, report.extracted)
         return report
 
     @property
     def _workers(self) -> int:
-        asked = self.options["workers"]
-        return min(MAX_WORKERS, (os.cpu_count() or 1) - 1) if asked is None else asked
+        workers = self.options["workers"]
+        return min(MAX_WORKERS, (os.cpu_count() or 1) - 1) if workers is None else workers
 
     @property
     def _notes(self) -> str:
@@ -234,7 +236,7 @@ class RealRun:
 
 
 def sha256(path: Path | None) -> str | None:
-    """Of a file; None of None.
+    """Computes the sha256 of a file; None of None.
 
     Raises:
         DataError: it cannot be read.
@@ -248,12 +250,13 @@ def sha256(path: Path | None) -> str | None:
 
 
 def fewer(splits: dict[str, np.ndarray], samples: int, seed: int) -> dict[str, np.ndarray]:
-    """`samples` training rows, and a quarter as many for val and test, drawn at random; never a prefix.
+    """Draws `samples` training rows, and a quarter as many for val and test, at random; never a prefix.
 
     Raises:
         DataError: fewer rows than that.
     """
-    rng, wanted = np.random.default_rng(seed), {"train": samples, "val": samples // 4, "test": samples // 4}
+    rng = np.random.default_rng(seed)
+    wanted = {"train": samples, "val": samples // 4, "test": samples // 4}
     for part, count in wanted.items():
         if not 1 <= count <= len(splits[part]):
             raise DataError(f"samples is {samples}: {count} rows for {part}, which has {len(splits[part])}; take fewer")

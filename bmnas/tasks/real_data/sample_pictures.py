@@ -17,7 +17,7 @@ FEW = 80  # training samples of a data set that is made for a picture alone
 def sample_pictures(
     task: Task, features: FeatureSet, root: Path, count: int = 8
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Modality -> float32 (count, height, width) of the first training samples, and their labels.
+    """Returns modality -> float32 (count, height, width) of the first training samples, and their labels.
 
     A task that makes its samples makes a few anew, so that large ones cost no time. Both are empty where no modality is
     a picture, or the raw data is not (or no longer) under `root`.
@@ -34,7 +34,7 @@ def sample_pictures(
 
 
 def pictures_of(task: Task, features: FeatureSet, rows: Sequence[int], root: Path) -> dict[str, np.ndarray]:
-    """Modality -> float32 (rows, height, width) of some samples, made with the options of the features.
+    """Returns modality -> float32 (rows, height, width) of some samples, made with the options of the features.
 
     Raises:
         DataError: the raw data is missing or damaged.
@@ -56,7 +56,7 @@ def _grey(inputs: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarr
 def real_pictures(
     task: Task, features: FeatureSet, root: Path, count: int = 8
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Modality -> float32 (count, height, width) of the first training samples, and their labels.
+    """Returns modality -> float32 (count, height, width) of the first training samples, and their labels.
 
     Both are empty where features are not real, or the raw data is not (or no longer) under `root`.
     """
@@ -75,7 +75,7 @@ def real_pictures(
 
 
 def _label(target: np.ndarray, features: FeatureSet) -> str:
-    """The class, or the first of several and how many more there are."""
+    """Returns the class, or the first of several and how many more there are."""
     if features.kind == "multiclass":
         return features.classes[target]
     first, *more = [features.classes[k] for k in np.flatnonzero(target)] or ["-"]

@@ -19,7 +19,7 @@ SAMPLES = 20000
 
 
 def open_avmnist(options: Options, root: Path, progress: Progress | None) -> RawData:
-    """Pairs of one digit; see `open_pairs`."""
+    """Returns pairs of one digit; see `open_pairs`."""
     components, snr = options["pca_components"], options["snr_db"]
     images = "MNIST" if components is None else f"MNIST with {components} principal components"
     sounds = "FSDD" if snr is None else f"FSDD with noise at {snr} dB"

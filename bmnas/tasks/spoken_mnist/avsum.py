@@ -17,7 +17,7 @@ SAMPLES = 10000
 
 
 def open_avsum(options: Options, root: Path, progress: Progress | None) -> RawData:
-    """Pairs of any two digits; see `open_pairs`."""
+    """Returns pairs of any two digits; see `open_pairs`."""
     notes = "label = (image digit + spoken digit) modulo 10, MNIST and FSDD, drawn independently"
     return shared.open_pairs(options, root, progress, same=False, notes=notes)
 

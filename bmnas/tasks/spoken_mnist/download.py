@@ -45,7 +45,7 @@ def mnist_files(
     files: Mapping[str, str] = MNIST_FILES,
     progress: Progress | None = None,
 ) -> dict[str, Path]:
-    """MNIST's files under `root/mnist`, those that are missing downloaded.
+    """Returns MNIST's files under `root/mnist`, and downloads those that are missing.
 
     Args:
         root: the data root.
@@ -56,21 +56,22 @@ def mnist_files(
     Raises:
         DataError: a file has another hash, cannot be fetched, or the data root cannot be written.
     """
-    folder, found = root / "mnist", {}
+    folder = root / "mnist"
+    paths = {}
     for name, expected in files.items():
         path = folder / name
         if not path.exists():
             _fetch(url + name, path, expected, path, progress)
         elif _hash_of(path) != expected:
             raise DataError(f"{path}: its sha256 is not {expected}; delete it, and it will be downloaded again")
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 def fsdd_recordings(
     root: Path, *, url: str = FSDD_URL, listing: str = FSDD_LISTING, progress: Progress | None = None
 ) -> dict[str, bytes]:
-    """All recordings, file name -> the bytes of its wav, from `root/fsdd`; downloaded where they are missing.
+    """Returns all recordings, file name -> the bytes of its wav, from `root/fsdd`; downloaded where they are missing.
 
     Args:
         root: the data root.
@@ -90,7 +91,7 @@ def fsdd_recordings(
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:
-    """The recordings in a folder, name -> bytes."""
+    """Reads the recordings in a folder, name -> bytes."""
     try:
         return {path.name: regular(path).read_bytes() for path in sorted(folder.glob("*.wav"))}
     except OSError as error:
@@ -100,12 +101,13 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
 
 
 def read_archive(path: Path) -> dict[str, bytes]:
-    """The recordings in a zip, name -> bytes; no other member is looked at, and nothing is written.
+    """Reads the recordings in a zip, name -> bytes; no other member is looked at, and nothing is written.
 
     Raises:
         DataError: not a zip, damaged, or a recording larger than any real one.
     """
-    found, room = {}, LARGEST_ALL
+    recordings = {}
+    room = LARGEST_ALL
     try:
         with zipfile.ZipFile(regular(path)) as archive:
             for member in archive.infolist():
@@ -117,18 +119,18 @@ def read_archive(path: Path) -> dict[str, bytes]:
                         f"{LARGEST_WAV} at most, all of them {LARGEST_ALL}"
                     )
                 if match:
-                    found[match[1]] = archive.read(member)
+                    recordings[match[1]] = archive.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(
             f"{path} cannot be read as a zip: {error}; delete it, and it will be downloaded again"
         ) from error
-    return found
+    return recordings
 
 
 def listing_hash(recordings: Mapping[str, bytes]) -> str:
-    """sha256 of the lines "<sha256>  recordings/<name>", sorted by name."""
+    """Computes the sha256 of the lines "<sha256>  recordings/<name>", sorted by name."""
     lines = [f"{hashlib.sha256(recordings[name]).hexdigest()}  recordings/{name}\n" for name in sorted(recordings)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -150,7 +152,8 @@ def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress |
     _make_writable(folder.parent, url)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent) as partial:
-            archive, unpacked = Path(partial) / "archive.zip", Path(partial) / "recordings"
+            archive = Path(partial) / "archive.zip"
+            unpacked = Path(partial) / "recordings"
             _fetch(url, archive, None, folder, progress)
             recordings = _checked(url, read_archive(archive), listing)
             unpacked.mkdir()
@@ -179,9 +182,9 @@ def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: P
     _make_writable(path.parent, url)
     meter: Any = _Meter(wanted, progress)  # pooch takes any object with these methods, but says bool
     downloader = pooch.HTTPDownloader(progressbar=meter, timeout=TIMEOUT)
-    known = None if expected is None else f"sha256:{expected}"
+    known_hash = None if expected is None else f"sha256:{expected}"
     try:
-        pooch.retrieve(url, known_hash=known, fname=path.name, path=path.parent, downloader=downloader)  # pyright: ignore[reportArgumentType]
+        pooch.retrieve(url, known_hash=known_hash, fname=path.name, path=path.parent, downloader=downloader)  # pyright: ignore[reportArgumentType]
     except DataError:
         raise
     except OSError as error:
@@ -197,7 +200,10 @@ class _Meter:
     """What pooch takes for a progress bar: reports the bytes, and stops where there are too many."""
 
     def __init__(self, wanted: Path, progress: Progress | None) -> None:
-        self.wanted, self.progress, self.total, self.done = wanted, progress, 0, 0
+        self.wanted = wanted
+        self.progress = progress
+        self.total = 0
+        self.done = 0
 
     def update(self, count: int) -> None:
         """Adds bytes."""
@@ -231,7 +237,7 @@ def _make_writable(folder: Path, url: str) -> None:
 
 
 def _hash_of(path: Path) -> str:
-    """The sha256 of a file that lies there already."""
+    """Returns the sha256 of a file that lies there already."""
     try:
         return file_sha256(path)
     except OSError as error:

@@ -30,12 +30,12 @@ class Recordings:
     numbers: np.ndarray
 
     def of(self, numbers: range) -> np.ndarray:
-        """The recordings of some numbers, as positions in `sounds`."""
+        """Returns the recordings of some numbers, as positions in `sounds`."""
         return np.flatnonzero(np.isin(self.numbers, numbers))
 
 
 def read_mnist(root: Path, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """All 70,000 images, uint8 (70000, 28, 28), and digits, int64; the 60,000 for training first.
+    """Reads all 70,000 images, uint8 (70000, 28, 28), and digits, int64; the 60,000 for training first.
 
     Raises:
         DataError: see `mnist_files` and `read_idx`.
@@ -47,7 +47,7 @@ def read_mnist(root: Path, progress: Progress | None = None) -> tuple[np.ndarray
 
 
 def read_idx(path: Path, magic: int) -> np.ndarray:
-    """The bytes of a gzipped IDX file: big-endian magic (2051 images, 2049 labels), the sizes, then uint8.
+    """Reads the bytes of a gzipped IDX file: big-endian magic (2051 images, 2049 labels), the sizes, then uint8.
 
     Raises:
         DataError: not gzip, another magic, or not as many bytes as the sizes say.
@@ -61,9 +61,9 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
     axes = magic % 256
     if len(content) < 4 + 4 * axes:
         raise DataError(f"{path} has {len(content)} bytes; an IDX header of {axes} sizes has {4 + 4 * axes}")
-    found, *shape = struct.unpack(f">{1 + axes}i", content[: 4 + 4 * axes])
-    if found != magic:
-        raise DataError(f"{path} begins with the magic number {found}; expected {magic}")
+    number, *shape = struct.unpack(f">{1 + axes}i", content[: 4 + 4 * axes])
+    if number != magic:
+        raise DataError(f"{path} begins with the magic number {number}; expected {magic}")
     body = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
     if min(shape) < 0 or len(body) != math.prod(shape):
         raise DataError(f"{path}: the sizes {shape} ask for {math.prod(shape)} bytes, but {len(body)} follow")
@@ -71,7 +71,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
 
 
 def read_fsdd(root: Path, progress: Progress | None = None) -> Recordings:
-    """All recordings, in the order of their names.
+    """Reads all recordings, in the order of their names.
 
     Raises:
         DataError: see `fsdd_recordings` and `read_wav`.
@@ -87,7 +87,7 @@ def read_fsdd(root: Path, progress: Progress | None = None) -> Recordings:
 
 
 def read_wav(name: str, content: bytes) -> np.ndarray:
-    """A mono recording at 8 kHz, float32.
+    """Reads a mono recording at 8 kHz, float32.
 
     Raises:
         DataError: not such a file.

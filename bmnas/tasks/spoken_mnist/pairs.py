@@ -35,7 +35,7 @@ BLOCK = 2000  # sounds or images made together
 
 
 def open_pairs(options: Options, root: Path, progress: Progress | None, same: bool, notes: str) -> RawData:
-    """Pairs of an image and a recording.
+    """Returns pairs of an image and a recording.
 
     Options: `samples` (training pairs, or "full"), `pca_components` (None keeps the images whole), `snr_db` (None adds
     no noise), `separate` (the backbones are trained on other images and recordings than the search sees).
@@ -49,7 +49,8 @@ def open_pairs(options: Options, root: Path, progress: Progress | None, same: bo
         ConfigError: an option out of range.
         DataError: see `bmnas.tasks.spoken_mnist.download`.
     """
-    components, separate = options["pca_components"], options["separate"]
+    components = options["pca_components"]
+    separate = options["separate"]
     if components is not None and not (isinstance(components, int) and 1 <= components <= 784):
         raise ConfigError(f"pca_components is {components!r}; expected 1 to 784, or None")
     rng = np.random.default_rng(options["seed"])
@@ -77,7 +78,7 @@ def open_pairs(options: Options, root: Path, progress: Progress | None, same: bo
 
 
 def choose_images(samples: int | str, separate: bool, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """The images of each split, and "fit" for those of the backbones where these are others.
+    """Chooses the images of each split, and "fit" for those of the backbones where these are others.
 
     Args:
         samples: training rows, or "full" for as many as there are. val and test have an eighth and a quarter as many,
@@ -102,8 +103,9 @@ def choose_images(samples: int | str, separate: bool, rng: np.random.Generator) 
 
 
 def same_digit(digits: np.ndarray, recordings: Recordings, numbers: range, rng: np.random.Generator) -> np.ndarray:
-    """A recording of the same digit for each image; the recordings of a digit take turns in a random order."""
-    rows, chosen = recordings.of(numbers), np.empty(len(digits), np.int64)
+    """Chooses a recording of the same digit for each image; the recordings of a digit take turns in a random order."""
+    rows = recordings.of(numbers)
+    chosen = np.empty(len(digits), np.int64)
     for digit in range(10):
         wanted = np.flatnonzero(digits == digit)
         spoken = rng.permutation(rows[recordings.digits[rows] == digit])
@@ -112,7 +114,7 @@ def same_digit(digits: np.ndarray, recordings: Recordings, numbers: range, rng: 
 
 
 def any_digit(digits: np.ndarray, recordings: Recordings, numbers: range, rng: np.random.Generator) -> np.ndarray:
-    """A recording for each image that knows nothing of it; all recordings take turns in a random order."""
+    """Chooses a recording for each image that knows nothing of it; all recordings take turns in a random order."""
     rows = rng.permutation(recordings.of(numbers))
     return rng.permutation(np.resize(rows, len(digits)))
 
@@ -124,7 +126,7 @@ def spectrograms(
     rng: np.random.Generator,
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Log-mel spectrograms of the chosen recordings: float32 (n, 1, 32, 32).
+    """Computes log-mel spectrograms of the chosen recordings: float32 (n, 1, 32, 32).
 
     Each is placed at a random offset in one second and gets its own noise (none where `snr_db` is None); the ratio
     refers to the recording's own mean power.
@@ -145,7 +147,7 @@ def spectrograms(
 
 
 def pictures(images: np.ndarray, chosen: np.ndarray, train: np.ndarray, pca_components: int | None) -> np.ndarray:
-    """The chosen images, reduced to a few principal components, standardised: float32 (n, 1, 28, 28).
+    """Reduces the chosen images to a few principal components, and standardises them: float32 (n, 1, 28, 28).
 
     Components, mean and standard deviation come from the training images alone; the mean is added back.
 
@@ -153,14 +155,15 @@ def pictures(images: np.ndarray, chosen: np.ndarray, train: np.ndarray, pca_comp
         images: uint8 (70000, 28, 28).
         chosen: which.
         train: the training images.
-        pca_components: how many are kept; None keeps the images as they are.
+        pca_components: how many; None keeps the images as they are.
     """
-    known = _flat(images[train])  # (rows, 784)
-    mean, basis = known.mean(0), None
+    training = _flat(images[train])  # (rows, 784)
+    mean = training.mean(0)
+    basis = None
     if pca_components is not None:
-        basis = principal_components(known - mean, pca_components)  # (784, components)
-    known = _reduced(known, mean, basis)
-    middle, spread = known.mean(), known.std()
+        basis = principal_components(training - mean, pca_components)  # (784, components)
+    training = _reduced(training, mean, basis)
+    middle, spread = training.mean(), training.std()
     wanted = np.empty((len(chosen), 1, 28, 28), np.float32)
     for start in range(0, len(chosen), BLOCK):
         part = _reduced(_flat(images[chosen[start : start + BLOCK]]), mean, basis)
@@ -177,24 +180,24 @@ def _reduced(flat: np.ndarray, mean: np.ndarray, basis: np.ndarray | None) -> np
 
 
 def principal_components(centred: np.ndarray, count: int) -> np.ndarray:
-    """The orthonormal directions of most variance, as columns."""
+    """Returns the orthonormal directions of most variance, as columns."""
     _, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     return vectors[:, : -count - 1 : -1].astype(np.float32)
 
 
 def lay_out(parts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The rows of each part when all are put behind one another."""
+    """Returns the rows of each part when all are put behind one another."""
     ends = np.cumsum([0, *(len(part) for part in parts.values())])
     return {name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(parts)}
 
 
 def image_modality(epochs: int) -> Modality:
-    """LeNet of three blocks on 28 x 28; Image_1 to Image_3 are pooled to a grid."""
+    """Makes a LeNet of three blocks on 28 x 28; Image_1 to Image_3 are pooled to a grid."""
     taps = {f"Image_{i + 1}": Tap(f"blocks.{i}", "grid") for i in range(3)}
     return Modality("Image", tuple(taps), lambda: LeNet((8, 16, 32), 10), taps, {"epochs": epochs})
 
 
 def audio_modality(epochs: int) -> Modality:
-    """LeNet of five blocks on 32 x 32 (bands, frames); time becomes L, and Audio_5 is a vector."""
+    """Makes a LeNet of five blocks on 32 x 32 (bands, frames); time becomes L, and Audio_5 is a vector."""
     taps = {f"Audio_{i + 1}": Tap(f"blocks.{i}", 3) for i in range(5)}
     return Modality("Audio", tuple(taps), lambda: LeNet((8, 16, 32, 64, 128), 10), taps, {"epochs": epochs})

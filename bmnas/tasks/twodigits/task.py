@@ -45,12 +45,12 @@ def draw_pairs(rows: np.ndarray, digits: np.ndarray, count: int, rng: np.random.
     """
     of_digit = [rows[digits[rows] == digit] for digit in range(CLASSES)]
     wanted = rng.integers(0, CLASSES, (count, 2))
-    return np.array([_two(of_digit[left], of_digit[right], rng) for left, right in wanted])
-
-
-def _two(lefts: np.ndarray, rights: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
-    left = rng.choice(lefts)
-    return left, rng.choice(rights[rights != left])
+    pairs = []
+    for left_digit, right_digit in wanted:
+        left = rng.choice(of_digit[left_digit])
+        rights = of_digit[right_digit]
+        pairs.append((left, rng.choice(rights[rights != left])))
+    return np.array(pairs)
 
 
 TASK = TASKS.register(
