@@ -68,7 +68,7 @@ def say(text):
 
 
 def python_problem(version=sys.version_info, executable=sys.executable):
-    """What is wrong with this Python, or None."""
+    """Returns what is wrong with this Python, or None."""
     if tuple(version[:2]) >= OLDEST_PYTHON:
         return None
     have, need = (".".join(map(str, v[:2])) for v in (version, OLDEST_PYTHON))
@@ -79,18 +79,18 @@ def python_problem(version=sys.version_info, executable=sys.executable):
 
 
 def venv_python():
-    """The interpreter of the environment."""
+    """Returns the interpreter of the environment."""
     return str(VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
 
 def environment(**defaults):
-    """This process's variables over some defaults, without what would let foreign packages in."""
+    """Returns this process's variables over some defaults, without what would let foreign packages in."""
     own = {name: value for name, value in os.environ.items() if name not in FOREIGN_SETTINGS}
     return {**defaults, **own, "PYTHONNOUSERSITE": "1", "JUPYTER_PREFER_ENV_PATH": "1"}
 
 
 def stamp():
-    """What a finished set-up was made from; another stamp means another set-up."""
+    """Returns what a finished set-up was made from; another stamp means another set-up."""
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((ROOT / name).read_bytes())
@@ -98,7 +98,7 @@ def stamp():
 
 
 def finished_stamp():
-    """The stamp of the last finished set-up, or None."""
+    """Reads the stamp of the last finished set-up, or None."""
     try:
         return json.loads(STAMP.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -106,7 +106,7 @@ def finished_stamp():
 
 
 def health():
-    """ "well", or what is wrong with the packages; None if the interpreter does not start."""
+    """Returns "well", or what is wrong with the packages; None if the interpreter does not start."""
     command = [venv_python(), "-I", str(ROOT / "tools/health.py"), str(ROOT)]
     try:
         done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
@@ -116,7 +116,7 @@ def health():
 
 
 def what_to_do():
-    """(action, reason): "nothing", "install" into the existing environment, or "make" a new one."""
+    """Decides on (action, reason): "nothing", "install" into the existing environment, or "make" a new one."""
     if not VENV.exists():
         return "make", "first start"
     if not (VENV / "pyvenv.cfg").is_file() and any(VENV.iterdir()):
@@ -237,7 +237,7 @@ def foreground(command, env):
 
 
 def end_with_parent():
-    """A function for a child to call before it starts: on Linux it asks for SIGTERM at the end of its parent."""
+    """Makes a function that a child calls first: on Linux it asks for SIGTERM when its parent ends."""
     if sys.platform != "linux":
         return None
     libc = ctypes.CDLL(None)

@@ -24,7 +24,7 @@ QUICK = {"step": ["--cases", "ego-1", "--rounds", "2"], "seeds": ["--epochs", "3
 
 
 def command(part: str, out: Path, quick: bool) -> list[str]:
-    """How a part is started."""
+    """Returns how a part is started."""
     target = out / f"{part}.json" if part in QUICK else out
     return [
         sys.executable,

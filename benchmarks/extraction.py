@@ -42,7 +42,7 @@ BACKBONES: dict[str, tuple[Callable[[], nn.Module], dict[str, Tap], tuple[int, .
 
 
 def both(name: str) -> dict[str, Callable[[], Any]]:
-    """The plain loop and the extraction of a backbone, over the same batches."""
+    """Returns the plain loop and the extraction of a backbone, over the same batches."""
     make, taps, shape, size, count = BACKBONES[name]
     torch.manual_seed(0)
     model = make().eval()
@@ -72,7 +72,7 @@ class Files(Samples):
 
 
 def bulk(count: int) -> dict[str, float]:
-    """VGG-19 from files to the disk: share of the pace of the backbone, and samples a second (wall clock)."""
+    """Measures VGG-19 from files to the disk: share of the backbone's pace, and samples a second (wall clock)."""
     with tempfile.TemporaryDirectory(prefix="bmnas-bench-") as place:
         folder = Path(place) / "files"
         folder.mkdir()
@@ -85,7 +85,7 @@ def bulk(count: int) -> dict[str, float]:
 
 
 def measure(quick: bool = False, rounds: int = 7) -> dict[str, dict]:
-    """Backbone -> share and samples a second."""
+    """Measures share and samples a second of each backbone."""
     torch.set_num_threads(1)
     rows: dict[str, dict] = {}
     for name in list(BACKBONES)[: 1 if quick else None]:

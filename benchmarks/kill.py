@@ -39,7 +39,7 @@ MAY_DIFFER = ("timing.jsonl", "environment.json")
 
 
 def work(folder: Path) -> None:
-    """All that the notebooks leave behind, in small; a line in `moments` whenever a stage ends."""
+    """Does all that the notebooks leave behind, in small; writes a line in `moments` whenever a stage ends."""
     run = bmnas.Run(folder / "it")
     start = time.perf_counter()
     moments = []
@@ -50,10 +50,10 @@ def work(folder: Path) -> None:
     moments.append(time.perf_counter() - start)
     genotype = bmnas.read_out(run, features).chosen
     moments.append(time.perf_counter() - start)
-    found = [*baselines(features, CONFIG, BUDGET, run)]
+    evaluations = [*baselines(features, CONFIG, BUDGET, run)]
     bmnas.train_and_save(run, genotype, features, CONFIG, BUDGET)
-    found.append(bmnas.evaluate(bmnas.SEARCHED, genotype, features, CONFIG, BUDGET, run))
-    bmnas.save_evaluation(run, found, features, BUDGET)
+    evaluations.append(bmnas.evaluate(bmnas.SEARCHED, genotype, features, CONFIG, BUDGET, run))
+    bmnas.save_evaluation(run, evaluations, features, BUDGET)
     moments.append(time.perf_counter() - start)
     tables = {name: bmnas.ablate(rows, genotype, features, CONFIG, BUDGET, run) for name, rows in TABLES.items()}
     bmnas.save_ablation(run, tables, features)
@@ -62,7 +62,7 @@ def work(folder: Path) -> None:
 
 
 def start(folder: Path) -> int:
-    """A process of its own that works there; forked, so that it need not import everything again."""
+    """Starts a process of its own that works there; forked, so that it need not import everything again."""
     child = os.fork()
     if child:
         return child
@@ -75,7 +75,7 @@ def start(folder: Path) -> int:
 
 
 def stage(folder: Path) -> str:
-    """What was being done when the process died."""
+    """Names what was being done when the process died."""
     run = folder / "it"
     if not any((folder / "_features").glob("[!.]*/manifest.json")):
         return "extraction"
@@ -88,20 +88,18 @@ def stage(folder: Path) -> str:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files that must be the same."""
-    found = {}
+    """Reads all files that must be the same."""
+    files = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         timed = path.name in MAY_DIFFER or "timing" in name.parts or name.parts == ("moments.json",)
         if path.is_file() and not timed and path.suffix not in (".partial", ".lock"):
-            found[str(name)] = path.read_bytes()
-    return found
+            files[str(name)] = path.read_bytes()
+    return files
 
 
 def finished(folder: Path) -> dict[str, object]:
-    """What is done and must not be done again: feature files, trained backbones and scores by inode, epochs by their
-    recorded seconds.
-    """
+    """Returns what must not be done again: features, backbones and scores by inode, epochs by their seconds."""
     files = [*folder.glob("_features/[!.]*/*"), *folder.glob("it/scores/*.json")]
     done: dict[str, object] = {
         str(path): path.stat().st_ino for path in files if ".partial" not in (path.suffix, path.parent.suffix)
@@ -117,7 +115,7 @@ def finished(folder: Path) -> dict[str, object]:
 
 
 def ended(child: int) -> bool:
-    """Whether a process has ended; it stays to be waited for."""
+    """Returns whether a process has ended; it stays to be waited for."""
     return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
@@ -165,8 +163,8 @@ def main() -> int:
             folder = Path(place) / f"trial-{trials}"
             folder.mkdir()
             wrong = trial(folder, moments, chance, tally)
-            found = content(folder)
-            wrong += [f"{n} differs" for n in sorted({*found, *expected}) if found.get(n) != expected.get(n)]
+            files = content(folder)
+            wrong += [f"{n} differs" for n in sorted({*files, *expected}) if files.get(n) != expected.get(n)]
             left = [path.name for path in folder.rglob("*") if path.suffix in (".partial", ".lock")]
             failures, trials = failures + bool(wrong), trials + 1
             print(f"trial {trials}: {tally.total()} kills, {wrong or 'the same'}, left: {left}", flush=True)

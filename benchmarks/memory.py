@@ -40,7 +40,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def random_features(samples: int, channels: dict[str, int], L: int, classes: int = 60) -> FeatureSet:
-    """Random numbers of the shapes of a task: half for training, a quarter each for validation and test."""
+    """Draws random numbers of the shapes of a task: half for training, a quarter each for validation and test."""
     rng = np.random.default_rng(0)
     arrays = {name: rng.standard_normal((samples, C_in, L), np.float32) for name, C_in in channels.items()}
     cut = [0, samples // 2, 3 * samples // 4, samples]
@@ -50,13 +50,13 @@ def random_features(samples: int, channels: dict[str, int], L: int, classes: int
 
 
 def resident(field: str) -> int:
-    """VmRSS or VmHWM (its largest value since it was set back), in bytes."""
+    """Reads VmRSS or VmHWM (its largest value since it was set back), in bytes."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(field))
     return 1024 * int(line.split()[1])
 
 
 def one(settings: dict, samples: int) -> dict[str, float]:
-    """Measured and foreseen megabytes of one epoch."""
+    """Returns measured and foreseen megabytes of one epoch."""
     config: SearchConfig = NTU.change(**settings)
     features = random_features(samples, NTU_CHANNELS, config.L)
     foreseen = sketched(features, config)
@@ -71,7 +71,7 @@ def one(settings: dict, samples: int) -> dict[str, float]:
 
 
 def measure(quick: bool = False) -> dict[str, dict[str, float]]:
-    """Setting -> megabytes, each in a fresh process."""
+    """Measures the megabytes of each setting in a fresh process."""
     if not CLEAR.exists():
         print("memory: only Linux can set the peak of a process back; nothing was measured")
         return {}

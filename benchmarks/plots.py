@@ -18,7 +18,7 @@ UNITS = {"samples": "training samples (epoch)", "B": "B (samples in a batch)", "
 
 
 def scaling(results: dict) -> go.Figure:
-    """One panel a size: CPU time over that of the smallest value, both axes by powers of two."""
+    """Draws one panel a size: CPU time over that of the smallest value, both axes by powers of two."""
     sizes = results["sizes"]
     fig = make_subplots(2, 4, subplot_titles=[UNITS.get(size, size) for size in sizes], vertical_spacing=0.16)
     for place, rows in enumerate(sizes.values()):
@@ -52,7 +52,7 @@ def _line(
 
 
 def step(results: dict) -> go.Figure:
-    """Release style over each variant, by case and kind of step; quartiles as bars."""
+    """Draws release style over each variant, by case and kind of step; quartiles as bars."""
     fig = go.Figure()
     shown = {"formula": "reference, formula", "algebra": "reference, algebra"}
     for name, variant in shown.items():
@@ -70,7 +70,7 @@ def step(results: dict) -> go.Figure:
 
 
 def seeds(results: dict) -> go.Figure:
-    """An epoch of S seeds at once, over an epoch of one."""
+    """Draws an epoch of S seeds at once, over an epoch of one."""
     rows = {int(count): row["at once / one"] for count, row in results["seeds"].items() if "at once / one" in row}
     x, y = [1, *rows], [1.0, *(row["median"] for row in rows.values())]
     bars = {
@@ -85,7 +85,7 @@ def seeds(results: dict) -> go.Figure:
 
 
 def memory(results: dict) -> go.Figure:
-    """Measured and foreseen peaks."""
+    """Draws measured and foreseen peaks."""
     rows = results["settings"]
     fig = go.Figure()
     for name, field, colour in (("measured", "measured_mb", "#0072B2"), ("foreseen", "foreseen_mb", "#E69F00")):
@@ -95,7 +95,7 @@ def memory(results: dict) -> go.Figure:
 
 
 def extraction(results: dict) -> go.Figure:
-    """Share of the bare backbone's pace."""
+    """Draws the share of the bare backbone's pace."""
     rows = results["backbones"]
     share = [row["share"]["median"] if isinstance(row["share"], dict) else row["share"] for row in rows.values()]
     text = [f"{value:.2f}" for value in share]
@@ -118,7 +118,7 @@ PLOTS: dict[str, Callable[[dict], go.Figure]] = {
 
 
 def draw(results: Path, pictures: Path) -> list[Path]:
-    """A picture bench_<name>.png of each file of results that is there."""
+    """Draws a picture bench_<name>.png of each file of results that is there."""
     drawn = []
     for name, plot in PLOTS.items():
         source = results / f"{name}.json"

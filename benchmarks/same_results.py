@@ -37,7 +37,7 @@ def run(tree: Path, dataset: str, epochs: int, runs: Path) -> None:
 
 
 def results(runs: Path) -> dict[str, Path]:
-    """Name -> file, of every result in a folder of runs; a run folder's name is part of it."""
+    """Lists name -> file of every result in a folder of runs; a run folder's name is part of it."""
     return {
         str(path.relative_to(runs)): path
         for name in RESULTS
@@ -47,7 +47,7 @@ def results(runs: Path) -> dict[str, Path]:
 
 
 def compare(before: Path, now: Path) -> list[str]:
-    """A line for each result, "same" or what is wrong."""
+    """Returns a line for each result, "same" or what is wrong."""
     old, new = results(before), results(now)
     lines = []
     for name in sorted(old.keys() | new.keys()):
@@ -68,12 +68,12 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "tree"
-        kept = options.keep or Path(scratch) / "before"
+        old_folder = options.keep or Path(scratch) / "before"
         subprocess.run(["git", "worktree", "add", "--detach", str(tree), options.commit], cwd=ROOT, check=True)
         try:
             lines = []
             for dataset in options.datasets:
-                before, now = kept.absolute() / dataset, Path(scratch) / "now" / dataset
+                before, now = old_folder.absolute() / dataset, Path(scratch) / "now" / dataset
                 if not results(before):
                     run(tree, dataset, options.epochs, before)
                 run(ROOT, dataset, options.epochs, now)

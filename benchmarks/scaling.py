@@ -41,7 +41,7 @@ RELEASE, FORMULA, ALGEBRA = "release style", "formula", "algebra"
 
 
 def case(**sizes: int) -> Case:
-    """The network in the middle, with other sizes."""
+    """Makes the network in the middle, with other sizes."""
     K, L, M = sizes.pop("K", 4), sizes.get("L", 8), sizes.get("M", 2)
     channels = {f"Image_{i}": CHANNELS for i in range(1, K + 1)}
     middle = Case(channels, (L,) * K, CLASSES, B=32, C=64, L=L, N=2, M=M, r=M, dropout=0.1)
@@ -49,7 +49,7 @@ def case(**sizes: int) -> Case:
 
 
 def step_variants(one: Case) -> dict[str, Callable[[], Any]]:
-    """Variant -> a whole search step."""
+    """Returns variant -> a whole search step."""
     torch.manual_seed(0)
     outputs = maps(one, torch.float32)
     batch = stored(one, outputs)
@@ -69,14 +69,14 @@ def step_variants(one: Case) -> dict[str, Callable[[], Any]]:
 
 
 def epoch_variants(samples: int) -> dict[str, Callable[[], Any]]:
-    """The algebra -> a whole epoch, with half as many samples for validation."""
+    """Returns the algebra's whole epoch, with half as many samples for validation."""
     features = random_features(2 * samples, case().channels, 8, CLASSES)
     config = SearchConfig(C=64, L=8, N=2, M=2, batch_size=32, mode="reference", device="cpu", threads=1)
     return {ALGEBRA: Search(features, config).run_epoch}
 
 
 def sweep(size: str, values: tuple[int, ...], rounds: int) -> dict[str, dict]:
-    """Value -> variant -> milliseconds, how many times the smallest value's, and the release's style over it."""
+    """Measures value -> variant -> milliseconds, times the smallest value's, and the release's style over it."""
     make = epoch_variants if size == "samples" else lambda value: step_variants(case(**{size: value}))
     work = {f"{value} {name}": do for value in values for name, do in make(value).items()}
     seconds = in_turns(work, rounds)
@@ -106,13 +106,13 @@ def print_table(size: str, rows: dict[str, dict]) -> None:
 
 
 def measure(sizes: list[str], rounds: int, quick: bool) -> dict[str, dict]:
-    """Size -> `sweep`."""
+    """Measures size -> `sweep`."""
     torch.set_num_threads(1)
-    found = {}
+    results = {}
     for size in sizes:
-        found[size] = sweep(size, SWEEPS[size][: 2 if quick else None], rounds)
-        print_table(size, found[size])
-    return found
+        results[size] = sweep(size, SWEEPS[size][: 2 if quick else None], rounds)
+        print_table(size, results[size])
+    return results
 
 
 def main() -> None:

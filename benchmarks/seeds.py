@@ -69,12 +69,12 @@ def operations_a_step(features: FeatureSet, config: SearchConfig) -> dict[int, i
     (search,) = searches(features, config, 1)
     alone = Algorithm1([search], search.engine)
     alone.update_weights(1)
-    found = {1: operations(lambda: alone.update_weights(2)) // steps}
+    counts = {1: operations(lambda: alone.update_weights(2)) // steps}
     for count in COUNTS:
         group = at_once(features, config, count)
         group.update_weights(1)
-        found[count] = operations(partial(group.update_weights, 2)) // steps
-    return found
+        counts[count] = operations(partial(group.update_weights, 2)) // steps
+    return counts
 
 
 def timed(device: str, run: Callable[[], object]) -> float:
@@ -104,7 +104,7 @@ def measure(features: FeatureSet, config: SearchConfig, device: str, epochs: int
 
 
 def far_apart(alone: Sequence[SeedState], together: Sequence[SeedState]) -> float:
-    """The largest difference of a softmax weight of alpha, beta and gamma."""
+    """Returns the largest difference of a softmax weight of alpha, beta and gamma."""
     rows = [
         zip(one.hypernet.architecture().rows(), other.hypernet.architecture().rows(), strict=True)
         for one, other in zip(alone, together, strict=True)
@@ -113,7 +113,7 @@ def far_apart(alone: Sequence[SeedState], together: Sequence[SeedState]) -> floa
 
 
 def summary(times: dict, counted: dict[int, int]) -> dict[int, dict[str, Any]]:
-    """By number of seeds: medians and quartiles over the epochs of the ratios."""
+    """Summarises by number of seeds: medians and quartiles over the epochs of the ratios."""
     rows: dict[int, dict[str, Any]] = {1: {"ms": median([row[0] for row in times["alone"]]), "operations": counted[1]}}
     for count, seconds in times["at once"].items():
         separate = [sum(row[:count], 0.0) for row in times["alone"]]
@@ -129,11 +129,11 @@ def summary(times: dict, counted: dict[int, int]) -> dict[int, dict[str, Any]]:
 
 
 def median(seconds: list[float]) -> float:
-    """In milliseconds."""
+    """Returns the median in milliseconds."""
     return round(1e3 * statistics.median(seconds), 1)
 
 
-def told(ratio: dict[str, float]) -> str:
+def described(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f}x [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
 
@@ -157,7 +157,7 @@ def main() -> None:
         cost = row["at once / one"]
         print(
             f"  seeds {count}: {row['ms']:7.1f} ms at once, {row['separate_ms']:7.1f} ms one after another: "
-            f"{told(gain)} faster, {told(cost)} of one; "
+            f"{described(gain)} faster, {described(cost)} of one; "
             f"{row['operations']} operations"
         )
     print(f"  float32: alpha, beta and gamma differ by {apart:.0e} after {options.epochs} epochs")

@@ -14,7 +14,7 @@ CPUINFO = Path("/proc/cpuinfo")
 
 
 def about_machine() -> dict[str, Any]:
-    """What results were measured on."""
+    """Describes what results were measured on."""
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
     fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     names = ("model name", "cpu family", "model")
@@ -36,7 +36,7 @@ def write(path: Path, results: Mapping[str, Any]) -> Path:
 
 
 def in_turns(work: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> dict[str, list[float]]:
-    """Name -> seconds of CPU time, one a round; all take turns, so that a busy machine slows them alike."""
+    """Measures name -> seconds of CPU time, one a round; all take turns, so that a busy machine slows them alike."""
     seconds: dict[str, list[float]] = {name: [] for name in work}
     for round_ in range(-warm_up, rounds):
         for name, do in work.items():
@@ -48,11 +48,11 @@ def in_turns(work: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
+    """Returns median and quartiles."""
     low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else 3 * values
     return {"median": middle, "low": low, "high": high}
 
 
 def ratios(above: list[float], below: list[float]) -> dict[str, float]:
-    """Median and quartiles of above / below, round by round."""
+    """Returns median and quartiles of above / below, round by round."""
     return spread([a / b for a, b in zip(above, below, strict=True)])

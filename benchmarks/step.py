@@ -70,7 +70,7 @@ CASES = {
 
 
 def maps(case: Case, dtype: torch.dtype) -> list[Tensor]:
-    """Outputs of backbones at their own positions: (B, C_in), (B, C_in, d) or (B, C_in, 4, 4)."""
+    """Draws outputs of backbones at their own positions: (B, C_in), (B, C_in, d) or (B, C_in, 4, 4)."""
     side = int(case.L**0.5)
     sizes = [() if n == 1 else (side, side) if case.grid else (n,) for n in case.positions]
     return [
@@ -80,7 +80,7 @@ def maps(case: Case, dtype: torch.dtype) -> list[Tensor]:
 
 
 def stored(case: Case, outputs: list[Tensor]) -> dict[str, Tensor]:
-    """The same as a FeatureSet stores them: (B, C_in, L), or (B, C_in, 1) without extent."""
+    """Returns the same as a FeatureSet stores them: (B, C_in, L), or (B, C_in, 1) without extent."""
     batch = {}
     for name, x in zip(case.channels, outputs, strict=True):
         line = x.flatten(2) if x.dim() > 2 else x.unsqueeze(2)
@@ -89,7 +89,7 @@ def stored(case: Case, outputs: list[Tensor]) -> dict[str, Tensor]:
 
 
 def tokens(case: Case, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same as a search reads it."""
+    """Returns the same as a search reads it."""
     return {name: TokenStore(feature).batch(torch.arange(case.B)) for name, feature in batch.items()}
 
 
@@ -108,7 +108,7 @@ def hypernet(case: Case, mode: str, dropout: float | None = None) -> Hypernet:
 
 
 def disagreement(case: Case) -> float:
-    """Largest difference of float64 logits and architecture gradients, without dropout, in train mode."""
+    """Returns the largest difference of float64 logits and architecture gradients, without dropout, in train mode."""
     torch.set_default_dtype(torch.float64)
     net = hypernet(case, "reference", dropout=0.0)
     for part in net.modules():
@@ -134,7 +134,7 @@ def loss(case: Case, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def release_steps(case: Case, plain: Transcription, features: list[Tensor], targets: Tensor) -> dict[str, Callable]:
-    """Both steps as the release takes them: backward through everything, architecture or weights."""
+    """Returns both steps as the release takes them: backward through everything, architecture or weights."""
     choices = plain.architecture()
     optimizers = {
         "weight": torch.optim.Adam(plain.parameters(), 1e-3, weight_decay=1e-4),
@@ -152,7 +152,7 @@ def release_steps(case: Case, plain: Transcription, features: list[Tensor], targ
 def our_steps(
     case: Case, net: Hypernet, computed: Callable[[Hypernet], nn.Module], batch: dict[str, Tensor], targets: Tensor
 ) -> dict[str, Callable]:
-    """Both steps as `bmnas.search` takes them, of a hypernet computed by its formula or its algebra."""
+    """Returns both steps as `bmnas.search` takes them, of a hypernet computed by its formula or its algebra."""
     network = computed(net)
     parameters = {"weight": net.weight_parameters(), "arch": net.architecture_parameters()}
     optimizers = {
@@ -188,7 +188,7 @@ def variants(case: Case, modes: Sequence[str]) -> dict[str, dict[str, Callable]]
 
 
 def measure(case: Case, rounds: int, modes: Sequence[str]) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """Variant -> step -> {"wall", "cpu"} -> seconds, one a round; the variants take turns."""
+    """Measures variant -> step -> {"wall", "cpu"} -> seconds, one a round; the variants take turns."""
     made = variants(case, modes)
     times = {name: {kind: {"wall": [], "cpu": []} for kind in STEPS} for name in made}
     for round_ in range(-2, rounds):  # two rounds to warm up

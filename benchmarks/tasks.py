@@ -5,7 +5,7 @@
     .venv/bin/python benchmarks/tasks.py avmnist avsum      these need their data under BMNAS_DATA
 
 The network that the first search seed found is trained with the task's own budget and seeds on train + val and scored
-on test once. The table in docs/tasks/index.md is written anew from the file.
+on test once. The table in docs/tasks/index.md is written from the file.
 """
 
 import argparse
@@ -123,14 +123,14 @@ def untrained_answers(features: bmnas.FeatureSet) -> dict[str, np.ndarray]:
     if direct:
         answers[SUM] = np.sum(list(votes.values()), axis=0)[test].argmax(1)
     answers[TUNED] = regression(np.concatenate(list(votes.values()), axis=1), features)
-    return {name: (given == targets[test])[None].astype(float) for name, given in answers.items()}
+    return {name: (votes == targets[test])[None].astype(float) for name, votes in answers.items()}
 
 
 def regression(votes: np.ndarray, features: bmnas.FeatureSet) -> np.ndarray:
     """Answers the test samples by a logistic regression of train + val, its strength chosen by cross-validation."""
-    known = np.concatenate([features.rows("train"), features.rows("val")])
+    fitted = np.concatenate([features.rows("train"), features.rows("val")])
     model = LogisticRegressionCV(Cs=STRENGTHS, cv=5, max_iter=300)  # pyright: ignore[reportArgumentType]
-    model.fit(votes[known], features.targets[known])
+    model.fit(votes[fitted], features.targets[fitted])
     return np.asarray(model.predict(votes[features.rows("test")]))
 
 

@@ -1,4 +1,4 @@
-"""Makes the pictures of this folder anew: every view in a real JupyterLab, in its light and in its dark theme.
+"""Makes the pictures of this folder: every view in a real JupyterLab, in its light and in its dark theme.
 
     .venv/bin/python docs/pictures.py                  all of them, into docs/pictures
     .venv/bin/python docs/pictures.py search builder   some
@@ -85,49 +85,49 @@ def pause(lab: Lab, found: Any, picture: str = "lines") -> None:
 
 
 def heat_maps(lab: Lab, found: Any) -> None:
-    """The same as heat maps."""
+    """Shows the same as heat maps."""
     pause(lab, found, "heat map")
     lab.until(lambda state: state["kind"] == "heatmap", "the heat maps")
 
 
 def open_cell(lab: Lab, found: Any) -> None:
-    """A Cell of the explorer is opened, and a Step explained."""
+    """Opens a Cell of the explorer, and a Step's explanation."""
     part(found, "Cell_1").click()
     part(found, "Cell_1.Step_1").click()
 
 
 def choose_primitive(lab: Lab, found: Any) -> None:
-    """Another primitive in the first Step."""
+    """Chooses another primitive in the first Step."""
     found.locator("select:has(option:text-is('ConcatFC'))").first.select_option(label="ConcatFC")
 
 
 def linear_glu(lab: Lab, found: Any) -> None:
-    """A primitive with a gate."""
+    """Chooses a primitive with a gate."""
     found.locator("select").first.select_option(label="LinearGLU")
 
 
 def best_run(lab: Lab, found: Any) -> None:
-    """Sorted by score, one run opened."""
+    """Sorts by score, and opens one run."""
     found.locator("th:visible", has_text="search: val [%]").first.locator(".dt-column-order").click()
     found.locator("circle[data-name], path[data-name]").last.click()  # the one on top
 
 
 def halfway(lab: Lab, found: Any) -> None:
-    """The slider in the middle."""
+    """Puts the slider in the middle."""
     handle = found.locator(".widget-slider .noUi-handle").first
     handle.focus()
     handle.press("End")
 
 
 def finished_run(lab: Lab, found: Any) -> None:
-    """A finished run is chosen in the app, on a page that is high enough for all of it."""
+    """Chooses a finished run in the app, on a page that is high enough for all of it."""
     lab.page.set_viewport_size({"width": 1300, "height": 2400})
     found.locator("select").first.select_option(index=1)
     found.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
 
 
 def part(found: Any, name: str) -> Any:
-    """What is clickable by its name."""
+    """Finds what is clickable by its name."""
     return found.locator(f'[data-name="{name}"]').first
 
 

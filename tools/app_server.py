@@ -12,7 +12,7 @@ APP = ROOT / "tools" / "app"
 
 
 def served_notebook(arguments: Sequence[str]) -> tuple[Path, list[str]]:
-    """(the notebook, the arguments that are left for Voila): the app, or the notebook whose number comes first.
+    """Returns the app, or the notebook whose number comes first, and the arguments that are left for Voila.
 
     Raises:
         SystemExit: no notebook has this number; names those that exist.
@@ -27,7 +27,7 @@ def served_notebook(arguments: Sequence[str]) -> tuple[Path, list[str]]:
 
 
 def voila_settings(notebook: Path = APP / "app.ipynb") -> tuple[list[str], dict[str, str]]:
-    """Voila's options and variables: BMNAS_LIVE means that somebody watches, and our template loads no fonts.
+    """Returns Voila's options and variables: BMNAS_LIVE means that somebody watches; our template loads no fonts.
 
     The kernel of a closed page ends with it; that of a lost page ends after ten idle minutes.
     """

@@ -23,7 +23,7 @@ ALL_TESTS = ["-n", str(min(MOST_AT_ONCE, os.cpu_count() or 1)), "--dist=loadfile
 
 
 def failed_checks() -> list[str]:
-    """The names of the checks that fail."""
+    """Runs the checks, and returns the names of those that fail."""
     failed = []
     for name, arguments in CHECKS.items():
         print(f"== {name}", flush=True)

@@ -34,7 +34,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def as_page(text: str) -> str:
-    """A file of the project's folder, with its links as they are within docs/."""
+    """Reads a file of the project's folder, with its links as they are within docs/."""
     text = text.replace("](docs/", "](").replace('src="docs/', 'src="')
     for name, page in OUTSIDE.items():
         text = text.replace(f"]({name}", f"]({page}")
@@ -52,17 +52,17 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def mathml(latex: str, block: bool) -> str:
-    """A formula that stands on lines of its own (`block`) or in a sentence."""
+    """Writes a formula that stands on lines of its own (`block`) or in a sentence."""
     return convert(html.unescape(latex).strip(), display="block" if block else "inline")
 
 
 def settings_table(name: str) -> str:
-    """The fields of a configuration of `bmnas.config`."""
+    """Lists the fields of a configuration of `bmnas.config`."""
     return table(setting_rows(getattr(bmnas.config, name)))
 
 
 def api_list(package: str) -> str:
-    """A heading for each comment in a package's table of contents, and below it the documentation of its names."""
+    """Writes a heading for each comment in a package's table of contents, and the documentation of its names below."""
     return "\n\n".join(api_entries((ROOT / package / "__init__.py").read_text(encoding="utf-8")))
 
 
@@ -78,7 +78,7 @@ def api_entries(source: str) -> Iterator[str]:
 
 
 def task_list() -> str:
-    """All data sets in a table, each with a link to its page."""
+    """Lists all data sets in a table, each with a link to its page."""
     lines = ["| name | what | features | classes | source |", "|---|---|---|---|---|"]
     for name, task in sorted(TASKS.items()):
         features = f"{len(task.features)} of {len(task.modalities)} modalities"
@@ -87,7 +87,7 @@ def task_list() -> str:
 
 
 def task_facts(name: str) -> str:
-    """A data set's features, options and presets."""
+    """Lists a data set's features, options and presets."""
     task = TASKS[name]
     features = "; ".join(f"{each.name}: {', '.join(map(code, each.features))}" for each in task.modalities)
     return "\n".join([
@@ -102,18 +102,18 @@ def task_facts(name: str) -> str:
 
 
 def changed(config: SearchConfig | EvalConfig) -> str:
-    """The settings of a preset that are not those of its class."""
+    """Returns the settings of a preset that are not those of its class."""
     defaults = type(config)().to_dict()
     return assignments({name: value for name, value in config.to_dict().items() if value != defaults[name]}) or "none"
 
 
 def assignments(values: Mapping[str, Any]) -> str:
-    """`a = 1`, `b = 2`."""
+    """Writes `a = 1`, `b = 2`."""
     return ", ".join(code(f"{name} = {value!r}") for name, value in values.items())
 
 
 def code(text: str) -> str:
-    """Text in a fixed-width font."""
+    """Writes text in a fixed-width font."""
     return f"`{text}`"
 
 

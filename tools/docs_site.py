@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def mkdocs_arguments(arguments: list[str]) -> list[str]:
-    """mkdocs' own command line."""
+    """Returns mkdocs' own command line."""
     if "--serve" in arguments:
         return ["serve", *(argument for argument in arguments if argument != "--serve")]
     return ["build", "--strict", *arguments]

@@ -1,4 +1,4 @@
-"""papermill's engine, which logs outputs that are replaced too: otherwise a progress bar is told as it began.
+"""papermill's engine, which logs outputs that are replaced too: otherwise a progress bar is recorded as it started.
 
 Tables, figures and listings are not logged: beside what is shown, their plain text says nothing.
 """
@@ -36,10 +36,10 @@ class Engine(NBClientEngine):
         execution_timeout: float | None = None,
         **options: Any,
     ) -> Any:
-        """What `papermill.execute_notebook` asks of an engine; `options` are the client's, where they are given."""
-        given = {name: value for name, value in options.items() if value is not None and name != "input_path"}
+        """Executes a notebook for `papermill.execute_notebook`; `options` are the client's, where they are given."""
+        settings = {name: value for name, value in options.items() if value is not None and name != "input_path"}
         times = {"startup_timeout": start_timeout, "timeout": execution_timeout}
-        return _Client(nb_man, kernel_name=kernel_name, log=logger, **times, **given).execute()
+        return _Client(nb_man, kernel_name=kernel_name, log=logger, **times, **settings).execute()
 
 
 papermill_engines.register(NAME, Engine)

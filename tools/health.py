@@ -10,13 +10,13 @@ from pathlib import Path
 
 
 def pins(root: Path) -> dict[str, str]:
-    """Distribution -> version, from constraints.txt."""
+    """Reads distribution -> version, from constraints.txt."""
     lines = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text(encoding="utf-8").split("\n"))
     return dict(line.split("==") for line in lines if line)
 
 
 def installed_version(name: str) -> str:
-    """A distribution's version without its build ("+cpu"), or "not installed"."""
+    """Returns a distribution's version without its build ("+cpu"), or "not installed"."""
     try:
         return importlib.metadata.version(name).split("+")[0]
     except importlib.metadata.PackageNotFoundError:
@@ -24,7 +24,7 @@ def installed_version(name: str) -> str:
 
 
 def problems(root: Path) -> list[str]:
-    """What is not as it should be."""
+    """Lists what is not as it should be."""
     versions = {name: (installed_version(name), pin) for name, pin in pins(root).items()}
     wrong = [f"{name}: {installed}, not {pin}" for name, (installed, pin) in versions.items() if installed != pin]
     spec = importlib.util.find_spec("bmnas")

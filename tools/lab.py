@@ -42,7 +42,7 @@ def copy_notebooks(shipped: Path, folder: Path) -> list[str]:
 
 
 def _origins(folder: Path) -> dict[str, str]:
-    """What the copies were made from; without a readable record every copy counts as one of an older notebook."""
+    """Reads what the copies were made from; without a readable record, every copy counts as an older notebook's."""
     try:
         origins = json.loads((folder / ORIGINS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -51,7 +51,7 @@ def _origins(folder: Path) -> dict[str, str]:
 
 
 def lab_options(root: Path) -> list[str]:
-    """JupyterLab's options: it sees the runs and the copies, and figures are saved without their PNG twins."""
+    """Returns JupyterLab's options: it sees the runs and the copies, and figures are saved without their PNG twins."""
     return [
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/tree/{FOLDER}",

@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 
 def field_docs(settings: type) -> dict[str, str]:
-    """Field -> the string below it in the source of its class, or of one that the class inherits from."""
+    """Returns field -> the string below it in the source of its class, or of one that the class inherits from."""
     docs: dict[str, str] = {}
     for each in reversed([base for base in settings.__mro__ if is_dataclass(base)]):
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(each))).body
@@ -39,7 +39,7 @@ def field_docs(settings: type) -> dict[str, str]:
 
 
 def setting_rows(settings: type) -> Iterator[Row]:
-    """The fields of a configuration in order; those of a group of settings stand in its place."""
+    """Lists the fields of a configuration in order; those of a group of settings stand in its place."""
     docs = field_docs(settings)
     types = get_type_hints(settings)
     for field in fields(settings):
@@ -58,7 +58,7 @@ def _default(field: "Field[Any]") -> str:
 
 
 def parameter_rows(notebook: Path) -> Iterator[Row]:
-    """The parameters of a notebook, in the order of its cell tagged `parameters`."""
+    """Lists the parameters of a notebook, in the order of its cell tagged `parameters`."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     (cell,) = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     source = "".join(cell["source"])
@@ -71,18 +71,18 @@ def parameter_rows(notebook: Path) -> Iterator[Row]:
 
 
 def table(rows: Iterator[Row]) -> str:
-    """A Markdown table."""
+    """Writes a Markdown table."""
     lines = ["| name | type | default | meaning |", "|---|---|---|---|"]
     lines += [f"| `{r.name}` | {_cell(r.type)} | `{r.default}` | {_cell(r.meaning)} |" for r in rows]
     return "\n".join(lines)
 
 
 def _cell(text: str) -> str:
-    """Text as it stands in a cell of a Markdown table."""
+    """Writes text as it stands in a cell of a Markdown table."""
     return re.sub(r"([|*_<])", r"\\\1", text) if "`" not in text else text.replace("|", "\\|")
 
 
 def notebook_tables() -> str:
-    """One section a notebook."""
+    """Writes one section a notebook."""
     parts = [f"### {path.stem}\n\n{table(parameter_rows(path))}" for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))]
     return "\n\n".join(parts)

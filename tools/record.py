@@ -60,7 +60,7 @@ def _run(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
 
 
 def export(executed: Path) -> Path | None:
-    """The HTML page of an executed notebook, beside it; None, with the reason printed, where that fails."""
+    """Exports the HTML page of an executed notebook, beside it; None, with the reason printed, where that fails."""
     from widgets.notebook.export import (
         export_html,  # here, for it takes two seconds, and the next notebook works meanwhile
     )

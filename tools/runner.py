@@ -41,33 +41,33 @@ STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if ha
 
 
 def choose(names: Sequence[str]) -> list[Path]:
-    """The notebooks whose number ("2", "02") or name ("02_search") is given, in order; all of them for no names.
+    """Chooses the notebooks whose number ("2", "02") or name ("02_search") is given, in order; all for no names.
 
     Raises:
         UnknownNameError: lists the notebooks there are, nearest first.
         BmnasError: there are none.
     """
-    known = {path.stem: path for path in sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))}
-    if not known:
+    notebooks = {path.stem: path for path in sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))}
+    if not notebooks:
         raise BmnasError(f"no notebooks named like 01_something.ipynb in {FOLDER}")
     chosen = []
     for name in names:
         stem = Path(name).stem
-        found = [path for key, path in known.items() if key == stem or key.startswith(f"{stem:0>2}_")]
-        if not found:
-            raise unknown("notebook", name, known)
-        chosen += found
-    return sorted(set(chosen)) if names else list(known.values())
+        matches = [path for key, path in notebooks.items() if key == stem or key.startswith(f"{stem:0>2}_")]
+        if not matches:
+            raise unknown("notebook", name, notebooks)
+        chosen += matches
+    return sorted(set(chosen)) if names else list(notebooks.values())
 
 
 def known_parameters(notebook: Path) -> dict[str, Any]:
-    """The parameters of a notebook and their defaults, as its tagged cell states them."""
+    """Reads the parameters of a notebook and their defaults, as its tagged cell states them."""
     inspected = papermill.inspect_notebook(str(notebook))
     return {name: parse(str(parameter["default"])) for name, parameter in inspected.items()}
 
 
 def parse(text: str) -> Any:
-    """A Python literal where the text is one (5, 1e-3, None, True, [0, 1], "a"), else the text itself."""
+    """Reads a Python literal where the text is one (5, 1e-3, None, True, [0, 1], "a"), else the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -75,17 +75,17 @@ def parse(text: str) -> Any:
 
 
 def assign(notebooks: Sequence[Path], parameters: dict[str, Any]) -> dict[Path, dict[str, Any]]:
-    """Notebook -> those of the parameters that it knows.
+    """Gives each notebook those of the parameters that it knows.
 
     Raises:
         UnknownNameError: no notebook knows one of them; the known ones are listed, nearest first.
     """
-    known = {notebook: known_parameters(notebook) for notebook in notebooks}
-    everywhere = sorted({name for names in known.values() for name in names})
+    defaults = {notebook: known_parameters(notebook) for notebook in notebooks}
+    everywhere = sorted({name for names in defaults.values() for name in names})
     for name in parameters:
         if name not in everywhere:
             raise unknown("parameter", name, everywhere)
-    return {notebook: {k: v for k, v in parameters.items() if k in known[notebook]} for notebook in notebooks}
+    return {notebook: {k: v for k, v in parameters.items() if k in defaults[notebook]} for notebook in notebooks}
 
 
 def check_dataset(parameters: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ def page_and_finish(report: Report, folder: Path) -> Report:
 
 
 def cores() -> int:
-    """CPU cores that this process may use, at least 1."""
+    """Counts the CPU cores that this process may use, at least 1."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -158,8 +158,8 @@ def whole_number(text: str) -> int:
 whole_number.__name__ = "whole number of at least 1"  # what argparse calls it
 
 
-def arguments(given: Sequence[str]) -> argparse.Namespace:
-    """The command line."""
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="run.py notebook", description="Runs notebooks in order by papermill.")
     parser.add_argument("notebooks", nargs="*", help="numbers or names (02, 02_search); none: all")
     parser.add_argument("--dataset", help="short for -p dataset NAME")
@@ -174,12 +174,12 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         metavar="N",
         help="how many of the notebooks after the search run side by side (default: cores + 1)",
     )
-    return parser.parse_args(given)
+    return parser.parse_args(words)
 
 
-def main(given: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Runs what the command line asks for -> exit status."""
-    options = arguments(given)
+    options = arguments(words)
     parameters = {name: parse(value) for name, value in options.p}
     shorts = {"dataset": options.dataset, "run_name": options.run_name}
     parameters |= {name: value for name, value in shorts.items() if value is not None}
@@ -193,28 +193,28 @@ def main(given: Sequence[str]) -> int:
         return 2
     dataset = parameters.get("dataset") or known_parameters(next(iter(plan))).get("dataset") or "notebooks"
     folder = runs_root() / "_notebooks" / str(parameters.get("run_name") or dataset)
-    again = shlex.join(["python3", "run.py", "notebook", *given])
+    again = shlex.join(["python3", "run.py", "notebook", *words])
     try:
         reports = run_all(plan, folder, options.at_once)
     except KeyboardInterrupt:
-        say(f"\nstopped; what was finished is kept. To go on: {again}")
+        say(f"\nstopped; what was finished is kept. To resume: {again}")
         return 130
     say(summarise(reports, folder, run_of(parameters.get("run_name"), str(dataset))))
     failed = any(report.error or not report.page for report in reports)
     if failed:
-        say(f"  to go on             {again}")
+        say(f"  to resume            {again}")
     return int(failed)
 
 
 def stop(number: int, _frame: Any) -> None:
-    """SIGTERM and SIGHUP end this process as Ctrl-C does; a second signal changes nothing."""
+    """Ends this process as Ctrl-C does, on SIGTERM and SIGHUP; a second signal changes nothing."""
     for each in STOPS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def command_line() -> None:
-    """`main` for this process, which then ends."""
+    """Runs `main` for this process, which then ends."""
     for each in STOPS:
         signal.signal(each, stop)
     status = main(sys.argv[1:])

@@ -40,7 +40,7 @@ def summarise(reports: Sequence[Report], folder: Path, run: Path | None) -> str:
 
 
 def run_of(name: str | None, dataset: str) -> Path | None:
-    """The folder of the run that the notebooks worked on; None where there is none yet."""
+    """Returns the folder of the run that the notebooks worked on; None where there is none yet."""
     try:
         return open_run(name, dataset).folder
     except RunError:
@@ -74,5 +74,5 @@ def score_line(row: Mapping[str, Any]) -> str:
 
 
 def megabytes(path: Path | None) -> str:
-    """The size of a file as text; "-" for none."""
+    """Returns the size of a file as text; "-" for none."""
     return f"{path.stat().st_size / 1e6:.1f} MB" if path else "-"

@@ -32,7 +32,7 @@ from widgets.static.html_table import table
 # the library's own source
 from widgets.notebook.source_listing import show_source
 
-# what every notebook begins with
+# what every notebook starts with
 from widgets.notebook.cells import banner, check_parameters, progress_bar
 
 # data frames for tables

@@ -166,7 +166,7 @@ def _dropdown(label: str, options: Sequence[str]) -> ipw.Dropdown:
 
 
 def _pictures(run: Run) -> list[ipw.Widget]:
-    """A run's search as it ended, with the choice of Cell and picture, and its answer.
+    """Shows a run's search as it ended, with the choice of Cell and picture, and its answer.
 
     Raises:
         BmnasError: the run is damaged.
@@ -185,7 +185,7 @@ def _pictures(run: Run) -> list[ipw.Widget]:
 
 
 def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
-    """The network that was chosen; nothing before the search was read out."""
+    """Shows the network that was chosen; nothing before the search was read out."""
     genotype = _optional(run.genotype)
     if genotype is None:
         return []
@@ -194,7 +194,7 @@ def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
 
 
 def _optional(read: Callable[[], T]) -> T | None:
-    """What a run may lack, such as features that were moved away: None then."""
+    """Reads what a run may lack, such as features that were moved away: None then."""
     try:
         return read()
     except BmnasError:

@@ -75,7 +75,7 @@ def mixed(colour: str, other: str, share: float) -> str:
 
 
 def _inner_colour(node: str) -> str:
-    """The colour of a Cell, a Step or an input of a Cell; "" for a feature."""
+    """Returns the colour of a Cell, a Step or an input of a Cell; "" for a feature."""
     kind, _, number = node.partition("_")
     if kind in ("Cell", "Step") and number.isdigit():
         return shade({"Cell": CELL, "Step": STEP}[kind], (int(number) - 1) % 4, 4)

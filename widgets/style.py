@@ -100,7 +100,7 @@ def top(note: str = "", aid: str = "") -> int:
 
 
 def _subtitle(note: str, aid: str, width: int) -> dict[str, Any]:
-    """The note in its colour, and the aid in that of all text."""
+    """Writes the note in its colour, and the aid in that of all text."""
     lines = [f'<span style="color:{NOTE_COLOUR}">{escape(line)}</span>' for line in _wrapped(note, width)]
     return {"text": "<br>".join([*lines, *map(escape, _wrapped(aid, width))]), "font": {"size": 12, "color": INK}}
 
@@ -110,6 +110,6 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _title_size(title: str, width: int) -> int:
-    """The size at which a title leaves room for plotly's tools."""
+    """Returns the size at which a title leaves room for plotly's tools."""
     fitting = TITLE_SIZE * (width - TOOLS) / (TITLE_CHARACTER * max(1, len(title)))
     return max(LEAST_TITLE, min(TITLE_SIZE, int(fitting)))

@@ -68,7 +68,7 @@ def evaluate(
 
     Args:
         name: of the method, for tables.
-        genotype: one for all seeds, or one a seed (random features draw anew each time).
+        genotype: one for all seeds, or one a seed (random features are drawn again for each).
         config: gives C, L, dropout, batch size, mode and tokeniser.
         run: keeps the result of each seed, so that an interrupted evaluation resumes and nothing is trained twice.
         progress: called as progress(name, done, of) before each seed.

@@ -21,7 +21,7 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         kind: "multiclass" or "multilabel".
         splits: "train", "val", "test" -> rows.
         facts: what is there and what was left out, JSON values for the manifest.
-        content: what else decides inputs and labels, as text: the form of the data, where each clip begins ...
+        content: what else decides inputs and labels, as text: the form of the data, where each clip starts ...
     """
 
     def __init__(

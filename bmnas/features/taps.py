@@ -144,6 +144,6 @@ def first_tensor(what: str, output: Any) -> Tensor:
     first = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(first, Tensor):
         raise FeatureError(
-            f"{what} returned {type(output).__name__}; expected a tensor, or a tuple that begins with one"
+            f"{what} returned {type(output).__name__}; expected a tensor, or a tuple that starts with one"
         )
     return first

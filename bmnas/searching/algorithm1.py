@@ -47,7 +47,7 @@ class Algorithm1:
         self.kind = states[0].kind
 
     def run_epoch(self) -> list[EpochEvent | BmnasError]:
-        """Runs one epoch of Algorithm 1; returns for each seed its event, or why it cannot go on."""
+        """Runs one epoch of Algorithm 1; returns for each seed its event, or why it cannot continue."""
         started = time.perf_counter()
         epoch = self.states[0].epoch + 1
         with use_threads(self.config.threads):
@@ -175,7 +175,7 @@ def search_in_step(
     All seeds are recorded before the first event of an epoch is yielded.
 
     Args:
-        states: seed -> its state; emptied of seeds that cannot go on.
+        states: seed -> its state; emptied of seeds that cannot continue.
         runs: seed -> its run folder, where it has one.
         make_engine: states of equal epoch -> what computes them.
 
@@ -232,4 +232,4 @@ def _advance(
             del states[seed]
             if not states:
                 raise error
-            warnings.warn(f"{error}. The other seeds go on", stacklevel=2)
+            warnings.warn(f"{error}. The other seeds continue", stacklevel=2)

@@ -113,11 +113,11 @@ class Genotype:
         Raises:
             GenotypeError: names the Cell, the input that is missing, and the features there are, nearest first.
         """
-        known = list(features)
+        names = list(features)
         for n, cell in enumerate(self.cells, start=1):
             for name in cell.inputs:
-                if not CELL_NAME.fullmatch(name) and name not in known:
-                    listed = ", ".join(by_nearness(name, known))
+                if not CELL_NAME.fullmatch(name) and name not in names:
+                    listed = ", ".join(by_nearness(name, names))
                     raise GenotypeError(
                         f"{cell_name(n)} takes {name!r}, which these features do not have; they are (nearest first): "
                         f"{listed}. Use the genotype with the features it was found on, or edit its inputs"
@@ -211,13 +211,13 @@ def _check_cell(n: int, cell: CellGenotype, r: int) -> None:
         raise GenotypeError(f"{where}.steps is empty; a Cell has at least one Step")
     if r > len(cell.steps) + 2:
         raise GenotypeError(f"r is {r}; {where} has only {len(cell.steps) + 2} states [x, y, Steps] to concatenate")
-    known = ["x", "y"]
+    nodes = ["x", "y"]
     for m, step in enumerate(cell.steps, start=1):
-        _check_step(f"{where}.{step_name(m)}", step, known)
-        known.append(step_name(m))
+        _check_step(f"{where}.{step_name(m)}", step, nodes)
+        nodes.append(step_name(m))
 
 
-def _check_step(where: str, step: StepGenotype, known: list[str]) -> None:
+def _check_step(where: str, step: StepGenotype, nodes: list[str]) -> None:
     if step.primitive not in PRIMITIVES:
         listed = ", ".join(by_nearness(step.primitive, PRIMITIVES))
         raise GenotypeError(f"{where}: unknown primitive {step.primitive!r}; known (nearest first): {listed}")
@@ -225,8 +225,8 @@ def _check_step(where: str, step: StepGenotype, known: list[str]) -> None:
     if len(step.inputs) != arity or len(set(step.inputs)) != arity:
         raise GenotypeError(f"{where}.inputs is {list(step.inputs)}; {step.primitive} takes {arity} different nodes")
     for name in step.inputs:
-        if name not in known:
-            listed = ", ".join(known)
+        if name not in nodes:
+            listed = ", ".join(nodes)
             raise GenotypeError(f"{where}.inputs names {name!r}; expected one of the nodes before it: {listed}")
 
 

@@ -74,12 +74,12 @@ def hypernet_graph(
     cells = list(architecture.alpha)
     features = [node for node in architecture.alpha[cells[0]] if not CELL_NAME.fullmatch(node)]
     _add_upper_nodes(graph, features, cells, modalities)
-    found = dict(zip(cells, genotype.cells, strict=True)) if genotype else {}
+    genotypes = dict(zip(cells, genotype.cells, strict=True)) if genotype else {}
     for name in cells:
-        ports = dict(zip(found[name].inputs, "xy", strict=True)) if name in found else {}
+        ports = dict(zip(genotypes[name].inputs, "xy", strict=True)) if name in genotypes else {}
         for node, weight in architecture.alpha[name].items():
             _add_edge(graph, node, name, "upper", weight=weight, chosen=node in ports, port=ports.get(node, ""))
-        _add_relaxed_cell(graph, name, architecture, found.get(name))
+        _add_relaxed_cell(graph, name, architecture, genotypes.get(name))
         steps = len(architecture.gamma[name])
         _add_output_edges(graph, name, steps, genotype.r if genotype else steps)
     return graph
@@ -149,9 +149,9 @@ def _add_cell_nodes(graph: nx.DiGraph, cell: str, primitives: Mapping[str, str])
     _add_node(graph, f"{cell}.output", "output", "output", cell=cell)
 
 
-def _add_relaxed_cell(graph: nx.DiGraph, cell: str, architecture: Architecture, found: CellGenotype | None) -> None:
+def _add_relaxed_cell(graph: nx.DiGraph, cell: str, architecture: Architecture, derived: CellGenotype | None) -> None:
     heaviest = {step: max(weights, key=weights.__getitem__) for step, weights in architecture.gamma[cell].items()}
-    chosen = dict(zip(heaviest, found.steps, strict=True)) if found else {}
+    chosen = dict(zip(heaviest, derived.steps, strict=True)) if derived else {}
     _add_cell_nodes(graph, cell, heaviest | {step: chosen[step].primitive for step in chosen})
     for step, weights in architecture.beta[cell].items():
         inputs = chosen[step].inputs if step in chosen else ()

@@ -202,8 +202,8 @@ def standing(
         table = find_truth(features.task, features, config, budget)
     except FeatureError:
         return None
-    known = network_key(genotype) in table.by_network  # a sample lacks most of them
-    return table.standing(genotype) if known else None
+    is_trained = network_key(genotype) in table.by_network  # a sample lacks most of them
+    return table.standing(genotype) if is_trained else None
 
 
 def find_truth(

@@ -171,7 +171,7 @@ def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finis
     told = text(finished("hdf5"), number)
     assert "Data set mmimdb (real)" in told and "MM-IMDB, 6 / 2 / 4 samples" in told
     assert not LOUD.search(told) and "stand-in" not in told.lower()
-    assert ("features stored before, not made anew" in told) == (number == "02")
+    assert ("features stored before, not made again" in told) == (number == "02")
     assert pictures(finished("hdf5"), number)
 
 

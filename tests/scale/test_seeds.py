@@ -383,7 +383,7 @@ def test_a_diverging_seed_is_named_and_the_others_go_on(sick, tmp_path):
     features = tiny_features()
     healthy = at_once(features, TWO_CELLS)
     sick.add(1)
-    with pytest.warns(UserWarning, match=r"seed 1: epoch 1 of 4: the training loss is .* The other seeds go on"):
+    with pytest.warns(UserWarning, match=r"seed 1: epoch 1 of 4: the training loss is .* The other seeds continue"):
         runs = in_folders(features, TWO_CELLS, tmp_path)
     assert len(runs[1].trace()) == 0
     for seed in (0, 2):

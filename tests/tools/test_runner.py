@@ -222,7 +222,7 @@ def test_a_failing_notebook_stops_the_rest_and_is_named(folder, tmp_path, capsys
     assert (left / "unfinished/01_first.html").is_file()
     shown = capsys.readouterr().out
     assert "01_first.ipynb failed: ValueError: no such luck" in shown
-    assert str(left / "unfinished/01_first.ipynb") in shown and "to go on             python3 run.py notebook" in shown
+    assert str(left / "unfinished/01_first.ipynb") in shown and "to resume            python3 run.py notebook" in shown
 
 
 def test_a_rerun_that_fails_leaves_the_last_good_record_in_place(folder, tmp_path, capsys):
@@ -297,7 +297,7 @@ def test_however_the_runner_ends_its_kernel_ends_too(folder, tmp_path, number):
     assert within(30, lambda: not alive(kernel)) or os.kill(kernel, signal.SIGKILL)
     if number != signal.SIGKILL:
         assert run.returncode == 130
-        assert "stopped; what was finished is kept. To go on: python3 run.py notebook 1" in shown
+        assert "stopped; what was finished is kept. To resume: python3 run.py notebook 1" in shown
         assert "Traceback" not in shown and "no HTML" not in shown
 
 

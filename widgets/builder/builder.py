@@ -44,7 +44,7 @@ class GenotypeBuilder:
     def __init__(self, info: BuilderInfo, run: Run | None = None) -> None:
         self.info = info
         self.run = run
-        self._given = info.genotype
+        self._first = info.genotype
         self._box: ipw.VBox | None = None
         self._quiet = False
 
@@ -114,11 +114,11 @@ class GenotypeBuilder:
         return [GIVEN, *(saved_names(self.run) if self.run else [])]
 
     def _restart(self, _: Any) -> None:
-        """A saved genotype, or the first one, takes the place of what was built."""
+        """Starts again from a saved genotype, or from the first one."""
         name = self.start.value
         if not self._quiet and name is not None:
             saved = name != GIVEN and self.run
-            self._try(lambda: started_from(self.info, saved_genotype(saved, name) if saved else self._given))
+            self._try(lambda: started_from(self.info, saved_genotype(saved, name) if saved else self._first))
 
     def _resize(self, _: Any) -> None:
         if not self._quiet:
@@ -126,7 +126,7 @@ class GenotypeBuilder:
             self._try(lambda: with_size(self.info, self.N.value, self.M.value, self.r.value))  # type: ignore[arg-type]
 
     def _changed_by_hand(self) -> None:
-        """It is none of those in the menu any more."""
+        """Empties the menu of saved genotypes, of which it is none any more."""
         self._quiet = True
         self.start.index = None
         self._quiet = False
@@ -153,7 +153,7 @@ class GenotypeBuilder:
         self._draw()
 
     def _draw(self) -> None:
-        """Everything follows the genotype; the menus are made again, as each choice changes what the others offer."""
+        """Draws everything again; the menus too, as each choice changes what the others offer."""
         self._quiet = True
         g = self.genotype
         for menu, most, now in ((self.N, MOST, g.N), (self.M, MOST, g.M), (self.r, g.M + 2, g.r)):
@@ -169,7 +169,7 @@ class GenotypeBuilder:
         self.picture.content = page(self._dag())
 
     def _cell_menus(self, n: int) -> ipw.GridBox:
-        """The Cell's pair, and beside it a line for every Step."""
+        """Makes the menus of a Cell's pair, and beside it a line for every Step."""
         cell = self.genotype.cells[n]
         space = self.info.space
         pairs = _options(pair_choices(space, self.genotype, n), cell.inputs, " and ")
@@ -213,7 +213,7 @@ class GenotypeBuilder:
 
 
 def _options(choices: Sequence[tuple[str, ...]], now: tuple[str, ...], between: str) -> list[tuple[str, Any]]:
-    """Menu entries; what the genotype has now is one of them even where the space is stricter."""
+    """Returns menu entries; what the genotype has now is one of them even where the space is stricter."""
     options = choices if now in choices else [*choices, now]
     return [(between.join(choice), choice) for choice in options]
 

@@ -101,13 +101,13 @@ def with_primitive(space: Space, m: int, primitive: str, old: StepGenotype) -> S
 
 
 def _first_step(space: Space, m: int) -> StepGenotype:
-    """A new Step: the first choice that passes something on."""
+    """Returns a new Step: the first choice that passes something on."""
     choices = space.step_choices(m)
     return next((step for step in choices if not getattr(PRIMITIVES[step.primitive], "constant", False)), choices[0])
 
 
 def _free_pair(space: Space, cells: Sequence[CellGenotype]) -> Pair:
-    """The first pair of features that the rule leaves to the next Cell, of features and earlier Cells if need be."""
+    """Returns the first pair that the rule leaves to the next Cell: of features, and of earlier Cells if need be."""
     others = [cell.inputs for cell in cells]
     before = [cell_name(i + 1) for i in range(len(cells))] if space.cells_as_inputs else []
     pairs = [pair for pair in combinations((*space.features, *before), 2) if PAIR_RULES[space.pair_rule](pair, others)]

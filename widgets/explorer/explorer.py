@@ -38,7 +38,7 @@ class GenotypeExplorer:
         self.epoch = info.best.epoch
         self.opened = "Cell_1"
         self.mode = SOFT
-        self._known = {one.name: one for one in self.infos}
+        self._info_of = {one.name: one for one in self.infos}
         self._box: ipw.VBox | None = None
         self._quiet = False
 
@@ -105,19 +105,19 @@ class GenotypeExplorer:
         return self._box
 
     def _info(self, name: str) -> ExplorerInfo:
-        if name not in self._known:
-            self._known[name] = explorer_info(self.runs[name])
-        return self._known[name]
+        if name not in self._info_of:
+            self._info_of[name] = explorer_info(self.runs[name])
+        return self._info_of[name]
 
     def _single(self, epoch: int) -> Sheet:
-        """A run that has all the room."""
+        """Draws a run that has all the room."""
         (info,) = self.infos
         upper, *inside = epoch_dags(info, epoch, self.opened, self.mode)
         head = words([f"{info.name}, {info.state}", headline(info, epoch)], True)
         return above(head, upper, rows([*inside, *self._below(info, epoch)]))
 
     def _columns(self, epoch: int) -> list[Sheet]:
-        """Two runs, whose parts take equal room, so that what belongs together stands in line."""
+        """Draws two runs, whose parts take equal room, so that what belongs together stands in line."""
         dags = [
             epoch_dags(info, epoch, self.opened, self.mode, self.different(i, epoch), caption=False)
             for i, info in enumerate(self.infos)
@@ -132,7 +132,7 @@ class GenotypeExplorer:
         return [column._replace(width=max(width, column.width)) for column in (above(*parts) for parts in level)]
 
     def _below(self, info: ExplorerInfo, epoch: int) -> list[Sheet]:
-        """Score and weights of the opened Cell."""
+        """Draws score and weights of the opened Cell."""
         return [score_sheet(info, epoch, self.infos), *weight_sheets(info, epoch, self.opened)]
 
     def _build(self) -> ipw.VBox:
@@ -150,7 +150,7 @@ class GenotypeExplorer:
         return ipw.VBox([*self._menus(wrap), head, self.modes, self.picture, self.details])
 
     def _menus(self, wrap: ipw.Layout) -> list[ipw.Widget]:
-        """The menus of runs; none where there is nothing to choose from."""
+        """Makes the menus of runs; none where there is nothing to choose from."""
         shown = [info.name for info in self.infos]
         names = list(dict.fromkeys((*shown, *self.runs)))
         self.run = ipw.Dropdown(options=names, value=shown[0], description="run")
@@ -191,7 +191,7 @@ class GenotypeExplorer:
             self._draw()
 
     def _clicked(self, node: str) -> None:
-        """A Cell opens; any other node shows its facts below the picture."""
+        """Opens a Cell, or shows the facts of another node below the picture."""
         if node in self.cell.options:
             self.cell.value = node
         self.details.value = facts_html([info.facts(info.event(self.epoch).genotype) for info in self.infos], node)

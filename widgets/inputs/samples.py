@@ -139,14 +139,14 @@ def feature_maps(
 
 
 def _to_bytes(array: np.ndarray) -> np.ndarray:
-    """(n, h, w) -> bytes, every picture from its own least to its own largest value."""
+    """Scales pictures (n, h, w) to bytes, each from its own least to its own largest value."""
     data = np.asarray(array, dtype=np.float32)
     low, high = data.min(axis=(1, 2), keepdims=True), data.max(axis=(1, 2), keepdims=True)
     return np.round(255 * (data - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
 
 
 def _most_varying(picture: np.ndarray, array: np.ndarray) -> np.ndarray:
-    """(C_in, L) -> (at most 48, L): the channels of largest deviation over the samples, in their order."""
+    """Chooses the channels of largest deviation over the samples, (C_in, L) -> (at most 48, L), in their order."""
     deviation = np.asarray(array[:256], dtype=np.float32).std(axis=(0, 2))
     return np.asarray(picture)[np.sort(np.argsort(-deviation, kind="stable")[:MAX_CHANNELS])]
 

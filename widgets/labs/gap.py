@@ -104,7 +104,7 @@ class Gap:
         self.batch = copy.deepcopy(self.own)
         batch_statistics(self.batch)
         self.modalities: Modalities = features.modalities
-        self._known: dict[float, tuple[float, float]] = {}
+        self._scores: dict[float, tuple[float, float]] = {}
 
     @classmethod
     def of(cls, run: Run, features: FeatureSet | None = None) -> "Gap":
@@ -132,9 +132,9 @@ class Gap:
     def scores(self, share: float) -> tuple[float, float]:
         """Computes the validation scores with running statistics and with those of the split, once a share."""
         share = round(share, 4)
-        if share not in self._known:
-            self._known[share] = self._score(share)
-        return self._known[share]
+        if share not in self._scores:
+            self._scores[share] = self._score(share)
+        return self._scores[share]
 
     def info(self, points: int = POINTS) -> GapInfo:
         """Returns the scores at equal distances."""
@@ -150,7 +150,9 @@ class Gap:
         kind = self.features.kind
         if share == 0:  # the logits themselves, so that the score is the search's own to the last bit
             for net in (self.running, self.batch):
-                _copy_choices(self.own, net)
+                pairs = zip(self.own.architecture_parameters(), net.architecture_parameters(), strict=True)
+                for old, new in pairs:
+                    new.copy_(old)
         else:
             for net in (self.running, self.batch):
                 steer(net, self.weights(share))
@@ -192,7 +194,7 @@ class GapSlider:
         self._box: ipw.VBox | None = None
 
     def sheet(self, share: float) -> Sheet:
-        """Scores and graph at a share."""
+        """Draws scores and graph at a share."""
         now = self.gap.scores(share)
         head = words([f"share {share:.2f}: {_percent(now[0])} with the BatchNorm statistics of the search, "
                       f"{_percent(now[1])} with those of the validation split"], True)  # fmt: skip
@@ -226,7 +228,7 @@ class GapSlider:
         self.picture.content = page(self.sheet(self.share))
 
     def _clicked(self, node: str) -> None:
-        """A Cell opens."""
+        """Opens a Cell."""
         if node in self.gap.soft.alpha:
             self.opened = node
             self.picture.content = page(self.sheet(self.share))
@@ -237,14 +239,9 @@ class GapSlider:
 
 
 def _edge_logits(weights: dict[str, float]) -> Tensor:
-    """(edges, 2): logits of Zero and Identity whose softmax is (1 - weight, weight)."""
+    """Returns (edges, 2), logits of Zero and Identity whose softmax is (1 - weight, weight)."""
     identity = torch.tensor(list(weights.values()))  # (edges,)
     return torch.stack([1 - identity, identity], dim=-1).log()  # (edges, 2)
-
-
-def _copy_choices(source: Hypernet, target: Hypernet) -> None:
-    for old, new in zip(source.architecture_parameters(), target.architecture_parameters(), strict=True):
-        new.copy_(old)
 
 
 def _percent(value: float) -> str:

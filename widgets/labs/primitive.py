@@ -131,7 +131,7 @@ class PrimitiveLab:
         self.primitives = tuple(primitives)
         self.mode = mode
         self.primitive = "Attention" if "Attention" in self.primitives else self.primitives[0]
-        self.inputs = lab_inputs(self._most())
+        self.inputs = lab_inputs(max(PRIMITIVES[name].arity for name in self.primitives))
         self.seed = 0
         self.scales = [1.0] * len(self.inputs)
         self._box: ipw.VBox | None = None
@@ -158,9 +158,6 @@ class PrimitiveLab:
             self._box = self._build()
             self._draw()
         return self._box
-
-    def _most(self) -> int:
-        return max(PRIMITIVES[name].arity for name in self.primitives)
 
     def _build(self) -> ipw.VBox:
         self.menu = ipw.Dropdown(options=self.primitives, value=self.primitive, description="primitive")
@@ -194,7 +191,7 @@ class PrimitiveLab:
         return self.inputs[int(self.which.index or 0)], (int(self.channel.value), int(self.position.value))
 
     def _moved(self, _: Any) -> None:
-        """Another number is looked at: the slider goes to its value."""
+        """Moves the slider to another number that is looked at."""
         part, place = self._at()
         self._quiet = True
         self.value.value = float(part[place])

@@ -67,7 +67,7 @@ class ButtonRow:
 
     Args:
         label: in front of the buttons.
-        options: words -> value; the first one is chosen to begin with.
+        options: words -> value; the first one is chosen at first.
         chosen: called when another one is.
     """
 

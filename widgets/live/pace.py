@@ -24,7 +24,7 @@ class Pace:
         self.spent = 0.0
         self.opening = 0.0
         self._start = self._last = self._ended = time.monotonic()
-        self._out = self._cost = self._asked = 0.0
+        self._out = self._cost = self._clicks = 0.0
 
     def start(self, waited: float = 0.0) -> None:
         """Starts the clock. Set-up time and the wait for the browser are reported separately."""
@@ -41,7 +41,7 @@ class Pace:
         now = time.monotonic()
         if self.draws < EARLY_DRAWS:
             return now - self._last >= EARLY
-        return now - self._last >= REDRAW and self.spent - self._asked + self._cost <= SHARE * self._wall(now)
+        return now - self._last >= REDRAW and self.spent - self._clicks + self._cost <= SHARE * self._wall(now)
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -62,7 +62,7 @@ class Pace:
     def add(self, seconds: float) -> None:
         """Adds the time of a drawing that a watcher asked for."""
         self.spent += seconds
-        self._asked += seconds
+        self._clicks += seconds
 
     def leave_out(self, seconds: float) -> None:
         """Leaves a pause out of the time of the search."""

@@ -57,7 +57,7 @@ class PlotlyView(anywidget.AnyWidget):
         super().__init__()
         self.figure = {"data": list(data), "layout": layout}
         self.painted = threading.Event()
-        self._asked = False
+        self._has_asked = False
         self._lock = threading.Lock()
         self.on_msg(self._hear)
 
@@ -65,7 +65,7 @@ class PlotlyView(anywidget.AnyWidget):
         """Shows other traces and another layout; what is zoomed or hidden stays where its `uirevision` stays."""
         with self._lock:  # so that the last one sent is the last one drawn
             self.figure = {"data": list(data), "layout": layout}
-            if self._asked:
+            if self._has_asked:
                 self.send({"figure": self._packed()})
 
     def _packed(self) -> str:
@@ -76,7 +76,7 @@ class PlotlyView(anywidget.AnyWidget):
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         if "ready" in message:  # a view has just been made in the browser
             with self._lock:
-                self._asked = True
+                self._has_asked = True
                 if not message["plotly"]:
                     self.send({"plotly": get_plotlyjs()})
                 self.send({"figure": self._packed(), "asked": True})

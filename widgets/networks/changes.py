@@ -45,7 +45,12 @@ def mark(drawing: Drawing, change: Changes) -> Drawing:
         return drawing
     halos = [line._replace(width=line.width + 8, opacity=1.0, colour=HALO, dash="solid")
              for line in drawing.lines if line.edge in change.entered]  # fmt: skip
-    lines = [_gone(line) if line.edge in change.left else line for line in drawing.lines]
+    lines = [
+        line._replace(width=max(2.0, line.width), opacity=0.9, colour=LEFT, dash="dash")
+        if line.edge in change.left
+        else line
+        for line in drawing.lines
+    ]
     grounds = [_ground(box) for box in drawing.boxes if box.node in change.primitives]
     return drawing._replace(lines=(*grounds, *halos, *lines))
 
@@ -70,17 +75,13 @@ def changes_html(change: Changes, since: int | None) -> str:
 
 
 def _ground(box: BoxMark) -> LineMark:
-    """A line as wide as the box is high, which shows around it."""
+    """Draws a line as wide as the box is high, which shows around it."""
     left, right = (box.x - box.width / 2 - 6, box.y), (box.x + box.width / 2 + 6, box.y)
     return LineMark((box.node, box.node), (left, left, right, right), box.height + 12, 1.0, HALO, "solid", box.hover)
 
 
-def _gone(line: LineMark) -> LineMark:
-    return line._replace(width=max(2.0, line.width), opacity=0.9, colour=LEFT, dash="dash")
-
-
 def _edge(edge: Edge) -> str:
-    """`Image_2 → Cell_1`, `x → Cell_1.Step_2`."""
+    """Names an edge: `Image_2 → Cell_1`, `x → Cell_1.Step_2`."""
     cell = edge[1].partition(".")[0]
     return f"{edge[0].removeprefix(f'{cell}.')} → {edge[1]}"
 

@@ -26,7 +26,9 @@ def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption:
         caption: whether a hypernet says what its lines mean, which may need more room than its boxes.
     """
     panels = [_panel(lower_level(graph, cell), cell) for cell in cell_names(graph)]
-    return _pack([_panel(upper_level(graph), "Features and Cells", _caption(graph) if caption else ""), *panels], width)
+    weighted = any(data["primitives"] for _, data in graph.nodes(data=True))  # a genotype has no weights to explain
+    upper = _panel(upper_level(graph), "Features and Cells", CAPTION if caption and weighted else "")
+    return _pack([upper, *panels], width)
 
 
 def genotype_figure(
@@ -47,14 +49,8 @@ def hypernet_figure(
     return dag_figure(dag_drawing(hypernet_graph(architecture, genotype, modalities)), title, note)
 
 
-def _caption(graph: nx.DiGraph) -> str:
-    """What the lines of a hypernet mean; a genotype has no weights to explain."""
-    weighted = any(data["primitives"] for _, data in graph.nodes(data=True))
-    return CAPTION if weighted else ""
-
-
 def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:
-    """One level of the graph with its heading."""
+    """Draws one level of the graph with its heading."""
     texts = {node: _lines(graph, node) for node in graph}
     sizes = {node: _size(graph.nodes[node]["kind"], lines) for node, lines in texts.items()}
     layout = arrange(graph, sizes)
@@ -70,13 +66,13 @@ def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:
 
 
 def _size(kind: str, lines: tuple[str, ...]) -> tuple[float, float]:
-    """Width and height of a box; a Cell's has room for the marks x and y."""
+    """Returns width and height of a box; a Cell's has room for the marks x and y."""
     room, least = (46, 44) if kind == "cell" else (18, 0)
     return max(CHARACTER * max(map(len, lines)) + room, 44), max(LINE * len(lines) + 10, least)
 
 
 def _port_texts(graph: nx.DiGraph, drawing: Drawing) -> tuple[TextMark, ...]:
-    """Which input of a genotype's Cell is x and which is y."""
+    """Marks which input of a genotype's Cell is x and which is y."""
     marks = [(line.points[3], graph.edges[line.edge]["port"], line.edge[1]) for line in drawing.lines]
     crowded = {target for source, target in graph.edges if not graph.edges[source, target]["chosen"]}
     return tuple(
@@ -85,7 +81,7 @@ def _port_texts(graph: nx.DiGraph, drawing: Drawing) -> tuple[TextMark, ...]:
 
 
 def _pack(panels: list[Drawing], width: float) -> Drawing:
-    """The first panel above, the others in rows below it."""
+    """Puts the first panel above, the others in rows below it."""
     placed = [panels[0]]
     x = 0.0
     y = panels[0].height + 26
@@ -106,13 +102,13 @@ def _pack(panels: list[Drawing], width: float) -> Drawing:
 
 
 def _right(panel: Drawing) -> float:
-    """The right end of boxes and words."""
+    """Returns the right end of boxes and words."""
     words = [text.x + CHARACTER * len(text.text) for text in panel.texts]
     return max([box.x + box.width / 2 for box in panel.boxes] + words)
 
 
 def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
-    """What a box says: its name; for a Step its primitive too, and what it takes or how heavy it is."""
+    """Returns what a box says: its name; for a Step its primitive too, and what it takes or how heavy it is."""
     data = graph.nodes[node]
     if data["kind"] != "step":
         return (data["label"],)
@@ -123,7 +119,7 @@ def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
 
 
 def _node_colours(graph: nx.DiGraph) -> dict[str, str]:
-    """Features and Cells have the colours that they have everywhere; a Step that of its primitive."""
+    """Gives features and Cells the colours that they have everywhere, and a Step that of its primitive."""
     primitives = primitive_colours()
     sources = [data["label"] for _, data in graph.nodes(data=True) if data["kind"] in ("feature", "cell")]
     names = node_colours(sources, graph.graph["listed"])

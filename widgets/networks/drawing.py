@@ -27,7 +27,7 @@ class BoxMark(NamedTuple):
 
 
 class LineMark(NamedTuple):
-    """A line between two rectangles: start, bend begins, bend ends, end."""
+    """A line between two rectangles: start, bend starts, bend ends, end."""
 
     edge: tuple[str, str]
     points: tuple[Point, Point, Point, Point]
@@ -96,7 +96,7 @@ def dag_svg(drawing: Drawing) -> str:
 
 
 def _path(line: LineMark) -> str:
-    """M start L bend begins C (an S) bend ends L end."""
+    """Writes a path: M start L bend starts C (an S) bend ends L end."""
     start, (x1, y1), (x2, y2), end = line.points
     middle = (x1 + x2) / 2
     points = [start, (x1, y1), (middle, y1), (middle, y2), (x2, y2), end]
@@ -128,7 +128,7 @@ def _node_texts(drawing: Drawing) -> go.Scatter:
 
 
 def _edge_hovers(drawing: Drawing) -> go.Scatter:
-    """Invisible points, one a line, that say its weight."""
+    """Draws invisible points, one a line, that say its weight."""
     ends = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for line in drawing.lines for a, b in [line.points[1:3]]]
     return go.Scatter(
         x=[x for x, _ in ends], y=[y for _, y in ends], mode="markers", marker={"size": 9, "opacity": 0},

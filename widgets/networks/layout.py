@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """The rectangles and the lines of one graph; a line is start, bend begins, bend ends, end."""
+    """The rectangles and the lines of one graph; a line is start, bend starts, bend ends, end."""
 
     boxes: dict[str, Box]
     lines: dict[tuple[str, str], tuple[Point, Point, Point, Point]]
@@ -58,7 +58,7 @@ def arrange(graph: nx.DiGraph, sizes: Mapping[str, tuple[float, float]]) -> Layo
 
 
 def _columns(columns: list[list[str]], sizes: Mapping[str, tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """The left border and the width of every column."""
+    """Returns the left border and the width of every column."""
     widths = [max(sizes[node][0] for node in column) for column in columns]
     lefts = [0.0]
     for c, width in enumerate(widths[:-1]):
@@ -69,7 +69,7 @@ def _columns(columns: list[list[str]], sizes: Mapping[str, tuple[float, float]])
 def _rows(
     graph: nx.DiGraph, columns: list[list[str]], sizes: Mapping[str, tuple[float, float]]
 ) -> tuple[dict[str, float], float]:
-    """The middle of every node's row, and the height of all."""
+    """Returns the middle of every node's row, and the height of all."""
     last = columns[-1][0]
     inner = [node for node in graph if node not in columns[0] and node != last]
     inputs = [node for node in columns[0] if graph.nodes[node]["kind"] == "input"]
@@ -100,7 +100,7 @@ def _place(nodes: list[str], sizes: Mapping[str, tuple[float, float]], height: f
 
 
 def _port(graph: nx.DiGraph, edge: tuple[str, str]) -> float:
-    """How far above (-) or below (+) the middle of its target a line ends."""
+    """Returns how far above (-) or below (+) the middle of its target a line ends."""
     order = {node: i for i, node in enumerate(graph)}
     sources = sorted(graph.predecessors(edge[1]), key=order.__getitem__)
     pitch = max(PORT, min(16.0, 32.0 / max(1, len(sources))))

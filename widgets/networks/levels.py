@@ -75,7 +75,7 @@ def differences(one: Genotype, other: Genotype) -> set[str]:
 
 
 def _band(drawing: Drawing, top: float, end: float) -> Drawing:
-    """What lies between two heights, moved up to the top."""
+    """Cuts out what lies between two heights, moved up to the top."""
     boxes = tuple(box for box in drawing.boxes if top <= box.y < end)
     nodes = {box.node for box in boxes}
     lines = tuple(line for line in drawing.lines if nodes.issuperset(line.edge))

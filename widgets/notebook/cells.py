@@ -82,7 +82,7 @@ def _check_type(name: str, value: Any, declared: str) -> None:
 
 
 def progress_bar() -> Callable[[str, int, int], None]:
-    """A function progress(what, done, of) that draws a line for each `what`, with a bar and the time left.
+    """Makes a function progress(what, done, of) that draws a line for each `what`, with a bar and the time left.
 
     The lines are one output that is replaced twice a second at most, so that a saved notebook holds the last ones only.
     """
@@ -106,7 +106,7 @@ def progress_bar() -> Callable[[str, int, int], None]:
 
 
 def banner(features: FeatureSet) -> HTML:
-    """What the features are, in a coloured box: loud where they are stand-ins for data that is not here."""
+    """Shows what the features are, in a coloured box: loud where they are stand-ins for data that is not here."""
     loud = features.source == "stand-in"
     style = BANNER.format(colour="#D55E00" if loud else "#0072B2", back="#FFF1E6" if loud else "#EEF6FB")
     head = "STAND-IN FEATURES, NOT REAL DATA" if loud else f"Data set {features.task} ({features.source})"

@@ -109,7 +109,7 @@ def win_pictures(info: Wins, raw: RawData, features: FeatureSet, most: int = 8) 
 
 
 def _answers(kind: str, logits: np.ndarray) -> np.ndarray:
-    """(n,) class numbers, or (n, classes) of booleans."""
+    """Returns (n,) class numbers, or (n, classes) of booleans."""
     return logits.argmax(1) if kind == "multiclass" else 1 / (1 + np.exp(-logits)) > THRESHOLD
 
 

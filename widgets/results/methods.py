@@ -63,7 +63,17 @@ def scores_of_methods(
         raise ValueError(f"the evaluations have different metrics: {', '.join(sorted(metrics))}; show them apart")
     strong = set(highlight)
     remarks = asides or {}
-    rows = tuple(_score_row(one, one.name in strong, remarks.get(one.name, "")) for one in scored)
+    rows = tuple(
+        ScoreRow(
+            one.name,
+            tuple(100 * score for score in one.scores),
+            100 * one.mean,
+            100 * one.std,
+            one.name in strong,
+            remarks.get(one.name, ""),
+        )
+        for one in scored
+    )
     return ScoresOfMethods(rows, scored[0].metric)
 
 
@@ -118,13 +128,8 @@ def score_table(info: ScoresOfMethods, caption: str = "") -> Styler:
     return table(frame, caption, best=f"{info.metric} [%]")
 
 
-def _score_row(evaluation: Evaluation, highlight: bool, aside: str) -> ScoreRow:
-    percent = tuple(100 * score for score in evaluation.scores)
-    return ScoreRow(evaluation.name, percent, 100 * evaluation.mean, 100 * evaluation.std, highlight, aside)
-
-
 def _range(values: Iterable[float]) -> tuple[float, float]:
-    """From zero, unless everything lies so high that differences would vanish."""
+    """Starts from zero, unless everything lies so high that differences would vanish."""
     numbers = [value for value in values if not isnan(value)]
     low, high = min(numbers), max(numbers)
     room = max(0.08 * (high - low), 0.5)

@@ -94,7 +94,7 @@ def candidate_figure(
 
 
 def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float], list[CandidateRow]]:
-    """The candidates at every place, the one that decides the mark first."""
+    """Groups the candidates by place; the one that decides the mark comes first."""
     dots: dict[tuple[float, float], list[CandidateRow]] = {}
     for row in sorted(rows, key=lambda row: (not row.chosen, not row.algorithm1, row.rank)):
         dots.setdefault((row.inherited_score, row.trained_score), []).append(row)
@@ -102,9 +102,11 @@ def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float], list[Candid
 
 
 def _kind(row: CandidateRow) -> str:
-    return "chosen" if row.chosen else "derived by Algorithm 1" if row.algorithm1 else "candidate"
+    if row.chosen:
+        return "chosen"
+    return "derived by Algorithm 1" if row.algorithm1 else "candidate"
 
 
 def _mark(row: CandidateRow) -> str:
-    marks = (["chosen"] if row.chosen else []) + (["Algorithm 1"] if row.algorithm1 else [])
-    return ", ".join(marks)
+    marks = {"chosen": row.chosen, "Algorithm 1": row.algorithm1}
+    return ", ".join(mark for mark, applies in marks.items() if applies)

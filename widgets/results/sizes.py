@@ -25,7 +25,10 @@ def _sizes(rows: pd.DataFrame) -> pd.DataFrame:
         own = group[group["own"]].iloc[0]
         shape = {"N, M, r": f"{own['N']}, {own['M']}, {own['r']}"}
         printed = {"printed N, M": f"{own['N printed']}, {own['M printed']}"}
-        sizes = {_heading(one["configuration"]): _size(one) for one in group.to_dict("records")}
+        sizes = {}
+        for record in group.to_dict("records"):
+            mark = " (own)" if record["own"] else ""  # the genotype's own configuration
+            sizes[_heading(record["configuration"])] = f"{record['total'] / 1e6:.2f}{mark}"  # millions of parameters
         last = {"Table 8": f"{own['printed']:.2f}", "agrees": "yes" if own["agrees"] else "no"}
         lines.append({"genotype": genotype, **shape, **printed, **sizes, **last})
     return pd.DataFrame(lines)
@@ -35,11 +38,6 @@ def _heading(configuration: str) -> str:
     config = PAPER_CONFIGS[configuration]
     number = configuration.split("-")[1]
     return f"config {number}: {config.C} × {config.L}"
-
-
-def _size(row: dict) -> str:
-    """Millions of parameters; marked in the genotype's own configuration."""
-    return f"{row['total'] / 1e6:.2f}" + (" (own)" if row["own"] else "")
 
 
 def compared_sizes() -> pd.DataFrame:

@@ -39,7 +39,7 @@ class RunRow(NamedTuple):
     problem: str = ""  # why it is damaged
 
     def score(self, kind: str) -> float:
-        """In per cent: "test", or "val" for the validation score of the search, which is no measure of the answer."""
+        """Returns the score in per cent: "test", or "val", which is of the search and no measure of the answer."""
         return self.test if kind == TEST else self.val
 
 
@@ -55,18 +55,18 @@ class BrowserInfo(NamedTuple):
         return list(dict.fromkeys(row.dataset for row in self.rows if row.dataset))
 
     def of(self, dataset: str, kind: str) -> list[RunRow]:
-        """The runs of a data set that have a score of that kind."""
+        """Returns the runs of a data set that have a score of that kind."""
         return [row for row in self.rows if row.dataset == dataset and math.isfinite(row.score(kind))]
 
     def get(self, name: str) -> RunRow:
-        """A run by name."""
+        """Returns a run by name."""
         return next(row for row in self.rows if row.name == name)
 
 
 def browser_info(root: str | Path | None = None) -> BrowserInfo:
     """Reads every run folder under the root (`bmnas.runs_root()` when None); only reads.
 
-    A folder that begins with "_" or "." is none. A run that cannot be read is listed as damaged, with the reason.
+    A folder whose name starts with "_" or "." is none. A run that cannot be read is listed as damaged, with the reason.
     """
     place = runs_root() if root is None else Path(root)
     folders = sorted(place.iterdir()) if place.is_dir() else []
@@ -74,7 +74,7 @@ def browser_info(root: str | Path | None = None) -> BrowserInfo:
 
 
 def run_row(folder: Path) -> RunRow:
-    """One run folder, damaged or not."""
+    """Reads one run folder, damaged or not."""
     try:
         return _read(Run(folder))
     except (BmnasError, OSError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -111,7 +111,7 @@ def _read(run: Run) -> RunRow:
 
 
 def _features(run: Run) -> FeatureSet | None:
-    """A run's features, of which only shapes are read; None where they are gone: the search can be listed still."""
+    """Opens a run's features, to read their shapes; None where they are gone: the run is listed all the same."""
     try:
         return FeatureSet.open(run.folder / str(run.load_json("features.json")["folder"]), verify=False)
     except BmnasError:

@@ -174,14 +174,14 @@ class SearchDashboard:
             raise self.errors[0]
 
     def _words(self, start: float) -> str:
-        """What the view has cost, the figures that stay since `start`."""
+        """Says what the view has cost, the figures that stay since `start`."""
         if not self.trace.events:
             return "no epoch was finished"
         words = self.pace.text(len(self.trace), time.monotonic() - start)
         return f"A finished search was replayed; nothing was computed. {words}" if self._replay else words
 
     def _stay(self) -> None:
-        """In a place of its own the view shows the last epoch, and the pictures go to the run folder alone."""
+        """Shows the last epoch where the view has a place of its own; the pictures go to the run folder alone."""
         start = time.monotonic()
         summary = ""
         if self.trace.events:
@@ -194,7 +194,7 @@ class SearchDashboard:
             self._replay.end()
 
     def _leave(self) -> None:
-        """Plain figures in the place of widgets."""
+        """Puts plain figures in the place of widgets."""
         start = time.monotonic()
         if self.trace.events:
             for handle, figure in zip((self._top, self._below), self._figures(), strict=True):

@@ -105,12 +105,12 @@ def _grid(panels: int) -> dict[str, Any]:
 
 
 def _number(place: int) -> str:
-    """How plotly counts axes: "", "2", "3", ..."""
+    """Numbers axes as plotly does: "", "2", "3", ..."""
     return str(place + 1) if place else ""
 
 
 def _placed(panel: Panel, place: int, view: SearchView) -> list[dict[str, Any]]:
-    """The traces of a panel on its axes; those of a panel with a title stand in the legend, the title above them."""
+    """Puts the traces of a panel on its axes; those of a panel with a title go to the legend, under the title."""
     axes = {"xaxis": f"x{_number(place)}", "yaxis": f"y{_number(place)}"}
     traces = [{"showlegend": bool(panel.title)} | trace | axes for trace in panel.traces(view)]
     if traces and traces[0]["showlegend"]:
@@ -119,7 +119,7 @@ def _placed(panel: Panel, place: int, view: SearchView) -> list[dict[str, Any]]:
 
 
 def _colours(view: SearchView) -> dict[str, Any]:
-    """The colour scales of heat maps, always from 0 to 1, and their bars."""
+    """Returns the colour scales of heat maps, always from 0 to 1, and their bars."""
     scales = {}
     for panel in (one for one in PANELS if isinstance(one, WeightPanel)):
         scale = style.weight_colours(panel.undecided(view))

@@ -104,7 +104,7 @@ def _percent(values: tuple[float, ...]) -> tuple[float, ...]:
 def _line(
     x: tuple[int, ...], y: tuple[float, ...], name: str, colour: str, form: str, legend: bool = True
 ) -> dict[str, Any]:
-    """A plain dictionary: making it a plotly object costs a millisecond."""
+    """Returns a plain dictionary: making it a plotly object costs a millisecond."""
     return {
         "type": "scatter", "x": x, "y": y, "name": name, "mode": "lines+markers", "showlegend": legend,
         "line": {"color": colour, "width": 2}, "marker": {"size": 5}, "legendgroup": name,

@@ -115,7 +115,7 @@ class Screen:
         self.changed.value = SMALL.format(text=words)
 
     def _choose(self) -> None:
-        """Another Cell or kind of picture."""
+        """Shows another Cell or kind of picture."""
         start = time.monotonic()
         try:
             with self._lock:

@@ -105,7 +105,7 @@ def line(row: WeightRow, epochs: tuple[int, ...], colour: str, dash: str = "soli
 
 
 def heat(rows: list[WeightRow], epochs: tuple[int, ...], labels: list[str]) -> dict[str, Any]:
-    """Weights as one heat map, a row each."""
+    """Draws weights as one heat map, a row each."""
     return {
         "type": "heatmap", "x": epochs, "y": labels, "z": [[round(value, 4) for value in row.values] for row in rows],
         "customdata": [[escape(row.label)] * len(epochs) for row in rows], "coloraxis": "coloraxis", "ygap": 1,
@@ -114,13 +114,13 @@ def heat(rows: list[WeightRow], epochs: tuple[int, ...], labels: list[str]) -> d
 
 
 def _name_epochs(fig: go.Figure, panels: int, columns: int) -> None:
-    """The lowest panel of every column names the axis."""
+    """Names the axis at the lowest panel of every column."""
     for i in range(max(0, panels - columns), panels):
         fig.update_xaxes(title_text="epoch", row=i // columns + 1, col=i % columns + 1)
 
 
 def _short_labels(rows: list[WeightRow]) -> list[str]:
-    """Labels without the Cell where the panel's title names it and a Step follows."""
+    """Leaves the Cell out of labels where the panel's title names it and a Step follows."""
     return [escape(row.label.removeprefix(f"{row.cell}.")) for row in rows]
 
 

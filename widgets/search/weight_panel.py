@@ -89,5 +89,5 @@ def looks_text(info: WeightsInfo) -> str:
 
 
 def _within_cell(row: WeightRow) -> str:
-    """`Cell_1.Step_2: Sum` -> `Step_2: Sum`; `Cell_1 ← Image_3` -> `Image_3`."""
+    """Shortens `Cell_1.Step_2: Sum` to `Step_2: Sum`, and `Cell_1 ← Image_3` to `Image_3`."""
     return row.label.removeprefix(f"{row.cell}.").removeprefix(f"{row.cell} ← ")

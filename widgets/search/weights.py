@@ -79,9 +79,18 @@ class WeightsInfo(NamedTuple):
         if self.kind != "beta":
             return self
         inputs = {(row.place, row.name): row for row in self.rows if row.name in ("x", "y")}
-        same = {place for place in self.places if _coincide(inputs[place, "x"].values, inputs[place, "y"].values)}
-        rows = [_both(row) if row.place in same and row.name == "x" else row
-                for row in self.rows if row.place not in same or row.name != "y"]  # fmt: skip
+        same = set()
+        for place in self.places:
+            pairs = zip(inputs[place, "x"].values, inputs[place, "y"].values, strict=True)
+            if all(abs(x - y) <= EQUAL for x, y in pairs):
+                same.add(place)
+        rows = []
+        for row in self.rows:
+            if row.place not in same or row.name not in ("x", "y"):
+                rows.append(row)
+            elif row.name == "x":  # stands for both
+                label = weight_label("beta", row.cell, row.step, "x, y")
+                rows.append(row._replace(label=label, name="x, y"))
         return self._replace(rows=tuple(rows))
 
 
@@ -127,11 +136,3 @@ def _weights(architecture: Architecture, kind: str) -> Iterator[tuple[Place, flo
         for cell, steps in (architecture.beta if kind == "beta" else architecture.gamma).items():
             for step, weights in steps.items():
                 yield from (((cell, step, name), weight) for name, weight in weights.items())
-
-
-def _coincide(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    return all(abs(a - b) <= EQUAL for a, b in zip(one, other, strict=True))
-
-
-def _both(row: WeightRow) -> WeightRow:
-    return row._replace(label=weight_label("beta", row.cell, row.step, "x, y"), name="x, y")

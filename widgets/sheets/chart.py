@@ -81,7 +81,7 @@ def chart(
     at: float | None = None,
     holds: Sequence[tuple[float, float]] = (),
 ) -> Sheet:
-    """Lines and points on two axes.
+    """Draws lines and points on two axes.
 
     Args:
         lines: drawn below the points; their names stand in a legend under the title.
@@ -169,7 +169,7 @@ def _number(value: float) -> str:
 
 
 def _legend(lines: Sequence[Line], width: float) -> str:
-    """One line a name, under the title."""
+    """Writes one line a name, under the title."""
     marks = ""
     for i, line in enumerate(line for line in lines if line.name):
         y = 32 + 20 * i
@@ -198,7 +198,7 @@ def _mark(point: Point, x: float, y: float) -> str:
 
 
 def _labels(placed: list[tuple[Point, float, float]], width: float) -> list[str]:
-    """A label beside its point, left or right of it, moved down until it meets no other label and no point."""
+    """Puts a label beside its point, left or right of it, lower until it meets no other label and no point."""
     occupied = [(x - 8, x + 8, y + 4) for _, x, y in placed]
     marks = []
     for point, x, y in sorted((one for one in placed if one[0].label), key=lambda one: one[2]):

@@ -25,7 +25,7 @@ class Sheet(NamedTuple):
 
 
 def words(lines: Sequence[str], bold: bool = False, size: float = style.FONT_SIZE, colour: str = style.INK) -> Sheet:
-    """Lines of text."""
+    """Writes lines of text."""
     pitch = size * 1.4
     weight = ' font-weight="bold"' if bold else ""
     marks = "".join(

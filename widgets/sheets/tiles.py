@@ -46,6 +46,6 @@ def grid(
 
 
 def _tile_colour(share: float) -> tuple[str, str]:
-    """Fill and ink of a value from -1 to 1: blue, white, orange, which all readers can tell apart."""
+    """Returns fill and ink of a value from -1 to 1: blue, white, orange, which all readers can tell apart."""
     colour = sample_colorscale([[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#E69F00"]], [min(max((share + 1) / 2, 0), 1)])
     return str(colour[0]).replace(" ", ""), "#FFFFFF" if share < DARK else style.INK

@@ -39,7 +39,7 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
 
 
 def _look(texts: Sequence[str]) -> str:
-    """Of a column, by the text of its cells and, last, of its heading: numbers end at the same place."""
+    """Styles a column by the text of its cells and, last, of its heading: numbers end at the same place."""
     wrap = "nowrap" if max(map(len, texts)) <= SHORT else "normal"
     if len(texts) > 1 and all(NUMBER.fullmatch(text) for text in texts[:-1]):
         return f"text-align: right; font-variant-numeric: tabular-nums; white-space: {wrap}"

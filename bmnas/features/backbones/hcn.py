@@ -1,7 +1,7 @@
 """HCN, the co-occurrence network: the skeleton backbone of NTU RGB+D (section 4.2; Li et al. 2018).
 
 Two streams of the same form, positions and their differences in time, each first along time and then with the joints
-as channels ("co-occurrence"); joined, they go on together, and the largest response of the persons counts. Names and
+as channels ("co-occurrence"); joined, they stay together, and the largest response of the persons counts. Names and
 sizes are those of the authors' release (models/central/ntu.py), so its checkpoints load.
 """
 
@@ -70,7 +70,7 @@ class HCN(nn.Module):
         position = skeleton.movedim(4, 1).flatten(0, 1)  # (BP, 3, T, V)
         both = torch.cat([self._stream("", position), self._stream("m", motion(position))], 1)  # (BP, 128, T / 4, 8)
         fifth = self.conv5(both)  # (BP, 128, T / 8, 4)
-        self.persons5(fifth)  # a tap alone: the network goes on with each person
+        self.persons5(fifth)  # a tap alone: the network continues with each person
         largest = self.persons6(self.conv6(fifth))  # (B, 256, T / 16, 2)
         return self.fc8(self.fc7(self.flatten(largest)))  # (B, classes)
 

@@ -56,7 +56,7 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
 
     A run folder holds what a search of that seed alone would leave, and either resumes where the other was
     interrupted. All seeds are recorded before the first event of an epoch is yielded. A finished seed is left out of
-    the work; a seed whose loss becomes NaN ends with a warning, and the others go on.
+    the work; a seed whose loss becomes NaN ends with a warning, and the others continue.
 
     Args:
         features: shared by all seeds.

@@ -29,7 +29,7 @@ CLASS_LIST, GESTURES = "classIndAll.txt", 83  # its 84th class is None
 class EgoSamples(Samples):
     """RGB (3, 32, 112, 112) and Depth (1, 32, 112, 112), float32; the label is the gesture, from 0.
 
-    Longer clips give their middle 32 frames, shorter ones begin again. The shorter side is scaled to 112, the middle
+    Longer clips give their middle 32 frames, shorter ones start again. The shorter side is scaled to 112, the middle
     square cut out, and ActivityNet's mean subtracted (its first number for depth); pixels stay 0 to 255 otherwise.
 
     Args:

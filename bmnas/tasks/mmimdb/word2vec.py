@@ -1,6 +1,6 @@
 """Word vectors in word2vec's binary format, and the mean vector of a text, as MM-IMDB's authors use them.
 
-The file begins with a line "<words> <length>"; then each word, a blank, and its numbers as little-endian float32.
+The file starts with a line "<words> <length>"; then each word, a blank, and its numbers as little-endian float32.
 """
 
 import re

@@ -5,22 +5,15 @@ features; elsewhere stand-ins of their names and shapes do, with the class plant
 that the paper's NTU Config 1 combines.
 """
 
-from pathlib import Path
-
 from bmnas.config import PAPER_CONFIGS, EvalConfig
 from bmnas.features.backbones import hcn, inflated_resnet
 from bmnas.registry import TASKS
-from bmnas.tasks.base import Modality, Options, RealData, Task
+from bmnas.tasks.base import Modality, RealData, Task
 from bmnas.tasks.ntu.channels import NTU_CHANNELS
 from bmnas.tasks.ntu.samples import CLASSES, NtuSamples
 from bmnas.tasks.ntu.splits import NTU_PRINTED
 from bmnas.tasks.real_data.extraction import REAL_OPTIONS, stand_in_maker
 from bmnas.tasks.stand_in import SMALL, StandIn
-
-
-def _open(root: Path, options: Options) -> NtuSamples:
-    return NtuSamples(root, options["split"], options["missing"], options["bgr"], options["reference_frames"])
-
 
 REAL = RealData(
     title="NTU RGB+D",
@@ -30,7 +23,9 @@ REAL = RealData(
         "nturgbd_rgb/avi_256x256_30/SsssCcccPpppRrrrAaaa_rgb.avi (or nturgb+d_rgb_256x256_30/, or nturgb+d_rgb/ as "
         "distributed) and nturgbd_skeletons/SsssCcccPpppRrrrAaaa.skeleton (or nturgb+d_skeletons/)"
     ),
-    open=_open,
+    open=lambda root, options: NtuSamples(
+        root, options["split"], options["missing"], options["bgr"], options["reference_frames"]
+    ),
 )
 STAND_IN = StandIn(
     task="ntu",

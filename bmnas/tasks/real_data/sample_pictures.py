@@ -19,8 +19,8 @@ def sample_pictures(
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Returns modality -> float32 (count, height, width) of the first training samples, and their labels.
 
-    A task that makes its samples makes a few anew, so that large ones cost no time. Both are empty where no modality is
-    a picture, or the raw data is not (or no longer) under `root`.
+    A task that makes its samples makes only a few here, so that large ones cost no time. Both are empty where no
+    modality is a picture, or the raw data is not (or no longer) under `root`.
     """
     if task.pictures is not None:
         first = features.rows("train")[:count].tolist()

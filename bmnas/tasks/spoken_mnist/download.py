@@ -147,7 +147,7 @@ def _checked(where: Path | str, recordings: dict[str, bytes], listing: str) -> d
 def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress | None) -> None:
     """Downloads the archive and writes its recordings to a new folder, whole or not at all.
 
-    GitHub packs the archive anew now and then, so that it has no hash of its own; the recordings have.
+    GitHub packs the archive again now and then, so that it has no hash of its own; the recordings have.
     """
     _make_writable(folder.parent, url)
     try:

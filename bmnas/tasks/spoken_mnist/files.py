@@ -63,7 +63,7 @@ def read_idx(path: Path, magic: int) -> np.ndarray:
         raise DataError(f"{path} has {len(content)} bytes; an IDX header of {axes} sizes has {4 + 4 * axes}")
     number, *shape = struct.unpack(f">{1 + axes}i", content[: 4 + 4 * axes])
     if number != magic:
-        raise DataError(f"{path} begins with the magic number {number}; expected {magic}")
+        raise DataError(f"{path} starts with the magic number {number}; expected {magic}")
     body = np.frombuffer(content, np.uint8, offset=4 + 4 * axes)
     if min(shape) < 0 or len(body) != math.prod(shape):
         raise DataError(f"{path}: the sizes {shape} ask for {math.prod(shape)} bytes, but {len(body)} follow")
