@@ -5,12 +5,12 @@
     .venv/bin/python benchmarks/tasks.py avmnist avsum      these need their data under BMNAS_DATA
 
 The network that the first search seed found is trained with the task's own budget and seeds on train + val and scored
-on test once. The table in docs/tasks/index.md is written from the file.
+on test once. The documentation makes its table from the file.
 """
 
 import argparse
 import json
-import statistics
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,22 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegressionCV
 
-import bmnas
-from bmnas.errors import FeatureError
-from bmnas.evaluation.evaluation import build_network, train_and_test
-from bmnas.machine import use_threads
-from bmnas.rivals.late_fusion import log_probabilities
-from bmnas.searching.run_folder import Run
-from bmnas.space.genotype import Genotype
-from bmnas.trust.comparison import compare
-from bmnas.trust.truth_table import Truth, find_truth
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import bmnas  # noqa: E402
+from bmnas.errors import FeatureError  # noqa: E402
+from bmnas.evaluation.evaluation import build_network, train_and_test  # noqa: E402
+from bmnas.machine import use_threads  # noqa: E402
+from bmnas.rivals.late_fusion import log_probabilities  # noqa: E402
+from bmnas.searching.run_folder import Run  # noqa: E402
+from bmnas.space.genotype import Genotype  # noqa: E402
+from bmnas.trust.comparison import compare  # noqa: E402
+from bmnas.trust.truth_table import Truth, find_truth  # noqa: E402
+from tools.result_tables import SEARCHED, SUM, TUNED, tasks_table  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS, DOCS = ROOT / "benchmarks" / "results" / "tasks.json", ROOT / "docs" / "tasks" / "index.md"
-START, END = "<!-- results: made by benchmarks/tasks.py -->", "<!-- end of results -->"
+RESULTS = ROOT / "benchmarks" / "results" / "tasks.json"
 EMBEDDED = ("mfeat", "twodigits", "ink", "emoji", "digits")
-SEARCHED, SUM, TUNED = "searched", "late fusion: sum", "late fusion: tuned"
 STRENGTHS = np.logspace(-4, 0, 5)  # of the tuned late fusion's regularisation (scikit-learn's C)
 
 
@@ -153,39 +154,8 @@ def spread(truth: Truth) -> dict[str, Any]:
     }
 
 
-def table(results: dict[str, Any]) -> str:
-    """Writes the results as a table for docs/tasks/index.md."""
-    lines = [
-        "| task | searched | best single modality | late fusion: sum, tuned | searched less tuned, 95 % interval | "
-        "spread of the truth: pairs, seeds | rank of each search (Algorithm 1) |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, one in results.items():
-        test = {method: 100 * statistics.fmean(scores) for method, scores in one["test"].items()}
-        deviation = 100 * statistics.stdev(one["test"][SEARCHED])
-        alone = max((method for method in test if method.endswith(" alone")), key=lambda method: test[method])
-        against = next(row for row in one["comparisons"] if row["rival"] == TUNED)
-        truth = one["truth"]
-        interval = f"{100 * against['low']:+.1f} to {100 * against['high']:+.1f}"
-        cells = [
-            f"`{name}`",
-            f"{test[SEARCHED]:.1f} ± {deviation:.1f}",
-            f"{test[alone]:.1f} ({alone.removesuffix(' alone')})",
-            f"{f'{test[SUM]:.1f}' if SUM in test else '-'}, {test[TUNED]:.1f}",
-            f"{100 * against['difference']:+.1f} ({interval}): {against['verdict']}",
-        ]
-        if truth:
-            ranks, plain = ([str(row["rank"]) for row in one[key]] for key in ("shortlist", "algorithm1"))
-            cells.append(f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f}")
-            cells.append(f"{', '.join(ranks)} ({', '.join(plain)}) of {truth['networks']}")
-        else:
-            cells += ["-", "-"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Runs the tasks that were named and writes both files."""
+    """Runs the tasks that were named and writes their numbers."""
     parser = argparse.ArgumentParser(description="The story of every small task, as numbers.")
     parser.add_argument("datasets", nargs="*", default=EMBEDDED)
     parser.add_argument("--searches", type=int, default=5, help="search seeds")
@@ -196,10 +166,7 @@ def main() -> None:
         print(dataset, flush=True)
         results[dataset] = story(dataset, options.searches)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    before, _, rest = DOCS.read_text(encoding="utf-8").partition(START)
-    after = rest.partition(END)[2]
-    DOCS.write_text(f"{before}{START}\n\n{table(results)}\n\n{END}{after}", encoding="utf-8")
-    print(table(results))
+    print(tasks_table(results))
 
 
 if __name__ == "__main__":

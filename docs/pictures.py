@@ -4,7 +4,7 @@
     .venv/bin/python docs/pictures.py search builder   some
     .venv/bin/python docs/pictures.py --to /tmp/looks  elsewhere
 
-Three searches on `digits` are run for it, evaluated and trained, in BMNAS_RUNS (what lies there is taken as it is), so
+Three searches on `mfeat` are run for it, evaluated and trained, in BMNAS_RUNS (what lies there is taken as it is), so
 the first time takes some minutes. It needs a Chromium or Chrome, as `tests/browser/test_browser.py` does.
 """
 
@@ -24,6 +24,7 @@ from bmnas.machine import runs_root  # noqa: E402
 from tests.browser.test_browser import Lab, open_notebook, write_notebook  # noqa: E402
 
 LARGEST = 200_000  # bytes of a picture
+SMALLEST = 2_000  # an empty one has fewer
 THEMES = {"": "Light", "_dark": "Dark"}
 SETTLED = 900  # milliseconds until a page has drawn
 SETUP = """\
@@ -35,12 +36,12 @@ from bmnas.machine import runs_root
 from widgets import *
 import widgets
 
-task = bmnas.TASKS["digits"]
+task = bmnas.TASKS["mfeat"]
 budget = task.eval_config.change(seeds=1)
 
 def search(seed):
     config = task.search_config.change(seed=seed)
-    run = bmnas.Run(runs_root() / bmnas.run_name("digits", config, features))
+    run = bmnas.Run(runs_root() / bmnas.run_name("mfeat", config, features))
     for _ in bmnas.search(features, config, run):
         pass
     answer = bmnas.read_out(run, features)
@@ -49,7 +50,7 @@ def search(seed):
     bmnas.save_evaluation(run, results, features, budget)
     return run, answer
 
-features = bmnas.prepare("digits", L=task.search_config.L)
+features = bmnas.prepare("mfeat", L=task.search_config.L)
 runs, answers = zip(*map(search, range(3)))
 run, answer, trace = runs[0], answers[0], runs[0].trace()
 trained = bmnas.train_and_save(run, answer.chosen, features, run.config(), budget)
@@ -57,7 +58,7 @@ print("READY")
 """
 LIVE = """\
 fresh = bmnas.Run(Path(tempfile.mkdtemp()) / "shown")
-with SearchDashboard("Search on digits", features.notes, fresh, features.modalities) as seen:
+with SearchDashboard("Search on mfeat", features.notes, fresh, features.modalities) as seen:
     def loop():
         for event in bmnas.search(features, task.search_config, fresh):
             seen.update(event)
@@ -76,7 +77,7 @@ class Picture(NamedTuple):
     busy: bool = False  # whether it is taken while the cell works
 
 
-def pause(lab: Lab, found: Any, picture: str = "lines") -> None:
+def pause(lab: Lab, cell: Any, picture: str = "lines") -> None:
     """Pauses a search where something can be seen."""
     lab.until(lambda state: state["points"] >= 10, "ten epochs", 200)
     lab.click("Pause")
@@ -84,51 +85,51 @@ def pause(lab: Lab, found: Any, picture: str = "lines") -> None:
     lab.click(picture)
 
 
-def heat_maps(lab: Lab, found: Any) -> None:
+def heat_maps(lab: Lab, cell: Any) -> None:
     """Shows the same as heat maps."""
-    pause(lab, found, "heat map")
+    pause(lab, cell, "heat map")
     lab.until(lambda state: state["kind"] == "heatmap", "the heat maps")
 
 
-def open_cell(lab: Lab, found: Any) -> None:
+def open_cell(lab: Lab, cell: Any) -> None:
     """Opens a Cell of the explorer, and a Step's explanation."""
-    part(found, "Cell_1").click()
-    part(found, "Cell_1.Step_1").click()
+    part(cell, "Cell_1").click()
+    part(cell, "Cell_1.Step_1").click()
 
 
-def choose_primitive(lab: Lab, found: Any) -> None:
+def choose_primitive(lab: Lab, cell: Any) -> None:
     """Chooses another primitive in the first Step."""
-    found.locator("select:has(option:text-is('ConcatFC'))").first.select_option(label="ConcatFC")
+    cell.locator("select:has(option:text-is('ConcatFC'))").first.select_option(label="ConcatFC")
 
 
-def linear_glu(lab: Lab, found: Any) -> None:
+def linear_glu(lab: Lab, cell: Any) -> None:
     """Chooses a primitive with a gate."""
-    found.locator("select").first.select_option(label="LinearGLU")
+    cell.locator("select").first.select_option(label="LinearGLU")
 
 
-def best_run(lab: Lab, found: Any) -> None:
+def best_run(lab: Lab, cell: Any) -> None:
     """Sorts by score, and opens one run."""
-    found.locator("th:visible", has_text="search: val [%]").first.locator(".dt-column-order").click()
-    found.locator("circle[data-name], path[data-name]").last.click()  # the one on top
+    cell.locator("th:visible", has_text="search: val [%]").first.locator(".dt-column-order").click()
+    cell.locator("circle[data-name], path[data-name]").last.click()  # the one on top
 
 
-def halfway(lab: Lab, found: Any) -> None:
+def halfway(lab: Lab, cell: Any) -> None:
     """Puts the slider in the middle."""
-    handle = found.locator(".widget-slider .noUi-handle").first
+    handle = cell.locator(".widget-slider .noUi-handle").first
     handle.focus()
     handle.press("End")
 
 
-def finished_run(lab: Lab, found: Any) -> None:
+def finished_run(lab: Lab, cell: Any) -> None:
     """Chooses a finished run in the app, on a page that is high enough for all of it."""
     lab.page.set_viewport_size({"width": 1300, "height": 2400})
-    found.locator("select").first.select_option(index=1)
-    found.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
+    cell.locator("select").first.select_option(index=1)
+    cell.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=60_000)
 
 
-def part(found: Any, name: str) -> Any:
+def part(cell: Any, name: str) -> Any:
     """Finds what is clickable by its name."""
-    return found.locator(f'[data-name="{name}"]').first
+    return cell.locator(f'[data-name="{name}"]').first
 
 
 PICTURES = {
@@ -153,10 +154,11 @@ PICTURES = {
     "primitives": Picture('view(PrimitiveLab(), "p")', linear_glu),
     "gap": Picture('view(GapSlider(Gap.of(run, features)), "gap")', halfway),
     "wins": Picture(
-        "found = wins(trained, features)\n"
-        'raw = task.open_raw(features.manifest["options"], bmnas.machine.data_root(), None)\n'
-        'show(sample_grid(win_pictures(found, raw, features), win_labels(found), "What only the fusion gets right", '
-        'features.notes), "wins")'
+        "from bmnas.tasks.real_data.sample_pictures import pictures_of\n"
+        "only_fused = wins(trained, features)\n"
+        "rows = [win.row for win in only_fused.samples[:8]]\n"
+        "rows = sample_rows(pictures_of(task, features, rows, bmnas.machine.data_root()))\n"
+        'show(sample_grid(rows, win_labels(only_fused), "What only the fusion gets right", features.notes), "wins")'
     ),
     "app": Picture("display(widgets.SearchApp().box)", finished_run),
 }
@@ -165,37 +167,47 @@ PICTURES = {
 def take(lab: Lab, number: int, name: str, folder: Path) -> None:
     """Runs a cell and takes its picture in both themes."""
     wanted = PICTURES[name]
-    found = lab.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
+    cell = lab.page.locator(".jp-Notebook .jp-CodeCell").nth(number)
     lab.theme(THEMES[""])
     lab.run_cell(number)
     if not wanted.busy:
         lab.until(lambda state: not state["busy"], f"the end of the cell of {name}", 200)
-    found.locator(".jp-OutputArea-output svg:visible, .jp-OutputArea-output select").first.wait_for(timeout=60_000)
+    cell.locator(".jp-OutputArea-output svg:visible, .jp-OutputArea-output select").first.wait_for(timeout=60_000)
     if wanted.act:
-        wanted.act(lab, found)
-    for ending, words in THEMES.items():
-        lab.theme(words)
+        wanted.act(lab, cell)
+    for ending, theme in THEMES.items():
+        lab.theme(theme)
+        fit(lab)
         path = folder / f"{name}{ending}.png"
-        found.scroll_into_view_if_needed()
+        cell.scroll_into_view_if_needed()
         lab.page.mouse.move(2, 2)  # where it points at nothing
         lab.page.wait_for_timeout(SETTLED)
-        found.locator(".jp-OutputArea").first.screenshot(path=path)
+        cell.locator(".jp-OutputArea").first.screenshot(path=path)
         if path.stat().st_size > LARGEST:
             Image.open(path).convert("RGB").quantize(256).save(path, optimize=True)
         print(f"{path}  {path.stat().st_size:,} bytes", flush=True)
-        assert path.stat().st_size < LARGEST, f"{path} is larger than {LARGEST:,} bytes"
+        assert SMALLEST < path.stat().st_size < LARGEST, f"{path}: not between {SMALLEST:,} and {LARGEST:,} bytes"
     if wanted.busy:
         lab.click("Stop")
         lab.until(lambda state: not state["busy"], f"the end of the cell of {name}")
     lab.command("notebook:clear-cell-output")
 
 
-def main(given: list[str] | None = None) -> None:
+def fit(lab: Lab) -> None:
+    """Changes the page's width and back: after a change of theme, a plotly figure is flat until its page is resized."""
+    size = lab.page.viewport_size
+    assert size is not None
+    for width in (size["width"] + 1, size["width"]):
+        lab.page.set_viewport_size({"width": width, "height": size["height"]})
+        lab.page.wait_for_timeout(SETTLED // 3)
+
+
+def main(words: list[str] | None = None) -> None:
     """Makes the pictures that are asked for."""
     parser = argparse.ArgumentParser(description="Makes pictures of the views.")
     parser.add_argument("names", nargs="*", help=f"which: {', '.join(PICTURES)}; none: all")
     parser.add_argument("--to", type=Path, default=ROOT / "docs/pictures", help="the folder")
-    options = parser.parse_args(given)
+    options = parser.parse_args(words)
     names = options.names or list(PICTURES)
     if unknown := set(names) - set(PICTURES):
         parser.error(f"no picture is called {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}")

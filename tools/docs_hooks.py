@@ -17,6 +17,7 @@ import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from tools.parameter_tables import notebook_tables, setting_rows, table
+from tools.result_tables import results_table
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
@@ -123,4 +124,5 @@ MAKERS = {
     "api": api_list,
     "tasks": task_list,
     "task": task_facts,
+    "results": results_table,
 }

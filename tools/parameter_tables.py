@@ -11,7 +11,8 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -47,8 +48,21 @@ def setting_rows(settings: type) -> Iterator[Row]:
         if isinstance(kind, type) and is_dataclass(kind):
             yield from setting_rows(kind)
         else:
-            text = inspect.formatannotation(kind).replace("typing.", "")
-            yield Row(field.name, text, _default(field), docs.get(field.name, ""))
+            yield Row(field.name, type_words(kind), _default(field), docs.get(field.name, ""))
+
+
+def type_words(kind: Any) -> str:
+    """Names a type as a reader expects it: `int | float` is a number, a `Literal` its values, `None` stays."""
+    members = get_args(kind)
+    if get_origin(kind) is Literal:
+        return ", ".join(map(repr, members))
+    if get_origin(kind) in (Union, UnionType):
+        numbers = {int, float} <= set(members)
+        words = [type_words(each) for each in members if not (numbers and each in (int, float))]
+        return " or ".join(["number"] * numbers + words)
+    if get_origin(kind) is tuple:
+        return f"list of {type_words(members[0])}"
+    return {int: "whole number", float: "number", str: "text", bool: "True or False", NoneType: "None"}[kind]
 
 
 def _default(field: "Field[Any]") -> str:

@@ -1,0 +1,152 @@
+"""Tables of measured numbers for the documentation, made from the files that the benchmarks write."""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+SEARCHED, SUM, TUNED = "searched", "late fusion: sum", "late fusion: tuned"  # methods in tasks.json
+Quartiles = Mapping[str, float]  # "median", "low" and "high"
+
+
+def load_results(name: str) -> dict[str, Any]:
+    """Reads `benchmarks/results/<name>.json`."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def tasks_table(results: Mapping[str, Any]) -> str:
+    """Writes what a search is worth on every small data set, see `benchmarks/tasks.py`."""
+    headings = (
+        "task",
+        "searched",
+        "best single modality",
+        "late fusion: sum, tuned",
+        "searched less tuned, 95 % interval",
+        "spread of the truth: pairs, seeds",
+        "rank of each search (Algorithm 1)",
+    )
+    return table(headings, [task_cells(name, story) for name, story in results.items()])
+
+
+def task_cells(name: str, story: Mapping[str, Any]) -> list[str]:
+    """Writes one line of `tasks_table`."""
+    test = {method: 100 * statistics.fmean(scores) for method, scores in story["test"].items()}
+    deviation = 100 * statistics.stdev(story["test"][SEARCHED])
+    alone = max((method for method in test if method.endswith(" alone")), key=lambda method: test[method])
+    against = next(row for row in story["comparisons"] if row["rival"] == TUNED)
+    interval = f"{100 * against['low']:+.1f} to {100 * against['high']:+.1f}"
+    cells = [
+        f"`{name}`",
+        f"{test[SEARCHED]:.1f} ± {deviation:.1f}",
+        f"{test[alone]:.1f} ({alone.removesuffix(' alone')})",
+        f"{f'{test[SUM]:.1f}' if SUM in test else '-'}, {test[TUNED]:.1f}",
+        f"{100 * against['difference']:+.1f} ({interval}): {against['verdict']}",
+    ]
+    truth = story["truth"]
+    if truth is None:
+        return [*cells, "-", "-"]
+    ranks, plain = ([str(row["rank"]) for row in story[rule]] for rule in ("shortlist", "algorithm1"))
+    return [
+        *cells,
+        f"{100 * truth['std_over_pairs']:.1f}, {100 * truth['std_over_seeds']:.1f}",
+        f"{', '.join(ranks)} ({', '.join(plain)}) of {truth['networks']}",
+    ]
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Writes a Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def step_table(results: Mapping[str, Any]) -> str:
+    """Writes milliseconds and ratios of a search step, see `benchmarks/step.py`."""
+    columns = ("transcription", "transcription, no pooling", "reference, formula", "reference, algebra")
+    headings = (
+        "case",
+        "step",
+        "release style",
+        "its pooling left out",
+        "formula",
+        "algebra",
+        "formula / algebra",
+        "release style / algebra",
+    )
+    rows = []
+    for case, measured in results["cases"].items():
+        for step in ("weight", "arch"):
+            variants = [measured["cpu"][column][step] for column in columns]
+            low, high = variants[-1]["ratio_quartiles"]
+            rows.append([
+                case,
+                step,
+                *(f"{variant['median_ms']:.0f}" for variant in variants),
+                f"{variants[-1]['formula_ratio']:.1f}",
+                f"{variants[-1]['ratio']:.1f} [{low:.1f}, {high:.1f}]",
+            ])  # fmt: skip
+    return table(headings, rows)
+
+
+def seeds_table(results: Mapping[str, Any]) -> str:
+    """Writes what several seeds at once cost, see `benchmarks/seeds.py`."""
+    headings = ("seeds", "at once", "one after another", "gain", "times one seed", "operations of a weight step")
+    rows = []
+    for seeds, row in results["seeds"].items():
+        cells = ["-", f"{row['ms']:.0f} ms", "-", "1"]
+        if "separate_ms" in row:
+            ratios = quartiles(row["separate / at once"]), quartiles(row["at once / one"])
+            cells = [f"{row['ms']:.0f} ms", f"{row['separate_ms']:.0f} ms", *ratios]
+        rows.append([seeds, *cells, str(row["operations"])])
+    return table(headings, rows)
+
+
+def scaling_table(results: Mapping[str, Any]) -> str:
+    """Writes how a search step grows with each size, see `benchmarks/scaling.py`."""
+    variants = dict.fromkeys(name for rows in results["sizes"].values() for row in rows.values() for name in row)
+    headings = ("size", "from, to", *(f"{name} grows" for name in variants))
+    rows = []
+    for size, steps in results["sizes"].items():
+        smallest, *_, largest = steps
+        growth = [steps[largest].get(name) for name in variants]
+        cells = ["-" if each is None else f"{each['times the smallest']['median']:.1f}" for each in growth]
+        rows.append([size, f"{smallest} to {largest}", *cells])
+    return table(headings, rows)
+
+
+def extraction_table(results: Mapping[str, Any]) -> str:
+    """Writes which share of the bare backbone's pace an extraction has, see `benchmarks/extraction.py`."""
+    rows = [[name, quartiles(row["share"], 2)] for name, row in results["backbones"].items()]
+    return table(("backbone", "share of its bare pace"), rows)
+
+
+def memory_table(results: Mapping[str, Any]) -> str:
+    """Writes measured and foreseen memory of a search, see `benchmarks/memory.py`."""
+    rows = [[name, *(f"{row[key]:.0f}" for key in ("measured_mb", "foreseen_mb"))]
+            for name, row in results["settings"].items()]  # fmt: skip
+    return table(("setting", "measured, MB", "foreseen, MB"), rows)
+
+
+def quartiles(values: Quartiles | float, digits: int = 1) -> str:
+    """Writes a median with its quartiles in brackets, or a single number."""
+    if not isinstance(values, Mapping):
+        return f"{values:.{digits}f}"
+    median, low, high = (f"{values[key]:.{digits}f}" for key in ("median", "low", "high"))
+    return f"{median} [{low}, {high}]"
+
+
+TABLES = {
+    "tasks": tasks_table,
+    "step": step_table,
+    "step_avx2": step_table,
+    "seeds": seeds_table,
+    "scaling": scaling_table,
+    "extraction": extraction_table,
+    "memory": memory_table,
+}
+
+
+def results_table(name: str) -> str:
+    """Writes the table of `benchmarks/results/<name>.json`."""
+    return TABLES[name](load_results(name))
