@@ -17,7 +17,7 @@ import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from tools.parameter_tables import notebook_tables, setting_rows, table
-from tools.result_tables import results_table
+from tools.result_tables import pairs_table, results_table
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
@@ -125,4 +125,5 @@ MAKERS = {
     "tasks": task_list,
     "task": task_facts,
     "results": results_table,
+    "pairs": pairs_table,
 }

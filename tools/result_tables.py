@@ -61,6 +61,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def pairs_table(task: str) -> str:
+    """Writes the best score of each pair of features in the truth of a data set, see `benchmarks/tasks.py`."""
+    best = load_results("tasks")[task]["truth"]["best_of_pair"]
+    rows = [["`" + pair.replace(" ", "`, `") + "`", f"{100 * score:.1f}"] for pair, score in best.items()]
+    return table(("features", "best network"), rows)
+
+
 def step_table(results: Mapping[str, Any]) -> str:
     """Writes milliseconds and ratios of a search step, see `benchmarks/step.py`."""
     columns = ("transcription", "transcription, no pooling", "reference, formula", "reference, algebra")
@@ -86,7 +93,8 @@ def step_table(results: Mapping[str, Any]) -> str:
                 f"{variants[-1]['formula_ratio']:.1f}",
                 f"{variants[-1]['ratio']:.1f} [{low:.1f}, {high:.1f}]",
             ])  # fmt: skip
-    return table(headings, rows)
+    measured_on = f"{results['rounds']} rounds on {results['processor']}, {results['instructions']}"
+    return f"{table(headings, rows)}\n\nMilliseconds of CPU time: medians of {measured_on}."
 
 
 def seeds_table(results: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -18,7 +19,8 @@ from tests.house.test_house import NOTEBOOKS, parameters
 from tests.house.test_layers import ROOMS
 from tools import docs_hooks, runner
 from tools.parameter_tables import NOTEBOOKS as NOTEBOOK_FOLDER
-from tools.parameter_tables import notebook_tables, parameter_rows, setting_rows, table
+from tools.parameter_tables import Row, notebook_tables, parameter_rows, setting_rows, table, type_words
+from tools.result_tables import results_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -144,10 +146,34 @@ def test_every_setting_is_explained(settings):
 
 
 def test_a_group_of_settings_and_a_bar_in_a_type_keep_the_table_whole():
-    rows = [row for row in setting_rows(SearchConfig) if "|" in row.type]
-    assert rows
+    rows = [*setting_rows(SearchConfig), Row("name", "int | None", "3", "one | two")]
     for line in table(iter(rows)).splitlines():
         assert len(re.findall(r"(?<!\\)\|", line)) == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (int | float, "number"),
+        (int, "whole number"),
+        (float | None, "number or None"),
+        (Literal["a", "b"] | None, "'a', 'b' or None"),
+        (tuple[str, ...], "list of text"),
+    ],
+)
+def test_types_are_named_as_a_reader_expects(kind, words):
+    assert type_words(kind) == words
+    for settings in (SearchConfig, EvalConfig):
+        assert not any(word in row.type for row in setting_rows(settings) for word in ("Union", "[", "int", "Optional"))
+
+
+def test_every_results_file_has_a_table():
+    names = {path.stem for path in (ROOT / "benchmarks/results").glob("*.json")}
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
+    for name in names:
+        assert f"<!-- made: results {name} -->" in pages, name
+        lines = [line for line in results_table(name).splitlines() if line.startswith("|")]
+        assert len(lines) > 2 and len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
 
 
 def test_formulas_become_mathml():
