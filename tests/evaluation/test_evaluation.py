@@ -194,14 +194,14 @@ def test_training_learns(features, genotype):
 
 
 def test_a_lost_training_names_its_epoch(features, genotype):
-    with pytest.raises(SearchDiverged, match="training, epoch 1 of 2: the loss is .*; lower max_lr"):
+    with pytest.raises(SearchDiverged, match="epoch 1 of 2.*max_lr"):
         evaluate("it", genotype, features, CONFIG, ONE_SEED.change(max_lr=1e30))
 
 
 def test_what_does_not_fit(features, genotype):
     with pytest.raises(GenotypeError, match="Cell_1 takes 'C_1', which these features do not have"):
         evaluate("it", answer(("A_1", "C_1")), features, CONFIG, ONE_SEED)
-    with pytest.raises(ConfigError, match="stored with L = 4; set L = 4"):
+    with pytest.raises(ConfigError, match="L = 4"):
         evaluate("it", genotype, features, CONFIG.change(L=2), ONE_SEED)
 
 

@@ -274,7 +274,7 @@ class Spoilt(Dataset):
 
 def test_a_loss_that_is_no_number_stops_before_the_weights_are_spoilt(samples):
     network = make(samples)
-    with pytest.raises(SearchDiverged, match="joint training, epoch 1 of 3: the loss is nan"):
+    with pytest.raises(SearchDiverged, match="epoch 1 of 3.*nan"):
         train_joint(network, Spoilt(samples), **TRAINING)
     assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
 

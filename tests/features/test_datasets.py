@@ -60,7 +60,7 @@ def test_listed_samples_are_dropped_from_the_splits_and_counted(ntu, tmp_path):
     root = tmp_path
     for folder in ntu[0].iterdir():
         (root / folder.name).symlink_to(folder)
-    with pytest.raises(DataError, match="samples_with_missing_skeletons.txt, is absent"):
+    with pytest.raises(DataError, match="samples_with_missing_skeletons.txt"):
         NtuSamples(root, "mfas")
     (root / "bad_skel.txt").write_text(f"{ntu[1][0]}\n")
     kept, dropped = NtuSamples(root, "mfas", "keep"), NtuSamples(root, "mfas")
@@ -126,7 +126,7 @@ def test_ego_samples(ego):
 def test_ego_lists_serve_where_there_is_no_json(ego, tmp_path):
     for folder in ego.glob("Subject*"):
         (tmp_path / folder.name).symlink_to(folder)
-    with pytest.raises(DataError, match="neither egogestureall_but_None.json nor trainlist"):
+    with pytest.raises(DataError, match="egogestureall_but_None.json.*trainlist"):
         EgoSamples(tmp_path)
     raw_files.write_ego_lists(tmp_path)
     by_lists, by_json = EgoSamples(tmp_path), EgoSamples(ego)
@@ -146,7 +146,7 @@ def test_annotations_that_differ_are_a_warning(ego, tmp_path):
         EgoSamples(tmp_path)
     path = tmp_path / "vallistall_but_None.txt"
     path.write_text(path.read_text().replace("Subject07/Scene1/Color/rgb1 8 2", "Subject07/Scene1/Color/rgb1 8 3", 1))
-    with pytest.warns(UserWarning, match="differ, first in Subject07/Scene1/Color/rgb1"):
+    with pytest.warns(UserWarning, match="Subject07/Scene1/Color/rgb1"):
         EgoSamples(tmp_path)
 
 
@@ -162,7 +162,7 @@ def test_clips_without_folders_are_counted(tmp_path):
 def test_a_missing_picture_is_named(tmp_path):
     raw_files.write_ego(tmp_path)
     (tmp_path / "Subject03/Scene1/Depth/depth1/000004.jpg").unlink()
-    with pytest.raises(DataError, match="depth1/000004.jpg is missing"):
+    with pytest.raises(DataError, match="depth1/000004.jpg"):
         EgoSamples(tmp_path)[0]
 
 
@@ -171,7 +171,7 @@ def test_a_clip_that_ends_behind_its_pictures_is_named(tmp_path):
     raw_files.write_ego(tmp_path, clips=1, frames=40)
     for modality in ("Color/rgb1", "Depth/depth1"):
         (tmp_path / "Subject03/Scene1" / modality / "000039.jpg").unlink()
-    with pytest.raises(DataError, match="rgb1/000039.jpg is missing; expected the last frame of Subject03.*, 1 to 39"):
+    with pytest.raises(DataError, match="rgb1/000039.jpg.*Subject03.*1 to 39"):
         EgoSamples(tmp_path)[0]
 
 

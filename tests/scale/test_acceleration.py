@@ -14,7 +14,7 @@ from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
 from bmnas.training.loop import NetworkLearner, take_step
-from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, tiny_features
+from tests.support.tiny import CONFIG, TWO_CELLS, tiny_features
 
 CPU = torch.device("cpu")
 
@@ -106,8 +106,9 @@ COMPILER = any(shutil.which(name) for name in acceleration.COMPILERS)
 
 @pytest.mark.slow
 @pytest.mark.skipif(not COMPILER, reason="no C++ compiler here: torch.compile is not tried on the CPU")
-@pytest.mark.parametrize("features", [tiny_features(), multilabel_features()], ids=["multiclass", "multilabel"])
-def test_a_compiled_search_finds_the_same(features):
+def test_a_compiled_search_finds_the_same():
+    """Of one kind of task: the loss is not part of what is compiled."""
+    features = tiny_features()
     config = CONFIG.change(epochs=2, dropout=0.0)
     eager, compiled = Search(features, config), Search(features, config.change(compile="default"))
     assert isinstance(compiled.engine.network, Accelerated) and list(compiled.hypernet.state_dict()) == list(
@@ -131,18 +132,18 @@ def test_a_compiler_that_fails_is_a_wrong_setting():
 
     broken = Accelerated(hypernet(torch.float32), "default", False, CPU)
     broken.call = Broken()
-    with pytest.raises(ConfigError, match=r"does not work on this machine \(no such header\); set compile = None"):
+    with pytest.raises(ConfigError, match=r"no such header.*compile = None"):
         broken(batch(4, torch.float32))
 
 
 def test_compile_without_a_compiler_is_refused(monkeypatch):
     monkeypatch.setattr(acceleration.shutil, "which", lambda name: None)
-    with pytest.raises(ConfigError, match="there is no C\\+\\+ compiler here"):
+    with pytest.raises(ConfigError, match="C\\+\\+ compiler"):
         Search(tiny_features(), CONFIG.change(compile="default"))
 
 
 def test_cuda_graphs_on_a_cpu_are_refused():
-    with pytest.raises(ConfigError, match="means CUDA graphs, but the search computes on 'cpu'"):
+    with pytest.raises(ConfigError, match="CUDA graphs.*'cpu'"):
         Search(tiny_features(), CONFIG.change(compile="reduce-overhead"))
 
 

@@ -121,9 +121,9 @@ def test_a_search_that_cannot_fit_is_refused_before_it_starts(monkeypatch, chang
     features, config = tiny_features(), CONFIG.change(**changes)
     monkeypatch.setattr(footprints, "free_memory", lambda device: 51_000_000)
     for work in (lambda: estimate(features, config), lambda: next(search(features, config))):
-        with pytest.raises(ConfigError, match=r"needs about \d+ MB \(features 0 MB.*but 51 MB are free on 'cpu'") as no:
+        with pytest.raises(ConfigError, match=r"\d+ MB.*51 MB.*'cpu'") as no:
             work()
-        assert f"Most is for {most}: take {advice}" in str(no.value)
+        assert most in str(no.value) and advice in str(no.value)
     assert not features.loaded("cpu")
 
 
@@ -177,7 +177,7 @@ def test_a_learning_rate_that_diverges_is_left_to_the_search():
     features = tiny_features()
     config = CONFIG.change(max_lr=1e30, min_lr=1e30)
     assert estimate(features, config).seconds > 0
-    with pytest.raises(SearchDiverged, match="epoch 1 of 4: .* No epoch was finished; lower max_lr"):
+    with pytest.raises(SearchDiverged, match="epoch 1 of 4.*max_lr"):
         list(search(features, config))
 
 

@@ -234,7 +234,7 @@ def test_a_lost_search_names_the_epoch_and_keeps_the_last_good_checkpoint(tmp_pa
     state.load_state_dict(run.load_checkpoint())
     with torch.no_grad():
         state.hypernet.classifier.linear.weight.fill_(float("inf"))
-    with pytest.raises(SearchDiverged, match="epoch 3 of 4.*checkpoint of epoch 2 is kept"):
+    with pytest.raises(SearchDiverged, match="epoch 3 of 4.*epoch 2"):
         state.run_epoch()
     assert state.epoch == 2
     assert run.path("checkpoint.safetensors").read_bytes() == kept
@@ -404,7 +404,7 @@ def test_restarts_stay_at_whole_epochs_where_a_last_row_joins_the_batch_before()
 
 
 def test_another_L_than_the_features():
-    with pytest.raises(ConfigError, match="L is 8, but the features of 'planted' are stored with L = 4; set L = 4"):
+    with pytest.raises(ConfigError, match="L is 8.*'planted'.*L = 4"):
         next(search(tiny_features(), CONFIG.change(L=8)))
 
 

@@ -246,7 +246,7 @@ def test_there_and_back():
     "data", [None, [], {}, {"rule": "shortlist"}, {"rule": "x", "algorithm1": {}, "candidates": []}]
 )
 def test_damaged_records(data):
-    with pytest.raises(RunError, match="not the record of a selection"):
+    with pytest.raises(RunError, match="selection"):
         Selection.from_dict(data)
 
 

@@ -125,7 +125,7 @@ def test_the_rules_differ():
 
 
 def test_unknown_rule():
-    with pytest.raises(ConfigError, match="expected one of paper, reference"):
+    with pytest.raises(ConfigError, match="paper, reference"):
         derive(architecture({"Cell_1": {"a": 0.5, "b": 0.5}}), 1, rule="papre")
 
 

@@ -119,7 +119,7 @@ def test_a_full_disk_keeps_the_last_good_file(tmp_path, full, writer):
 
 
 def test_a_full_disk_leaves_no_half_of_a_feature_set(tmp_path, full):
-    with pytest.raises(FeatureError, match="features cannot be written"):
+    with pytest.raises(FeatureError, match="features"):
         tiny_features(samples=2000).save(tmp_path / "features")
     assert list(tmp_path.iterdir()) == []
 
@@ -457,7 +457,7 @@ def test_a_run_of_another_schema_is_refused_with_both_numbers(tmp_path):
     before = content(run.folder)
     with pytest.raises(RunError, match="schema is 99"):
         next(search(features, CONFIG, run))
-    with pytest.raises(RunError, match="schema is 99; this version of bmnas reads 1"):
+    with pytest.raises(RunError, match="schema.*99.*1"):
         run.config()
     assert content(run.folder) == before
 

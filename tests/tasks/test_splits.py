@@ -62,7 +62,7 @@ def test_cross_view_holds_out_one_camera():
 
 
 def test_a_split_without_samples_is_refused():
-    with pytest.raises(DataError, match="no sample of the val subjects 2, 5, 9, 14 among 120 samples"):
+    with pytest.raises(DataError, match="val.*2, 5, 9, 14.*120"):
         ntu_rows([NtuName(1, 1, 1, 1, 1)] * 120, "release")
 
 

@@ -273,12 +273,12 @@ def test_a_child_that_is_killed_is_told(working):
     os.kill(child, signal.SIGKILL)
     shown, _ = at_work.communicate(timeout=60)
     assert at_work.returncode == 128 + signal.SIGKILL
-    assert "runner.py was ended by SIGKILL (most often the system, out of memory)" in shown.splitlines()[-1]
+    assert "SIGKILL" in shown.splitlines()[-1]
 
 
 def test_an_old_python_is_told_what_is_needed():
     problem = run.python_problem((3, 8, 10), "/usr/bin/python3")
-    assert problem and "Python 3.11 or newer" in problem and "/usr/bin/python3 is Python 3.8" in problem
+    assert problem and "3.11" in problem and "/usr/bin/python3" in problem and "3.8" in problem
     assert run.python_problem((3, 11, 0)) is None
     ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=(3, 7))  # an old Python gets as far as the message
 

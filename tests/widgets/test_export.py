@@ -78,7 +78,7 @@ def test_without_a_browser_the_figure_stays_and_one_line_says_what_is_missing(
     assert [set(data) for data in shown] == [{PLOTLY, "text/plain"}] * 2
     assert list(tmp_path.iterdir()) == []
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("SVG and PNG were left out: no Chromium or Chrome was found")
+    assert "SVG and PNG" in line and "Chromium" in line
 
 
 class Flaky:
@@ -129,7 +129,7 @@ def test_a_browser_that_always_fails_costs_the_pictures_and_not_the_figure(
     for _ in range(2):
         show_module.show(figure(), "loss")
     assert [set(data) for data in shown] == [{PLOTLY, "text/plain"}] * 2
-    assert "the browser failed (ConnectionResetError: gone)" in images.problem
+    assert "ConnectionResetError: gone" in images.problem
     assert flaky.begun == show_module.TRIES
 
 

@@ -236,7 +236,7 @@ def test_the_slider_moves_score_and_graph(run: Run) -> None:
     soft = view.picture.content
     view.slider.value = 1.0
     assert "γ = 1.00" in view.picture.content and "γ = 1.00" not in soft
-    assert f"{100 * view.info.running[-1]:.1f} % with the BatchNorm statistics of the search" in view.picture.content
+    assert f"{100 * view.info.running[-1]:.1f} %" in view.picture.content
     assert "From soft to one-hot" in page(gap_sheet(view.info)) and "one-hot" in view.text()
     assert len(page(view.twin())) < 200_000
     for stop in (0.05, 0.65, 0.95):  # where the slider stops the curve has a point, not a chord

@@ -127,9 +127,9 @@ def test_samples_fill_the_range_each_and_stay_small() -> None:
     assert fig.layout.yaxis.autorange == "reversed" and fig.layout.yaxis7.autorange is True
     many = sample_rows({"Image": np.repeat(pictures, 2, axis=0)})
     assert fig.layout.width < sample_grid(many, list("abcdefgh")).layout.width <= style.WIDTH  # names are not cut off
-    with pytest.raises(ValueError, match="expected \\(samples, height, width\\)"):
+    with pytest.raises(ValueError, match="\\(samples, height, width\\)"):
         sample_rows({"Image": pictures[0]})
-    with pytest.raises(ValueError, match="numbers of samples differ"):
+    with pytest.raises(ValueError, match="samples"):
         sample_rows({"a": pictures, "b": pictures[:2]})
 
 
