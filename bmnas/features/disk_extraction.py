@@ -1,6 +1,6 @@
 """Extraction from large data: batch by batch to the disk, resumed where it was stopped (section 3.1).
 
-Worker processes decode, the backbones run once over every sample, and their pooled taps go at once into arrays of
+Worker processes decode, and the backbones run once over every sample. Their pooled taps go at once into arrays of
 their final size on the disk. The folder takes its final name when everything is checked.
 """
 

@@ -1,7 +1,7 @@
 """Where the seconds of an extraction go: how near it comes to its backbones' own pace, and what holds it back.
 
-Seconds differ from run to run, so they lie in `timing.jsonl` beside the manifest, one line for each thing that was
-done, and in nothing that is compared or hashed.
+Seconds differ from run to run. So they lie in `timing.jsonl` beside the manifest, one line for each thing that was
+done. Nothing that is compared or hashed holds them.
 """
 
 import time

@@ -1,7 +1,7 @@
 """What the authors' release reports as its result: the best test epoch. Never a result here, only printed beside ours.
 
-The release scores the test split after every epoch of the final training and keeps the best (models/search/
-train_searchable/*.py), so its number is chosen on the test split. Nothing in bmnas reads this one.
+The release scores the test split after every epoch of the final training, and keeps the best score
+(models/search/train_searchable/*.py). So its number is chosen on the test split. Nothing in bmnas reads this one.
 """
 
 import torch

@@ -2,9 +2,9 @@
 
     c_0 = 0,    c_i = L_i(a_i c_{i-1} + sum_k a_{i,k} P_{i,k} h_{i,k}),    L_i = dropout(ReLU(BN(W_i . + b_i)))
 
-h_{i,k} is the i-th feature of modality k, P_{i,k} a linear projection to the width of the path (the original pads with
-zeros where widths differ), and each a a learnt scalar, 1 at the start. The original trains the unimodal networks
-together with the path, each by a loss of its own; stored features are frozen, so only the path is trained.
+h_{i,k} is the i-th feature of modality k, and P_{i,k} a linear projection to the width of the path. (The original pads
+with zeros where widths differ.) Each a is a learnt scalar, 1 at the start. The original trains the unimodal networks
+together with the path, each by a loss of its own. Stored features are frozen, so only the path is trained.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 class FeatureVector(nn.Module):
     """Turns a stored feature into a vector: its mean over the L positions, then BatchNorm.
 
-    The published rivals pool their backbones' maps globally. A stored feature has been max-pooled to L positions before
-    (section 3.1), so this is the mean of L maxima; theirs is the mean of a whole map.
+    The published rivals pool their backbones' maps globally: theirs is the mean of a whole map. A stored feature has
+    been max-pooled to L positions before (section 3.1), so this is the mean of L maxima.
 
     Args:
         channels: C_in of the feature.

@@ -1,8 +1,8 @@
 """Algorithm 1 (section 3.4): the search, as a generator of epoch events.
 
 Each epoch trains the weights on the training split, then alpha, beta and gamma on the validation split (first-order
-DARTS), derives the genotype, and keeps the one of the best validation score. The search does not know who watches, nor
-how its passes are computed; S >= 1 seeds move in step.
+DARTS). It then derives the genotype, and keeps the one of the best validation score. The search does not know who
+watches, nor how its passes are computed; S >= 1 seeds move in step.
 """
 
 import math

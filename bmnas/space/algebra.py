@@ -1,7 +1,7 @@
 """The hypernet's formula, with the work that its terms share done once.
 
-What is (B, C, L) in hypernet.py is held as tokens (B, L, C) here, with the channels of a position side by side in
-memory, because products, BatchNorm and mixtures all run along it. On top of that
+What is (B, C, L) in hypernet.py is held as tokens (B, L, C) here: the channels of a position lie side by side in
+memory. Products, BatchNorm and mixtures all run along them. On top of that
 
 * both inputs of a Cell, and of a primitive, are one tensor, so the halves of a weight add up:
   [s; s] W = s (W_x + W_y), and the edges from x and from y are one edge;

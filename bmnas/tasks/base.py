@@ -51,7 +51,7 @@ class RawData:
 
     Attributes:
         inputs: modality -> float32 (n, ...), as its backbone takes them.
-        labels: int64 (n,), what the fusion has to tell.
+        labels: int64 (n,), what the fusion predicts.
         own_labels: modality -> int64 (n,), what the backbone is trained on.
         splits: "train", "val", "test" -> rows.
         backbone_rows: the rows that train the backbones; those outside the splits serve nothing else.

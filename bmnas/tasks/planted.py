@@ -30,7 +30,7 @@ def planted_features(
     L: int = 4,
     channels: int = 16,
 ) -> FeatureSet:
-    """Makes a feature set whose class only two features tell; `planted_genotype` reads the answer from it.
+    """Makes a feature set whose class only two features show; `planted_genotype` reads the answer from it.
 
     Args:
         K: number of features, spread evenly over the modalities A, B, C ...

@@ -10,6 +10,7 @@ import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
+import bmnas
 from bmnas.errors import RunError, UnknownNameError
 from bmnas.evaluation.joint.evaluation import JOINT
 from tools import runner
@@ -133,15 +134,18 @@ def test_a_notebook_without_a_run_names_the_one_that_makes_it(notebook, tmp_path
 
 
 def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch):
-    for notebook in NOTEBOOKS:
-        if notebook.stem == "02_search":
-            execute(notebook, tmp_path, monkeypatch, **tiny(notebook, dataset="digits"))
-        elif notebook.stem == "04_evaluation":
-            executed = execute(
-                notebook, tmp_path, monkeypatch, **tiny(notebook, dataset="digits", joint=True, joint_epochs=1)
-            )
+    """On a run that the library made, as 02 would."""
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
+    config = bmnas.TASKS["digits"].search_config.change(epochs=1, shortlist_size=1, shortlist_epochs=1)
+    features = bmnas.prepare("digits", L=config.L, samples=64)
+    run = bmnas.Run(tmp_path / "runs" / bmnas.run_name("digits", config, features))
+    assert len(list(bmnas.search(features, config, run))) == 1
+    bmnas.read_out(run, features)
+    notebook = next(path for path in NOTEBOOKS if path.stem == "04_evaluation")
+    settings = tiny(notebook, dataset="digits", epochs=1, joint=True, joint_epochs=1)
+    executed = execute(notebook, tmp_path, monkeypatch, **settings)
     assert JOINT in text(executed)
-    assert len(list((tmp_path / "runs").glob("digits*/joint.json"))) == 1
+    assert run.path("joint.json").exists()
 
 
 @pytest.mark.parametrize("dataset", ["avmnist", "avsum"])

@@ -1,7 +1,7 @@
 """Buttons: Pause, Resume and Stop with the progress of a search, and a choice of one from a few.
 
-Clicks come in the kernel's main thread. While a cell awaits, a browser sends each new *value* of a widget only once and
-then waits for an answer that ipykernel 7 gives to the cell instead; clicks on plain buttons always get through.
+Clicks come in the kernel's main thread. While a cell awaits, a browser sends each new *value* of a widget only once. It
+then waits for an answer, which ipykernel 7 gives to the cell instead. Clicks on plain buttons always get through.
 """
 
 import threading

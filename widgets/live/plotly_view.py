@@ -2,9 +2,9 @@
 
 It is as wide as its place, also when that changes.
 
-Not plotly's own FigureWidget: that brings plotly.js, 5 MB, with every figure, and where the browser takes more than two
-seconds to load it (a cold page, a busy machine) anywidget drops all that is sent to the figure from then on, so that it
-stays empty. This one is a few lines that are there at once; they ask for plotly.js where their page has none yet.
+It is not plotly's own FigureWidget, which brings plotly.js, 5 MB, with every figure. Where the browser takes more than
+two seconds to load that (a cold page, a busy machine), anywidget drops all that is sent to the figure from then on, and
+it stays empty. This one is a few lines that are there at once; they ask for plotly.js where their page has none yet.
 """
 
 import threading

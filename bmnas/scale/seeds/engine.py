@@ -54,8 +54,8 @@ class StackedLearner:
 class StackedEngine:
     """The hypernets of several seeds as one, see `bmnas.searching.engine.Engine`.
 
-    A single seed takes two places: products of one matrix are rounded otherwise than those of a batch of them, and
-    what becomes of a seed shall not depend on how many others are there.
+    A single seed takes two places, because a product of one matrix is rounded otherwise than that of a batch of them.
+    So the result of a seed does not depend on how many others there are.
 
     Args:
         features: of the search.

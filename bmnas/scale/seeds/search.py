@@ -105,7 +105,7 @@ def memory(features: FeatureSet, config: SearchConfig, seeds: int) -> Footprint:
 
 
 def drift(features: FeatureSet, config: SearchConfig, trace: Iterable[EpochEvent]) -> list[dict[str, float]]:
-    """Measures how far a seed searched beside others comes from its search alone, which is made here to compare.
+    """Measures how far the search of a seed beside others departs from its search alone, which runs here to compare.
 
     Args:
         config: of that seed.

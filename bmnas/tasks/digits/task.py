@@ -3,7 +3,7 @@
 Images are scikit-learn's 1,797 real handwritten digits (8 x 8, `load_digits`); each gets a sound synthesised for it
 (`bmnas.tasks.digits.formants`: synthetic, nobody's voice). Noise is added to both, tuned on the validation split so
 that neither alone suffices. The backbones are trained on other noisy versions of the training images, and on other
-sounds, than the features are taken from, so that the search does not learn from samples that the backbones know.
+sounds. So the search does not learn from samples that the backbones know.
 
 Image and sound are independent given the digit, so the sum of the backbones' log-probabilities is hard to beat.
 """

@@ -4,7 +4,7 @@ The views differ in what they see: Fou and Zer are the same for a turned drawing
 Fac, Kar and Pix never do. Two good views say much the same, and the weakest one completes the best.
 
 `views="raw"`: the views themselves are the features (K = 6). The modalities' own answers, which late fusion starts
-from, are logistic regressions; those of train and val are out of fold, those of test come from a model of train + val,
+from, are logistic regressions. Those of train and val are out of fold. Those of test come from a model of train + val,
 which is what a fusion network is trained on.
 
 `views="mlp"`: an MLP a view, trained on 500 drawings that serve nothing else; its two hidden layers are the features

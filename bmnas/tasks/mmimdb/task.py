@@ -1,7 +1,7 @@
 """`mmimdb`: MM-IMDB, 23 genres, several a movie, from posters and plots (section 4.1).
 
 The data set is public, but too large, and too much other people's work, to pass on. Where it lies under the data root,
-VGG-19 and a Maxout MLP make the features; elsewhere stand-ins of their names and shapes do, with the labels planted in
+VGG-19 and a Maxout MLP make the features; elsewhere stand-ins of their names and shapes do. Their labels are planted in
 Image_3 and Text_1, the pair of the paper's MM-IMDB Config 1 (which counts from 0: Image_2, Text_0).
 """
 

@@ -1,9 +1,8 @@
 """The splits of NTU RGB+D by performers, with their counts (section 4.2; counted from the lists of names).
 
-The paper's text names seven training subjects, but its 23,760 training samples are exactly those of the eight subjects
-that the authors' code trains on (`train_exp`), with the 302 samples of incomplete skeletons included; its 2,519 and
-16,558 are the full 2,520 and 16,560 less one and two files. Both splits are here, and a manifest says which one was
-used.
+The paper's text names seven training subjects. Its 23,760 training samples are those of the eight subjects that the
+authors' code trains on (`train_exp`), with the 302 samples of incomplete skeletons included. Its 2,519 and 16,558 are
+the full 2,520 and 16,560 less one and two files. Both splits are here, and a manifest says which one was used.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """`avsum`: an image and a recording drawn independently; the label is the sum of their digits modulo 10.
 
-The same real data as `avmnist`, undegraded, in a task where fusion is the problem: the label of a pair is independent
-of either input, so each modality alone is at chance (10 %), and so is the sum of the backbones' log-probabilities.
-The backbones are trained on their own digit; the fusion has to learn the addition.
+The same real data as `avmnist`, undegraded, in a task where fusion is the problem. The label of a pair is independent
+of either input, so each modality alone is at chance (10 %). So is the sum of the backbones' log-probabilities. The
+backbones are trained on their own digit; the fusion has to learn the addition.
 """
 
 from pathlib import Path
