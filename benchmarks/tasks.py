@@ -20,12 +20,12 @@ from sklearn.linear_model import LogisticRegressionCV
 
 import bmnas
 from bmnas.errors import FeatureError
+from bmnas.evaluation.comparison import compare
 from bmnas.evaluation.evaluation import build_network, train_and_test
 from bmnas.machine import use_threads
 from bmnas.rivals.late_fusion import log_probabilities
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
-from bmnas.trust.comparison import compare
 from bmnas.trust.truth_table import Truth, find_truth
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
+from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds, once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
@@ -160,5 +161,6 @@ def _trained_and_tested(
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),
         "parameters": count_parameters(network),
+        "answers": answers_of(features.kind, logits),
         "seconds": time.perf_counter() - started,
     }

@@ -60,6 +60,10 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         """All files that decide a sample's inputs and label; none where it is not read from files."""
         return ()
 
+    def group(self, row: int) -> str:
+        """Names what a sample shares with those that were recorded together with it; its own name where it is alone."""
+        return self.names[row]
+
     def stamp(self, row: int) -> int:
         """64 bits of the names, sizes and times of change of a sample's files; 0 where it has none.
 

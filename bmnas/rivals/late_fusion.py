@@ -17,6 +17,7 @@ from torch.nn.functional import logsigmoid
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.evaluation import evaluate_networks
+from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
@@ -102,6 +103,7 @@ def _scored(name: str, values: np.ndarray, features: FeatureSet) -> Evaluation:
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),
         "parameters": 0,
+        "answers": answers_of(features.kind, logits),
         "seconds": 0.0,
     }
     return combine_seeds(name, [result], features)
@@ -139,4 +141,5 @@ def log_probability_features(features: FeatureSet) -> FeatureSet:
         task=features.task,
         source=features.source,
         notes=features.notes,
+        groups=features.groups,
     )

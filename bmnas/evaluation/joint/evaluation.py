@@ -90,6 +90,7 @@ def evaluate_joint(
                 "scores": result.scores,
                 "per_class": result.per_class,
                 "parameters": result.parameters["trained"],
+                "answers": result.answers,
                 "seconds": result.seconds,
             }
 

@@ -93,6 +93,10 @@ class NtuSamples(Samples):
         """See `Samples.files`."""
         return self.clips.videos[row], self.clips.skeletons[row]
 
+    def group(self, row: int) -> str:
+        """See `Samples.group`: the performer."""
+        return f"performer {self.clips.names[row].performer}"
+
     def _skeleton(self, path: Path) -> np.ndarray:
         frames = read_skeleton(path)
         with np.errstate(over="ignore", invalid="ignore"):

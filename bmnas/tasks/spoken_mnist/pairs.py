@@ -73,6 +73,7 @@ def open_pairs(options: Options, root: Path, progress: Progress | None, same: bo
         splits=rows,
         backbone_rows=fit,
         notes=notes,
+        groups=heard,
     )
 
 
