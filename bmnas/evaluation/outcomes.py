@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import zlib
 from dataclasses import dataclass, replace
 
@@ -22,14 +23,14 @@ class Outcomes:
         answers: (S seeds, n samples) class numbers, or (S, n, labels) of False and True.
         targets: (n,) or (n, labels), in the same form.
         groups: (n,) which samples were recorded together; equal numbers are one group.
-        features: fingerprint of the feature set whose test split this is.
+        split: digest of the test split, which features of the same samples share.
     """
 
     kind: str
     answers: np.ndarray
     targets: np.ndarray
     groups: np.ndarray
-    features: str
+    split: str
 
     @classmethod
     def of(cls, features: FeatureSet, answers: list[str]) -> "Outcomes":
@@ -46,7 +47,7 @@ class Outcomes:
             answers=np.stack(unpacked),
             targets=targets,
             groups=features.recorded_together(rows),
-            features=features.fingerprint,
+            split=digest_of_split(features),
         )
 
     @property
@@ -59,8 +60,8 @@ class Outcomes:
         return replace(self, answers=self.answers[:seeds])
 
     def same_test(self, other: "Outcomes") -> bool:
-        """Returns whether both are of the same test samples of the same features."""
-        return self.features == other.features and np.array_equal(self.targets, other.targets)
+        """Returns whether both are of the same test samples."""
+        return self.split == other.split and np.array_equal(self.targets, other.targets)
 
     def packed(self) -> list[str]:
         """Returns the answers as text, one a seed."""
@@ -87,6 +88,13 @@ class Outcomes:
         each = np.where(either > 0, 2 * right / np.maximum(either, 1), 1.0)
         weights = np.where(true.sum(-1, keepdims=True) > 0, true, 1.0)
         return (weights * each).sum(-1) / weights.sum(-1)
+
+
+def digest_of_split(features: FeatureSet) -> str:
+    """Returns sixteen hexadecimal digits of the task, and of the rows and targets of its test split."""
+    rows = features.rows("test")
+    content = f"{features.task} {features.kind}".encode() + rows.tobytes() + features.targets[rows].tobytes()
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def answers_of(kind: str, logits: Tensor) -> str:

@@ -20,7 +20,13 @@ from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.training import metrics
 
-CACHED = ("scores", "per_class", "parameters", "answers")  # fields of a result that are equal whenever it is computed
+CACHED = (
+    "scores",
+    "per_class",
+    "parameters",
+    "flops",
+    "answers",
+)  # fields of a result that are equal whenever it is computed
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,7 @@ class Evaluation:
         all_scores: every other score of the kind by name (macro F1 ...), the mean over the seeds.
         per_class: class -> mean score over the seeds.
         parameters: trainable scalars.
+        flops: of the forward pass of one sample; None where it was not counted.
         seconds: training, summed over the seeds.
         outcomes: the answers of every seed; None in results of older versions.
     """
@@ -44,6 +51,7 @@ class Evaluation:
     all_scores: dict[str, float] = field(default_factory=dict)
     per_class: dict[str, float] = field(default_factory=dict)
     parameters: int = 0
+    flops: int | None = None
     seconds: float = 0.0
     outcomes: InstanceOf[Outcomes] | None = field(default=None, compare=False, repr=False)
 
@@ -91,6 +99,7 @@ class Evaluation:
             "seeds": len(self.scores),
             "metric": self.metric,
             "parameters": self.parameters,
+            "flops": self.flops,
             "seconds": self.seconds,
         }
 
@@ -121,7 +130,7 @@ def once(
             return _checked(run, cached, features) | {"seconds": _seconds(run, timing)}
         result = compute()
         run.save_json(timing, {"seconds": result["seconds"]})
-        run.save_json(cached, {**{name: result[name] for name in CACHED}, "about": about})
+        run.save_json(cached, {**{name: result.get(name) for name in CACHED}, "about": about})
     return result
 
 
@@ -132,7 +141,8 @@ def digest_of(about: dict[str, Any]) -> str:
 
 def _checked(run: Run, cached: str, features: FeatureSet) -> dict[str, Any]:
     """Reads a cached result whose fields are what `evaluate_seed` writes."""
-    result, metric, number = run.load_json(cached), metrics.METRICS[features.kind], TYPED[float]
+    result: dict[str, Any] = {"answers": None, "flops": None} | run.load_json(cached)  # older versions lack both
+    metric, number = metrics.METRICS[features.kind], TYPED[float]
 
     def recall(value: Any) -> bool:  # NaN, null in the file, where a class has no test sample
         return number(value) or (features.kind == "multiclass" and value is None)
@@ -141,9 +151,9 @@ def _checked(run: Run, cached: str, features: FeatureSet) -> dict[str, Any]:
         "scores": lambda v: isinstance(v, dict) and metric in v and all(map(number, v.values())),
         "per_class": lambda v: isinstance(v, list) and len(v) == len(features.classes) and all(map(recall, v)),
         "parameters": TYPED[int],
+        "flops": lambda v: v is None or TYPED[int](v),
         "answers": lambda v: v is None or isinstance(v, str),
     }
-    result.setdefault("answers", None)  # older versions did not keep them
     for name, test in tests.items():
         if name not in result or not test(result[name]):
             raise RunError(
@@ -187,6 +197,7 @@ def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet
         all_scores=means,
         per_class=per_class,
         parameters=results[0]["parameters"],
+        flops=results[0].get("flops"),
         seconds=sum(result["seconds"] for result in results),
         outcomes=outcomes,
     )

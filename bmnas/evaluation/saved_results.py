@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from bmnas.config import EvalConfig
 from bmnas.errors import RunError
 from bmnas.evaluation.ablation import AblationRow, ablation_table
-from bmnas.evaluation.outcomes import Outcomes, pack, unpack
+from bmnas.evaluation.outcomes import Outcomes, digest_of_split, pack, unpack
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
@@ -41,6 +41,7 @@ def save_evaluation(run: Run, results: Sequence[Evaluation], features: FeatureSe
     rows = features.rows("test")
     test = {
         "features": features.fingerprint,
+        "split": digest_of_split(features),
         "kind": features.kind,
         "targets": pack(features.targets[rows] if features.kind == "multiclass" else features.targets[rows] > 0.5),
         "groups": np.unique(features.recorded_together(rows), return_inverse=True)[1].tolist(),
@@ -108,6 +109,7 @@ class _Test:
     """The test split as `evaluation.json` keeps it: once, for all methods."""
 
     features: str
+    split: str
     kind: Literal["multiclass", "multilabel"]
     targets: str
     groups: list[int]
@@ -118,7 +120,7 @@ class _Test:
         n = len(self.groups)
         shape = (n,) if self.kind == "multiclass" else (n, self.labels)
         targets, *seeds = (unpack(text, self.kind, shape) for text in (self.targets, *answers))
-        return Outcomes(self.kind, np.stack(seeds), targets, np.array(self.groups), self.features)
+        return Outcomes(self.kind, np.stack(seeds), targets, np.array(self.groups), self.split)
 
 
 def _evaluation(method: Any, test: _Test | None, where: str) -> Evaluation:

@@ -14,8 +14,10 @@ from bmnas.evaluation import evaluation
 from bmnas.evaluation.evaluation import evaluate, train_and_test
 from bmnas.evaluation.outcomes import pack
 from bmnas.evaluation.results import Evaluation, combine_seeds, compare_results
+from bmnas.rivals.last_features import LastFeatures
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
+from bmnas.space.layers import count_flops
 from bmnas.tasks.planted import answer, planted_genotype
 from bmnas.training import network_training
 from bmnas.training.loop import NetworkLearner
@@ -327,3 +329,10 @@ def test_damaged_answers_are_named(features, genotype, tmp_path, damage):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"answers": damage or 3}))
     with pytest.raises(RunError, match="answers"):
         evaluate("it", genotype, features, CONFIG, ONE_SEED, run)
+
+
+def test_flops_are_those_of_the_matrix_products():
+    linear = torch.nn.Sequential(torch.nn.Conv1d(4, 6, 1), torch.nn.Flatten(), torch.nn.Linear(6 * 8, 3))
+    assert count_flops(linear, torch.ones(1, 4, 8)) == 2 * 4 * 6 * 8 + 2 * 48 * 3
+    rival = LastFeatures({"A_1": 6, "B_1": 5}, {"A": ["A_1"], "B": ["B_1"]}, 3, 7, 0.5)
+    assert count_flops(rival, {"A_1": torch.ones(1, 6, 4), "B_1": torch.ones(1, 5)}) == 2 * 11 * 7 + 2 * 7 * 3

@@ -14,10 +14,10 @@ from bmnas.evaluation.results import Evaluation, compare_results, verdict
 from widgets.results.methods import score_frame, scores_of_methods
 
 
-def evaluation(name, right, groups, parameters=1, features="one"):
+def evaluation(name, right, groups, parameters=1, split="one"):
     """A method of two classes whose answers are right or not, (S, n)."""
     answers = np.asarray(right).astype(np.int64)
-    outcomes = Outcomes("multiclass", answers, np.ones(answers.shape[1], np.int64), groups, features)
+    outcomes = Outcomes("multiclass", answers, np.ones(answers.shape[1], np.int64), groups, split)
     return Evaluation(name, "accuracy", tuple(answers.mean(1)), parameters=parameters, outcomes=outcomes)
 
 
@@ -78,7 +78,7 @@ def test_the_same_samples_in_groups_prove_less():
 def test_methods_tested_on_other_samples_are_not_compared():
     right, groups = np.ones((2, 5)), np.arange(5)
     with pytest.raises(ConfigError, match="different samples"):
-        verdict([evaluation("a", right, groups), evaluation("b", right, groups, features="other")], "a")
+        verdict([evaluation("a", right, groups), evaluation("b", right, groups, split="other")], "a")
     with pytest.raises(ConfigError, match="'c'"):
         verdict([evaluation("a", right, groups)], "c")
 
