@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import InstanceOf
 
 from bmnas.errors import ConfigError, RunError
 from bmnas.evaluation.comparison import Comparison, compare_differences, group_scores, paired_interval, seeds_interval
+from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.outcomes import Outcomes
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
@@ -43,6 +44,7 @@ class Evaluation:
         flops: of the forward pass of one sample; None where it was not counted.
         seconds: training, summed over the seeds.
         outcomes: the answers of every seed; None in results of older versions.
+        origin: the command and the run folder that made it; None where it is no row of a table.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Evaluation:
     flops: int | None = None
     seconds: float = 0.0
     outcomes: InstanceOf[Outcomes] | None = field(default=None, compare=False, repr=False)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -105,10 +108,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what is the same in every equal evaluation (not the seconds), for JSON."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("seconds", "outcomes")}
+        apart = ("seconds", "outcomes", "origin")
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
         means = {"mean": self.mean, "std": self.std}
+        origin = {} if self.origin is None else {"origin": asdict(self.origin)}
         answers = {} if self.outcomes is None else {"answers": self.outcomes.packed()}
-        return {**plain, "scores": list(self.scores), **means, **answers}
+        return {**plain, "scores": list(self.scores), **means, **answers, **origin}
 
 
 def once(

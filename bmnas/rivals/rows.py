@@ -214,11 +214,35 @@ def evaluate_rival(
     Raises:
         ConfigError: the features do not have this rival.
     """
+    name = choose(rival, features, config, budget, run, progress)
+    return evaluate_choice(rival, name, features, config, budget, run, progress)
+
+
+def choose(
+    rival: Rival,
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    run: Run | None = None,
+    progress: Progress | None = None,
+) -> str:
+    """Names the rival's network that is best on validation; see `evaluate_rival`."""
     if reason := rival.lacks(features):
         raise ConfigError(reason)
-    candidates = rival.networks(features, config)
-    choice = best_on_validation(candidates, features, config, budget, run, progress, rival.name)
-    network = candidates[choice]
+    return best_on_validation(rival.networks(features, config), features, config, budget, run, progress, rival.name)
+
+
+def evaluate_choice(
+    rival: Rival,
+    name: str,
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    run: Run | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Trains and tests one of the rival's networks with every seed."""
+    network = rival.networks(features, config)[name]
     return evaluate_networks(
         rival.name, network.build, lambda _: network.identity, features, config, budget, run, progress
     )
