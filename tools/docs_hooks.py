@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
+from bmnas.rivals.rows import RIVALS
 from tools.parameter_tables import notebook_tables, setting_rows, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -101,6 +102,15 @@ def task_facts(name: str) -> str:
     ])  # fmt: skip
 
 
+def rival_list() -> str:
+    """All rivals in a table, with what they cannot do on stored features."""
+    lines = ["| rival | source | not on stored features |", "|---|---|---|"]
+    for rival in RIVALS.values():
+        source = f"<{rival.source}>" if rival.source.startswith("https") else rival.source
+        lines.append(f"| {rival.name} | {source} | {rival.limits or '-'} |")
+    return "\n".join(lines)
+
+
 def changed(config: SearchConfig | EvalConfig) -> str:
     """The settings of a preset that are not those of its class."""
     defaults = type(config)().to_dict()
@@ -123,4 +133,5 @@ MAKERS = {
     "api": api_list,
     "tasks": task_list,
     "task": task_facts,
+    "rivals": rival_list,
 }
