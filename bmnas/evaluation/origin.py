@@ -10,6 +10,7 @@ class Origin:
 
     Attributes:
         run: name of the run folder that keeps its results.
+        features: fingerprint of the features that all rows of its table were trained on.
         command: that makes it again.
         source: of the method.
         limits: what it cannot do on stored features.
@@ -20,6 +21,7 @@ class Origin:
     """
 
     run: str = ""
+    features: str = ""
     command: str = ""
     source: str = ""
     limits: str = ""

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from bmnas.config import EvalConfig
 from bmnas.errors import RunError
 from bmnas.evaluation.ablation import AblationRow, ablation_table
+from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.outcomes import Outcomes, digest_of_split, pack, unpack
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
@@ -140,4 +141,5 @@ def _evaluation(method: Any, test: _Test | None, where: str) -> Evaluation:
         raise RunError(f"{where}: answers: {error}; run notebook 04 again") from error
     if outcomes.seeds != len(evaluation.scores):
         raise RunError(f"{where}: answers of {outcomes.seeds} seeds, scores of {len(evaluation.scores)}")
-    return replace(evaluation, outcomes=outcomes)
+    origin = replace(evaluation.origin or Origin(), features=test.features)
+    return replace(evaluation, outcomes=outcomes, origin=origin)

@@ -134,6 +134,15 @@ def test_results_on_other_samples_or_without_answers_are_not_merged(tmp_path):
         merge_results(one, one)
 
 
+def test_results_of_other_features_of_the_same_samples_are_not_merged(tmp_path):
+    features = tiny_features()
+    changed = {name: array + 1 for name, array in features.arrays.items()}
+    one, _ = saved(contest(tmp_path / "one", features), ("GMU",))
+    two, _ = saved(contest(tmp_path / "two", replace(features, arrays=changed)), ("two-stream",))
+    with pytest.raises(ConfigError, match="different features"):
+        merge_results(one, two)
+
+
 def test_published_scores_stand_apart_from_measured_ones(tmp_path):
     _, results = saved(contest(tmp_path), ("GMU", "MMTM, last placement", bmnas.SEARCHED))
     frame = field_table(results, "egogesture").set_index("method")

@@ -59,7 +59,7 @@ class Contest:
 
     def origin(self, **about: Any) -> Origin:
         """Says where a row of this table comes from."""
-        return Origin(run=self.run.name, command=self.command, **about)
+        return Origin(run=self.run.name, features=self.features.fingerprint, command=self.command, **about)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,12 @@ def _check_same(first: Evaluation, other: Evaluation) -> None:
         )
     if not first.outcomes.same_test(other.outcomes):
         raise ConfigError(f"{first.name!r} and {other.name!r} were tested on different samples; they make no table")
+    features = {result.origin.features for result in (first, other) if result.origin and result.origin.features}
+    if len(features) > 1:
+        raise ConfigError(
+            f"{first.name!r} and {other.name!r} were trained on different features (fingerprints "
+            f"{', '.join(sorted(one[:8] for one in features))}); they make no table"
+        )
 
 
 def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) -> pd.DataFrame:
