@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
-from bmnas.rivals.field.rows import Contest, search_epochs, with_origin
+from bmnas.rivals.field.contest import Contest, search_epochs, with_origin
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Selection, load_selection

@@ -14,7 +14,7 @@ from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, compare_results
 from bmnas.evaluation.saved_results import load_evaluation
 from bmnas.paper.published_scores import PublishedScore, published_scores
-from bmnas.rivals.field.rows import Contest, Row
+from bmnas.rivals.field.contest import Contest, Row
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 
