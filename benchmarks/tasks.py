@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegressionCV
 
 import bmnas
 from bmnas.errors import FeatureError
-from bmnas.evaluation.comparison import compare
+from bmnas.evaluation.comparison import compare, group_scores
 from bmnas.evaluation.evaluation import build_network, train_and_test
 from bmnas.machine import use_threads
 from bmnas.rivals.late_fusion import log_probabilities
@@ -44,7 +44,8 @@ def story(dataset: str, searches: int) -> dict[str, Any]:
     answers = [answer(features, task.search_config.change(seed=seed, threads=1)) for seed in range(searches)]
     correct = {SEARCHED: trained_answers(answers[0].chosen, features, task)}
     correct |= untrained_answers(features)
-    comparisons = compare(SEARCHED, correct)
+    groups = features.recorded_together(features.rows("test"))
+    comparisons = compare(SEARCHED, {name: by_group(rows, groups) for name, rows in correct.items()})
     searched = [described(one.chosen, truth) for one in answers]
     return {
         "title": task.title,
@@ -65,6 +66,12 @@ def story(dataset: str, searches: int) -> dict[str, Any]:
         ],
         "truth": None if truth is None else spread(truth),
     }
+
+
+def by_group(correct: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Splits accuracies (S seeds) of answers that are right or not, (S, n), by groups of samples: (S, G)."""
+    counts = np.stack([correct, np.ones_like(correct)], axis=-1)
+    return group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, groups)
 
 
 def known_truth(dataset: str, features: bmnas.FeatureSet) -> Truth | None:
