@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import bmnas  # noqa: E402
 from bmnas.errors import FeatureError  # noqa: E402
+from bmnas.evaluation.comparison import compare, group_scores  # noqa: E402
 from bmnas.evaluation.evaluation import build_network, train_and_test  # noqa: E402
 from bmnas.machine import use_threads  # noqa: E402
 from bmnas.rivals.late_fusion import log_probabilities  # noqa: E402
 from bmnas.searching.run_folder import Run  # noqa: E402
 from bmnas.space.genotype import Genotype  # noqa: E402
-from bmnas.trust.comparison import compare  # noqa: E402
 from bmnas.trust.truth_table import Truth, find_truth  # noqa: E402
 from tools.result_tables import SEARCHED, SUM, TUNED, tasks_table  # noqa: E402
 
@@ -45,7 +45,8 @@ def story(dataset: str, searches: int) -> dict[str, Any]:
     answers = [answer(features, task.search_config.change(seed=seed, threads=1)) for seed in range(searches)]
     correct = {SEARCHED: trained_answers(answers[0].chosen, features, task)}
     correct |= untrained_answers(features)
-    comparisons = compare(SEARCHED, correct)
+    groups = features.recorded_together(features.rows("test"))
+    comparisons = compare(SEARCHED, {name: by_group(rows, groups) for name, rows in correct.items()})
     searched = [described(one.chosen, truth) for one in answers]
     return {
         "title": task.title,
@@ -66,6 +67,12 @@ def story(dataset: str, searches: int) -> dict[str, Any]:
         ],
         "truth": None if truth is None else spread(truth),
     }
+
+
+def by_group(correct: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Splits accuracies (S seeds) of answers that are right or not, (S, n), by groups of samples: (S, G)."""
+    counts = np.stack([correct, np.ones_like(correct)], axis=-1)
+    return group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, groups)
 
 
 def known_truth(dataset: str, features: bmnas.FeatureSet) -> Truth | None:

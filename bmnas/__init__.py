@@ -46,6 +46,11 @@ from bmnas.evaluation.trained_network import TrainedNetwork, load, train_and_sav
 from bmnas.evaluation.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
 from bmnas.rivals.late_fusion import baselines
 from bmnas.rivals.rows import RIVALS, evaluate_rivals
+from bmnas.rivals.field.contest import Contest
+from bmnas.rivals.field.rows import field_rows
+from bmnas.rivals.field.table import evaluate_field, field_table, merge_results, winners_sentence
+from bmnas.rivals.field.sweep import SIZES, sweep, sweep_table
+from bmnas.paper.published_scores import PUBLISHED_SCORES, published_scores
 from bmnas.paper.published import PUBLISHED
 from bmnas.paper.reference import (
     from_release_indices,

@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
+from bmnas.rivals.rows import RIVALS
 from tools.parameter_tables import notebook_tables, setting_rows, table
 from tools.result_tables import pairs_table, results_table
 
@@ -102,6 +103,15 @@ def task_facts(name: str) -> str:
     ])  # fmt: skip
 
 
+def rival_list() -> str:
+    """All rivals in a table, with what they cannot do on stored features."""
+    lines = ["| rival | source | not on stored features |", "|---|---|---|"]
+    for rival in RIVALS.values():
+        source = f"<{rival.source}>" if rival.source.startswith("https") else rival.source
+        lines.append(f"| {rival.name} | {source} | {rival.limits or '-'} |")
+    return "\n".join(lines)
+
+
 def changed(config: SearchConfig | EvalConfig) -> str:
     """Returns the settings of a preset that are not those of its class."""
     defaults = type(config)().to_dict()
@@ -126,4 +136,5 @@ MAKERS = {
     "task": task_facts,
     "results": results_table,
     "pairs": pairs_table,
+    "rivals": rival_list,
 }

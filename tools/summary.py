@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +64,16 @@ def scores(folder: Path) -> list[str]:
                 rows = list(dict.fromkeys(map(score_line, load_rows())))  # a method that is in both tables once
             except RunError as error:
                 rows = [f"    cannot be read ({error}); run the notebook that makes it again"]
-            lines += [f"  {title}, mean ± standard deviation over the seeds ({name})", *rows]
+            lines += [f"  {title}, mean over the seeds and its 95 % interval ({name})", *rows]
     return lines
 
 
 def score_line(row: Mapping[str, Any]) -> str:
-    """Returns one method's scores in per cent; a method without training has one score and no deviation."""
-    spread = f"± {100 * row['std']:5.2f} %" if row["seeds"] > 1 else "%"
-    return f"    {row['method']!s:<48}{100 * row['mean']:6.2f} {spread:<9} {row['metric']}"
+    """Returns one method's score in per cent with its interval; a trained method with one seed has none."""
+    ends = [row.get(end) for end in ("low", "high")]  # older files have no intervals
+    known = [100 * end for end in ends if isinstance(end, float) and isfinite(end)]
+    interval = f" ({known[0]:.2f} to {known[1]:.2f})" if len(known) == 2 else ""
+    return f"    {row['method']!s:<56}{100 * row['mean']:6.2f} %{interval:<18} {row['metric']}"
 
 
 def megabytes(path: Path | None) -> str:

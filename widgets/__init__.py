@@ -25,6 +25,10 @@ from widgets.networks.titles import network_title
 
 # what came out
 from widgets.results.methods import ablation_scores, score_bars, score_table, scores_of_methods
+from widgets.results.leaderboard.info import leaderboard_info
+from widgets.results.leaderboard.leaderboard import Leaderboard
+from widgets.results.field import as_they_come, field_styler
+from widgets.results.sweep import correlation_text, sweep_sheet
 from widgets.results.classes import class_dots, class_scores
 from widgets.results.shortlist import candidate_figure, candidate_rows, candidate_table
 from widgets.static.html_table import table
@@ -33,7 +37,7 @@ from widgets.static.html_table import table
 from widgets.notebook.source_listing import show_source
 
 # what every notebook starts with
-from widgets.notebook.cells import banner, check_parameters, progress_bar
+from widgets.notebook.cells import banner, check_parameters, command, progress_bar
 
 # data frames for tables
 from widgets.results.sizes import compared_sizes, size_tables

@@ -18,6 +18,7 @@ import ipywidgets as ipw
 
 import bmnas
 from bmnas.errors import BmnasError
+from bmnas.evaluation.saved_results import EVALUATION
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.searching.run_folder import Run
@@ -29,6 +30,8 @@ from widgets.live.controls import close_all
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import dag_svg
 from widgets.networks.titles import CHOSEN
+from widgets.results.leaderboard.info import leaderboard_info
+from widgets.results.leaderboard.leaderboard import Leaderboard
 from widgets.search.dashboard import SearchDashboard
 from widgets.search.screen import Screen
 from widgets.search.status import summary_text
@@ -181,7 +184,15 @@ def _pictures(run: Run) -> list[ipw.Widget]:
         screen.append(event)
     screen.draw()
     words = ipw.HTML(escape(summary_text(trace.events[-1])))
-    return [words, screen.box, *_answer(run, features)]
+    return [words, screen.box, *_answer(run, features), *_leaderboard(run, features)]
+
+
+def _leaderboard(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
+    """The methods that 04 tested beside the searched network; nothing before that."""
+    if not run.path(EVALUATION).exists():
+        return []
+    info = leaderboard_info(bmnas.load_evaluation(run))
+    return [Leaderboard(info, features.modalities if features else None).box()]
 
 
 def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:

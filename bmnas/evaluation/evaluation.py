@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
+from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds, once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
-from bmnas.space.layers import count_parameters
+from bmnas.space.layers import count_flops, count_parameters
 from bmnas.training import metrics
 from bmnas.training.network_training import BestOnValidation, fit
 from bmnas.training.progress import Progress
@@ -155,10 +157,14 @@ def _trained_and_tested(
     started = time.perf_counter()
     with use_threads(config.threads):
         network = build(seed)
+        sample = {name: np.array(array[:1], np.float32) for name, array in features.arrays.items()}
+        flops = count_flops(network, {name: torch.from_numpy(array) for name, array in sample.items()})
         logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device)
     return {
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),
         "parameters": count_parameters(network),
+        "flops": flops,
+        "answers": answers_of(features.kind, logits),
         "seconds": time.perf_counter() - started,
     }

@@ -2,11 +2,18 @@
 
 import math
 import statistics
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
-from bmnas.errors import RunError
+import numpy as np
+from pydantic import InstanceOf
+
+from bmnas.errors import ConfigError, RunError
+from bmnas.evaluation.comparison import Comparison, compare_differences, group_scores, paired_interval, seeds_interval
+from bmnas.evaluation.origin import Origin
+from bmnas.evaluation.outcomes import Outcomes
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import TYPED
@@ -14,7 +21,13 @@ from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.training import metrics
 
-CACHED = ("scores", "per_class", "parameters")  # fields of a result that are equal whenever it is computed
+CACHED = (
+    "scores",
+    "per_class",
+    "parameters",
+    "flops",
+    "answers",
+)  # fields of a result that are equal whenever it is computed
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,10 @@ class Evaluation:
         all_scores: every other score of the kind by name (macro F1 ...), the mean over the seeds.
         per_class: class -> mean score over the seeds.
         parameters: trainable scalars.
+        flops: of the forward pass of one sample; None where it was not counted.
         seconds: training, summed over the seeds.
+        outcomes: the answers of every seed; None in results of older versions.
+        origin: the command and the run folder that made it; None where it is no row of a table.
     """
 
     name: str
@@ -37,7 +53,10 @@ class Evaluation:
     all_scores: dict[str, float] = field(default_factory=dict)
     per_class: dict[str, float] = field(default_factory=dict)
     parameters: int = 0
+    flops: int | None = None
     seconds: float = 0.0
+    outcomes: InstanceOf[Outcomes] | None = field(default=None, compare=False, repr=False)
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def mean(self) -> float:
@@ -49,22 +68,52 @@ class Evaluation:
         """The sample standard deviation over the seeds; 0 for a single score."""
         return statistics.stdev(self.scores) if len(self.scores) > 1 else 0.0
 
+    @property
+    def trained(self) -> bool:
+        """Whether seeds make a difference; the sum of stored log-probabilities has neither weights nor seeds."""
+        return self.parameters > 0 or len(self.scores) > 1
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the mean: over seeds and groups of test samples, or over seeds alone.
+
+        A trained method with one seed has none: -inf to inf. See `bmnas.evaluation.comparison`.
+        """
+        if self.outcomes is None:
+            _, low, high, _ = seeds_interval(np.array(self.scores))
+            return low, high
+        values = self.group_values()
+        mean, low, high, _ = paired_interval(values if self.trained else np.repeat(values, 2, axis=0))
+        return self.mean + low - mean, self.mean + high - mean
+
+    def group_values(self, seeds: int | None = None) -> np.ndarray:
+        """Splits the scores of the first seeds by groups of test samples, (S, G)."""
+        assert self.outcomes is not None
+        return group_scores(self.outcomes.score, self.outcomes.counts()[:seeds], self.outcomes.groups)
+
     def row(self) -> dict[str, Any]:
         """Returns one line of a table."""
         return {
             "method": self.name,
             "mean": self.mean,
             "std": self.std,
+            "low": self.interval[0] if math.isfinite(self.interval[0]) else None,
+            "high": self.interval[1] if math.isfinite(self.interval[1]) else None,
             "seeds": len(self.scores),
             "metric": self.metric,
             "parameters": self.parameters,
+            "flops": self.flops,
             "seconds": self.seconds,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what is the same in every equal evaluation (not the seconds), for JSON."""
-        plain = {name: value for name, value in asdict(self).items() if name != "seconds"}
-        return {**plain, "scores": list(self.scores), "mean": self.mean, "std": self.std}
+        apart = ("seconds", "outcomes", "origin")
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
+        means = {"mean": self.mean, "std": self.std}
+        origin = {} if self.origin is None else {"origin": asdict(self.origin)}
+        answers = {} if self.outcomes is None else {"answers": self.outcomes.packed()}
+        return {**plain, "scores": list(self.scores), **means, **answers, **origin}
 
 
 def once(
@@ -86,7 +135,7 @@ def once(
             return _checked(run, cached, features) | {"seconds": _seconds(run, timing)}
         result = compute()
         run.save_json(timing, {"seconds": result["seconds"]})
-        run.save_json(cached, {**{name: result[name] for name in CACHED}, "about": about})
+        run.save_json(cached, {**{name: result.get(name) for name in CACHED}, "about": about})
     return result
 
 
@@ -97,9 +146,8 @@ def digest_of(about: dict[str, Any]) -> str:
 
 def _checked(run: Run, cached: str, features: FeatureSet) -> dict[str, Any]:
     """Reads a cached result whose fields are what `evaluate_seed` writes."""
-    result = run.load_json(cached)
-    metric = metrics.METRICS[features.kind]
-    number = TYPED[float]
+    result: dict[str, Any] = {"answers": None, "flops": None} | run.load_json(cached)  # older versions lack both
+    metric, number = metrics.METRICS[features.kind], TYPED[float]
 
     def recall(value: Any) -> bool:  # NaN, null in the file, where a class has no test sample
         return number(value) or (features.kind == "multiclass" and value is None)
@@ -108,6 +156,8 @@ def _checked(run: Run, cached: str, features: FeatureSet) -> dict[str, Any]:
         "scores": lambda v: isinstance(v, dict) and metric in v and all(map(number, v.values())),
         "per_class": lambda v: isinstance(v, list) and len(v) == len(features.classes) and all(map(recall, v)),
         "parameters": TYPED[int],
+        "flops": lambda v: v is None or TYPED[int](v),
+        "answers": lambda v: v is None or isinstance(v, str),
     }
     for name, test in tests.items():
         if name not in result or not test(result[name]):
@@ -129,7 +179,16 @@ def _seconds(run: Run, timing: str) -> float:
 
 
 def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet) -> Evaluation:
-    """Combines the results of several seeds."""
+    """Combines the results of several seeds.
+
+    Raises:
+        RunError: the answers of one are damaged, or of another test split.
+    """
+    answers = [result["answers"] for result in results if result.get("answers") is not None]
+    try:
+        outcomes = Outcomes.of(features, answers) if len(answers) == len(results) else None
+    except ValueError as error:
+        raise RunError(f"{name}: {error}; delete the folder of its scores to compute them again") from error
     metric = metrics.METRICS[features.kind]
     per_class = {
         label: statistics.fmean(result["per_class"][k] for result in results)
@@ -143,26 +202,46 @@ def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet
         all_scores=means,
         per_class=per_class,
         parameters=results[0]["parameters"],
+        flops=results[0].get("flops"),
         seconds=sum(result["seconds"] for result in results),
+        outcomes=outcomes,
     )
 
 
-def verdict(results: list[Evaluation], name: str) -> str:
-    """Says in a line a rival how many points the method `name` is better or worse, and whether the seeds can tell.
+def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison]:
+    """Compares the method `name` with all others, paired by seed and test sample, corrected by Holm.
 
-    A difference counts as clear when it exceeds twice its standard error, from the seeds of both; a rival without
-    training has no spread of its own.
+    Where one of two has no answers of test samples, they are compared by seeds alone. Of two trained methods the seeds
+    that both have are compared; an untrained one stands beside every seed.
+
+    Raises:
+        ConfigError: no such method, or methods that were tested on different samples.
     """
-    mine = next(result for result in results if result.name == name)
-    lines = []
-    for rival in results:
-        if rival is mine:
-            continue
-        difference = 100 * (mine.mean - rival.mean)
-        error = 100 * math.sqrt(mine.std**2 / len(mine.scores) + rival.std**2 / len(rival.scores))
-        clear = "" if abs(difference) > 2 * error else f" (within the spread of {len(mine.scores)} seeds)"
-        points = f"{abs(difference):.2f}"
-        word = "better" if difference >= 0 else "worse"
-        than = f"as good as {rival.name}" if points == "0.00" else f"{points} points {word} than {rival.name}"
-        lines.append(f"{name}: {than}{clear}")
-    return "\n".join(lines)
+    named = {result.name: result for result in results}
+    if name not in named:
+        raise ConfigError(f"no results of {name!r}; there are those of {', '.join(map(repr, named))}")
+    mine = named.pop(name)
+    return compare_differences(name, {rival: _differences(mine, other) for rival, other in named.items()})
+
+
+def _differences(mine: Evaluation, other: Evaluation) -> np.ndarray:
+    """Subtracts the scores of one method from those of another, (S, G) or (S,)."""
+    if mine.metric != other.metric:
+        raise ConfigError(f"{mine.name!r} has {mine.metric}, {other.name!r} {other.metric}; compare them apart")
+    seeds = min(len(one.scores) for one in (mine, other) if one.trained or not (mine.trained or other.trained))
+    if mine.outcomes is None or other.outcomes is None:
+        first, second = (np.array(one.scores[:seeds]) for one in (mine, other))
+        return np.broadcast_to(first, seeds) - second
+    if not mine.outcomes.same_test(other.outcomes):
+        raise ConfigError(f"{mine.name!r} and {other.name!r} were tested on different samples; compare them apart")
+    first, second = (one.group_values(seeds) for one in (mine, other))
+    return np.broadcast_to(first, (seeds, first.shape[1])) - second
+
+
+def verdict(results: Sequence[Evaluation], name: str) -> str:
+    """A line a rival: whether the method `name` is better or worse, by how much, and whether that can be told.
+
+    Raises:
+        ConfigError: see `compare_results`.
+    """
+    return "\n".join(comparison.sentence() for comparison in compare_results(results, name))

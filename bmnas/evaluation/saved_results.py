@@ -3,14 +3,18 @@
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import TypeAdapter
 
 from bmnas.config import EvalConfig
 from bmnas.errors import RunError
 from bmnas.evaluation.ablation import AblationRow, ablation_table
+from bmnas.evaluation.origin import Origin
+from bmnas.evaluation.outcomes import Outcomes, digest_of_split, pack, unpack
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
@@ -36,19 +40,32 @@ def save_evaluation(run: Run, results: Sequence[Evaluation], features: FeatureSe
         RunError: the file cannot be written; what was there before is kept.
     """
     about = {"source": features.source, "notes": features.notes, "budget": budget.to_dict()}
-    run.save_json(EVALUATION, {**about, "methods": [result.to_dict() for result in results]})
+    rows = features.rows("test")
+    test = {
+        "features": features.fingerprint,
+        "split": digest_of_split(features),
+        "kind": features.kind,
+        "targets": pack(features.targets[rows] if features.kind == "multiclass" else features.targets[rows] > 0.5),
+        "groups": np.unique(features.recorded_together(rows), return_inverse=True)[1].tolist(),
+        "labels": len(features.classes),
+    }
+    run.save_json(EVALUATION, {**about, "test": test, "methods": [result.to_dict() for result in results]})
 
 
 def load_evaluation(run: Run) -> list[Evaluation]:
     """Reads the test scores of all methods from `evaluation.json`; seconds are not kept there.
 
+    A file of an older version has no answers of test samples, so that its methods are compared by seeds alone.
+
     Raises:
         RunError: there is no such file, or it is damaged; names the field.
     """
-    methods = run.load_json(EVALUATION).get("methods")
+    content, where = run.load_json(EVALUATION), f"{run.path(EVALUATION)}"
+    methods = content.get("methods")
     if not isinstance(methods, list):
         raise RunError(f"{run.path(EVALUATION)}: methods is {methods!r}; expected a list. Run notebook 04 again")
-    return [_evaluation(method, f"{run.path(EVALUATION)}: methods[{i}]") for i, method in enumerate(methods)]
+    test = None if "test" not in content else validate(TypeAdapter(_Test), content["test"], RunError, f"{where}: test")
+    return [_evaluation(method, test, f"{where}: methods[{i}]") for i, method in enumerate(methods)]
 
 
 def save_ablation(
@@ -89,7 +106,26 @@ def load_ablation(run: Run) -> pd.DataFrame:
     return frame
 
 
-def _evaluation(method: Any, where: str) -> Evaluation:
+@dataclass(frozen=True)
+class _Test:
+    """The test split as `evaluation.json` keeps it: once, for all methods."""
+
+    features: str
+    split: str
+    kind: Literal["multiclass", "multilabel"]
+    targets: str
+    groups: list[int]
+    labels: int
+
+    def outcomes(self, answers: list[str]) -> Outcomes:
+        """Joins the packed answers of a method's seeds; raises ValueError where they are damaged."""
+        n = len(self.groups)
+        shape = (n,) if self.kind == "multiclass" else (n, self.labels)
+        targets, *seeds = (unpack(text, self.kind, shape) for text in (self.targets, *answers))
+        return Outcomes(self.kind, np.stack(seeds), targets, np.array(self.groups), self.split)
+
+
+def _evaluation(method: Any, test: _Test | None, where: str) -> Evaluation:
     """Checks one method; a class without test samples has the score null, which stands for NaN."""
     if isinstance(method, dict) and isinstance(method.get("per_class"), dict):
         per_class = {label: math.nan if score is None else score for label, score in method["per_class"].items()}
@@ -97,4 +133,14 @@ def _evaluation(method: Any, where: str) -> Evaluation:
     evaluation = validate(TypeAdapter(Evaluation), method, RunError, where)
     if not evaluation.scores:
         raise RunError(f"{where}: scores is empty; expected one score a seed")
-    return evaluation
+    answers = method.get("answers")
+    if test is None or answers is None:
+        return replace(evaluation, outcomes=None)
+    try:
+        outcomes = test.outcomes(answers)
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{where}: answers: {error}; run notebook 04 again") from error
+    if outcomes.seeds != len(evaluation.scores):
+        raise RunError(f"{where}: answers of {outcomes.seeds} seeds, scores of {len(evaluation.scores)}")
+    origin = replace(evaluation.origin or Origin(), features=test.features)
+    return replace(evaluation, outcomes=outcomes, origin=origin)

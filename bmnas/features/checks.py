@@ -139,3 +139,9 @@ def check_logits(logits: Mapping[str, np.ndarray], modalities: Iterable[str], sa
         if array.ndim != 2 or len(array) != samples or array.shape[1] < 1 or array.dtype != np.float32:
             expected = f"float32 ({samples}, classes)"
             raise FeatureError(f"logits[{name!r}] is {array.dtype} {array.shape}; expected {expected}")
+
+
+def check_groups(groups: np.ndarray | None, samples: int) -> None:
+    """One group a sample, if samples were recorded together."""
+    if groups is not None and (groups.dtype != np.int64 or groups.shape != (samples,)):
+        raise FeatureError(f"groups is {groups.dtype} {groups.shape}; expected one group for each of {samples} samples")

@@ -62,6 +62,12 @@ def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
     return as_array(f"splits[{split!r}]", rows, "iu", "row numbers").astype(np.int64)
 
 
+def as_groups(groups: ArrayLike) -> np.ndarray:
+    """int64 numbers of groups that may have names."""
+    array = as_array("groups", groups, "iuUS", "numbers or names, one a sample")
+    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+
+
 def common_length(arrays: Mapping[str, np.ndarray]) -> int:
     """Returns the L that the sequences share."""
     lengths = {name: array.shape[2] for name, array in arrays.items() if array.ndim == 3 and array.shape[2] != 1}

@@ -273,6 +273,7 @@ class _Job:
                 "data": self.samples.facts,
                 "unreadable": {"count": len(unreadable), "dropped": dropped, "samples": unreadable},
             },
+            groups=[self.samples.group(int(row)) for row in self.rows],
         )
         names = "".join(f"{self.samples.names[row]}\n" for row in self.rows)
         write_text(place.path / NAMES, names, FeatureError)

@@ -39,6 +39,8 @@ class FeatureSet(FeatureFields):
         task, source, notes: where the features come from; `source` is "real", "synthetic" or "stand-in" and `notes`
             is one line for banners and titles.
         manifest: the description that `save` writes beside the arrays.
+        groups: int64 (n,), equal for samples that were recorded together (one recording, one performer); None where
+            each sample stands alone. Only intervals and verdicts depend on it.
         folder: where `open` read it, None for features in memory.
 
     Raises:
@@ -56,6 +58,7 @@ class FeatureSet(FeatureFields):
         checks.check_splits(self.splits, samples)
         checks.check_modalities(self.modalities, self.names)
         checks.check_logits(self.logits, self.modalities, samples)
+        checks.check_groups(self.groups, samples)
         checks.check_choice("source", self.source, checks.SOURCES)
         checks.check_text("task", self.task)
         checks.check_text("notes", self.notes)
@@ -78,6 +81,7 @@ class FeatureSet(FeatureFields):
         backbones: Mapping[str, Any] | None = None,
         pooling: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
+        groups: ArrayLike | None = None,
     ) -> "FeatureSet":
         """Makes a feature set of one's own arrays, with any number of features and modalities.
 
@@ -92,6 +96,7 @@ class FeatureSet(FeatureFields):
             L: needed only where it cannot be seen: all features are vectors (then 8 by default).
             task, source, notes: see `FeatureSet`.
             backbones, pooling, options: anything worth keeping in the manifest; JSON values.
+            groups: numbers or names, equal for samples that were recorded together; by default each stands alone.
 
         Raises:
             FeatureError: names the field that is wrong.
@@ -121,6 +126,7 @@ class FeatureSet(FeatureFields):
             task=task,
             source=source,
             notes=notes,
+            groups=None if groups is None else convert.as_groups(groups),
         )
         for name, array in features.items():
             checks.check_finite(f"feature {name!r}", array)
@@ -187,6 +193,10 @@ class FeatureSet(FeatureFields):
         """
         checks.check_choice("split", split, checks.SPLITS)
         return self.splits[split]
+
+    def recorded_together(self, rows: np.ndarray) -> np.ndarray:
+        """The groups of some rows; their own numbers where each sample stands alone."""
+        return rows if self.groups is None else self.groups[rows]
 
     def loaded(self, device: str | torch.device = "auto") -> bool:
         """Returns whether `tensors` has put them on a device already."""

@@ -22,6 +22,7 @@ class FeatureFields:
     source: str = "real"
     notes: str = ""
     manifest: dict[str, Any] = field(default_factory=dict)
+    groups: np.ndarray | None = None
 
     @property
     def vectors(self) -> frozenset[str]:

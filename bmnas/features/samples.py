@@ -64,6 +64,10 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         """Returns all files that decide a sample's inputs and label; none where it is not read from files."""
         return ()
 
+    def group(self, row: int) -> str:
+        """Names what a sample shares with those that were recorded together with it; its own name where it is alone."""
+        return self.names[row]
+
     def stamp(self, row: int) -> int:
         """Hashes names, sizes and times of change of a sample's files to 64 bits; 0 where it has none.
 

@@ -76,6 +76,7 @@ def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, An
         "targets": _entry("targets.npy", features.targets),
         "splits": {name: _entry(f"split_{name}.npy", rows) for name, rows in features.splits.items()},
         "logits": {name: _entry(f"logits_{name}.npy", array) for name, array in features.logits.items()},
+        **({} if features.groups is None else {"groups": _entry("groups.npy", features.groups)}),
         **extras,
     }
 
@@ -146,6 +147,7 @@ def read(folder: Path, verify: bool) -> FeatureFields:
     targets = _checked(path, "targets", manifest["targets"])
     splits = {k: _checked(path, f"splits.{k}", e) for k, e in manifest["splits"].items()}
     logits = {k: _checked(path, f"logits.{k}", e) for k, e in manifest["logits"].items()}
+    groups = _checked(path, "groups", manifest["groups"]) if "groups" in manifest else None
     if not all(isinstance(names, list) for names in manifest["modalities"].values()):
         raise FeatureError(f"{path}: modalities is {manifest['modalities']!r}; expected a list of features for each")
     return FeatureFields(
@@ -161,12 +163,14 @@ def read(folder: Path, verify: bool) -> FeatureFields:
         source=manifest["source"],
         notes=manifest["notes"],
         manifest=manifest,
+        groups=None if groups is None else np.array(_load(folder, groups, verify)),
     )
 
 
 def fingerprint(features: FeatureFields) -> str:
-    """Computes the sha256 of everything that a search depends on."""
+    """sha256 of everything that a search depends on; groups are not."""
     manifest = describe(features, {})
+    manifest.pop("groups", None)
     for entry, array in _entries(manifest, features):
         entry["sha256"] = _save(None, array)
     return json_sha256({key: value for key, value in manifest.items() if key not in ("bmnas", "notes")})
@@ -190,11 +194,24 @@ def _entry(file: str, array: np.ndarray) -> dict[str, Any]:
     return {"file": file, "shape": list(array.shape), "dtype": str(array.dtype)}
 
 
+def _listed(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Lists the entries of the manifest in the order of their arrays."""
+    groups = [manifest["groups"]] if "groups" in manifest else []
+    return [
+        *manifest["features"],
+        manifest["targets"],
+        *manifest["splits"].values(),
+        *manifest["logits"].values(),
+        *groups,
+    ]
+
+
 def _entries(manifest: Mapping[str, Any], features: FeatureFields) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Pairs each entry of the manifest with its array."""
-    entries = [*manifest["features"], manifest["targets"], *manifest["splits"].values(), *manifest["logits"].values()]
     arrays = [*features.arrays.values(), features.targets, *features.splits.values(), *features.logits.values()]
-    return list(zip(entries, arrays, strict=True))
+    if features.groups is not None and "groups" in manifest:
+        arrays.append(features.groups)
+    return list(zip(_listed(manifest), arrays, strict=True))
 
 
 def _save(path: Path | None, array: np.ndarray) -> str:

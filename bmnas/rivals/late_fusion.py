@@ -2,13 +2,22 @@
 
 * one modality: its own backbone's answer;
 * late fusion of logits, untrained: the sum of the unimodal log-probabilities;
+* tuned: logits = sum_k w_k log softmax(z_k / T_k) of the unimodal logits z_k, with a weight and a temperature a
+  modality (of labels, sum_k w_k z_k / T_k);
 * late fusion of logits, trained: a linear layer on the log-probabilities of all modalities;
 * an MLP on the same log-probabilities.
 
-Not to be confused with the row "last features" of Table 6, which fuses the backbones' last *features* in one Cell.
+The unimodal logits are those stored with the features or, where there are none, those of heads that are trained out of
+fold (`bmnas.rivals.out_of_fold`). "Late fusion" is this everywhere, never a Cell on the last features.
+
+Table 6 of the paper calls "late fusion" what fuses the backbones' last *features* in one Cell; here that row is "last
+features".
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,19 +25,24 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation.evaluation import evaluate_networks
+from bmnas.evaluation.evaluation import evaluate_networks, evaluate_seed
+from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
+from bmnas.rivals.out_of_fold import WIDTH, build_head, with_heads
 from bmnas.searching.run_folder import Run
+from bmnas.space.layers import count_parameters
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_predictions
 from bmnas.training.progress import Progress
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
+TUNED = "late fusion of logits: tuned weights and temperatures"
 SUM = "late fusion of logits: sum of log-probabilities"
 LINEAR = "late fusion of logits: linear layer"
 MLP = "MLP on log-probabilities"
+FUSIONS = (SUM, TUNED, LINEAR, MLP)
 HIDDEN = 128  # width of the MLP
 
 
@@ -55,6 +69,30 @@ class LogitFusion(nn.Module):
         return self.layers(values)  # (B, classes)
 
 
+class TunedSum(nn.Module):
+    """logits = sum_k w_k log softmax(z_k / T_k), T_k = exp(t_k); all w are 1 and all t are 0 at the start.
+
+    Of labels, whose log-odds are the logits themselves, it is sum_k w_k z_k / T_k.
+
+    Args:
+        modalities: their names; the classes of each are the task's.
+        kind: "multiclass" or "multilabel".
+    """
+
+    def __init__(self, modalities: Sequence[str], kind: str) -> None:
+        super().__init__()
+        self.modalities, self.kind = tuple(modalities), kind
+        self.weights = nn.Parameter(torch.ones(len(self.modalities)))
+        self.log_temperatures = nn.Parameter(torch.zeros(len(self.modalities)))
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Unimodal logits (B, classes, 1) each -> logits (B, classes)."""
+        logits = torch.stack([batch[name].flatten(1) for name in self.modalities])  # (K, B, classes)
+        scaled = logits / self.log_temperatures.exp()[:, None, None]
+        votes = scaled.log_softmax(-1) if self.kind == "multiclass" else scaled
+        return (self.weights[:, None, None] * votes).sum(0)
+
+
 def log_probabilities(features: FeatureSet) -> dict[str, np.ndarray]:
     """Returns modality -> (n, its classes): log softmax (multiclass) or log sigmoid (multilabel) of its logits."""
     logits = {name: torch.from_numpy(np.array(z, dtype=np.float64)) for name, z in features.logits.items()}
@@ -70,66 +108,138 @@ def baselines(
     run: Run | None = None,
     progress: Progress | None = None,
 ) -> list[Evaluation]:
-    """Evaluates all rows that the stored unimodal outputs allow; none where a feature set has no logits.
+    """Evaluates each modality alone, and late fusion of all.
 
-    The first rows need no training and have one score. The trained ones use the budget and seeds of every method.
+    Stored unimodal outputs, and their sum, need no training and have one score. Everything else is trained with the
+    budget and seeds of every method; features without stored outputs get a head a modality.
     """
+    with TemporaryDirectory() as folder:  # where there is no run: all late fusions of a seed start from the same heads
+        place = run or Run(Path(folder) / "run")
+        rows = stored_rows(features) if features.logits else []
+        if not features.logits:
+            rows = [modality_alone(name, features, config, budget, place, progress) for name in features.modalities]
+        fusions = late_fusions(features)
+        return [*rows, *(late_fusion(name, features, config, budget, place, progress) for name in fusions)]
+
+
+def stored_rows(features: FeatureSet) -> list[Evaluation]:
+    """Scores the stored answer of each modality whose classes are the task's."""
+    votes = _votes(features)
+    return [combine_seeds(f"{name} alone", [_scored(name, z, features)], features) for name, z in votes.items()]
+
+
+def modality_alone(
+    modality: str,
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    run: Run | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Trains and tests a head on all features of one modality, with the budget of a fusion network."""
+    about = {"modality": modality, "width": WIDTH, "dropout": config.dropout, "batch_size": config.batch_size}
+    return evaluate_networks(
+        f"{modality} alone, trained head",
+        lambda seed: build_head(modality, features, config, seed),
+        lambda _: about,
+        features,
+        config,
+        budget,
+        run,
+        progress,
+    )
+
+
+def late_fusions(features: FeatureSet) -> list[str]:
+    """Names the late fusions that the unimodal outputs allow; none where there is nothing to fuse."""
     if not features.logits:
-        return []
-    rows = list(_untrained(features))
-    names = {LINEAR: None, MLP: HIDDEN}
-    return rows + [_trained(name, hidden, features, config, budget, run, progress) for name, hidden in names.items()]
+        return [f"{name} (heads)" for name in FUSIONS] if len(features.modalities) > 1 else []
+    direct = FUSIONS if len(_votes(features)) > 1 else (LINEAR, MLP)
+    return list(direct) if len(features.logits) > 1 else []
 
 
-def _untrained(features: FeatureSet) -> Iterator[Evaluation]:
-    """Scores each modality alone and their sum, wherever a backbone's classes are the task's.
+def late_fusion(
+    name: str,
+    features: FeatureSet,
+    config: SearchConfig,
+    budget: EvalConfig,
+    run: Run | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluates one of `late_fusions`: of the stored unimodal outputs, or where there are none, of heads.
+
+    Each seed has heads of its own, so that intervals count what their training leaves to chance.
+    """
+    rule, heads = name.removesuffix(" (heads)"), not features.logits
+    seeds = budget.seeds if heads or rule != SUM else 1
+    results = []
+    for seed in range(seeds):
+        if progress is not None:
+            progress(name, seed, seeds)
+        outputs = with_heads(features, config, budget, seed, run) if heads else features
+        if rule == SUM:
+            result = _scored(name, np.sum(list(_votes(outputs).values()), axis=0), outputs)
+        else:
+            result = _trained(rule, outputs, config, budget, seed, run)
+        if heads:
+            sizes = [count_parameters(build_head(modality, features, config, 0)) for modality in features.modalities]
+            result = result | {"parameters": result["parameters"] + sum(sizes)}
+        results.append(result)
+    if progress is not None:
+        progress(name, seeds, seeds)
+    return combine_seeds(name, results, features)
+
+
+def _trained(
+    rule: str, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int, run: Run | None
+) -> dict[str, Any]:
+    """Trains and tests a fusion of the unimodal outputs with one seed."""
+    if rule == TUNED:
+        outputs, about = _feature_set({m: features.logits[m] for m in _votes(features)}, features), {}
+    else:
+        outputs, about = log_probability_features(features), {"hidden": {LINEAR: None, MLP: HIDDEN}[rule]}
+
+    def build(seed: int) -> nn.Module:
+        with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
+            if rule == TUNED:
+                return TunedSum(outputs.names, outputs.kind)
+            return LogitFusion(outputs.channels, len(features.classes), about["hidden"])
+
+    identity = {"baseline": rule, **about, "batch_size": config.batch_size}
+    return evaluate_seed(build, identity, outputs, config, budget, seed, run)
+
+
+def _votes(features: FeatureSet) -> dict[str, np.ndarray]:
+    """Returns the votes of the modalities whose backbones have the task's classes, (n, classes) each.
 
     A label of a multilabel task has two outcomes; the difference of their log-probabilities is the logit itself.
     """
     votes = log_probabilities(features) if features.kind == "multiclass" else features.logits
-    fitting = {name: np.array(z) for name, z in votes.items() if z.shape[1] == len(features.classes)}
-    for modality, values in fitting.items():
-        yield _scored(f"{modality} alone", values, features)
-    if len(fitting) > 1:
-        yield _scored(SUM, np.sum(list(fitting.values()), axis=0), features)
+    return {name: np.array(z) for name, z in votes.items() if z.shape[1] == len(features.classes)}
 
 
-def _scored(name: str, values: np.ndarray, features: FeatureSet) -> Evaluation:
+def _scored(name: str, values: np.ndarray, features: FeatureSet) -> dict[str, Any]:
+    """Scores votes (n, classes) on the test split."""
     rows = features.rows("test")
-    logits = torch.from_numpy(values[rows])
-    targets = torch.from_numpy(np.array(features.targets[rows]))
+    logits, targets = torch.from_numpy(values[rows]), torch.from_numpy(np.array(features.targets[rows]))
     check_predictions(logits, f"{name}, test", rows.tolist())
-    result = {
+    return {
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),
         "parameters": 0,
+        "answers": answers_of(features.kind, logits),
         "seconds": 0.0,
     }
-    return combine_seeds(name, [result], features)
-
-
-def _trained(
-    name: str,
-    hidden: int | None,
-    features: FeatureSet,
-    config: SearchConfig,
-    budget: EvalConfig,
-    run: Run | None,
-    progress: Progress | None,
-) -> Evaluation:
-    outputs = log_probability_features(features)
-
-    def build(seed: int) -> nn.Module:
-        with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
-            return LogitFusion(outputs.channels, len(features.classes), hidden)
-
-    identity = {"baseline": name, "hidden": hidden, "batch_size": config.batch_size}
-    return evaluate_networks(name, build, lambda _: identity, outputs, config, budget, run, progress)
 
 
 def log_probability_features(features: FeatureSet) -> FeatureSet:
     """Makes a feature set of the modalities' log-probabilities, with the same targets and splits."""
-    arrays = {name: values.astype(np.float32) for name, values in log_probabilities(features).items()}
+    return _feature_set(log_probabilities(features), features)
+
+
+def _feature_set(outputs: Mapping[str, np.ndarray], features: FeatureSet) -> FeatureSet:
+    """Makes a feature set of unimodal outputs, (n, classes) each."""
+    arrays = {name: np.asarray(values, np.float32) for name, values in outputs.items()}
     return FeatureSet.from_arrays(
         arrays,
         features.targets,
@@ -140,4 +250,5 @@ def log_probability_features(features: FeatureSet) -> FeatureSet:
         task=features.task,
         source=features.source,
         notes=features.notes,
+        groups=features.groups,
     )

@@ -5,11 +5,12 @@ that Table 8 prints.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
+from torch.utils.flop_counter import FlopCounterMode
 
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
 
@@ -116,3 +117,16 @@ class Classifier(nn.Module):
 def count_parameters(module: nn.Module) -> int:
     """Counts the trainable scalars in a module."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_flops(network: nn.Module, batch: Mapping[str, Tensor] | Tensor) -> int:
+    """The floating-point operations of the matrix products and convolutions of one forward pass, 2 a multiply-add.
+
+    Args:
+        network: put into eval mode; takes the batch.
+        batch: feature -> tensor of one sample, (1, C_in, L).
+    """
+    network.eval()  # gradients stay enabled: without them a transformer takes a fused path that is not counted
+    with FlopCounterMode(display=False) as counter:
+        network(batch)
+    return counter.get_total_flops()

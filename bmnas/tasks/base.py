@@ -56,6 +56,7 @@ class RawData:
         splits: "train", "val", "test" -> rows.
         backbone_rows: the rows that train the backbones; those outside the splits serve nothing else.
         notes: one line for banners and titles.
+        groups: int64 (n,), equal for samples that were recorded together; None where each stands alone.
     """
 
     inputs: dict[str, np.ndarray]
@@ -64,6 +65,7 @@ class RawData:
     splits: dict[str, np.ndarray]
     backbone_rows: np.ndarray
     notes: str
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Task:
         real: the real data behind a stand-in; where it is present, it is used instead of `make`.
         reference: settings of a search that the authors' release has on this data set alone, beside those that
             `mode="reference"` stands for: `task.search_config.change(mode="reference", **task.reference)`.
+        grouped_by: what samples that were recorded together share ("recording"); "" where each stands alone.
         recipe: raised whenever the same options would give other features, so that no old cache is used.
     """
 
@@ -124,6 +127,7 @@ class Task:
     pictures: Callable[[FeatureSet, Sequence[int]], dict[str, np.ndarray]] | None = None
     real: RealData | None = None
     reference: Options = field(default_factory=dict)
+    grouped_by: str = ""
     recipe: int = 1
 
     @property

@@ -103,9 +103,10 @@ def prepare(
 
 
 def key(task: Task, options: Mapping[str, Any]) -> str:
-    """Returns ten hexadecimal digits of the options that make the features others, and the task's recipe."""
-    decisive = {name: value for name, value in options.items() if name not in HOW}
-    return json_sha256({"task": task.name, "recipe": task.recipe, "options": decisive})[:10]
+    """Ten hexadecimal digits of the options that make the features others, and the task's recipe."""
+    kept = {name: value for name, value in options.items() if name not in HOW}
+    grouped = {"grouped_by": task.grouped_by} if task.grouped_by else {}
+    return json_sha256({"task": task.name, "recipe": task.recipe, "options": kept, **grouped})[:10]
 
 
 def _make(
@@ -176,6 +177,7 @@ def build(
         backbones=reports,
         pooling={name: asdict(tap) for modality in task.modalities for name, tap in modality.taps.items()},
         options=options,
+        groups=None if raw.groups is None else raw.groups[rows],
     )
 
 

@@ -106,6 +106,7 @@ def batch_gradients(
     BatchNorm normalises each micro-batch by itself (2 rows at least) and moves its running statistics once for each.
 
     Args:
+        network: its method `training_loss(kind, logits, targets)`, if it has one, takes the place of the kind's loss.
         batch: inputs and targets; to be cut into parts, the inputs are one tensor or name -> tensor, each (B, ...).
         parts: number of micro-batches.
 
@@ -116,17 +117,16 @@ def batch_gradients(
     B = len(targets)
     parts = max(1, min(parts, B // 2))
     edges = [B * i // parts for i in range(parts + 1)]
-    loss = torch.zeros((), device=targets.device)
-    gradients = []
-    logits = []
+    loss = getattr(network, "training_loss", metrics.loss)
+    mean, gradients, logits = torch.zeros((), device=targets.device), [], []
     for start, stop in pairwise(edges):
         out = network(inputs if parts == 1 else _slice(inputs, start, stop))  # (b, classes)
-        part = metrics.loss(kind, out, targets[start:stop]) * ((stop - start) / B)
+        part = loss(kind, out, targets[start:stop]) * ((stop - start) / B)
         new = torch.autograd.grad(part, parameters, allow_unused=True)
         gradients = new if parts == 1 else _add(gradients or [None] * len(new), new)
-        loss = loss + part.detach()
+        mean = mean + part.detach()
         logits.append(out.detach())
-    return loss, torch.cat(logits), gradients
+    return mean, torch.cat(logits), gradients
 
 
 def _slice(inputs: Any, start: int, stop: int) -> Any:

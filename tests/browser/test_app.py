@@ -78,6 +78,18 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 3
 
 
+def test_an_evaluated_run_shows_its_leaderboard(runs: Path) -> None:
+    app = SearchApp(["planted"])
+    click_start(app)
+    (made,) = bmnas.list_runs()
+    results = [bmnas.Evaluation(name, "accuracy", (0.5, 0.6)) for name in (bmnas.SEARCHED, "GMU")]
+    bmnas.save_evaluation(made, results, made.features(), bmnas.EvalConfig())
+    app.runs.value = made.name
+    assert len(app.stage.children) == 4
+    _, bars, *_ = app.stage.children[-1].children
+    assert "GMU" in bars.content and bmnas.SEARCHED in bars.content
+
+
 def test_a_finished_run_is_replayed_and_another_search_can_follow(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     app = SearchApp(["planted"])
     click_start(app)

@@ -12,9 +12,12 @@ from bmnas.config import EvalConfig
 from bmnas.errors import ConfigError, GenotypeError, RunError, SearchDiverged
 from bmnas.evaluation import evaluation
 from bmnas.evaluation.evaluation import evaluate, train_and_test
-from bmnas.evaluation.results import Evaluation, combine_seeds, verdict
+from bmnas.evaluation.outcomes import pack
+from bmnas.evaluation.results import Evaluation, combine_seeds, compare_results
+from bmnas.rivals.last_features import LastFeatures
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
+from bmnas.space.layers import count_flops
 from bmnas.tasks.planted import answer, planted_genotype
 from bmnas.training import network_training
 from bmnas.training.loop import NetworkLearner
@@ -288,20 +291,48 @@ def test_kept_results_say_what_they_are_of(features, genotype, tmp_path):
     assert about["seed"] == 0 and about["budget"]["epochs"] == 2
 
 
-# the verdict
+# answers of test samples
 
 
-def test_a_verdict_tells_differences_the_seeds_can_tell():
-    ours = Evaluation("ours", "accuracy", (0.80, 0.82, 0.84))  # 0.82, standard error 0.0115
-    rivals = [
-        Evaluation("far", "accuracy", (0.6, 0.6, 0.6)),
-        Evaluation("near", "accuracy", (0.83, 0.83, 0.83)),
-        Evaluation("fixed", "accuracy", (0.9,)),
-        Evaluation("alike", "accuracy", (0.81, 0.82, 0.83)),
-    ]
-    assert verdict([rivals[0], ours, *rivals[1:]], "ours").split("\n") == [
-        "ours: 22.00 points better than far",
-        "ours: 1.00 points worse than near (within the spread of 3 seeds)",
-        "ours: 8.00 points worse than fixed",
-        "ours: as good as alike (within the spread of 3 seeds)",
-    ]
+@pytest.mark.parametrize("make", [tiny_features, multilabel_features])
+def test_kept_answers_give_the_scores_again(make, tmp_path):
+    features, run = make(), Run(tmp_path / "run")
+    genotype = answer((features.names[0], features.names[-1]))
+    evaluate("it", genotype, features, CONFIG, BUDGET, run)
+    again = evaluate("it", genotype, features, CONFIG, BUDGET, run)  # from the folder
+    assert again.outcomes is not None and again.outcomes.seeds == 3
+    counts = again.outcomes.counts()
+    assert again.outcomes.score(counts.sum(1)) == pytest.approx(again.scores)
+    assert counts.shape[1] == len(features.rows("test"))
+    low, high = again.interval
+    assert low < again.mean < high
+
+
+def test_results_of_an_older_version_have_no_answers_and_are_compared_by_seeds_alone(features, genotype, tmp_path):
+    run = Run(tmp_path / "run")
+    new = evaluate("new", genotype, features, CONFIG, BUDGET, run)
+    for path in run.path("scores").glob("*.json"):
+        content = json.loads(path.read_text())
+        del content["answers"]
+        path.write_text(json.dumps(content))
+    old = evaluate("old", genotype, features, CONFIG, BUDGET, run)
+    assert old.scores == new.scores and old.outcomes is None
+    (comparison,) = compare_results([new, old], "new")
+    assert comparison.groups == 0 and "seeds alone" in comparison.sentence()
+
+
+@pytest.mark.parametrize("damage", ["", "AAAA", "not base64", pack(np.zeros(31, np.int64))])
+def test_damaged_answers_are_named(features, genotype, tmp_path, damage):
+    run = Run(tmp_path / "run")
+    evaluate("it", genotype, features, CONFIG, ONE_SEED, run)
+    (path,) = run.path("scores").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"answers": damage or 3}))
+    with pytest.raises(RunError, match="answers"):
+        evaluate("it", genotype, features, CONFIG, ONE_SEED, run)
+
+
+def test_flops_are_those_of_the_matrix_products():
+    linear = torch.nn.Sequential(torch.nn.Conv1d(4, 6, 1), torch.nn.Flatten(), torch.nn.Linear(6 * 8, 3))
+    assert count_flops(linear, torch.ones(1, 4, 8)) == 2 * 4 * 6 * 8 + 2 * 48 * 3
+    rival = LastFeatures({"A_1": 6, "B_1": 5}, {"A": ["A_1"], "B": ["B_1"]}, 3, 7, 0.5)
+    assert count_flops(rival, {"A_1": torch.ones(1, 6, 4), "B_1": torch.ones(1, 5)}) == 2 * 11 * 7 + 2 * 7 * 3

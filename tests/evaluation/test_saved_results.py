@@ -2,7 +2,9 @@
 
 import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from bmnas.config import EvalConfig
 from bmnas.errors import RunError
 from bmnas.evaluation.ablation import TABLE_6
+from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.evaluation.saved_results import (
     ABLATION,
@@ -21,7 +24,8 @@ from bmnas.evaluation.saved_results import (
     save_evaluation,
 )
 from bmnas.searching.run_folder import Run
-from tests.support.tiny import tiny_features
+from bmnas.tasks.planted import answer
+from tests.support.tiny import BUDGET, CONFIG, multilabel_features, tiny_features
 
 FEATURES = tiny_features()
 SCORE = st.floats(0, 1)
@@ -48,10 +52,28 @@ def test_the_file_says_what_was_trained_on_and_how(tmp_path):
     run = Run(tmp_path / "run")
     save_evaluation(run, [Evaluation("it", "accuracy", (0.5, 1.0))], FEATURES, EvalConfig(epochs=3))
     data = json.loads(run.path(EVALUATION).read_text())
-    assert list(data) == ["source", "notes", "budget", "methods"]
+    assert list(data) == ["source", "notes", "budget", "test", "methods"]
     assert (data["source"], data["budget"]["epochs"]) == (FEATURES.source, 3)
     assert (data["methods"][0]["mean"], data["methods"][0]["scores"]) == (0.75, [0.5, 1.0])
     assert "seconds" not in run.path(EVALUATION).read_text()
+
+
+@pytest.mark.parametrize("features", [FEATURES, multilabel_features()])
+def test_answers_of_test_samples_there_and_back(tmp_path, features):
+    run, genotype = Run(tmp_path / "run"), answer((features.names[0], features.names[-1]))
+    grouped = replace(features, groups=np.arange(len(features)) // 3)
+    results = [evaluate("it", genotype, grouped, CONFIG, BUDGET)]
+    save_evaluation(run, results, grouped, BUDGET)
+    (again,) = load_evaluation(run)
+    before = results[0].outcomes
+    assert before is not None and again.outcomes is not None and before.same_test(again.outcomes)
+    assert np.array_equal(before.answers, again.outcomes.answers)
+    assert again.interval == pytest.approx(results[0].interval)
+    content = json.loads(run.path(EVALUATION).read_text())
+    content["methods"][0]["answers"][1] = "AAAA"
+    run.path(EVALUATION).write_text(json.dumps(content))
+    with pytest.raises(RunError, match="answers"):
+        load_evaluation(run)
 
 
 GOOD = {"name": "it", "metric": "accuracy", "scores": [0.5]}

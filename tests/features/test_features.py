@@ -326,3 +326,21 @@ def test_a_moved_folder_opens(tmp_path):
     folder = saved(tmp_path)
     moved = Path(shutil.move(folder, tmp_path / "elsewhere"))
     assert FeatureSet.open(moved).names == make().names
+
+
+# samples that were recorded together
+
+
+def test_groups_are_kept_and_change_no_fingerprint(tmp_path):
+    arrays, targets = {"A_1": np.ones((6, 3)), "B_1": np.ones((6, 2))}, [0, 1] * 3
+    splits = {"train": [0, 1], "val": [2, 3], "test": [4, 5]}
+    alone = FeatureSet.from_arrays(arrays, targets, splits)
+    grouped = FeatureSet.from_arrays(arrays, targets, splits, groups=["x", "x", "y", "z", "w", "w"])
+    again = FeatureSet.open(grouped.save(tmp_path / "grouped"))
+    assert again.fingerprint == grouped.fingerprint == alone.fingerprint
+    first, second = again.recorded_together(again.rows("test"))
+    assert first == second and len(set(again.recorded_together(np.arange(6)))) == 4
+    assert FeatureSet.open(alone.save(tmp_path / "alone")).groups is None
+    assert alone.recorded_together(alone.rows("test")).tolist() == [4, 5]
+    with pytest.raises(FeatureError, match="groups"):
+        FeatureSet.from_arrays(arrays, targets, splits, groups=[1, 2])

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 
 from bmnas.config import EvalConfig
 from bmnas.features.feature_set import FeatureSet
-from bmnas.rivals.late_fusion import LINEAR, MLP, SUM, baselines, log_probabilities
+from bmnas.rivals.late_fusion import FUSIONS, LINEAR, MLP, SUM, TUNED, TunedSum, baselines, log_probabilities
+from bmnas.rivals.out_of_fold import FOLDS, folds, with_heads
 from bmnas.searching.run_folder import Run
 from tests.support.tiny import CONFIG, multilabel_features, seen_rows, split_of, tiny_features
 
@@ -39,7 +41,7 @@ def test_each_modality_and_the_sum_by_hand():
         assert rows[f"{name} alone"].scores == (np.mean(p[test].argmax(1) == targets[test]),)
     product = probabilities["A"] * probabilities["B"]
     assert rows[SUM].scores == (np.mean(product[test].argmax(1) == targets[test]),)
-    assert list(rows) == ["A alone", "B alone", SUM, LINEAR, MLP]
+    assert list(rows) == ["A alone", "B alone", SUM, TUNED, LINEAR, MLP]
     right = product[test].argmax(1) == targets[test]
     expected = {str(k): right[targets[test] == k].mean() for k in range(3)}
     assert rows[SUM].per_class == pytest.approx(expected)
@@ -80,8 +82,69 @@ def test_a_backbone_of_other_classes_has_no_row_of_its_own():
     assert rows[LINEAR].parameters == (3 + 6) * 3 + 3
 
 
-def test_no_outputs_no_rows():
-    assert baselines(tiny_features(), CONFIG, BUDGET) == []
+@pytest.mark.parametrize("features", [tiny_features(), tiny_features(K=5, modalities=3), multilabel_features()])
+def test_features_without_outputs_get_heads(features, tmp_path):
+    run = Run(tmp_path / "run")
+    rows = baselines(features, CONFIG, BUDGET, run)
+    alone = [f"{name} alone, trained head" for name in features.modalities]
+    assert [row.name for row in rows] == alone + [f"{name} (heads)" for name in FUSIONS]
+    assert all(len(row.scores) == 2 and row.parameters > 0 and row.outcomes is not None for row in rows)
+    with seen_rows() as seen:
+        assert baselines(features, CONFIG, BUDGET, run) == rows
+    assert seen == []
+    single = tiny_features(modalities=1)
+    assert [row.name for row in baselines(single, CONFIG, BUDGET)] == ["A alone, trained head"]
+
+
+def test_a_head_answers_no_sample_that_it_was_fitted_to():
+    """Labels of noise: heads that knew their own samples would be right on them, and a fusion of them lost on test."""
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal((240, 40)) for name in ("A_1", "B_1")}
+    splits = {"train": np.arange(120), "val": np.arange(120, 160), "test": np.arange(160, 240)}
+    features = FeatureSet.from_arrays(arrays, rng.integers(0, 4, 240), splits, groups=np.arange(240) // 2)
+    budget = BUDGET.change(epochs=30)
+    answers = with_heads(features, CONFIG, budget, seed=0).logits["A"].argmax(1)
+    right = answers == features.targets
+    assert right[:160].mean() < 0.45 and right[160:].mean() < 0.45  # 1 in 4 by chance
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_are_even_and_keep_groups_whole(seed):
+    groups = np.random.default_rng(seed).integers(0, 40, 200)
+    parts = folds(groups, seed)
+    assert {len(set(parts[groups == group])) for group in np.unique(groups)} == {1}
+    sizes = np.bincount(parts)
+    assert len(sizes) == FOLDS and sizes.max() - sizes.min() <= np.bincount(groups).max()
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_the_tuned_sum_is_its_equation(kind):
+    rng = np.random.default_rng(4)
+    logits = {name: rng.standard_normal((5, 3)) for name in "AB"}
+    network = TunedSum(("A", "B"), kind).double()
+    weights, temperatures = np.array([0.5, 2.0]), np.array([0.7, 3.0])
+    network.weights.data = torch.from_numpy(weights)
+    network.log_temperatures.data = torch.from_numpy(np.log(temperatures))
+
+    def equation(weights, temperatures):
+        total = 0
+        for (w, t), z in zip(zip(weights, temperatures, strict=True), logits.values(), strict=True):
+            shares = np.exp(z / t) / np.exp(z / t).sum(1, keepdims=True)
+            total = total + w * (np.log(shares) if kind == "multiclass" else z / t)
+        return total
+
+    output = network({name: torch.from_numpy(z)[:, :, None] for name, z in logits.items()})
+    np.testing.assert_allclose(output.detach().numpy(), equation(weights, temperatures))
+    output[:, 0].sum().backward()
+    step = 1e-6
+    for k in range(2):
+        moved = np.eye(2)[k] * step
+        of_weight = equation(weights + moved, temperatures) - equation(weights - moved, temperatures)
+        assert network.weights.grad is not None and network.log_temperatures.grad is not None
+        assert network.weights.grad[k].item() == pytest.approx(of_weight[:, 0].sum() / (2 * step), rel=1e-5)
+        up, down = temperatures * np.exp(moved), temperatures * np.exp(-moved)
+        of_heat = (equation(weights, up) - equation(weights, down))[:, 0].sum() / (2 * step)
+        assert network.log_temperatures.grad[k].item() == pytest.approx(of_heat, rel=1e-5)
 
 
 def test_multilabel_rows_threshold_the_backbones_own_probability():
@@ -109,7 +172,7 @@ def test_trained_rows_are_kept_in_the_run_and_train_on_no_test_row(tmp_path):
     with seen_rows() as seen:
         first = baselines(features, CONFIG, BUDGET, run)
     looked = [split_of(features, rows) for rows in seen]
-    assert looked.count("test") == 4  # two rows of two seeds each look once
+    assert looked.count("test") == 6  # three rows of two seeds each look once
     trained = {row for rows, split in zip(seen, looked, strict=True) if split != "test" for row in rows}
     assert trained == {*range(60)}
     with seen_rows() as seen:

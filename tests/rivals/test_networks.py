@@ -13,8 +13,11 @@ from bmnas.rivals.gmu import GatedMultimodalUnit
 from bmnas.rivals.last_features import LastFeatures
 from bmnas.rivals.mfas_net import MFASNet
 from bmnas.rivals.mmtm import LateTransferModule
+from bmnas.rivals.modality_head import ModalityHead
+from bmnas.rivals.mtut import MTUT
 from bmnas.rivals.simbamm import SimBaMM
 from bmnas.rivals.two_stream import TwoStream
+from bmnas.training.steps import batch_gradients
 
 CHANNELS = {"Image_1": 5, "Image_2": 7, "Image_3": 4, "Text_1": 6, "Text_2": 3, "Sound_1": 8}
 TWO = {"Image": ("Image_1", "Image_2", "Image_3"), "Text": ("Text_1", "Text_2")}
@@ -141,6 +144,76 @@ def dcnas(data, state):
     return linear(root / np.linalg.norm(root, axis=1, keepdims=True), state, "head")
 
 
+def modality_head(data, state):
+    joined = np.concatenate([vector(data, state, n) for n in THREE["Image"]], 1)
+    return linear(relu(linear(joined, state, "head.0")), state, "head.3")
+
+
+def mtut_streams(data, state):
+    """f_k and z_k of every modality."""
+    streams = []
+    for n in LAST_THREE:
+        f = relu(linear(vector(data, state, n), state, f"encoders.{n}"))
+        streams.append((f, linear(f, state, f"heads.{n}")))
+    return streams
+
+
+def mtut(data, state):
+    return np.mean([z for _, z in mtut_streams(data, state)], axis=0)
+
+
+def mtut_loss(data, state, fixed, targets):
+    """The loss as a function of the parameters; the better modality, and rho, are those of the state `fixed`."""
+
+    def losses(streams):
+        return [-np.mean((z - np.log(np.exp(z).sum(1, keepdims=True)))[range(6), targets]) for _, z in streams]
+
+    def relation(f):
+        unit = f / np.linalg.norm(f, axis=1, keepdims=True)
+        return unit @ unit.T
+
+    streams, others = mtut_streams(data, state), mtut_streams(data, fixed)
+    before, total = losses(others), sum(losses(streams))
+    for k in range(3):
+        for n in range(3):
+            rho = max(0.0, np.exp(2.0 * (before[k] - before[n])) - 1)
+            if n != k:
+                total += 0.05 * rho * np.mean((relation(streams[k][0]) - relation(others[n][0])) ** 2)
+    return total
+
+
+def test_the_loss_of_mtut_and_its_gradients_are_those_of_the_equations():
+    network, data = ready(MTUT(CHANNELS, THREE, CLASSES, WIDTH, 0.3)), batch()
+    targets = torch.tensor([0, 1, 2, 0, 1, 2])
+    loss = network.training_loss("multiclass", network(data), targets)
+    fixed = arrays(network)
+    assert loss.item() == pytest.approx(mtut_loss(data, fixed, fixed, targets.numpy()))
+    loss.backward()
+    drawn = 0
+    for key, parameter in network.named_parameters():
+        place = fixed[key].size // 2
+        moved = [fixed[key].reshape(-1).copy() for _ in range(2)]
+        for sign, flat in zip((1e-6, -1e-6), moved, strict=True):
+            flat[place] += sign
+        high, low = ({**fixed, key: flat.reshape(fixed[key].shape)} for flat in moved)
+        values = [mtut_loss(data, state, fixed, targets.numpy()) for state in (high, low)]
+        assert parameter.grad is not None
+        found = parameter.grad.reshape(-1)[place].item()
+        assert found == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-7), key
+        drawn += found != 0
+    assert drawn > 5
+
+
+def test_the_loss_of_mtut_is_that_of_its_training():
+    network, data = ready(MTUT(CHANNELS, THREE, CLASSES, WIDTH, 0.0)), batch()
+    targets, parameters = torch.tensor([0, 1, 2, 0, 1, 2]), list(network.parameters())
+    loss, _, gradients = batch_gradients(network, "multiclass", (data, targets), parameters)
+    own = network.training_loss("multiclass", network(data), targets)
+    assert torch.equal(loss, own.detach())
+    for one, expected in zip(gradients, torch.autograd.grad(own, parameters), strict=True):
+        torch.testing.assert_close(one, expected)
+
+
 TREE = ("Image_3", "Sound_1", "cat", "Text_1", "max", "Image_1", "mul")
 RIVALS = {
     "two-stream": (lambda: TwoStream(CHANNELS, THREE, CLASSES, 0.3), two_stream),
@@ -151,6 +224,8 @@ RIVALS = {
     "centralnet": (lambda: CentralNet(CHANNELS, THREE, CLASSES, WIDTH, 0.3), centralnet),
     "mmtm": (lambda: LateTransferModule(CHANNELS, THREE, CLASSES, 0.3), mmtm),
     "mfas": (lambda: MFASNet([(2, 1, 0), (0, 1, 1), (2, 0, 2)], CHANNELS, TWO, CLASSES, WIDTH, 0.3), mfas),
+    "modality": (lambda: ModalityHead(CHANNELS, THREE["Image"], CLASSES, WIDTH, 0.3), modality_head),
+    "mtut": (lambda: MTUT(CHANNELS, THREE, CLASSES, WIDTH, 0.3), mtut),
     "dc-nas": (lambda: DCNASNet(TREE, CHANNELS, CLASSES), dcnas),
 }
 

@@ -22,7 +22,7 @@ from tests.support.tiny import BUDGET, CONFIG, tiny_features
 from widgets.runs.browser import ResultsBrowser
 from widgets.runs.rows import NAN, TEST, VAL, BrowserInfo, RunRow, browser_info
 from widgets.runs.table import runs_frame
-from widgets.runs.tradeoff import pareto
+from widgets.sheets.pareto import pareto_front
 from widgets.sheets.sheet import page
 
 FEATURES = tiny_features()
@@ -97,7 +97,7 @@ def test_the_front_is_what_no_other_point_beats(points: list[tuple[float, float]
 
     known = [i for i, p in enumerate(points) if not math.isnan(p[0]) and not math.isnan(p[1])]
     wanted = {i for i in known if not any(beats(points[j], points[i]) for j in known)}
-    front = pareto(points)
+    front = pareto_front(points)
     assert set(front) == wanted and len(front) == len(wanted)
     assert [points[i][0] for i in front] == sorted(points[i][0] for i in front)
 

@@ -81,6 +81,21 @@ def _check_type(name: str, value: Any, declared: str) -> None:
     )
 
 
+def command(notebook: str, cells: Sequence[str], parameters: Mapping[str, Any], **decided: Any) -> str:
+    """Returns the command that makes the results of a notebook again.
+
+    Args:
+        notebook: its number.
+        cells, parameters: given to `check_parameters`, and returned by it; what the notebook has itself is left out.
+        decided: parameters that the notebook chose, such as the name of the newest run.
+    """
+    (cell,) = (cell for cell in cells if _first_line(cell).startswith(TAGGED))
+    own = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(cell).body}  # pyright: ignore
+    values = {name: value for name, value in parameters.items() if name == "dataset" or value != own.get(name)}
+    given = (f"-p {name} {value}" for name, value in {**values, **decided}.items())
+    return " ".join(["python3 run.py notebook", notebook, *given])
+
+
 def progress_bar() -> Callable[[str, int, int], None]:
     """Makes a function progress(what, done, of) that draws a line for each `what`, with a bar and the time left.
 

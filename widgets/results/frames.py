@@ -19,6 +19,7 @@ from bmnas.searching.trace import TYPED, Trace
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import Genotype, step_name
 from bmnas.space.layers import count_parameters
+from widgets.results.methods import ablation_scores, score_frame
 
 BEST_PAIRS = 3  # a Cell
 EXTRACTION = ["stage", "seconds", "samples", "samples a second", "backbones alone", "share [%]", "bound by"]
@@ -140,17 +141,11 @@ def published_table() -> pd.DataFrame:
 
 
 def ablation_view(results: Iterable[tuple[AblationRow, Evaluation]]) -> pd.DataFrame:
-    """Makes one line a row: mean and standard deviation in per cent, and what the paper prints for NTU."""
-    return pd.DataFrame(
-        [
-            {
-                "row": row.name,
-                f"{one.metric} on test [%]": 100 * one.mean,
-                "std": 100 * one.std,
-                "seeds": len(one.scores),
-                "parameters": one.parameters,
-                "paper, NTU [%]": row.paper,
-            }
-            for row, one in results
-        ]
+    """Makes one line a row: its mean with the 95 % interval in per cent, the searched row's lead over it with its
+    verdict, and what the paper prints for NTU.
+    """
+    pairs = list(results)
+    frame = score_frame(ablation_scores(pairs)).rename(columns={"method": "row"})
+    return frame.assign(
+        parameters=[one.parameters for _, one in pairs], **{"paper, NTU [%]": [row.paper for row, _ in pairs]}
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from math import isnan
+from math import isfinite, isnan
 from typing import NamedTuple
 
 import pandas as pd
@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
 
 from bmnas.evaluation.ablation import SEARCHED, AblationRow
-from bmnas.evaluation.results import Evaluation
+from bmnas.evaluation.comparison import Comparison
+from bmnas.evaluation.results import Evaluation, compare_results
 from widgets import style
 from widgets.static.html_table import table
 
@@ -23,16 +24,30 @@ class ScoreRow(NamedTuple):
     name: str
     scores: tuple[float, ...]
     mean: float
-    std: float
+    low: float
+    high: float
     highlight: bool
     aside: str  # what others report, in words; may be empty
+    comparison: Comparison | None  # of the highlighted method with this one
+
+    @property
+    def interval(self) -> str:
+        """`86.90 to 87.72`, the 95 % interval of the mean; "" where there is none."""
+        return f"{self.low:.2f} to {self.high:.2f}" if isfinite(self.low) else ""
 
     @property
     def text(self) -> str:
-        """`87.31 ± 0.42 (5 seeds)`; one seed has no deviation."""
-        if len(self.scores) == 1:
-            return f"{self.mean:.2f} (1 seed)"
-        return f"{self.mean:.2f} ± {self.std:.2f} ({len(self.scores)} seeds)"
+        """`87.31 (86.90 to 87.72)`; a trained method with one seed has no interval."""
+        return f"{self.mean:.2f} ({self.interval or '1 seed'})"
+
+    @property
+    def difference(self) -> str:
+        """`+0.42 (-0.10 to +0.94)`, what the highlighted method has more, in points; "" for itself."""
+        if self.comparison is None:
+            return ""
+        low, high = 100 * self.comparison.low, 100 * self.comparison.high
+        interval = f" ({low:+.2f} to {high:+.2f})" if isfinite(low) else ""
+        return f"{100 * self.comparison.difference:+.2f}{interval}"
 
 
 class ScoresOfMethods(NamedTuple):
@@ -40,6 +55,7 @@ class ScoresOfMethods(NamedTuple):
 
     rows: tuple[ScoreRow, ...]
     metric: str
+    compared: str = ""  # the method that all others are compared with
 
 
 def scores_of_methods(
@@ -49,7 +65,7 @@ def scores_of_methods(
 
     Args:
         evaluations: of the same metric on the same test samples.
-        highlight: names drawn in the strong colour.
+        highlight: names drawn in the strong colour; the first is compared with every other method.
         asides: name -> a remark under its score.
 
     Raises:
@@ -61,36 +77,32 @@ def scores_of_methods(
     metrics = {one.metric for one in scored}
     if len(metrics) > 1:
         raise ValueError(f"the evaluations have different metrics: {', '.join(sorted(metrics))}; show them apart")
-    strong = set(highlight)
-    remarks = asides or {}
+    strong, remarks = [name for name in highlight if name in {one.name for one in scored}], asides or {}
+    against = {one.rival: one for name in strong[:1] for one in compare_results(scored, name)}
     rows = tuple(
-        ScoreRow(
-            one.name,
-            tuple(100 * score for score in one.scores),
-            100 * one.mean,
-            100 * one.std,
-            one.name in strong,
-            remarks.get(one.name, ""),
-        )
-        for one in scored
+        _score_row(one, one.name in strong, remarks.get(one.name, ""), against.get(one.name)) for one in scored
     )
-    return ScoresOfMethods(rows, scored[0].metric)
+    return ScoresOfMethods(rows, scored[0].metric, *strong[:1])
 
 
 def ablation_scores(results: Iterable[tuple[AblationRow, Evaluation]]) -> ScoresOfMethods:
     """Returns the rows of Table 6 or 7, the searched one highlighted, with what the paper prints for NTU."""
     pairs = list(results)
     asides = {evaluation.name: f"paper, NTU: {row.paper}" for row, evaluation in pairs}
-    return scores_of_methods((evaluation for _, evaluation in pairs), {SEARCHED}, asides)
+    return scores_of_methods((evaluation for _, evaluation in pairs), [SEARCHED], asides)
 
 
 def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = "") -> go.Figure:
-    """Draws a bar a method: mean, standard deviation over seeds, and every seed as a dot."""
+    """Draws a bar a method: mean, its 95 % interval, and every seed as a dot."""
+    spread = [(row.mean - row.low, row.high - row.mean) if isfinite(row.low) else (0.0, 0.0) for row in info.rows]
     names = [escape(row.name) for row in info.rows]
     fig = go.Figure(
         go.Bar(
             x=[row.mean for row in info.rows], y=names, orientation="h", width=0.62,
-            error_x={"array": [row.std for row in info.rows], "color": style.INK, "thickness": 1.5, "width": 5},
+            error_x={
+                "array": [above for _, above in spread], "arrayminus": [below for below, _ in spread],
+                "color": style.INK, "thickness": 1.5, "width": 5,
+            },
             marker_color=[style.PALETTE[0] if row.highlight else "#A9C4D6" for row in info.rows],
             hovertext=[f"{escape(row.name)}: {row.text}" for row in info.rows], hoverinfo="text",
         )
@@ -101,7 +113,8 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
         x=[score for score, _ in dots], y=[name for _, name in dots], mode="markers", hoverinfo="skip",
         marker={"size": 5, "color": style.INK, "opacity": 0.55},
     )  # fmt: skip
-    low, high = _range([score for row in info.rows for score in (*row.scores, row.mean - row.std, row.mean + row.std)])
+    ends = [row.mean + end for row, (below, above) in zip(info.rows, spread, strict=True) for end in (-below, above)]
+    low, high = _range([*ends, *(score for row in info.rows for score in row.scores)])
     for row, name in zip(info.rows, names, strict=True):
         aside = f"<br> <span style='font-size:12px;color:#666666'>{escape(row.aside)}</span>" if row.aside else ""
         words = f" {row.text}{aside}"
@@ -109,7 +122,7 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 190, "t": 96 if note else 72, "b": 60})
     style.finish(fig, title, note, height=BAR * len(names) + (170 if note else 146))
     start = f" (the axis starts at {low:.0f} %)" if low else ""
-    words = f"{escape(info.metric)} on test [%]{start}: mean ± standard deviation, dots are seeds"
+    words = f"{escape(info.metric)} on test [%]{start}: mean and its 95 % interval, dots are seeds"
     fig.update_xaxes(title_text=words, range=[low, high])
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig
@@ -117,15 +130,29 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
 
 def score_table(info: ScoresOfMethods, caption: str = "") -> Styler:
     """Returns the same as a table, the best mean in bold."""
-    frame = pd.DataFrame(
-        {
-            "method": [row.name for row in info.rows],
-            f"{info.metric} [%]": [row.mean for row in info.rows],
-            "std": [row.std if len(row.scores) > 1 else None for row in info.rows],
-            "seeds": [len(row.scores) for row in info.rows],
-        }
+    return table(score_frame(info), caption, best=f"{info.metric} [%]")
+
+
+def score_frame(info: ScoresOfMethods) -> pd.DataFrame:
+    """Makes one line a method: mean, 95 % interval, and what the compared method has more, with its verdict."""
+    columns: dict[str, list] = {
+        "method": [row.name for row in info.rows],
+        f"{info.metric} [%]": [row.mean for row in info.rows],
+        "95 % interval": [row.interval or "-" for row in info.rows],
+        "seeds": [len(row.scores) for row in info.rows],
+    }
+    if info.compared:
+        columns[f"{info.compared} less this"] = [row.difference for row in info.rows]
+        columns[f"{info.compared} is"] = [row.comparison.verdict if row.comparison else "" for row in info.rows]
+    return pd.DataFrame(columns)
+
+
+def _score_row(evaluation: Evaluation, highlight: bool, aside: str, comparison: Comparison | None) -> ScoreRow:
+    percent = tuple(100 * score for score in evaluation.scores)
+    low, high = evaluation.interval
+    return ScoreRow(
+        evaluation.name, percent, 100 * evaluation.mean, 100 * low, 100 * high, highlight, aside, comparison
     )
-    return table(frame, caption, best=f"{info.metric} [%]")
 
 
 def _range(values: Iterable[float]) -> tuple[float, float]:

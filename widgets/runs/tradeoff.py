@@ -1,36 +1,19 @@
 """Score against what it costs: size, and seconds of the search."""
 
 import math
-from collections.abc import Sequence
 
 from widgets.colours import GREY, INK
 from widgets.sheets.chart import Line, Point, chart
 from widgets.runs.rows import SCORES, BrowserInfo, RunRow
+from widgets.sheets.pareto import pareto_front
 from widgets.sheets.sheet import Sheet
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Finds the points (cost, score) that no other beats, in the order of cost; returns their indices.
-
-    A point beats another with less cost and at least its score, or with more score and at most its cost. Points without
-    both numbers are left out.
-    """
-    measured = [i for i, point in enumerate(points) if all(map(math.isfinite, point))]
-    front: list[int] = []
-    best = -math.inf
-    for i in sorted(measured, key=lambda i: (points[i][0], -points[i][1])):
-        twin = bool(front) and points[front[-1]] == points[i]
-        if points[i][1] > best or twin:
-            front.append(i)
-            best = points[i][1]
-    return front
 
 
 def score_chart(info: BrowserInfo, dataset: str, kind: str, cost: str, chosen: str = "") -> Sheet:
     """Draws the score of a kind ("test" or "val") against "parameters" or "seconds", the Pareto front joined."""
     rows = [row for row in info.of(dataset, kind) if math.isfinite(getattr(row, cost)) and getattr(row, cost) > 0]
     points = [(getattr(row, cost), row.score(kind)) for row in rows]
-    front = pareto(points)
+    front = pareto_front(points)
     best = [points[i] for i in front]
     line = Line("Pareto front", [cost for cost, _ in best], [score for _, score in best], INK)
     marks = [_point(row, points[i], i in front, row.name == chosen) for i, row in enumerate(rows)]

@@ -6,6 +6,7 @@ one's own: for these, `bmnas.train_and_test_joint` takes a network and Datasets.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bmnas.errors import ConfigError, DataError, FeatureError
 from bmnas.evaluation.evaluation import identity_of_genotype, identity_of_seed
 from bmnas.evaluation.joint.network import JointNetwork, joint_network
 from bmnas.evaluation.joint.training import RawSamples, of_splits, train_and_test_joint
+from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.weight_files import load_backbone, weight_file
@@ -91,12 +93,14 @@ def evaluate_joint(
                 "scores": result.scores,
                 "per_class": result.per_class,
                 "parameters": result.parameters["trained"],
+                "answers": result.answers,
                 "seconds": result.seconds,
             }
 
         seeds.append(once(run, about, features, compute))
         checkpoint.unlink(missing_ok=True)
-    result = combine_seeds(JOINT, seeds, features)
+    origin = Origin(run=run.name, source="section 3.4", network=genotype.describe(), genotype=genotype.to_dict())
+    result = replace(combine_seeds(JOINT, seeds, features), origin=origin)
     about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
     run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
     return result

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from bmnas.config import EvalConfig
 from bmnas.errors import DataError
 from bmnas.evaluation.joint.network import JointNetwork
+from bmnas.evaluation.outcomes import answers_of
 from bmnas.machine import resolve_device, use_threads
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
@@ -39,6 +40,7 @@ class JointResult:
         losses: mean training loss of each epoch.
         parameters: of the backbones, of the fusion network, and how many were trained.
         seconds: of this process.
+        answers: packed, of every test sample; see `bmnas.evaluation.outcomes`.
     """
 
     metric: str
@@ -48,6 +50,7 @@ class JointResult:
     losses: list[float]
     parameters: dict[str, int]
     seconds: float
+    answers: str
 
 
 class RawSamples(Dataset[tuple[dict[str, Tensor], Tensor]]):
@@ -103,6 +106,7 @@ def train_and_test_joint(
         losses=losses,
         parameters=network.sizes(),
         seconds=time.perf_counter() - started,
+        answers=answers_of(kind, logits),
     )
 
 

@@ -82,6 +82,10 @@ class EgoSamples(Samples):
             inputs["Depth"] = self._clip(clip, clip.depth, numbers, 1) - MEAN[0]
         return inputs, clip.label
 
+    def group(self, row: int) -> str:
+        """See `Samples.group`: who gestures."""
+        return f"subject {self.clips[row].subject}"
+
     def files(self, row: int) -> tuple[Path, ...]:
         """Lists the pictures that are read, of both modalities, see `Samples.files`."""
         clip = self.clips[row]

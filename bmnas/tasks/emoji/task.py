@@ -74,7 +74,8 @@ def _open(emoji: list[Emoji], labels: np.ndarray, options: Options) -> RawData:
     most = SIZES["train"] - 10  # families are whole, so a split may have some fewer
     if type(samples) is not int or not 40 <= samples <= most:
         raise ConfigError(f"samples is {samples!r}; expected a whole number from 40 to {most}")
-    parts = split_families(families(emoji), list(SIZES.values()), options["seed"])
+    family = families(emoji)
+    parts = split_families(family, list(SIZES.values()), options["seed"])
     rows = dict(zip(SIZES, parts, strict=True))
     own = rows.pop("backbones")
     order = np.random.default_rng(options["seed"]).permutation(rows["train"])
@@ -88,6 +89,7 @@ def _open(emoji: list[Emoji], labels: np.ndarray, options: Options) -> RawData:
         splits=rows,
         backbone_rows=own,
         notes="Noto Emoji and their names, families apart",
+        groups=family,
     )
 
 
@@ -142,6 +144,7 @@ def _task(**fields) -> Task:  # noqa: ANN003
         ),
         eval_config=EvalConfig(epochs=15, seeds=3, max_lr=3e-3, weight_decay=1e-3),
         options={"seed": 0, "L": 4, "samples": SIZES["train"] - 10, "source": "real"},
+        grouped_by="family of emoji",
         **fields,
     )
 

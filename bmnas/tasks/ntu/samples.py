@@ -95,6 +95,10 @@ class NtuSamples(Samples):
         """Lists a sample's files, see `Samples.files`."""
         return self.clips.videos[row], self.clips.skeletons[row]
 
+    def group(self, row: int) -> str:
+        """See `Samples.group`: the performer."""
+        return f"performer {self.clips.names[row].performer}"
+
     def _skeleton(self, path: Path) -> np.ndarray:
         frames = read_skeleton(path)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -45,6 +45,7 @@ TASK = TASKS.register(
             "snr_db": -9.0,
             "separate": True,
         },
+        grouped_by="recording",
         open_raw=open_avmnist,
     )
 )

@@ -41,6 +41,7 @@ TASK = TASKS.register(
             "snr_db": None,
             "separate": True,
         },
+        grouped_by="recording",
         open_raw=open_avsum,
     )
 )

@@ -74,6 +74,7 @@ def open_pairs(options: Options, root: Path, progress: Progress | None, same: bo
         splits=rows,
         backbone_rows=fit,
         notes=notes,
+        groups=heard,
     )
 
 

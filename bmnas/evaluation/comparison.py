@@ -20,7 +20,7 @@ from bmnas.errors import ConfigError
 
 LEVEL = 0.95  # of intervals; a verdict needs an adjusted p below 1 - LEVEL
 
-Score = Callable[[np.ndarray], float]
+Score = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Comparison:
         difference: mean of the method less mean of the rival; positive where the method is better.
         low, high: its 95 % interval, not corrected for other comparisons.
         p_value: two-sided, corrected by Holm for all comparisons that were made together.
-        seeds, groups: how many of each stand behind it.
+        seeds, groups: how many of each stand behind it; no groups where seeds alone were compared.
     """
 
     name: str
@@ -58,30 +58,32 @@ class Comparison:
             return f"{self.name} against {self.rival}: {points}; one seed proves nothing"
         word = "cannot be told apart" if self.verdict == "undecided" else self.verdict
         interval = f"95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f}"
-        basis = f"{self.seeds} seeds, {self.groups} groups"
-        return f"{self.name} against {self.rival}: {word}, {points} ({interval}; {basis})"
+        samples = f", {self.groups:,} groups of test samples" if self.groups else " alone, without their answers"
+        return f"{self.name} against {self.rival}: {word}, {points} ({interval}; {self.seeds} seeds{samples})"
 
 
-def group_scores(score: Score, groups: np.ndarray) -> np.ndarray:
+def group_scores(score: Score, counts: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Splits a score of all test samples into one value a group, by the jackknife.
 
     The value of group g is the pseudo-value G * score(all) - (G - 1) * score(all but g). Their mean is the score itself
     where it is a mean over equal groups, as accuracy is; otherwise, as for F1, the jackknife estimate of it.
 
     Args:
-        score: rows (integers) -> the score of those test samples.
+        score: sums of counts (..., d) -> scores (...).
+        counts: (..., n, d) what each test sample adds to the sums.
         groups: (n,) the group of each test sample; any values that can be sorted.
 
     Returns:
-        (G,), in the order of the sorted groups.
+        (..., G), in the order of the sorted groups.
     """
     names, codes = np.unique(groups, return_inverse=True)
-    rows = np.arange(len(codes))
-    whole = score(rows)
+    rows = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[rows], np.arange(len(names)))
+    sums = np.add.reduceat(counts[..., rows, :], starts, axis=-2)  # (..., G, d)
+    total = sums.sum(-2, keepdims=True)  # (..., 1, d)
     if len(names) == 1:
-        return np.array([whole])
-    left_out = np.array([score(rows[codes != g]) for g in range(len(names))])
-    return len(names) * whole - (len(names) - 1) * left_out
+        return score(total)
+    return len(names) * score(total) - (len(names) - 1) * score(total - sums)
 
 
 def paired_interval(differences: np.ndarray) -> tuple[float, float, float, float]:
@@ -131,6 +133,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def seeds_interval(differences: np.ndarray) -> tuple[float, float, float, float]:
+    """Estimates a mean from seeds alone, by Student's t; see `paired_interval`.
+
+    Args:
+        differences: (S,), one a seed.
+    """
+    mean, seeds = float(differences.mean()), len(differences)
+    if seeds < 2:
+        return mean, -np.inf, np.inf, 1.0
+    error = float(differences.std(ddof=1)) / seeds**0.5
+    if error == 0:
+        return mean, mean, mean, float(mean == 0)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1)) * error
+    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, seeds - 1))
+
+
 def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
     """Compares one method with every other one.
 
@@ -145,18 +163,28 @@ def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
     if name not in scores:
         raise ConfigError(f"no scores of {name!r}; there are those of {', '.join(map(repr, scores))}")
     mine = np.atleast_2d(scores[name])
-    rivals = [rival for rival in scores if rival != name]
-    estimates = []
-    for rival in rivals:
+    differences = {}
+    for rival in scores:
         other = np.atleast_2d(scores[rival])
         seeds = max(len(mine), len(other))
         if mine.shape[1] != other.shape[1] or {len(mine), len(other)} - {1, seeds}:
             raise ConfigError(
                 f"{name!r} has scores of shape {mine.shape}, {rival!r} of {other.shape}; expected equal ones"
             )
-        differences = np.broadcast_to(mine, (seeds, mine.shape[1])) - other
-        estimates.append((differences.shape, paired_interval(differences)))
-    adjusted = holm([p for _, (*_, p) in estimates])
+        if rival != name:
+            differences[rival] = np.broadcast_to(mine, (seeds, mine.shape[1])) - other
+    return compare_differences(name, differences)
+
+
+def compare_differences(name: str, differences: Mapping[str, np.ndarray]) -> list[Comparison]:
+    """Compares one method with its rivals, given the differences of their scores, and corrects by Holm.
+
+    Args:
+        name: of the method.
+        differences: rival -> (S seeds, G groups), or (S,) where seeds alone are known.
+    """
+    estimates = [(paired_interval if each.ndim == 2 else seeds_interval)(each) for each in differences.values()]
+    adjusted = holm([p for *_, p in estimates])
     return [
         Comparison(
             name=name,
@@ -165,8 +193,8 @@ def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
             low=low,
             high=high,
             p_value=p,
-            seeds=shape[0],
-            groups=shape[1],
+            seeds=each.shape[0],
+            groups=each.shape[1] if each.ndim == 2 else 0,
         )
-        for rival, (shape, (mean, low, high, _)), p in zip(rivals, estimates, adjusted, strict=True)
+        for (rival, each), (mean, low, high, _), p in zip(differences.items(), estimates, adjusted, strict=True)
     ]

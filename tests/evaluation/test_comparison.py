@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from bmnas.errors import ConfigError
-from bmnas.trust.comparison import compare, group_scores, holm, paired_interval
+from bmnas.evaluation.comparison import compare, group_scores, holm, paired_interval
+from bmnas.evaluation.outcomes import Outcomes
 
 NULLS = [  # standard deviations of the effects of a seed, of a group, and of both together
     (0.0, 0.1, 0.3),
@@ -20,6 +21,14 @@ NULLS = [  # standard deviations of the effects of a seed, of a group, and of bo
     (0.05, 0.1, 0.2),
     (0.01, 0.0, 0.1),
 ]
+
+
+def accuracy(sums):
+    return sums[..., 0] / sums[..., 1]
+
+
+def right_and_one(right):
+    return np.stack([right, np.ones_like(right)], axis=-1).astype(float)
 
 
 def differences(rng, seeds, groups, of_seed, of_group, of_both):
@@ -89,7 +98,7 @@ def test_copies_of_a_sample_in_a_group_prove_no_more_than_one():
     def scores(right, copies):
         wide = np.repeat(right, copies, axis=1)
         names = np.repeat(groups, copies)
-        return np.stack([group_scores(lambda rows, seed=seed: seed[rows].mean(), names) for seed in wide])
+        return group_scores(accuracy, right_and_one(wide), names)
 
     once, often = (compare("a", {"a": scores(ours, n), "b": scores(rival, n)})[0] for n in (1, 10))
     assert (once.low, once.high) == pytest.approx((often.low, often.high))
@@ -99,7 +108,7 @@ def test_copies_of_a_sample_in_a_group_prove_no_more_than_one():
 def test_the_values_of_equal_groups_are_their_means(right, data):
     size = data.draw(st.sampled_from([n for n in range(1, len(right) + 1) if len(right) % n == 0]))
     groups = np.arange(len(right)) // size
-    values = group_scores(lambda rows: float(right[rows].mean()), groups)
+    values = group_scores(accuracy, right_and_one(right), groups)
     assert values == pytest.approx(right.reshape(-1, size).mean(1))
 
 
@@ -108,10 +117,12 @@ def test_the_values_of_f1_are_its_jackknife():
     targets, predicted = rng.random((2, 24, 3)) < 0.5
     groups = rng.permutation(np.arange(24) // 3)
 
+    outcomes = Outcomes("multilabel", predicted[None], targets, groups, "")
+
     def score(rows):
         return float(f1_score(targets[rows], predicted[rows], average="weighted", zero_division=1))
 
-    values = group_scores(score, groups)
+    values = group_scores(outcomes.score, outcomes.counts()[0], groups)
     for g, value in enumerate(values):
         assert value == pytest.approx(8 * score(np.arange(24)) - 7 * score(np.flatnonzero(groups != g)))
 

@@ -1,0 +1,82 @@
+"""What the rows of the table share, and what a row is: a name, how it is made, what it costs, when it is wanted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.evaluation.origin import Origin
+from bmnas.evaluation.results import Evaluation
+from bmnas.features.feature_set import FeatureSet
+from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Selection
+from bmnas.space.genotype import Genotype
+from bmnas.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all rows of a table share.
+
+    Attributes:
+        run: of the search; keeps every result.
+        features: that all rows are trained and tested on.
+        config: of the search.
+        budget: of each training, and the seeds.
+        genotype: the searched one.
+        selection: both answers of the search; None where the genotype is not its answer.
+        by_hand: name -> genotype that was built by hand.
+        command: that makes the table.
+    """
+
+    run: Run
+    features: FeatureSet
+    config: SearchConfig
+    budget: EvalConfig
+    genotype: Genotype
+    selection: Selection | None = None
+    by_hand: dict[str, Genotype] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    def common(self) -> tuple[FeatureSet, SearchConfig, EvalConfig, Run]:
+        """What every evaluation takes."""
+        return self.features, self.config, self.budget, self.run
+
+    def origin(self, **about: Any) -> Origin:
+        """Says where a row of this table comes from."""
+        return Origin(run=self.run.name, features=self.features.fingerprint, command=self.command, **about)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        name: in the table.
+        choice: the smallest choice of rows that has it.
+        make: (contest, progress) -> result, kept in the run folder and not trained again.
+        trainings: how many networks it trains, a measure of its time.
+        lacks: why there is no result on these features; "" where there is one.
+    """
+
+    name: str
+    choice: str
+    make: Callable[[Contest, Progress | None], Evaluation]
+    trainings: int
+    lacks: str = ""
+
+
+def search_epochs(contest: Contest) -> float:
+    """Counts the passes over the training split of Algorithm 1 and of the brief trainings of its read-out."""
+    config, splits = contest.config, contest.features.splits
+    ratio = len(splits["val"]) / len(splits["train"])
+    warm = min(config.warmup_epochs, config.epochs)
+    algorithm1 = config.epochs + (config.epochs - warm) * config.arch_passes * ratio
+    candidates = 0 if contest.selection is None else len(contest.selection.candidates)
+    return algorithm1 + candidates * config.shortlist_epochs
+
+
+def with_origin(result: Evaluation, origin: Origin) -> Evaluation:
+    """Returns a result that says where it comes from."""
+    return replace(result, origin=origin)

@@ -1,0 +1,102 @@
+"""Searches with several numbers of Cells and Steps, and the evaluation of each answer (appendix B.2, Figs. 7 and 8)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+from scipy.stats import kendalltau
+
+from bmnas.evaluation.evaluation import evaluate
+from bmnas.evaluation.results import Evaluation
+from bmnas.rivals.field.contest import Contest, search_epochs, with_origin
+from bmnas.searching.algorithm1 import search
+from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Selection, load_selection
+from bmnas.searching.shortlist import read_out
+from bmnas.searching.trace import Trace
+from bmnas.training.progress import Progress
+
+SIZES: dict[str, tuple[tuple[int, int], ...]] = {
+    "quick": ((1, 1), (1, 2), (2, 1)),
+    "paper": ((1, 1), (1, 2), (2, 1), (2, 2)),
+    "all": tuple((N, M) for N in (1, 2, 4) for M in (1, 2, 3)),
+}
+"""Choice of rows -> pairs (N, M)."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """One configuration.
+
+    Attributes:
+        N, M: numbers of Cells and of Steps.
+        run: of its search.
+        trace: of its search; its best validation score is the search score.
+        selection: its answers.
+        result: of its answer, trained from scratch.
+    """
+
+    N: int
+    M: int
+    run: Run
+    trace: Trace
+    selection: Selection
+    result: Evaluation
+
+
+def sweep(contest: Contest, sizes: Sequence[tuple[int, int]], progress: Progress | None = None) -> Iterator[Swept]:
+    """Searches with each (N, M), and yields what came of it.
+
+    The searches lie in `sweep/` of the contest's run folder, and resume; that run itself stands for its own N and M.
+
+    Args:
+        contest: its configuration with other N and M is searched with; its run keeps the trainings.
+        progress: called as progress(what, done, of) after each epoch and before each seed.
+
+    Raises:
+        ConfigError: the features are too few for so many Cells.
+    """
+    for N, M in sizes:
+        config = contest.config.change(N=N, M=M)
+        own = contest.selection is not None and config == contest.config
+        run = contest.run if own else Run(contest.run.path("sweep") / f"N{N}M{M}")
+        if not own:
+            for event in search(contest.features, config, run):
+                if progress is not None:
+                    progress(f"search with N = {N}, M = {M}", event.epoch, event.epochs)
+        selection = load_selection(run) if own else read_out(run, contest.features)
+        mine = replace(contest, config=config, genotype=selection.chosen, selection=selection)
+        result = evaluate(f"N = {N}, M = {M}", selection.chosen, *mine.common, progress)
+        origin = mine.origin(
+            source="BM-NAS",
+            search_epochs=search_epochs(mine),
+            network=selection.chosen.describe(),
+            genotype=selection.chosen.to_dict(),
+        )
+        yield Swept(N, M, run, run.trace(), selection, with_origin(result, replace(origin, run=run.name)))
+
+
+def sweep_table(swept: Sequence[Swept]) -> pd.DataFrame:
+    """Makes one line a configuration: search score, evaluation score with its interval, size, cost and run folder."""
+    return pd.DataFrame(
+        {
+            "N": one.N,
+            "M": one.M,
+            f"search: {one.trace.best.metric} on val [%]": 100 * one.trace.best.val_score,
+            f"evaluation: {one.result.metric} on test [%]": 100 * one.result.mean,
+            "low": 100 * one.result.interval[0],
+            "high": 100 * one.result.interval[1],
+            "parameters": one.result.parameters,
+            "search [epochs]": one.result.origin.search_epochs if one.result.origin else 0.0,
+            "run": one.run.name,
+        }
+        for one in swept
+    )
+
+
+def rank_correlation(swept: Sequence[Swept]) -> float:
+    """Returns Kendall's tau of search and evaluation scores; NaN for fewer than two configurations."""
+    if len(swept) < 2:
+        return float("nan")
+    tau, _ = kendalltau([one.trace.best.val_score for one in swept], [one.result.mean for one in swept])
+    return float(tau)  # pyright: ignore[reportArgumentType]

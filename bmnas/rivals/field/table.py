@@ -1,0 +1,163 @@
+"""The table of the field: trained row by row, kept, merged over runs and machines, and put beside what is published."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import pandas as pd
+
+from bmnas.errors import ConfigError
+from bmnas.evaluation.ablation import SEARCHED
+from bmnas.evaluation.comparison import Comparison
+from bmnas.evaluation.origin import Origin
+from bmnas.evaluation.results import Evaluation, compare_results
+from bmnas.evaluation.saved_results import load_evaluation
+from bmnas.paper.published_scores import PublishedScore, published_scores
+from bmnas.rivals.field.contest import Contest, Row
+from bmnas.searching.run_folder import Run
+from bmnas.training.progress import Progress
+
+TABLE = "the table"  # what the bar of all rows is called
+
+
+def evaluate_field(contest: Contest, rows: Sequence[Row], progress: Progress | None = None) -> Iterator[Evaluation]:
+    """Yields the result of each row as soon as it is there.
+
+    Every seed of every row is kept in the run folder. A killed process so resumes with the seed that it was at, and
+    what is kept is not trained again.
+
+    Args:
+        rows: those that lack something on these features are passed over.
+        progress: called as progress(name, done, of) by each row, and for the whole table in networks to train.
+    """
+    total = sum(row.trainings for row in rows if not row.lacks)
+    done = 0
+    for row in rows:
+        if row.lacks:
+            continue
+        if progress is not None:
+            progress(TABLE, done, total)
+        yield row.make(contest, progress)
+        done += row.trainings
+    if progress is not None:
+        progress(TABLE, total, total)
+
+
+def merge_results(*runs: Run | Sequence[Evaluation]) -> list[Evaluation]:
+    """Merges the results of several runs or machines into one table; what is in several counts once.
+
+    A name that stands for different networks in different runs, as the searched one does, gets the run's name.
+
+    Args:
+        runs: run folders with an `evaluation.json`, or results that were read from them.
+
+    Raises:
+        ConfigError: results on different test samples, or of different features or metrics; names the two methods.
+        RunError: a run has no results, or they are damaged.
+    """
+    merged: dict[str, Evaluation] = {}
+    first: Evaluation | None = None
+    for results in (load_evaluation(part) if isinstance(part, Run) else part for part in runs):
+        for result in results:
+            first = first or result
+            _check_same(first, result)
+            name = result.name
+            if name in merged and _answers(merged[name]) != _answers(result):
+                if result.origin is None or not result.origin.run:
+                    raise ConfigError(f"two results are called {name!r}, and one does not say which run it is of")
+                name = f"{name}, {result.origin.run}"
+            merged.setdefault(name, result if name == result.name else _renamed(result, name))
+    return list(merged.values())
+
+
+def _answers(result: Evaluation) -> object:
+    """What makes two results the same."""
+    return result.scores if result.outcomes is None else result.outcomes.packed()
+
+
+def _renamed(result: Evaluation, name: str) -> Evaluation:
+    return replace(result, name=name)
+
+
+def _check_same(first: Evaluation, other: Evaluation) -> None:
+    """Checks that two results may stand in one table."""
+    if first.metric != other.metric:
+        raise ConfigError(f"{first.name!r} has {first.metric}, {other.name!r} has {other.metric}; expected one metric")
+    if first.outcomes is None or other.outcomes is None:
+        raise ConfigError(
+            f"{(first if first.outcomes is None else other).name!r} has no answers of test samples, so nobody knows "
+            "whether both were tested on the same ones; run notebook 04 again"
+        )
+    if not first.outcomes.same_test(other.outcomes):
+        raise ConfigError(f"{first.name!r} and {other.name!r} were tested on different samples; they make no table")
+    features = {result.origin.features for result in (first, other) if result.origin and result.origin.features}
+    if len(features) > 1:
+        raise ConfigError(
+            f"{first.name!r} and {other.name!r} were trained on different features (fingerprints "
+            f"{', '.join(sorted(one[:8] for one in features))}); they make no table"
+        )
+
+
+def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) -> pd.DataFrame:
+    """Makes one line a method, best mean first: score, interval, verdict, size, cost, origin, and published scores.
+
+    Published scores stand in a column of their own, as do their sources: they are of other features, and are never
+    compared with measured ones. Methods that stored features cannot measure have nothing else.
+
+    Args:
+        task: whose published scores are shown.
+        name: of the method that is compared with every other.
+    """
+    named = any(result.name == name for result in results)
+    against = {one.rival: one for one in compare_results(results, name)} if named else {}
+    published = published_scores(task)
+    by_row = {score.row: score for score in published if score.row}
+    ranked = sorted(results, key=lambda result: -result.mean)
+    lines = [_line(result, against.get(result.name), by_row.get(result.name), name) for result in ranked]
+    others = [score for score in published if score.row not in {result.name for result in results}]
+    return pd.DataFrame(lines + [_published_alone(score) for score in others])
+
+
+def _line(
+    result: Evaluation, comparison: Comparison | None, published: PublishedScore | None, name: str
+) -> dict[str, Any]:
+    origin, (low, high) = result.origin or Origin(), result.interval
+    difference, verdict = "", ""
+    if comparison is not None:
+        ends = f" ({100 * comparison.low:+.2f} to {100 * comparison.high:+.2f})" if isfinite(comparison.low) else ""
+        difference, verdict = f"{100 * comparison.difference:+.2f}{ends}", comparison.verdict
+    return {
+        "method": result.name,
+        f"{result.metric} [%]": 100 * result.mean,
+        "95 % interval": f"{100 * low:.2f} to {100 * high:.2f}" if isfinite(low) else "-",
+        "seeds": str(len(result.scores)),
+        f"{name} less this": difference,
+        f"{name} is": verdict,
+        "parameters": f"{result.parameters:,}",
+        "FLOPs": "-" if result.flops is None else f"{result.flops:,}",
+        "search [epochs]": f"{origin.search_epochs:,.0f}",
+        "not on stored features": origin.limits,
+        "published [%]": published.text if published else "",
+        "published in": published.source if published else "",
+        "run": origin.run,
+        "command": origin.command,
+    }
+
+
+def _published_alone(score: PublishedScore) -> dict[str, Any]:
+    """Makes the line of a method that was not trained here."""
+    return {"method": score.method, "published [%]": score.text, "published in": score.source}
+
+
+def winners_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str:
+    """Says in one sentence which methods are better than `name`, and which only score higher."""
+    comparisons = compare_results(results, name)
+    losses = [one.rival for one in comparisons if one.verdict == "worse"]
+    higher = [one.rival for one in comparisons if one.verdict == "undecided" and one.difference < 0]
+    wins = [one.rival for one in comparisons if one.verdict == "better"]
+    said = [f"{name} is better than {len(wins)} of {len(comparisons)} rivals"]
+    said.append(f"worse than {', '.join(losses)}" if losses else "worse than none")
+    if higher:
+        said.append(f"{', '.join(higher)} score{'s' if len(higher) == 1 else ''} higher, but cannot be told apart")
+    return f"{'; '.join(said)} (95 % intervals, corrected for {len(comparisons)} comparisons)."

@@ -1,0 +1,168 @@
+"""The table of the field: which rows there are, that a killed one resumes, and that only equals are merged."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bmnas
+from bmnas.errors import ConfigError
+from bmnas.rivals.field.contest import Contest
+from bmnas.rivals.field.rows import field_rows
+from bmnas.rivals.field.table import evaluate_field, field_table, merge_results, winners_sentence
+from bmnas.rivals.rows import RIVALS
+from bmnas.searching.run_folder import Run
+from bmnas.tasks.planted import planted_genotype
+from tests.support.methods import draw, evaluation
+from tests.support.tiny import BUDGET, CONFIG, tiny_features
+
+ROOT = Path(__file__).resolve().parents[2]
+SHORT = BUDGET.change(epochs=1, seeds=2)
+
+
+def contest(folder, features=None, **more):
+    given = tiny_features() if features is None else features
+    settings = {"config": CONFIG, "budget": SHORT, "genotype": planted_genotype(given), "command": "run.py 04"}
+    return Contest(run=Run(Path(folder) / "run"), features=given, **settings | more)
+
+
+def with_logits(features):
+    rng = np.random.default_rng(0)
+    logits = {name: rng.standard_normal((len(features), 8)).astype(np.float32) for name in features.modalities}
+    return replace(features, logits=logits)
+
+
+def test_a_larger_choice_has_the_rows_of_the_smaller(tmp_path):
+    names = {
+        choice: [row.name for row in field_rows(contest(tmp_path, with_logits(tiny_features())), choice)]
+        for choice in ("quick", "paper", "all")
+    }
+    assert set(names["quick"]) < set(names["paper"]) <= set(names["all"])
+    assert set(RIVALS) < set(names["paper"])
+    for one in names.values():
+        assert len(set(one)) == len(one) and bmnas.SEARCHED in one
+    assert {"A alone", "B alone"} <= set(names["quick"]) and "A alone, trained head" in names["paper"]
+    assert sum("(heads)" in name for name in names["paper"]) == 4
+    with pytest.raises(ConfigError, match="quick"):
+        field_rows(contest(tmp_path), "quik")
+
+
+def test_every_row_says_what_it_is_and_who_made_it(tmp_path):
+    made = contest(tmp_path, by_hand={"mine": planted_genotype(tiny_features())})
+    rows = field_rows(made, "all")
+    results = list(evaluate_field(made, rows))
+    assert [result.name for result in results] == [row.name for row in rows if not row.lacks]
+    for result in results:
+        assert result.origin is not None
+        assert (result.origin.run, result.origin.command) == ("run", "run.py 04") and result.origin.source
+        assert result.outcomes is not None and (result.flops or result.parameters == 0 or "heads" in result.name)
+    cost = {result.name: result.origin.search_epochs for result in results if result.origin}
+    assert cost[bmnas.SEARCHED] == CONFIG.epochs * 1.5  # val is half as long as train
+    assert cost["last features, best operator"] == 6 * SHORT.epochs and cost["GMU"] == 0
+    frame = field_table(results, "planted")
+    assert list(frame["accuracy [%]"]) == sorted(frame["accuracy [%]"], reverse=True)
+    assert set(frame["command"]) == {"run.py 04"}
+
+
+KILLED = """
+import os, signal, sys
+from tests.rivals.test_field import contest, evaluate_field, field_rows
+made = contest(sys.argv[1])
+rows = [row for row in field_rows(made, "paper") if row.name in ("GMU", "two-stream", "last features, best operator")]
+
+def stop(name, done, of):
+    if name == "last features, best operator" and done == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+list(evaluate_field(made, rows, stop))
+"""
+
+
+def test_a_table_that_was_killed_resumes_with_the_seed_that_it_was_at(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], env=environment, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    made, whole = contest(tmp_path / "killed"), contest(tmp_path / "whole")
+    before = {path: path.stat().st_mtime_ns for path in made.run.path("scores").glob("*.json")}
+    assert len(before) == 2 + 2 + 6 + 1  # two rivals of two seeds, six operators, one seed
+    wanted = ("GMU", "two-stream", "last features, best operator")
+    again, fresh = (
+        list(evaluate_field(one, [row for row in field_rows(one, "paper") if row.name in wanted]))
+        for one in (made, whole)
+    )
+    assert [(one.name, one.scores) for one in again] == [(one.name, one.scores) for one in fresh]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(list(made.run.path("scores").glob("*.json"))) == 12
+
+
+def saved(made, names):
+    results = list(evaluate_field(made, [row for row in field_rows(made, "paper") if row.name in names]))
+    bmnas.save_evaluation(made.run, results, made.features, made.budget)
+    return made.run, results
+
+
+def test_results_of_two_machines_become_one_table(tmp_path):
+    one, first = saved(contest(tmp_path / "one"), ("GMU", bmnas.SEARCHED))
+    features = tiny_features()
+    other_genotype = replace(planted_genotype(features).cells[0], inputs=("A_1", "B_1"))
+    made = contest(tmp_path / "two", genotype=bmnas.Genotype((other_genotype,), 1))
+    made = replace(made, run=Run(tmp_path / "two" / "other"), budget=SHORT.change(epochs=3))
+    two, second = saved(made, ("two-stream", bmnas.SEARCHED))
+    merged = merge_results(one, two)
+    assert [result.name for result in merged] == ["GMU", bmnas.SEARCHED, "two-stream", f"{bmnas.SEARCHED}, other"]
+    assert [result.scores for result in merged] == [result.scores for result in (*first, *second)]
+    assert [result.name for result in merge_results(one, one)] == ["GMU", bmnas.SEARCHED]
+    assert set(field_table(merged, "planted")["run"]) == {"run", "other"}
+    origins = [result.origin for result in merged]
+    assert all(origin is not None and origin.command == "run.py 04" for origin in origins)
+
+
+def test_results_on_other_samples_or_without_answers_are_not_merged(tmp_path):
+    one, _ = saved(contest(tmp_path / "one"), ("GMU",))
+    two, _ = saved(contest(tmp_path / "two", tiny_features(seed=5)), ("two-stream",))
+    with pytest.raises(ConfigError, match="different samples"):
+        merge_results(one, two)
+    content = json.loads(one.path("evaluation.json").read_text())
+    del content["methods"][0]["answers"]
+    one.path("evaluation.json").write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match="no answers"):
+        merge_results(one, one)
+
+
+def test_results_of_other_features_of_the_same_samples_are_not_merged(tmp_path):
+    features = tiny_features()
+    changed = {name: array + 1 for name, array in features.arrays.items()}
+    one, _ = saved(contest(tmp_path / "one", features), ("GMU",))
+    two, _ = saved(contest(tmp_path / "two", replace(features, arrays=changed)), ("two-stream",))
+    with pytest.raises(ConfigError, match="different features"):
+        merge_results(one, two)
+
+
+def test_published_scores_stand_apart_from_measured_ones(tmp_path):
+    _, results = saved(contest(tmp_path), ("GMU", "MMTM, last placement", bmnas.SEARCHED))
+    frame = field_table(results, "egogesture").set_index("method")
+    measured = frame.loc[[result.name for result in results]]
+    assert measured["accuracy [%]"].tolist() == pytest.approx([100 * result.mean for result in results]) and measured[
+        "published [%]"
+    ].to_dict() == {
+        "GMU": "",
+        "MMTM, last placement": "93.51",
+        bmnas.SEARCHED: "94.96 ± 0.07",
+    }
+    alone = frame.loc[["3D-CDC-NAS2", "VGG-16 + LSTM", "C3D + LSTM + RSTTM", "I3D", "MTUT"]]
+    assert alone["accuracy [%]"].isna().all() and alone["published [%]"].notna().all()
+    assert frame.loc[frame["published [%]"].fillna("") != "", "published in"].str.contains("Table|README").all()
+
+
+def test_one_sentence_names_the_winners():
+    rng, groups = np.random.default_rng(0), np.arange(300)
+    skills = {bmnas.SEARCHED: 0.7, "strong": 0.95, "weak": 0.4, "alike": 0.7}
+    results = [evaluation(name, draw(rng, 3, 300, 1, skill), groups) for name, skill in skills.items()]
+    sentence = winners_sentence(results)
+    assert "better than 1 of 3" in sentence and "worse than strong" in sentence and "weak" not in sentence

@@ -1,0 +1,74 @@
+"""The leaderboard: its order, its colours, the front, what a click shows, and that its picture has the same."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bmnas
+from bmnas.evaluation.origin import Origin
+from bmnas.tasks.planted import answer
+from tests.support.methods import draw, evaluation
+from widgets.results.field import field_styler
+from widgets.results.leaderboard.info import leaderboard_info
+from widgets.results.leaderboard.leaderboard import Leaderboard
+
+
+def results():
+    rng, groups = np.random.default_rng(0), np.arange(400)
+    genotype = answer(("A_1", "B_1"))
+    about = {
+        bmnas.SEARCHED: (0.8, 500, Origin("run", "run.py 04", "BM-NAS", search_epochs=60, genotype=genotype.to_dict())),
+        "strong <b>": (0.95, 90, Origin("run", "run.py 04", "a paper", "frozen")),
+        "weak": (0.5, 9000, Origin("run", "run.py 04", "another")),
+    }
+    return [
+        replace(evaluation(name, draw(rng, 3, 400, 1, skill), groups, size), origin=origin)
+        for name, (skill, size, origin) in about.items()
+    ]
+
+
+def test_methods_are_sorted_and_judged():
+    info = leaderboard_info(results())
+    assert [one.name for one in info.standings] == ["strong <b>", bmnas.SEARCHED, "weak"]
+    assert [one.rank for one in info.standings] == [1, 2, 3]
+    assert [one.verdict for one in info.standings] == ["worse", "", "better"]
+    assert [one.name for one in info.sorted("parameters")] == ["strong <b>", bmnas.SEARCHED, "weak"]
+    assert [one.name for one in info.sorted("search")] == ["strong <b>", "weak", bmnas.SEARCHED]
+    assert [one.name for one in info.sorted("name")] == [bmnas.SEARCHED, "strong <b>", "weak"]
+    for one, result in zip(info.sorted("name"), sorted(results(), key=lambda result: result.name.lower()), strict=True):
+        assert (one.low, one.high) == pytest.approx([100 * end for end in result.interval])
+    with pytest.raises(ValueError, match="none"):
+        leaderboard_info([])
+
+
+def test_the_picture_has_every_method_once_to_click_and_the_front_alone_is_numbered():
+    board = Leaderboard(leaderboard_info(results()))
+    bars = board.bars().marks
+    assert re.findall('data-name="([^"]*)"', bars) == ["strong &lt;b&gt;", bmnas.SEARCHED, "weak"]
+    assert "<b>" not in board.twin().marks
+    charts = board.charts().marks
+    labels = re.findall(r'paint-order="stroke">([^<]*)<', charts)
+    assert labels == ["1", "2", "1", "2"]  # in each chart the front, which is the best method, and the searched one
+    assert board.text().splitlines()[0].startswith("strong <b>: ")
+
+
+def test_a_click_shows_the_network_of_a_method():
+    board = Leaderboard(leaderboard_info(results()))
+    assert "cannot do on stored features: frozen" in board.network().marks
+    board.box()
+    board.pictures[0].click(bmnas.SEARCHED)
+    assert board.chosen == bmnas.SEARCHED and "LinearGLU" in board.drawing.content
+    board.pictures[1].click("weak")
+    assert "another" in board.drawing.content and "LinearGLU" not in board.drawing.content
+    board.sorting.value = "search"
+    assert re.findall('data-name="([^"]*)"', board.pictures[0].content)[-1] == bmnas.SEARCHED
+
+
+def test_the_table_leaves_out_what_all_rows_share_and_what_nobody_has():
+    html = field_styler(results(), "mfeat", "Scores").to_html()
+    assert "run.py 04" not in html and "published" not in html and "frozen" in html
+    other = [replace(one, origin=Origin(name)) for name, one in zip("abc", results(), strict=True)]
+    assert ">b</td>" in field_styler(other, "mfeat", "Scores").to_html()
+    assert "93.51" in field_styler(results(), "egogesture", "Scores").to_html()

@@ -1,0 +1,50 @@
+"""The table of the field in a notebook: row by row while it is trained, and whole at its end."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from IPython.display import DisplayHandle
+from pandas.io.formats.style import Styler
+
+from bmnas.evaluation.ablation import SEARCHED
+from bmnas.evaluation.results import Evaluation
+from bmnas.rivals.field.table import field_table
+from widgets.results.methods import score_frame, scores_of_methods
+from widgets.static.html_table import table
+
+ORIGIN = ("run", "command")
+
+
+def as_they_come(results: Iterable[Evaluation]) -> list[Evaluation]:
+    """Collects results, and shows a table that grows by a line with each; a saved notebook holds the last one."""
+    handle, collected = DisplayHandle(), []
+    for result in results:
+        collected.append(result)
+        frame = score_frame(scores_of_methods(collected))
+        styler = table(frame, "Test scores so far")
+        show = handle.display if len(collected) == 1 else handle.update
+        show({"text/html": styler.to_html(), "text/plain": frame.to_string(index=False)}, raw=True)
+    return collected
+
+
+def field_styler(results: Sequence[Evaluation], task: str, caption: str, name: str = SEARCHED) -> Styler:
+    """Makes the table of the field; columns with nothing in them, and an origin that all rows share, are left out.
+
+    Args:
+        task: whose published scores are shown.
+        caption: a line above.
+        name: of the method that is compared with every other.
+    """
+    frame = field_table(results, task, name)
+    if len(frame[list(ORIGIN)].dropna().drop_duplicates()) < 2:
+        frame = frame.drop(columns=list(ORIGIN))
+    filled = frame.astype(object).where(frame.notna(), "")
+    empty = [column for column in frame.columns if set(filled[column]) == {""}]
+    frame = frame.drop(columns=empty)
+    texts = {name: filled[name] for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])}
+    return table(frame.assign(**texts), caption, best=_score(frame))
+
+
+def _score(frame: pd.DataFrame) -> str:
+    """The column of the measured score, the first one in per cent."""
+    return next(column for column in frame if str(column).endswith("[%]"))
