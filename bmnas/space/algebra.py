@@ -43,6 +43,7 @@ class Algebra(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, classes) of a batch, as `Hypernet.forward`."""
         net, cells = self.hypernet, self.hypernet.named_cells().values()
+        batch = net.filled(batch)
         K = len(net.features)
         features = torch.stack(
             [reshape(cast(Reshape, net.reshape[name]), batch[name]) for name in net.features]
