@@ -18,7 +18,8 @@ from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.subset_scores import subset_scores
 from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.feature_set import FeatureSet
-from bmnas.rivals.field.rows import Contest, field_rows
+from bmnas.rivals.field.contest import Contest
+from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.own_data.inputs import as_arrays, columns_of
 from bmnas.scale.own_data.report import leaderboard, report
