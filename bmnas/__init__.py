@@ -62,6 +62,10 @@ from bmnas.paper.reference import (
 # is the answer right: all networks of a small space
 from bmnas.trust.truth_table import Standing, standing, truth
 
+# one's own data, in scikit-learn's manner
+from bmnas.evaluation.subset_scores import subset_scores
+from bmnas.scale.own_data.classifier import FusionClassifier
+
 # run folders
 from bmnas.errors import BmnasError
 from bmnas.searching.run_folder import Run, list_runs, open_run, run_name

@@ -150,6 +150,20 @@ class ComputationSettings:
 
 
 @dataclass(frozen=True)
+class ObjectiveSettings:
+    """What is minimised and what selects, in searches, read-outs, evaluations and rivals alike."""
+
+    class_weight: Literal["balanced"] | dict[str, Rate] | None = None
+    """Weights of the classes in every loss: "balanced" (n / (classes * n_k) of the training split), or by name."""
+    metric: str | None = None
+    """The score that selects, by its full name, such as "balanced accuracy"; that of the kind of task when None."""
+    modality_dropout: Probability | None = None
+    """How often training hides a modality of a sample; when None 0.2 where some are missing, and 0 elsewhere."""
+    patience: Count | None = None
+    """Epochs without a better validation score after which a search ends; None searches all epochs."""
+
+
+@dataclass(frozen=True)
 class ReadOutSettings:
     """How the answer is read out of a finished search."""
 
@@ -171,3 +185,5 @@ class MachineSettings:
     """"auto" (CUDA where there is one), "cpu", "cuda" ..."""
     threads: Count = 1
     """CPU threads of torch; one is fastest for networks of this size."""
+    show_progress: bool | None = None
+    """Whether bars of epochs are printed; when None where errors go to a terminal."""

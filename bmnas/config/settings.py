@@ -13,6 +13,7 @@ from bmnas.config.groups import (
     ComputationSettings,
     Count,
     MachineSettings,
+    ObjectiveSettings,
     OptimiserSettings,
     Rate,
     ReadOutSettings,
@@ -25,8 +26,14 @@ from bmnas.storage.digests import json_sha256
 from bmnas.storage.validation import explained
 
 MACHINE = tuple(field.name for field in fields(MachineSettings))
-LATER_DEFAULTS: dict[str, Any] = {"compile": None, "bf16": False, "accumulate": 1}
+LATER_DEFAULTS: dict[str, Any] = {
+    "compile": None,
+    "bf16": False,
+    "accumulate": 1,
+}
 """Settings of later versions: with these values an experiment is the one that it was before they existed."""
+UNWRITTEN = ("class_weight", "metric", "modality_dropout", "patience", "show_progress")
+"""Settings of still later versions, which are not written where they are None: files keep their bytes."""
 Class = TypeVar("Class", bound=type)
 
 
@@ -88,8 +95,9 @@ class _Config:
         return cls().change(**data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, for JSON."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+        """Returns plain values, for JSON; a setting of `UNWRITTEN` only where it is not None."""
+        plain = json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+        return {name: value for name, value in plain.items() if name not in UNWRITTEN or value is not None}
 
     def identity(self) -> dict[str, Any]:
         """Returns what makes two experiments the same: everything but the machine."""
@@ -113,7 +121,14 @@ def identifying(settings: dict[str, Any]) -> dict[str, Any]:
 
 @_settings
 class SearchConfig(
-    _Config, MachineSettings, ReadOutSettings, ComputationSettings, RuleSettings, OptimiserSettings, SpaceSettings
+    _Config,
+    MachineSettings,
+    ReadOutSettings,
+    ObjectiveSettings,
+    ComputationSettings,
+    RuleSettings,
+    OptimiserSettings,
+    SpaceSettings,
 ):
     """A search (Algorithm 1) and its read-out. The fields are those of the groups, the last group's first.
 
@@ -159,6 +174,12 @@ class EvalConfig(_Config):
     """First period of the warm restarts in epochs; one period over all epochs when None."""
     Tm: Count = 2
     """Factor from one period to the next."""
+    patience: Count | None = None
+    """Epochs without a better validation score after which a training ends; needs select = "validation"."""
 
     def __post_init__(self) -> None:
         self._check_rates()
+        if self.patience is not None and self.select != "validation":
+            raise ConfigError(
+                f"patience is {self.patience} with select = {self.select!r}; it needs select = 'validation'"
+            )

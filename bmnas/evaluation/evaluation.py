@@ -17,42 +17,63 @@ from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds, once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
+from bmnas.searching.filling import filled, objective_of
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.layers import count_flops, count_parameters
 from bmnas.training import metrics
 from bmnas.training.network_training import BestOnValidation, fit
-from bmnas.training.progress import Progress
+from bmnas.training.objective import Objective, plain_objective
+from bmnas.training.progress import Progress, bar
 from bmnas.training.steps import predict
 
 Build = Callable[[int], nn.Module]
+OBJECTIVE = ("class_weight", "metric", "modality_dropout")
+"""Settings of a search that every training after it shares."""
 
 
 def train_and_test(
-    network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
+    network: nn.Module,
+    features: FeatureSet,
+    batch_size: int,
+    budget: EvalConfig,
+    seed: int,
+    device: str = "auto",
+    objective: Objective | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Trains the network as `budget.select` asks and looks at the test split once.
 
     Returns:
         Logits and targets of the test split.
     """
-    tensors = train(network, features, batch_size, budget, seed, device)
+    tensors = train(network, features, batch_size, budget, seed, device, objective)
     return predict(network, tensors, tensors.rows("test"))
 
 
 def train(
-    network: nn.Module, features: FeatureSet, batch_size: int, budget: EvalConfig, seed: int, device: str = "auto"
+    network: nn.Module,
+    features: FeatureSet,
+    batch_size: int,
+    budget: EvalConfig,
+    seed: int,
+    device: str = "auto",
+    objective: Objective | None = None,
 ) -> FeatureTensors:
-    """Trains the network as `budget.select` asks and returns the feature tensors on its device."""
+    """Trains the network as `budget.select` asks and returns the feature tensors on its device.
+
+    Args:
+        objective: weights of the classes and the score that selects; those of the kind of task when None.
+    """
+    target = objective or plain_objective(features.kind)
     tensors = features.tensors(device)
     network.to(tensors.device)
     train, val = tensors.rows("train"), tensors.rows("val")
     if budget.select == "last":
-        fit(network, tensors, features.kind, torch.cat([train, val]), batch_size, budget, seed)
+        fit(network, tensors, target, torch.cat([train, val]), batch_size, budget, seed)
     else:
-        best = BestOnValidation(network, tensors, features.kind)
-        fit(network, tensors, features.kind, train, batch_size, budget, seed, after_epoch=best)
+        best = BestOnValidation(network, tensors, target, budget.patience)
+        fit(network, tensors, target, train, batch_size, budget, seed, after_epoch=best)
         network.load_state_dict(best.state)
     return tensors
 
@@ -113,13 +134,16 @@ def evaluate_networks(
         run, progress: see `evaluate`.
     """
     results = []
-    for seed in range(budget.seeds):
-        if progress is not None:
-            progress(name, seed, budget.seeds)
-        results.append(evaluate_seed(build, identity(seed), features, config, budget, seed, run))
+    hidden = progress is not None
+    with bar(f"{name}, seeds", budget.seeds, False if hidden else config.show_progress) as drawn:
+        for seed in range(budget.seeds):
+            if progress is not None:
+                progress(name, seed, budget.seeds)
+            results.append(evaluate_seed(build, identity(seed), features, config, budget, seed, run))
+            drawn.update()
     if progress is not None:
         progress(name, budget.seeds, budget.seeds)
-    return combine_seeds(name, results, features)
+    return combine_seeds(name, results, features, objective_of(features, config).metric)
 
 
 def evaluate_seed(
@@ -137,13 +161,23 @@ def evaluate_seed(
         build: seed -> network.
         identity: what the network is, in JSON values; with budget, features and seed it names the result.
     """
-    about = identity_of_seed(identity, features, budget, seed)
+    about = identity_of_seed(identity, features, budget, seed, config)
     return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
 
 
-def identity_of_seed(identity: dict[str, Any], features: FeatureSet, budget: EvalConfig, seed: int) -> dict[str, Any]:
-    """Returns all that a result of one seed depends on, in JSON values."""
-    return {**identity, "budget": {**budget.to_dict(), "seeds": None}, "features": features.fingerprint, "seed": seed}
+def identity_of_seed(
+    identity: dict[str, Any], features: FeatureSet, budget: EvalConfig, seed: int, config: SearchConfig | None = None
+) -> dict[str, Any]:
+    """Returns all that a result of one seed depends on, in JSON values; an objective where it is not the default."""
+    settings = {} if config is None else config.identity()
+    objective = {name: settings[name] for name in OBJECTIVE if name in settings}
+    return {
+        **identity,
+        **({"objective": objective} if objective else {}),
+        "budget": {**budget.identity(), "seeds": None},
+        "features": features.fingerprint,
+        "seed": seed,
+    }
 
 
 def identity_of_genotype(genotype: Genotype, config: SearchConfig) -> dict[str, Any]:
@@ -156,10 +190,10 @@ def _trained_and_tested(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     with use_threads(config.threads):
-        network = build(seed)
+        network, objective = filled(build(seed), features, config), objective_of(features, config)
         sample = {name: np.array(array[:1], np.float32) for name, array in features.arrays.items()}
         flops = count_flops(network, {name: torch.from_numpy(array) for name, array in sample.items()})
-        logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device)
+        logits, targets = train_and_test(network, features, config.batch_size, budget, seed, config.device, objective)
     return {
         "scores": metrics.scores(features.kind, logits, targets),
         "per_class": metrics.per_class(features.kind, logits, targets),

@@ -13,6 +13,9 @@ from torch import Tensor
 from bmnas.features.feature_set import FeatureSet
 from bmnas.training.metrics import THRESHOLD
 
+COUNTED = ("accuracy", "balanced accuracy", "macro F1", "micro F1", "weighted F1")
+"""Scores that follow from sums over the samples; others are compared by seeds alone."""
+
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
@@ -24,6 +27,7 @@ class Outcomes:
         targets: (n,) or (n, labels), in the same form.
         groups: (n,) which samples were recorded together; equal numbers are one group.
         split: digest of the test split, which features of the same samples share.
+        metric: the score, one of `COUNTED`.
     """
 
     kind: str
@@ -31,9 +35,10 @@ class Outcomes:
     targets: np.ndarray
     groups: np.ndarray
     split: str
+    metric: str = ""
 
     @classmethod
-    def of(cls, features: FeatureSet, answers: list[str]) -> "Outcomes":
+    def of(cls, features: FeatureSet, answers: list[str], metric: str = "") -> "Outcomes":
         """Joins the packed answers of all seeds.
 
         Raises:
@@ -48,6 +53,7 @@ class Outcomes:
             targets=targets,
             groups=features.recorded_together(rows),
             split=digest_of_split(features),
+            metric=metric,
         )
 
     @property
@@ -71,22 +77,36 @@ class Outcomes:
         """Counts what decides the score of each sample, so that a score is one of sums.
 
         Returns:
-            Multiclass (S, n, 2): right, 1. Multilabel (S, n, 3 labels): right, true and predicted labels.
+            Accuracy (S, n, 2): right, 1. Others (S, n, 3 labels): right, true and predicted labels, or classes.
         """
-        if self.kind == "multiclass":
+        if self._accuracy:
             right = self.answers == self.targets
             return np.stack([right, np.ones_like(right)], axis=-1).astype(float)
-        true = np.broadcast_to(self.targets, self.answers.shape)
-        return np.concatenate([self.answers & true, true, self.answers], axis=-1).astype(float)
+        answers, targets = self.answers, self.targets
+        if self.kind == "multiclass":
+            classes = np.arange(max(int(answers.max()), int(targets.max())) + 1)
+            answers, targets = answers[..., None] == classes, targets[..., None] == classes
+        true = np.broadcast_to(targets, answers.shape)
+        return np.concatenate([answers & true, true, answers], axis=-1).astype(float)
+
+    @property
+    def _accuracy(self) -> bool:
+        return self.kind == "multiclass" and self.metric in ("", "accuracy", "micro F1")
 
     def score(self, sums: np.ndarray) -> np.ndarray:
-        """Returns accuracy or weighted F1 of sums of `counts`, (..., d) -> (...)."""
-        if self.kind == "multiclass":
+        """Returns the score of sums of `counts`, (..., d) -> (...)."""
+        if self._accuracy:
             return sums[..., 0] / sums[..., 1]
         right, true, predicted = np.split(sums, 3, axis=-1)
+        if self.metric == "micro F1":
+            right, true, predicted = (part.sum(-1, keepdims=True) for part in (right, true, predicted))
         either = true + predicted
         each = np.where(either > 0, 2 * right / np.maximum(either, 1), 1.0)
         weights = np.where(true.sum(-1, keepdims=True) > 0, true, 1.0)
+        if self.metric == "balanced accuracy":
+            each, weights = right / np.maximum(true, 1), (true > 0).astype(float)
+        elif self.metric in ("macro F1", "micro F1"):
+            weights = (either > 0).astype(float) if self.kind == "multiclass" else np.ones_like(each)
         return (weights * each).sum(-1) / weights.sum(-1)
 
 

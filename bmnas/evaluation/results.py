@@ -13,7 +13,7 @@ from pydantic import InstanceOf
 from bmnas.errors import ConfigError, RunError
 from bmnas.evaluation.comparison import Comparison, compare_differences, group_scores, paired_interval, seeds_interval
 from bmnas.evaluation.origin import Origin
-from bmnas.evaluation.outcomes import Outcomes
+from bmnas.evaluation.outcomes import COUNTED, Outcomes
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import TYPED
@@ -178,27 +178,34 @@ def _seconds(run: Run, timing: str) -> float:
     return float(seconds)  # pyright: ignore[reportArgumentType]
 
 
-def combine_seeds(name: str, results: list[dict[str, Any]], features: FeatureSet) -> Evaluation:
+def combine_seeds(
+    name: str, results: list[dict[str, Any]], features: FeatureSet, metric: str | None = None
+) -> Evaluation:
     """Combines the results of several seeds.
+
+    Args:
+        metric: the score that counts; that of the kind of task when None.
 
     Raises:
         RunError: the answers of one are damaged, or of another test split.
     """
+    metric = metric or metrics.METRICS[features.kind]
     answers = [result["answers"] for result in results if result.get("answers") is not None]
     try:
-        outcomes = Outcomes.of(features, answers) if len(answers) == len(results) else None
+        complete = len(answers) == len(results) and metric in COUNTED
+        outcomes = Outcomes.of(features, answers, metric) if complete else None
     except ValueError as error:
         raise RunError(f"{name}: {error}; delete the folder of its scores to compute them again") from error
-    metric = metrics.METRICS[features.kind]
+    shared = [key for key in results[0]["scores"] if all(key in result["scores"] for result in results)]
     per_class = {
         label: statistics.fmean(result["per_class"][k] for result in results)
         for k, label in enumerate(features.classes)
     }
-    means = {key: statistics.fmean(result["scores"][key] for result in results) for key in results[0]["scores"]}
+    means = {key: statistics.fmean(result["scores"][key] for result in results) for key in shared}
     return Evaluation(
         name=name,
         metric=metric,
-        scores=tuple(result["scores"][metric] for result in results),
+        scores=tuple(result["scores"].get(metric, 0.0) for result in results),
         all_scores=means,
         per_class=per_class,
         parameters=results[0]["parameters"],

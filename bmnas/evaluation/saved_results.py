@@ -117,12 +117,12 @@ class _Test:
     groups: list[int]
     labels: int
 
-    def outcomes(self, answers: list[str]) -> Outcomes:
+    def outcomes(self, answers: list[str], metric: str) -> Outcomes:
         """Joins the packed answers of a method's seeds; raises ValueError where they are damaged."""
         n = len(self.groups)
         shape = (n,) if self.kind == "multiclass" else (n, self.labels)
         targets, *seeds = (unpack(text, self.kind, shape) for text in (self.targets, *answers))
-        return Outcomes(self.kind, np.stack(seeds), targets, np.array(self.groups), self.split)
+        return Outcomes(self.kind, np.stack(seeds), targets, np.array(self.groups), self.split, metric)
 
 
 def _evaluation(method: Any, test: _Test | None, where: str) -> Evaluation:
@@ -137,7 +137,7 @@ def _evaluation(method: Any, test: _Test | None, where: str) -> Evaluation:
     if test is None or answers is None:
         return replace(evaluation, outcomes=None)
     try:
-        outcomes = test.outcomes(answers)
+        outcomes = test.outcomes(answers, evaluation.metric)
     except (ValueError, TypeError) as error:
         raise RunError(f"{where}: answers: {error}; run notebook 04 again") from error
     if outcomes.seeds != len(evaluation.scores):

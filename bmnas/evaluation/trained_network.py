@@ -1,5 +1,6 @@
 """The trained network of a run, saved and used on new samples: `bmnas.load(run).predict(features)`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,18 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
+from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
+from bmnas.evaluation.export import exported_program, write_onnx
+from bmnas.evaluation.network_inputs import check_origin, checked_batch, preprocessing_digest
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
+from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_network, fusion_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
+from bmnas.space.placeholders import Placeholders
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.training.metrics import THRESHOLD
 from bmnas.training.steps import SCORE_BATCH, predict_batches
@@ -26,37 +31,98 @@ from bmnas.training.steps import SCORE_BATCH, predict_batches
 FILE = "network.safetensors"
 
 
-class TrainedNetwork:
-    """A trained fusion network and what it takes to use it.
+class TrainedNetwork(nn.Module):
+    """A trained fusion network and what it takes to use it: a plain module, feature -> (B, C_in, L or 1), to logits.
 
     Args:
         network: trained.
         kind: "multiclass" or "multilabel".
         classes: their names.
         shapes: feature -> (C_in, L) or (C_in, 1), of the features that the network uses.
+        preprocessing: digest of how the features were made, see `preprocessing_digest`; "" where it is not known.
+        run: where it was loaded from.
     """
 
     def __init__(
-        self, network: FusionNetwork, kind: str, classes: tuple[str, ...], shapes: dict[str, tuple[int, int]]
+        self,
+        network: FusionNetwork,
+        kind: str,
+        classes: tuple[str, ...],
+        shapes: dict[str, tuple[int, int]],
+        preprocessing: str = "",
+        run: Run | None = None,
     ) -> None:
-        self.network = network
-        self.kind = kind
-        self.classes = classes
-        self.shapes = shapes
+        super().__init__()
+        self.network, self.kind, self.classes, self.shapes = network, kind, classes, shapes
+        self.preprocessing, self.run = preprocessing, run
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, classes) of the features of `shapes`, as they are stored."""
+        return self.network(batch)
+
+    @property
+    def takes_subsets(self) -> bool:
+        """Whether samples may lack modalities: the network has learnt what stands there."""
+        return self.network.placeholders is not None
+
+    def raw_logits(self, batch: Mapping[str, np.ndarray]) -> Tensor:
+        """Computes the logits of arrays that are checked already, on the CPU."""
+        total = len(next(iter(batch.values())))
+        parts = (
+            ({name: torch.from_numpy(array[rows.numpy()]) for name, array in batch.items()}, rows)
+            for rows in torch.arange(total).split(SCORE_BATCH)
+        )
+        return predict_batches(self.network.to("cpu"), parts, torch.device("cpu"))[0]
+
+    def export(self, path: str | Path, features: FeatureSet | None = None) -> Path:
+        """Writes an ONNX file, compares it with onnxruntime on stored rows, and prints the difference.
+
+        Its inputs are named as the features, (batch, C_in, L or 1) each with any batch; a row of NaN is a missing
+        feature where the network takes those. Its output "logits" is (batch, classes). Classes, kind and the digest of
+        the preprocessing are in the file's metadata.
+
+        Args:
+            features: whose test rows are compared; those of the run when None.
+
+        Raises:
+            ConfigError: the extra `onnx` is not installed.
+            PredictionError: both differ by more than rounding.
+        """
+        if features is None and self.run is not None:
+            features = self.run.features()
+        if features is None:
+            rows = {name: np.random.default_rng(0).normal(size=(8, *shape)) for name, shape in self.shapes.items()}
+        else:
+            test = features.rows("test")[:SCORE_BATCH]
+            rows = {name: features.arrays[name][test] for name in self.shapes}
+        about = {"classes": json.dumps(self.classes), "kind": self.kind, "preprocessing": self.preprocessing}
+        network = self.network.to("cpu").eval()
+        difference = write_onnx(network, self.shapes, Path(path), rows, about)
+        count, what = len(next(iter(rows.values()))), "random" if features is None else "stored"
+        print(f"{path}: onnxruntime and torch agree to {difference:.1e} on {count} {what} rows")
+        return Path(path)
+
+    def program(self) -> torch.export.ExportedProgram:
+        """Exports with torch.export: the features in the order of `shapes`, any number of samples, to logits."""
+        return exported_program(self.network.to("cpu").eval(), self.shapes)
 
     @use_threads()
     def logits(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> Tensor:
         """Computes the logits (n, classes) of new samples.
 
         Args:
-            features: a feature set (all its rows), or feature -> (n, C_in, L) or (n, C_in).
+            features: a feature set (all its rows), or feature -> (n, C_in, L) or (n, C_in). Where the network takes
+                subsets, a feature may be left out, or be NaN in the rows of samples that lack it.
 
         Raises:
-            FeatureError: a feature is missing, has another shape, or holds NaN.
+            FeatureError: a feature is missing, has another shape, or holds NaN; a sample lacks every feature; a feature
+                set has other classes, or was made otherwise.
             PredictionError: outputs are NaN or infinite, as of features that are far too large; names rows and layer.
         """
+        if isinstance(features, FeatureSet):
+            check_origin(features, self.classes, self.preprocessing)
         arrays = features.arrays if isinstance(features, FeatureSet) else features
-        batch = {name: self._checked(name, arrays) for name in self.shapes}
+        batch = checked_batch(arrays, self.shapes, self.takes_subsets)
         counts = {name: len(array) for name, array in batch.items()}
         if len(set(counts.values())) != 1:
             raise FeatureError(f"the features have different numbers of samples: {counts}")
@@ -85,22 +151,6 @@ class TrainedNetwork:
             return [self.classes[k] for k in probabilities.argmax(1)]
         return [[self.classes[k] for k in np.flatnonzero(row > THRESHOLD)] for row in probabilities]
 
-    def _checked(self, name: str, arrays: Mapping[str, ArrayLike]) -> Tensor:
-        if name not in arrays:
-            raise FeatureError(f"the network uses the feature {name!r}; given were: {', '.join(arrays)}")
-        try:
-            array = np.array(arrays[name], dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise FeatureError(f"feature {name!r} is not an array of numbers: {error}") from error
-        C_in, L = self.shapes[name]
-        if array.ndim == 2 and L == 1:
-            array = array[:, :, None]
-        if array.shape[1:] != (C_in, L):
-            raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {C_in}, {L})")
-        if not np.isfinite(array).all():
-            raise FeatureError(f"feature {name!r} holds NaN or infinite values")
-        return torch.from_numpy(array)
-
 
 def train_and_save(
     run: Run, genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int = 0
@@ -117,12 +167,13 @@ def train_and_save(
         return made[-1]
 
     identity = identity_of_genotype(genotype, config)
-    about = identity_of_seed(identity, features, budget, seed)
+    about = identity_of_seed(identity, features, budget, seed, config)
     if _saved_description(run) != about:
         evaluate_seed(build, identity, features, config, budget, seed, run)
         if not made:  # its score was there, its weights are not
             with use_threads(config.threads):
-                train(build(seed), features, config.batch_size, budget, seed, config.device)
+                objective = objective_of(features, config)
+                train(build(seed), features, config.batch_size, budget, seed, config.device, objective)
         _save(run, made[-1], genotype, features, config, about)
     return load(run)
 
@@ -154,7 +205,10 @@ def _save(
         "task": features.task,
         "source": features.source,
         "trained": trained,
+        "preprocessing": preprocessing_digest(features),
     }
+    if network.placeholders is not None:
+        about["modalities"] = {m: list(names) for m, names in features.modalities.items()}
     save_tensors(run.path(FILE), network.state_dict(), about)
 
 
@@ -177,9 +231,18 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         shapes = {name: (int(c), int(length)) for name, (c, length) in about["shapes"].items()}
         channels = {name: C_in for name, (C_in, _) in shapes.items()}
         genotype = Genotype.from_dict(about["genotype"])
-        network = fusion_network(genotype, channels, len(about["classes"]), config, about["vectors"])
+        empty = {name: [0.0] * C_in for name, C_in in channels.items()}
+        placeholders = Placeholders(empty, about["modalities"]) if "modalities" in about else None
+        network = fusion_network(genotype, channels, len(about["classes"]), config, about["vectors"], placeholders)
         network.load_state_dict(state)
         check_choice("kind", about["kind"], KINDS)
-        return TrainedNetwork(network.eval(), about["kind"], tuple(map(str, about["classes"])), shapes)
+        return TrainedNetwork(
+            network.eval(),
+            about["kind"],
+            tuple(map(str, about["classes"])),
+            shapes,
+            about.get("preprocessing", ""),
+            run,
+        ).eval()
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{run.path(FILE)}: not a network of this version of bmnas ({error})") from error

@@ -7,13 +7,13 @@ import numpy as np
 from torch import nn
 
 from bmnas.errors import FeatureError
+from bmnas.features.blocks import blocks
 
 KINDS = ("multiclass", "multilabel")
 SOURCES = ("real", "synthetic", "stand-in")
 SPLITS = ("train", "val", "test")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 NODE_NAME = re.compile(r"x|y|(Cell|Step)_[0-9]+")
-BLOCK = 1 << 22  # numbers looked at together, so that a check of a memory map stays small
 
 
 def check_names(kind: str, names: Iterable[str]) -> None:
@@ -49,10 +49,8 @@ def check_mappings(fields: Mapping[str, object]) -> None:
 
 def check_finite(field: str, array: np.ndarray) -> None:
     """Refuses NaN and infinities, block by block."""
-    array = np.atleast_1d(array)
-    step = max(1, BLOCK // max(1, int(np.prod(array.shape[1:]))))
-    for start in range(0, len(array), step):
-        finite = np.isfinite(array[start : start + step])
+    for start, block in blocks(array):
+        finite = np.isfinite(block)
         if not finite.all():
             row = start + int(np.argwhere(~finite)[0, 0])
             raise FeatureError(f"{field} holds NaN or infinite values, first in row {row}; remove or repair such rows")
@@ -75,7 +73,8 @@ def check_shapes(arrays: Mapping[str, np.ndarray], L: int, samples: int) -> None
         if array.ndim != 3 or array.shape[1] < 1 or array.shape[2] not in (1, L):
             raise FeatureError(
                 f"feature {name!r} has the shape {array.shape}; expected (samples, channels, {L}), "
-                "or (samples, channels, 1) for a vector; another L needs a new extraction"
+                "or (samples, channels, 1) for a vector. bmnas.pool(array, L) makes it so; stored features need a new "
+                "extraction"
             )
         if array.dtype not in (np.float16, np.float32):
             raise FeatureError(f"feature {name!r} has the type {array.dtype}; expected float16 or float32")

@@ -1,6 +1,6 @@
 """What one's own arrays become in a feature set: types, shapes, and what the names say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,8 +39,37 @@ def as_feature(name: str, values: ArrayLike) -> np.ndarray:
     return numbers[:, :, None] if numbers.ndim == 2 else numbers  # (n, C_in, L or 1)
 
 
-def as_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
-    """Converts to int64 or float32 targets, and returns the kind of task, which two dimensions make multilabel."""
+def as_targets(
+    targets: ArrayLike, kind: str | None, classes: Sequence[str] | None = None
+) -> tuple[np.ndarray, str, Sequence[str] | None]:
+    """int64 or float32 targets, the kind of task, which two dimensions make multilabel, and the classes.
+
+    Names of classes become their numbers: in the order of `classes`, or in alphabetical order where there are none.
+    """
+    numbers, classes = _numbered(targets, classes)
+    return *_typed_targets(numbers, kind), classes
+
+
+def _numbered(targets: ArrayLike, classes: Sequence[str] | None) -> tuple[ArrayLike, Sequence[str] | None]:
+    """Replaces names of classes by their numbers."""
+    try:
+        names = np.asarray(targets)
+    except (TypeError, ValueError, RuntimeError):
+        return targets, classes
+    values = names.ravel().tolist()
+    if names.ndim != 1 or names.dtype.kind not in "UO" or not values:
+        return targets, classes
+    if not all(isinstance(value, str) for value in values):
+        return targets, classes
+    order = tuple(sorted(set(values))) if classes is None else as_names("classes", classes)
+    numbers = {name: number for number, name in enumerate(order)}
+    for row, value in enumerate(values):
+        if value not in numbers:
+            raise FeatureError(f"targets is {value!r} in row {row}; classes names {', '.join(map(repr, order))}")
+    return np.array([numbers[value] for value in values]), order
+
+
+def _typed_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
     array = as_array("targets", targets, "fiub", "numbers, or of rows of 0 and 1")
     if array.ndim == 0:
         raise FeatureError(f"targets is the single number {array}; expected one a sample")
@@ -72,7 +101,10 @@ def common_length(arrays: Mapping[str, np.ndarray]) -> int:
     """Returns the L that the sequences share."""
     lengths = {name: array.shape[2] for name, array in arrays.items() if array.ndim == 3 and array.shape[2] != 1}
     if len(set(lengths.values())) > 1:
-        raise FeatureError(f"the features have different lengths, {lengths}; pool all of them to one L")
+        raise FeatureError(
+            f"the features have different lengths, {lengths}; bring all of them to one with bmnas.pool(array, L), "
+            "or give them to bmnas.FusionClassifier, which does so"
+        )
     return next(iter(lengths.values()), DEFAULT_L)
 
 

@@ -4,6 +4,7 @@ Everything after the extraction (search, derivation, evaluation, ablation) reads
 task: `FeatureSet.from_arrays`.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,8 +17,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bmnas.errors import FeatureError
-from bmnas.features import checks, convert, store
+from bmnas.features import checks, convert, store, subsets
 from bmnas.features.fields import FeatureFields
+from bmnas.features.findings import findings
+from bmnas.features.missing import check_samples, count_missing, masked
 from bmnas.features.tokens import TokenStore
 from bmnas.machine import resolve_device
 
@@ -28,7 +31,7 @@ class FeatureSet(FeatureFields):
 
     Attributes:
         arrays: feature -> (n, C_in, L), or (n, C_in, 1) for a vector, float16 or float32; memory maps when opened.
-            Their order is the order of the sequence S.
+            Their order is the order of the sequence S. A row of NaN says that the sample lacks the feature.
         targets: int64 (n,) for multiclass, float32 (n, classes) of 0 and 1 for multilabel.
         splits: "train", "val" and "test" -> int64 rows; disjoint.
         L: the length of all features that have an extent.
@@ -62,6 +65,7 @@ class FeatureSet(FeatureFields):
         checks.check_choice("source", self.source, checks.SOURCES)
         checks.check_text("task", self.task)
         checks.check_text("notes", self.notes)
+        check_samples(self.missing, self.names)
 
     @classmethod
     def from_arrays(
@@ -74,6 +78,7 @@ class FeatureSet(FeatureFields):
         classes: Sequence[str] | None = None,
         modalities: Mapping[str, Sequence[str]] | None = None,
         logits: Mapping[str, ArrayLike] | None = None,
+        masks: Mapping[str, ArrayLike] | None = None,
         L: int | None = None,
         task: str = "custom",
         source: str = "real",
@@ -82,30 +87,44 @@ class FeatureSet(FeatureFields):
         pooling: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         groups: ArrayLike | None = None,
+        report: bool = True,
     ) -> "FeatureSet":
         """Makes a feature set of one's own arrays, with any number of features and modalities.
 
+        What is odd about arrays of one's own (`task="custom"`) is a warning each: missing rows, constant, duplicate and
+        exploding columns, rare classes.
+
         Args:
             arrays: feature -> (n, C_in) vectors or (n, C_in, L) sequences; numbers other than float16 become float32.
-            targets: n class numbers, or (n, classes) of 0 and 1.
+                A row that is NaN everywhere says that the sample lacks the feature.
+            targets: n class numbers or names, or (n, classes) of 0 and 1.
             splits: "train", "val", "test" -> rows.
             kind: "multiclass" or "multilabel"; by default as the shape of `targets` says.
             classes: names; by default the numbers.
             modalities: modality -> features; by default the part of a feature's name before its last "_".
             logits: modality -> (n, classes) outputs of a unimodal model, for late fusion.
+            masks: modality or feature -> n booleans, True where the sample has it, instead of rows of NaN.
             L: needed only where it cannot be seen: all features are vectors (then 8 by default).
             task, source, notes: see `FeatureSet`.
             backbones, pooling, options: anything worth keeping in the manifest; JSON values.
+            report: whether odd arrays of one's own are warned about.
             groups: numbers or names, equal for samples that were recorded together; by default each stands alone.
 
         Raises:
             FeatureError: names the field that is wrong.
         """
-        extras = {"backbones": backbones, "pooling": pooling, "options": options}
-        mappings = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits}
-        checks.check_mappings(mappings | extras)
+        given = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
+        checks.check_mappings({**given, "backbones": backbones, "pooling": pooling, "options": options})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
-        targets, kind = convert.as_targets(targets, kind)
+        targets, kind, classes = convert.as_targets(targets, kind, classes)
+        members = (
+            convert.modalities_by_name(features)
+            if modalities is None
+            else {m: convert.as_names(f"modalities[{m!r}]", names) for m, names in modalities.items()}
+        )
+        if masks:
+            checks.check_modalities(members, tuple(features))
+            features = masked(features, masks, members)
         outputs = {
             name: convert.as_numbers(f"logits[{name!r}]", array, keep_half=False)
             for name, array in (logits or {}).items()
@@ -119,9 +138,7 @@ class FeatureSet(FeatureFields):
             classes=convert.numbered_classes(targets, kind)
             if classes is None
             else convert.as_names("classes", classes),
-            modalities=convert.modalities_by_name(features)
-            if modalities is None
-            else {m: convert.as_names(f"modalities[{m!r}]", names) for m, names in modalities.items()},
+            modalities=members,
             logits=outputs,
             task=task,
             source=source,
@@ -129,10 +146,13 @@ class FeatureSet(FeatureFields):
             groups=None if groups is None else convert.as_groups(groups),
         )
         for name, array in features.items():
-            checks.check_finite(f"feature {name!r}", array)
+            count_missing(f"feature {name!r}", array)
         for name, array in outputs.items():
-            checks.check_finite(f"logits[{name!r}]", array)
+            count_missing(f"logits[{name!r}]", array)
+        extras = {"backbones": backbones, "pooling": pooling, "options": options}
         built.manifest.update(store.describe(built, {key: dict(value or {}) for key, value in extras.items()}))
+        for line in findings(built) if report and task == "custom" else ():
+            warnings.warn(line, stacklevel=2)
         return built
 
     @classmethod
@@ -160,6 +180,15 @@ class FeatureSet(FeatureFields):
         """
         return store.write(self, Path(folder))
 
+    def choose(self, modalities: Sequence[str] | None = None, features: Sequence[str] | None = None) -> "FeatureSet":
+        """The same samples with some modalities or features alone; no file is touched, and no number copied.
+
+        Raises:
+            UnknownNameError: a name that is not there; lists those that are.
+            FeatureError: nothing is left of a sample, or of all.
+        """
+        return type(self)(**subsets.chosen(self, modalities, features))
+
     @property
     def names(self) -> tuple[str, ...]:
         """The features in order."""
@@ -182,8 +211,12 @@ class FeatureSet(FeatureFields):
         sizes = " / ".join(str(len(self.splits[name])) for name in checks.SPLITS)
         return (
             f"FeatureSet({self.task}, {self.source}: {len(self.names)} features {', '.join(self.names)}; L = {self.L}; "
-            f"{len(self.classes)} classes, {self.kind}; train / val / test = {sizes})"
+            f"{len(self.classes)} classes, {self.kind}; train / val / test = {sizes}{self._missing_counts()})"
         )
+
+    def _missing_counts(self) -> str:
+        counts = ", ".join(f"{name} of {rows.sum():,} samples" for name, rows in self.missing.items())
+        return f"; missing: {counts}" if counts else ""
 
     def rows(self, split: str) -> np.ndarray:
         """Returns the rows of a split, int64.

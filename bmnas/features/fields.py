@@ -1,9 +1,12 @@
 """The plain fields of a feature set: what it consists of in memory, and what is stored on disk."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+
+from bmnas.features.missing import missing_rows, train_mean
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -23,6 +26,17 @@ class FeatureFields:
     notes: str = ""
     manifest: dict[str, Any] = field(default_factory=dict)
     groups: np.ndarray | None = None
+
+    @cached_property
+    def missing(self) -> dict[str, np.ndarray]:
+        """Feature -> which samples lack it, bool (n,); only features that some sample lacks."""
+        each = {name: missing_rows(array) for name, array in self.arrays.items()}
+        return {name: rows for name, rows in each.items() if rows.any()}
+
+    @cached_property
+    def train_means(self) -> dict[str, list[float]]:
+        """Feature -> its mean over positions and the training samples that have it, C_in numbers."""
+        return {name: train_mean(array, self.splits["train"]) for name, array in self.arrays.items()}
 
     @property
     def vectors(self) -> frozenset[str]:

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bmnas.errors import FeatureError, RunError
-from bmnas.features.checks import check_finite
 from bmnas.features.fields import FeatureFields
+from bmnas.features.missing import count_missing, missing_rows
 from bmnas.features.npy import open_npy
 from bmnas.storage.digests import file_sha256, json_sha256
 from bmnas.storage.lock import hold
@@ -70,12 +70,13 @@ def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, An
         "modalities": {name: list(members) for name, members in features.modalities.items()},
         "features": [
             {"name": name, "modality": modality[name], "vector": name in features.vectors}
+            | ({"missing": int(features.missing[name].sum())} if name in features.missing else {})
             | _entry(f"{i:02d}_{name}.npy", array)
             for i, (name, array) in enumerate(features.arrays.items(), start=1)
         ],
         "targets": _entry("targets.npy", features.targets),
         "splits": {name: _entry(f"split_{name}.npy", rows) for name, rows in features.splits.items()},
-        "logits": {name: _entry(f"logits_{name}.npy", array) for name, array in features.logits.items()},
+        "logits": {name: _logits_entry(name, array) for name, array in features.logits.items()},
         **({} if features.groups is None else {"groups": _entry("groups.npy", features.groups)}),
         **extras,
     }
@@ -194,6 +195,11 @@ def _entry(file: str, array: np.ndarray) -> dict[str, Any]:
     return {"file": file, "shape": list(array.shape), "dtype": str(array.dtype)}
 
 
+def _logits_entry(modality: str, array: np.ndarray) -> dict[str, Any]:
+    count = int(missing_rows(array).sum())
+    return _entry(f"logits_{modality}.npy", array) | ({"missing": count} if count else {})
+
+
 def _listed(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Lists the entries of the manifest in the order of their arrays."""
     groups = [manifest["groups"]] if "groups" in manifest else []
@@ -273,5 +279,10 @@ def _load(folder: Path, entry: Mapping[str, Any], verify: bool) -> np.ndarray:
                 "the file was changed or damaged: restore it or make the features again"
             )
     if verify and array.dtype.kind == "f":
-        check_finite(str(path), array)
+        count = count_missing(str(path), array)
+        if count != entry.get("missing", 0):
+            raise FeatureError(
+                f"{path}: {count} rows are NaN, but the manifest says that {entry.get('missing', 0)} are missing; "
+                "restore the file or make the features again"
+            )
     return array

@@ -39,4 +39,9 @@ def distinct_positions(feature: Tensor) -> Tensor:
 
 def _repeats(feature: Tensor, copies: int) -> bool:
     groups = feature.unflatten(2, (-1, copies))  # (n, C_in, L / copies, copies)
-    return all(torch.equal(groups[..., 0], groups[..., i]) for i in range(1, copies))
+    return all(_equal(groups[..., 0], groups[..., i]) for i in range(1, copies))
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Compares tensors in which a missing row is NaN."""
+    return torch.equal(a, b) or bool(((a == b) | (a.isnan() & b.isnan())).all())

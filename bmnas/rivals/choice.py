@@ -11,6 +11,7 @@ from bmnas.evaluation.evaluation import identity_of_seed
 from bmnas.evaluation.results import once
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
+from bmnas.searching.filling import filled, objective_of
 from bmnas.searching.run_folder import Run
 from bmnas.space.layers import count_parameters
 from bmnas.training import metrics
@@ -62,11 +63,13 @@ def best_on_validation(
 def _validation_score(
     candidate: Candidate, features: FeatureSet, config: SearchConfig, budget: EvalConfig, run: Run | None
 ) -> float:
+    objective = objective_of(features, config)
+
     def compute() -> dict[str, Any]:
         with use_threads(config.threads):
             tensors = features.tensors(config.device)
-            network = candidate.build(0).to(tensors.device)
-            fit(network, tensors, features.kind, tensors.rows("train"), config.batch_size, budget, 0)
+            network = filled(candidate.build(0), features, config).to(tensors.device)
+            fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, 0)
             logits, targets = predict(network, tensors, tensors.rows("val"))
         return {
             "scores": metrics.scores(features.kind, logits, targets),
@@ -75,5 +78,5 @@ def _validation_score(
             "seconds": 0.0,
         }
 
-    about = {**identity_of_seed(candidate.identity, features, budget, 0), "scored": "val"}
-    return once(run, about, features, compute)["scores"][metrics.METRICS[features.kind]]
+    about = {**identity_of_seed(candidate.identity, features, budget, 0, config), "scored": "val"}
+    return once(run, about, features, compute)["scores"].get(objective.metric, 0.0)

@@ -30,6 +30,7 @@ from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals.out_of_fold import WIDTH, build_head, with_heads
+from bmnas.searching.filling import objective_of
 from bmnas.searching.run_folder import Run
 from bmnas.space.layers import count_parameters
 from bmnas.training import metrics
@@ -115,17 +116,31 @@ def baselines(
     """
     with TemporaryDirectory() as folder:  # where there is no run: all late fusions of a seed start from the same heads
         place = run or Run(Path(folder) / "run")
-        rows = stored_rows(features) if features.logits else []
+        rows = stored_rows(features, config) if features.logits else []
         if not features.logits:
             rows = [modality_alone(name, features, config, budget, place, progress) for name in features.modalities]
         fusions = late_fusions(features)
         return [*rows, *(late_fusion(name, features, config, budget, place, progress) for name in fusions)]
 
 
-def stored_rows(features: FeatureSet) -> list[Evaluation]:
-    """Scores the stored answer of each modality whose classes are the task's."""
-    votes = _votes(features)
-    return [combine_seeds(f"{name} alone", [_scored(name, z, features)], features) for name, z in votes.items()]
+def stored_rows(features: FeatureSet, config: SearchConfig) -> list[Evaluation]:
+    """Scores the stored answer of each modality whose classes are the task's.
+
+    For a sample that lacks the modality it is the logarithm of the shares of the classes in the training split.
+    """
+    metric, votes = objective_of(features, config).metric, _votes(features)
+    complete = {name: np.where(np.isnan(z), _prior(features), z) for name, z in votes.items()}
+    scored = {name: [_scored(name, z, features)] for name, z in complete.items()}
+    return [combine_seeds(f"{name} alone", result, features, metric) for name, result in scored.items()]
+
+
+def _prior(features: FeatureSet) -> np.ndarray:
+    """Returns the votes (classes,) of somebody who knows the training targets alone."""
+    targets = features.targets[features.rows("train")]
+    if features.kind == "multiclass":
+        return np.log((np.bincount(targets, minlength=len(features.classes)) + 1) / (len(targets) + 1))
+    shares = (targets.sum(0) + 1) / (len(targets) + 2)
+    return np.log(shares / (1 - shares))
 
 
 def modality_alone(
@@ -178,7 +193,7 @@ def late_fusion(
             progress(name, seed, seeds)
         outputs = with_heads(features, config, budget, seed, run) if heads else features
         if rule == SUM:
-            result = _scored(name, np.sum(list(_votes(outputs).values()), axis=0), outputs)
+            result = _scored(name, np.nansum(list(_votes(outputs).values()), axis=0), outputs)
         else:
             result = _trained(rule, outputs, config, budget, seed, run)
         if heads:
@@ -187,7 +202,7 @@ def late_fusion(
         results.append(result)
     if progress is not None:
         progress(name, seeds, seeds)
-    return combine_seeds(name, results, features)
+    return combine_seeds(name, results, features, objective_of(features, config).metric)
 
 
 def _trained(
@@ -251,4 +266,5 @@ def _feature_set(outputs: Mapping[str, np.ndarray], features: FeatureSet) -> Fea
         source=features.source,
         notes=features.notes,
         groups=features.groups,
+        report=False,
     )

@@ -20,6 +20,7 @@ from torch.nn.functional import normalize
 
 from bmnas.rivals.vectors import FeatureVectors, last_features
 from bmnas.training import metrics
+from bmnas.training.objective import Objective
 
 WEIGHT = 0.05
 SLOPE = 2.0
@@ -61,11 +62,11 @@ class MTUT(nn.Module):
         self.scores = [head(self.dropout(state)) for head, state in heads]
         return torch.stack(self.scores).mean(0)
 
-    def training_loss(self, kind: str, logits: Tensor, targets: Tensor) -> Tensor:
+    def training_loss(self, kind: str | Objective, logits: Tensor, targets: Tensor) -> Tensor:
         """The loss of the batch that the last forward pass took.
 
         Args:
-            kind: "multiclass" or "multilabel".
+            kind: "multiclass" or "multilabel", or an objective of one.
             logits: of that pass; the loss needs those of each modality.
             targets: (B,) or (B, classes).
         """

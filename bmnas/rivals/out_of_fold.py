@@ -18,6 +18,7 @@ from bmnas.evaluation.results import digest_of
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
 from bmnas.rivals.modality_head import ModalityHead
+from bmnas.searching.filling import filled, objective_of
 from bmnas.searching.run_folder import Run
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.storage.lock import hold
@@ -64,7 +65,7 @@ def _kept(
     if run is None:
         return head_logits(modality, features, config, budget, seed)
     head = {"out of fold": modality, "width": WIDTH, "dropout": config.dropout, "batch_size": config.batch_size}
-    digest = digest_of(identity_of_seed(head, features, budget, seed))
+    digest = digest_of(identity_of_seed(head, features, budget, seed, config))
     path = run.path(f"scores/heads-{digest}.safetensors")
     with hold(run.path(f"scores/heads-{digest}.lock"), wait=True):
         if not path.exists():
@@ -117,8 +118,8 @@ def _answers(
     seed: int,
 ) -> np.ndarray:
     """Trains a head on some rows and answers others."""
-    head = build_head(modality, features, config, seed)
+    head = filled(build_head(modality, features, config, seed), features, config)
     head.to(tensors.device)
     rows, asked = (torch.from_numpy(part).to(tensors.device) for part in (fitted, answered))
-    fit(head, tensors, features.kind, rows, config.batch_size, budget, seed)
+    fit(head, tensors, objective_of(features, config), rows, config.batch_size, budget, seed)
     return predict(head, tensors, asked)[0].cpu().numpy()

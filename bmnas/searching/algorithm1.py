@@ -25,6 +25,7 @@ from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 from bmnas.training import metrics
 from bmnas.training.loop import Tally, take_step, train_epoch
+from bmnas.training.progress import bar
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import Batch, batches
 
@@ -160,8 +161,10 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
     check_memory(sketched(features, config), config)
     state = Search(features, config)
     runs = {} if run is None else {config.seed: run}
-    for _, event in search_in_step({config.seed: state}, features, runs, lambda _states: state.engine):
-        yield event
+    with bar("search, epochs", config.epochs, config.show_progress) as drawn:
+        for _, event in search_in_step({config.seed: state}, features, runs, lambda _states: state.engine):
+            drawn.update()
+            yield event
 
 
 def search_in_step(
@@ -210,10 +213,8 @@ def _advance(
     states: dict[int, SeedState], runs: Mapping[int, Run], make_engine: Callable[[Sequence[SeedState]], Engine]
 ) -> Iterator[tuple[int, EpochEvent]]:
     """Moves all seeds to their last epoch, those that are behind first."""
-    alone = len(states) == 1
-    algorithm = None
-    members = []
-    while waiting := [seed for seed, state in states.items() if state.epoch < state.config.epochs]:
+    alone, algorithm, members = len(states) == 1, None, []
+    while waiting := [seed for seed, state in states.items() if not state.finished]:
         epoch = min(states[seed].epoch for seed in waiting)
         behind = [seed for seed in waiting if states[seed].epoch == epoch]
         if algorithm is None or behind != members:

@@ -16,6 +16,7 @@ from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import cell_states
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_predictions
+from bmnas.training.objective import Objective
 from bmnas.training.steps import Samples
 
 CACHE = 4096  # node outputs at most
@@ -28,16 +29,17 @@ class InheritedScore:
     Args:
         hypernet: trained; it is copied, not changed.
         tensors: the features.
-        kind: "multiclass" or "multilabel".
+        kind: "multiclass" or "multilabel", or an objective of one.
     """
 
-    def __init__(self, hypernet: Hypernet, tensors: Samples, kind: str) -> None:
+    def __init__(self, hypernet: Hypernet, tensors: Samples, kind: str | Objective) -> None:
         self.hypernet = copy.deepcopy(hypernet)
         batch_statistics(self.hypernet)
         self.kind = kind
         with torch.no_grad():
             self.rows = tensors.rows("val")
             batch, self.targets = tensors.batch(self.rows)
+            batch = self.hypernet.filled(batch)
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))

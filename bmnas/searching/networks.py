@@ -7,11 +7,13 @@ import torch
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.searching.filling import placeholders_for
 from bmnas.searching.footprint import Footprint, footprint
 from bmnas.space.derivation import check_pairs
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import FusionNetwork
+from bmnas.space.placeholders import Placeholders
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
@@ -38,6 +40,7 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
             primitives=config.switch("primitives"),
             vectors=features.vectors,
             tokeniser=config.tokeniser,
+            placeholders=placeholders_for(features, config),
         )
 
 
@@ -50,17 +53,26 @@ def build_network(genotype: Genotype, features: FeatureSet, config: SearchConfig
     """
     check_length(features, config)
     with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
-        return fusion_network(genotype, features.channels, len(features.classes), config, features.vectors)
+        placeholders = placeholders_for(features, config)
+        return fusion_network(
+            genotype, features.channels, len(features.classes), config, features.vectors, placeholders
+        )
 
 
 def fusion_network(
-    genotype: Genotype, channels: Mapping[str, int], classes: int, config: SearchConfig, vectors: Iterable[str]
+    genotype: Genotype,
+    channels: Mapping[str, int],
+    classes: int,
+    config: SearchConfig,
+    vectors: Iterable[str],
+    placeholders: Placeholders | None = None,
 ) -> FusionNetwork:
     """Builds the genotype's network with the sizes and switches of a configuration.
 
     Args:
         channels: feature -> C_in.
         vectors: the features without extent, see `FusionNetwork`.
+        placeholders: of missing features.
     """
     return FusionNetwork(
         genotype=genotype,
@@ -72,6 +84,7 @@ def fusion_network(
         mode=config.mode,
         vectors=vectors,
         tokeniser=config.tokeniser,
+        placeholders=placeholders,
     )
 
 

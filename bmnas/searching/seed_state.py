@@ -8,10 +8,10 @@ from bmnas.config import SearchConfig
 from bmnas.errors import SearchDiverged
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import peak_memory_mb, resolve_device
+from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.derivation import derive
-from bmnas.training import metrics
 from bmnas.training.learning_rates import schedule
 from bmnas.training.steps import finite
 
@@ -30,8 +30,7 @@ class SeedState:
     """
 
     def __init__(self, features: FeatureSet, config: SearchConfig) -> None:
-        self.config = config
-        self.kind = features.kind
+        self.config, self.kind = config, objective_of(features, config)
         self.device = resolve_device(config.device)
         self.hypernet = build_hypernet(features, config).to(self.device)
         self.weights = self.hypernet.weight_parameters(config.train_reshape)
@@ -73,6 +72,12 @@ class SeedState:
             self.best_score = val_score
         return self._event(is_best, train_loss, train_score, val_loss, val_score, seconds)
 
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left, or `patience` ends the search."""
+        patience = self.config.patience
+        return self.epoch >= self.config.epochs or (patience is not None and self.epoch - self.best_epoch >= patience)
+
     def is_better(self, score: float) -> bool:
         """Returns whether a validation score replaces the best one so far; `ties` decides between equal ones."""
         later = self.config.switch("ties") == "later"
@@ -97,7 +102,7 @@ class SeedState:
             is_best=is_best,
             best_epoch=self.best_epoch,
             best_score=self.best_score,
-            metric=metrics.METRICS[self.kind],
+            metric=self.kind.metric,
             seconds=seconds,
             seconds_left=seconds * (config.epochs - self.epoch),
             peak_memory_mb=peak_memory_mb(self.device),

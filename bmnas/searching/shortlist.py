@@ -17,6 +17,7 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
+from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
@@ -72,7 +73,7 @@ def _select(
     report = progress or (lambda what, done, of: None)
     space = Space.of(features.names, config)
     device = next(hypernet.parameters()).device
-    score: Score = InheritedScore(hypernet, features.tensors(device), features.kind)
+    score: Score = InheritedScore(hypernet, features.tensors(device), objective_of(features, config))
     trained: Score = partial(brief_score, features=features, config=config)
     if replay is not None:
         score = replay.of("ranking", score)
@@ -142,9 +143,10 @@ def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig) 
         min_lr=config.min_lr,
         weight_decay=config.weight_decay,
     )
-    fit(network, tensors, features.kind, tensors.rows("train"), config.batch_size, budget, config.seed)
+    objective = objective_of(features, config)
+    fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, config.seed)
     logits, targets = predict(network, tensors, tensors.rows("val"))
-    return metrics.score(features.kind, logits, targets)
+    return metrics.score(objective, logits, targets)
 
 
 def _rank_all(space: Space, score: Score, report: Progress) -> dict[Genotype, float]:

@@ -41,9 +41,9 @@ class Algebra(nn.Module):
         self.hypernet = hypernet
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Returns logits (B, classes) of a batch, as `Hypernet.forward`."""
-        net = self.hypernet
-        cells = self.hypernet.named_cells().values()
+        """Logits (B, classes) of a batch, as `Hypernet.forward`."""
+        net, cells = self.hypernet, self.hypernet.named_cells().values()
+        batch = net.filled(batch)
         K = len(net.features)
         features = torch.stack(
             [reshape(cast(Reshape, net.reshape[name]), batch[name]) for name in net.features]

@@ -19,6 +19,7 @@ from bmnas.errors import ConfigError
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import cell_name, step_name
 from bmnas.space.layers import CellOutput, Classifier
+from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES, check_mode
 from bmnas.space.reshape import Reshape
 
@@ -104,6 +105,7 @@ class Hypernet(nn.Module):
         primitives: names from `PRIMITIVES`; the mode's own when None.
         vectors: the features stored as (C_in, 1).
         tokeniser: how a vector becomes L tokens, see `Reshape`.
+        placeholders: fill missing features; None where no sample lacks any.
 
     Raises:
         ConfigError: unknown mode or tokeniser, or a size out of range.
@@ -124,9 +126,11 @@ class Hypernet(nn.Module):
         primitives: Sequence[str] | None = None,
         vectors: Iterable[str] = (),
         tokeniser: str = "copy",
+        placeholders: Placeholders | None = None,
     ) -> None:
         super().__init__()
         check_mode(mode)
+        self.placeholders = placeholders
         self.r = M if r is None else r
         names = default_primitives(mode) if primitives is None else tuple(primitives)
         _check_sizes(len(channels), N, M, self.r, names)
@@ -144,11 +148,16 @@ class Hypernet(nn.Module):
         self.classifier = Classifier(N, C, L, classes)
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Returns logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
+        """Logits (B, classes) of a batch, feature -> (B, C_in, L), or (B, C_in, 1) or (B, C_in) of a vector."""
+        batch = self.filled(batch)
         nodes = [self.reshape[name](batch[name]) for name in self.features]  # K times (B, C, L)
         for cell in self.cells.values():
             nodes.append(cell(nodes))
         return self.classifier(nodes[len(self.features) :])  # (B, classes)
+
+    def filled(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """The batch with placeholders where features are missing."""
+        return batch if self.placeholders is None else self.placeholders(batch)
 
     def named_cells(self) -> dict[str, MixedCell]:
         """Returns Cell_1 .. Cell_N by name."""

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
 from bmnas.space.layers import CellOutput, Classifier, count_parameters
+from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import PRIMITIVES, check_mode
 from bmnas.space.reshape import Reshape
 
@@ -49,6 +50,7 @@ class FusionNetwork(nn.Module):
         mode: "paper" or "reference": which LinearGLU.
         vectors: the features stored as (C_in, 1).
         tokeniser: how a vector becomes L tokens, see `Reshape`.
+        placeholders: fill missing features, of at least those that the genotype uses; None where no sample lacks any.
 
     Raises:
         GenotypeError: the genotype uses a feature that `channels` does not have.
@@ -66,12 +68,14 @@ class FusionNetwork(nn.Module):
         mode: str = "paper",
         vectors: Iterable[str] = (),
         tokeniser: str = "copy",
+        placeholders: Placeholders | None = None,
     ) -> None:
         super().__init__()
         genotype.check(channels)
         check_mode(mode)
         vectors = set(vectors)
         self.genotype = genotype
+        self.placeholders = None if placeholders is None else placeholders.only(genotype.features)
         self.reshape = nn.ModuleDict(
             {
                 name: Reshape(C_in, C, L, dropout, name in vectors, tokeniser)
@@ -92,7 +96,8 @@ class FusionNetwork(nn.Module):
         return self.classifier(self.fuse(batch))  # (B, classes)
 
     def fuse(self, batch: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        """Returns the outputs of all Cells, each (B, C, L)."""
+        """The outputs of all Cells, each (B, C, L)."""
+        batch = batch if self.placeholders is None else self.placeholders(batch)
         nodes = {name: layer(batch[name]) for name, layer in self.reshape.items()}  # (B, C, L) each
         for (name, cell), chosen in zip(self.cells.items(), self.genotype.cells, strict=True):
             x, y = chosen.inputs

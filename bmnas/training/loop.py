@@ -18,6 +18,7 @@ from bmnas.errors import SearchDiverged
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
 from bmnas.training.learning_rates import Schedule
+from bmnas.training.objective import Objective
 from bmnas.training.random_streams import RandomStream
 from bmnas.training.steps import Batch, apply_gradients, batch_gradients, finite
 
@@ -57,7 +58,7 @@ class NetworkLearner:
 
     Args:
         network: inputs -> logits (B, classes).
-        kind: "multiclass" or "multilabel": its loss.
+        kind: "multiclass" or "multilabel", or an objective of one: its loss.
         optimizer: of the parameters.
         parameters: those that steps move.
         micro_batches: parts of a batch, see `batch_gradients`.
@@ -65,7 +66,7 @@ class NetworkLearner:
     """
 
     network: nn.Module
-    kind: str
+    kind: str | Objective
     optimizer: torch.optim.Optimizer
     parameters: Sequence[nn.Parameter]
     micro_batches: int = 1
@@ -106,7 +107,7 @@ class Tally:
             means.append(total / self.samples)
         return means
 
-    def scores(self, kind: str) -> list[float]:
+    def scores(self, kind: str | Objective) -> list[float]:
         """Returns the score of all logits, one a network; NaN where its loss is not finite."""
         logits = torch.cat([outcome.logits for outcome in self.outcomes], 1)
         targets = torch.cat([outcome.targets for outcome in self.outcomes], 1)
@@ -177,7 +178,7 @@ def train_epochs(
         schedule: of the learning rates; None leaves them to the learner.
         random: where dropout, and batches that are shuffled as they come, take their random numbers.
         checkpoint: written after each epoch. An existing one is resumed if it belongs to the same training.
-        after_epoch: called with the epoch's number after each.
+        after_epoch: called with the epoch's number after each; True ends the training.
 
     Raises:
         SearchDiverged: a loss is NaN or infinite; names the epoch. The weights are those of the step before.
@@ -197,8 +198,8 @@ def train_epochs(
         samples = tally.samples
         if checkpoint is not None:
             checkpoint.save(epoch=epoch, losses=losses, rows=samples, random=random.state())
-        if after_epoch is not None:
-            after_epoch(epoch)
+        if after_epoch is not None and after_epoch(epoch) is True:
+            break
     return History(losses, samples)
 
 

@@ -11,34 +11,56 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bmnas.errors import ConfigError
 from bmnas.training.finiteness import check_predictions
+from bmnas.training.objective import Objective, plain_objective
+from bmnas.training.scores import SCORES, multiclass_score, ranking_score
 
 THRESHOLD = 0.3  # of the sigmoid; the release's
-METRICS = {"multiclass": "accuracy", "multilabel": "weighted F1"}
-"""The score that a kind of task is judged by."""
+METRICS = {kind: names[0] for kind, names in SCORES.items()}
+"""The score that a kind of task is judged by, unless a configuration names another."""
 
 
-def loss(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
-    """Returns the mean training loss of a batch.
+def loss(kind: str | Objective, logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean training loss of a batch.
+
+    With weights of the classes it is (1 / B) sum_i w_i loss_i, w_i the weight of the class of sample i.
 
     Args:
-        kind: "multiclass" (targets (B,) of class numbers) or "multilabel" (targets (B, classes) of 0 and 1).
+        kind: "multiclass" (targets (B,) of class numbers) or "multilabel" (targets (B, classes) of 0 and 1), or an
+            objective of one.
         logits: (B, classes).
     """
-    if kind == "multiclass":
-        return cross_entropy(logits, targets)
-    return binary_cross_entropy_with_logits(logits, targets)
+    objective = plain_objective(kind)
+    function = cross_entropy if objective.kind == "multiclass" else binary_cross_entropy_with_logits
+    weights = objective.sample_weights(targets)
+    if weights is None:
+        return function(logits, targets)
+    return (weights * function(logits, targets, reduction="none")).mean()
 
 
-def score(kind: str, logits: Tensor, targets: Tensor) -> float:
-    """Returns accuracy or weighted F1, between 0 and 1; larger is better.
+def score(kind: str | Objective, logits: Tensor, targets: Tensor) -> float:
+    """The score that counts, between 0 and 1; larger is better. By default accuracy or weighted F1.
+
+    A score that the samples do not define, such as the AUROC of a single class, counts as 0.
 
     Raises:
         PredictionError: a logit is NaN or infinite; so do all scores here.
     """
-    if kind == "multiclass":
+    objective = plain_objective(kind)
+    if objective.metric == "accuracy":
         check_predictions(logits, "logits")
         return (logits.argmax(-1) == targets).double().mean().item()
-    return f1(logits, targets, "weighted")
+    value = named_score(objective.kind, objective.metric, logits, targets)
+    return 0.0 if np.isnan(value) else value
+
+
+def named_score(kind: str, name: str, logits: Tensor, targets: Tensor) -> float:
+    """A score of `SCORES[kind]`; NaN where the samples do not define it."""
+    if kind == "multilabel" and name.endswith("F1"):
+        return f1(logits, targets, name.removesuffix(" F1"))
+    check_predictions(logits, "logits")
+    if kind == "multiclass":
+        return multiclass_score(name, logits.double().softmax(-1).cpu().numpy(), targets.cpu().numpy())
+    return ranking_score(name, logits.double().sigmoid().cpu().numpy(), targets.cpu().numpy() > 0.5)
 
 
 def f1(logits: Tensor, targets: Tensor, average: str) -> float:
@@ -51,11 +73,11 @@ def f1(logits: Tensor, targets: Tensor, average: str) -> float:
     return float(_f1(logits, targets, average))
 
 
-def scores(kind: str, logits: Tensor, targets: Tensor) -> dict[str, float]:
-    """Returns every score of a kind by name, the one that counts first."""
-    if kind == "multiclass":
-        return {METRICS[kind]: score(kind, logits, targets)}
-    return {f"{average} F1": f1(logits, targets, average) for average in ("weighted", "macro", "micro", "samples")}
+def scores(kind: str | Objective, logits: Tensor, targets: Tensor) -> dict[str, float]:
+    """Every score of a kind by name, but for those that the samples do not define."""
+    kind = plain_objective(kind).kind
+    each = {name: named_score(kind, name, logits, targets) for name in SCORES[kind]}
+    return {name: value for name, value in each.items() if not np.isnan(value)}
 
 
 def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:

@@ -14,13 +14,14 @@ from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
 from bmnas.training.learning_rates import schedule
 from bmnas.training.loop import History, NetworkLearner, train_epochs
+from bmnas.training.objective import Objective
 from bmnas.training.random_streams import EpochStreams, Purpose
 from bmnas.training.steps import Batch, Samples, batches, predict
 
 
 def train_network(
     network: nn.Module,
-    kind: str,
+    kind: str | Objective,
     batches_of: Callable[[int], Iterable[Batch]],
     samples: int,
     batch_size: int,
@@ -65,7 +66,7 @@ def train_network(
 def fit(
     network: nn.Module,
     tensors: Samples,
-    kind: str,
+    kind: str | Objective,
     rows: Tensor,
     batch_size: int,
     budget: EvalConfig,
@@ -95,18 +96,20 @@ class BestOnValidation:
 
     Args:
         network: its weights are copied when it is called after an epoch.
+        patience: epochs without a better score after which the training ends; None trains all.
     """
 
-    def __init__(self, network: nn.Module, tensors: Samples, kind: str) -> None:
-        self.network = network
-        self.tensors = tensors
-        self.kind = kind
-        self.score = -math.inf
-        self.state = network.state_dict()
+    def __init__(
+        self, network: nn.Module, tensors: Samples, kind: str | Objective, patience: int | None = None
+    ) -> None:
+        self.network, self.tensors, self.kind = network, tensors, kind
+        self.patience, self.epoch = patience, 0
+        self.score, self.state = -math.inf, network.state_dict()
 
-    def __call__(self, epoch: int) -> None:
-        """Compares the network with the best so far."""
+    def __call__(self, epoch: int) -> bool:
+        """Compares the network with the best so far. Returns whether the training ends here."""
         score = metrics.score(self.kind, *predict(self.network, self.tensors, self.tensors.rows("val")))
         if score > self.score:
-            self.score = score
-            self.state = copy.deepcopy(self.network.state_dict())
+            self.score, self.state = score, copy.deepcopy(self.network.state_dict())
+            self.epoch = epoch
+        return self.patience is not None and epoch - self.epoch >= self.patience

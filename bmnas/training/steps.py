@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_predictions
+from bmnas.training.objective import Objective
 
 SCORE_BATCH = 1024  # rows of a forward pass without gradients; only memory depends on it
 
@@ -98,7 +99,7 @@ def apply_gradients(
 
 
 def batch_gradients(
-    network: nn.Module, kind: str, batch: Batch, parameters: Sequence[nn.Parameter], parts: int = 1
+    network: nn.Module, kind: str | Objective, batch: Batch, parameters: Sequence[nn.Parameter], parts: int = 1
 ) -> tuple[Tensor, Tensor, Sequence[Tensor | None]]:
     """Computes the gradients of a batch, which may be the sum over micro-batches, for less memory.
 

@@ -20,8 +20,8 @@ def save_genotype(run: Run, name: str, genotype: Genotype) -> Path:
         RunError: the name is no file name, or belongs to another genotype; nothing is overwritten.
         GenotypeError: the file cannot be written, or the one that is there is damaged.
     """
-    if not RUN_NAME.fullmatch(name):
-        raise RunError(f"the name is {name!r}; expected letters, digits, '.', '-' and '_'")
+    if not RUN_NAME.fullmatch(name.replace(" ", "_")) or name != name.strip():
+        raise RunError(f"the name is {name!r}; expected letters, digits, '.', '-', '_' and blanks between them")
     path = run.path(FOLDER) / f"{name}.json"
     with hold(path.with_suffix(".lock"), wait=True):
         if not path.exists():

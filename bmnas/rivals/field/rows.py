@@ -52,7 +52,10 @@ def unimodal(contest: Contest) -> list[Row]:
         choice = "paper" if features.logits else "quick"
         return Row(f"{modality} alone, trained head", choice, make, seeds)
 
-    return [*map(stored, stored_rows(features) if features.logits else []), *map(head, features.modalities)]
+    return [
+        *map(stored, stored_rows(features, contest.config) if features.logits else []),
+        *map(head, features.modalities),
+    ]
 
 
 def fusions(contest: Contest) -> list[Row]:

@@ -13,6 +13,7 @@ from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.seed_state import SeedState, optimizers
 from bmnas.training import metrics
 from bmnas.training.loop import Gradients, Outcome
+from bmnas.training.objective import Objective
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import SCORE_BATCH, Batch, apply_gradients, combine
 
@@ -22,12 +23,16 @@ class StackedLearner:
 
     Args:
         stack: of S hypernets.
-        kind: "multiclass" or "multilabel".
+        kind: "multiclass" or "multilabel", or an objective of one.
         optimizer, parameters: of the stack, each (S, ...).
     """
 
     def __init__(
-        self, stack: StackedHypernet, kind: str, optimizer: torch.optim.Adam, parameters: Sequence[nn.Parameter]
+        self,
+        stack: StackedHypernet,
+        kind: str | Objective,
+        optimizer: torch.optim.Adam,
+        parameters: Sequence[nn.Parameter],
     ) -> None:
         self.stack = stack
         self.optimizer = optimizer

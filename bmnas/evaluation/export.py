@@ -1,0 +1,95 @@
+"""A trained network for other programs: an ONNX file, or torch's exported program; inputs are named as the features."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bmnas.errors import ConfigError, PredictionError
+
+INSTALL = "pip install 'bmnas[onnx]'"
+OPSET = 18
+TOLERANCE = 1e-4  # of the largest logit, between torch and onnxruntime in float32
+
+
+class Positional(nn.Module):
+    """A network whose features are arguments, in their order, as exporters want them.
+
+    Args:
+        network: feature -> tensor, to logits.
+        names: the features.
+    """
+
+    def __init__(self, network: nn.Module, names: list[str]) -> None:
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """(B, C_in, L or 1) each -> logits (B, classes)."""
+        return self.network(dict(zip(self.names, features, strict=True)))
+
+
+def exported_program(network: nn.Module, shapes: Mapping[str, tuple[int, int]]) -> torch.export.ExportedProgram:
+    """Exports a network with torch.export, for any number of samples.
+
+    Args:
+        network: in eval mode, on the CPU.
+        shapes: feature -> (C_in, L or 1).
+    """
+    batch = torch.export.Dim("batch")
+    examples = tuple(torch.randn(2, *shape) for shape in shapes.values())
+    dynamic = (tuple({0: batch} for _ in examples),)
+    return torch.export.export(Positional(network, list(shapes)), examples, dynamic_shapes=dynamic)
+
+
+def write_onnx(
+    network: nn.Module,
+    shapes: Mapping[str, tuple[int, int]],
+    path: Path,
+    rows: Mapping[str, np.ndarray],
+    about: Mapping[str, str],
+) -> float:
+    """Writes an ONNX file and runs it with onnxruntime on some rows.
+
+    Args:
+        network, shapes: see `exported_program`.
+        rows: feature -> (n, C_in, L or 1), to compare both on.
+        about: kept in the file's metadata.
+
+    Returns:
+        The largest difference of a logit between torch and onnxruntime.
+
+    Raises:
+        ConfigError: the packages of the extra `onnx` are not installed; gives the command.
+        PredictionError: both differ by more than rounding; the file is deleted.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  # torch's exporter needs it
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is not installed; export needs it: {INSTALL}") from error
+    names = list(shapes)
+    program = torch.onnx.export(
+        exported_program(network, shapes), input_names=names, output_names=["logits"], opset_version=OPSET, dynamo=True,
+        verbose=False,
+    )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    for key, value in about.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save_model(model, str(path))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given = {name: np.ascontiguousarray(rows[name], np.float32) for name in names}
+    theirs = np.asarray(session.run(["logits"], given)[0])
+    with torch.no_grad():
+        ours = network({name: torch.from_numpy(array) for name, array in given.items()}).numpy()
+    difference = float(np.abs(ours - theirs).max())
+    if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
+        path.unlink()
+        raise PredictionError(f"{path}: onnxruntime's logits differ from torch's by {difference:.2g}; no file is left")
+    return difference

@@ -1,0 +1,97 @@
+"""The inputs of a trained network, checked against those of its training; missing features become rows of NaN."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from bmnas.errors import FeatureError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.storage.digests import json_sha256
+
+Shapes = Mapping[str, tuple[int, int]]  # feature -> (C_in, L or 1)
+
+
+def checked_batch(arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets: bool) -> dict[str, Tensor]:
+    """Returns feature -> float32 (n, C_in, L or 1) of all features that a network uses.
+
+    Args:
+        takes_subsets: whether features may be left out, and rows of NaN say that a sample lacks one.
+
+    Raises:
+        FeatureError: a feature is missing, has another shape or holds NaN; a sample lacks every feature.
+    """
+    present = [name for name in shapes if name in arrays or not takes_subsets]
+    batch = {name: _checked(name, arrays, shapes[name], takes_subsets) for name in present}
+    return _completed(batch, arrays, shapes) if takes_subsets else batch
+
+
+def _checked(name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool) -> Tensor:
+    if name not in arrays:
+        raise FeatureError(f"the network uses the feature {name!r}; given were: {', '.join(arrays)}")
+    try:
+        array = np.array(arrays[name], dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise FeatureError(f"feature {name!r} is not an array of numbers: {error}") from error
+    if array.ndim == 2 and shape[1] == 1:
+        array = array[:, :, None]
+    if array.shape[1:] != tuple(shape):
+        raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {shape[0]}, {shape[1]})")
+    bad = ~np.isfinite(array).all((1, 2))
+    if takes_subsets:
+        bad &= ~_absent(array)
+    if bad.any():
+        hint = "" if takes_subsets else "; only a network of modality_dropout takes rows of NaN as missing ones"
+        raise FeatureError(f"feature {name!r} holds NaN or infinite values, first in row {int(bad.argmax())}{hint}")
+    return torch.from_numpy(array)
+
+
+def _absent(array: np.ndarray) -> np.ndarray:
+    """Returns which rows are NaN everywhere, (n,)."""
+    return np.asarray(np.isnan(array).all(tuple(range(1, array.ndim))))
+
+
+def _completed(batch: dict[str, Tensor], arrays: Mapping[str, ArrayLike], shapes: Shapes) -> dict[str, Tensor]:
+    """Adds rows of NaN for features that were left out; refuses samples that lack all that was given."""
+    others = {name: np.asarray(values, np.float32) for name, values in arrays.items() if name not in batch}
+    given = {name: x.numpy() for name, x in batch.items()} | others
+    if not given:
+        raise FeatureError(f"no feature was given; the network uses {', '.join(shapes)}")
+    counts = {name: len(x) for name, x in given.items()}
+    if len(set(counts.values())) != 1:
+        raise FeatureError(f"the features have different numbers of samples: {counts}")
+    total = next(iter(counts.values()))
+    lacking = np.logical_and.reduce([_absent(x) for x in given.values()])
+    if lacking.any():
+        rows = ", ".join(map(str, np.flatnonzero(lacking)[:5]))
+        raise FeatureError(f"{lacking.sum()} samples lack every modality (rows {rows}); leave them out")
+    return {
+        name: batch[name] if name in batch else torch.full((total, *shape), torch.nan) for name, shape in shapes.items()
+    }
+
+
+def check_origin(features: FeatureSet, classes: tuple[str, ...], preprocessing: str) -> None:
+    """Checks that features are of the classes, and of the preprocessing, that a network was trained on.
+
+    Args:
+        preprocessing: see `preprocessing_digest`; "" where it is not known.
+
+    Raises:
+        FeatureError: other classes or another order, other backbones or another pooling.
+    """
+    if features.classes != classes:
+        raise FeatureError(f"the features have the classes {list(features.classes)}, the network {list(classes)}")
+    digest = preprocessing_digest(features)
+    if preprocessing and digest != preprocessing:
+        raise FeatureError(
+            f"the features were made otherwise than those of the training (preprocessing {digest}, not "
+            f"{preprocessing}): other backbones, weights or pooling; extract them as for the training"
+        )
+
+
+def preprocessing_digest(features: FeatureSet) -> str:
+    """Returns sixteen hexadecimal digits of how features were made: backbones with their weights, pooling, L."""
+    made = {key: features.manifest.get(key, {}) for key in ("backbones", "pooling")}
+    return json_sha256({**made, "L": features.L})[:16]

@@ -1,0 +1,95 @@
+"""What is odd about one's own data, a line each: missing, constant, duplicate and exploding columns, rare classes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from bmnas.features.blocks import blocks
+from bmnas.features.fields import FeatureFields
+
+LARGE, FACTOR = 1e6, 1e4  # a column explodes beyond LARGE, or beyond FACTOR times the median column of its feature
+DOMINANT = 0.9  # share of a class from which accuracy alone says little
+NAMED = 5  # columns that a line names
+
+
+def findings(features: FeatureFields) -> list[str]:
+    """Returns a line for each finding; none for data without any."""
+    return [
+        *_missing(features.missing, features.modalities, len(features.targets)),
+        *(line for name, array in features.arrays.items() for line in _columns(name, array)),
+        *_equal_features(features.arrays),
+        *_imbalance(features.targets, features.kind, features.classes),
+    ]
+
+
+def _missing(missing: Mapping[str, np.ndarray], modalities: Mapping[str, Sequence[str]], samples: int) -> Iterator[str]:
+    for modality, names in modalities.items():
+        counts = {name: int(missing[name].sum()) for name in names if name in missing}
+        if len(set(counts.values())) == 1 and len(counts) == len(names):
+            counts = {modality: next(iter(counts.values()))}
+        for name, count in counts.items():
+            yield f"{name!r} is missing for {count:,} of {samples:,} samples; a learnt placeholder stands there"
+
+
+def _columns(name: str, array: np.ndarray) -> Iterator[str]:
+    """Looks at the columns (channel, position) of a feature (n, C_in, L), the missing rows left out."""
+    columns = array.reshape(len(array), -1)
+    low, high, hashes = (np.full(columns.shape[1], start) for start in (np.inf, -np.inf, 0.0))
+    for start, block in blocks(array):
+        rows = block.reshape(len(block), -1).astype(np.float64)
+        there = ~np.isnan(rows[:, 0])
+        if there.any():
+            low, high = np.minimum(low, rows[there].min(0)), np.maximum(high, rows[there].max(0))
+            numbers = np.cos(np.arange(start, start + len(rows))[there] ** 1.5)  # no row like another
+            hashes = hashes + numbers @ rows[there]
+    constant = np.flatnonzero(low == high)
+    if len(constant):
+        yield f"{name!r}: {_named(constant)} of {len(low)} columns are constant"
+    sizes = np.maximum(np.abs(low), np.abs(high))
+    exploding = np.flatnonzero(sizes > np.minimum(LARGE, FACTOR * max(float(np.median(sizes)), 1e-30)))
+    if len(exploding):
+        largest = f"up to {sizes.max():.3g}, the median column up to {np.median(sizes):.3g}"
+        yield f"{name!r}: {_named(exploding)} of {len(low)} columns explode ({largest}); scale them"
+    groups: dict[bytes, list[int]] = {}
+    for column in np.flatnonzero(low != high):
+        groups.setdefault(np.stack([hashes[column], low[column], high[column]]).tobytes(), []).append(int(column))
+    copies = [
+        other
+        for first, *others in groups.values()
+        for other in others
+        if np.array_equal(columns[:, first], columns[:, other], equal_nan=True)
+    ]
+    if copies and array.shape[2] == 1:
+        yield f"{name!r}: {_named(np.array(copies))} of {len(low)} columns are copies of earlier ones"
+
+
+def _equal_features(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    names = list(arrays)
+    for i, name in enumerate(names):
+        for earlier in names[:i]:
+            a, b = arrays[earlier], arrays[name]
+            if a.shape == b.shape and all(
+                np.array_equal(block, b[start : start + len(block)], equal_nan=True) for start, block in blocks(a)
+            ):
+                yield f"{name!r} is a copy of {earlier!r}"
+                break
+
+
+def _imbalance(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Iterator[str]:
+    advice = "accuracy alone says little: class_weight='balanced' and metric='balanced accuracy' weigh the rare ones"
+    if kind == "multiclass":
+        counts = np.bincount(targets, minlength=len(classes))
+        if len(classes) > 1 and counts.max() >= DOMINANT * len(targets):
+            share = 100 * counts.max() / len(targets)
+            yield f"targets: {share:.0f} % of the samples are {classes[int(counts.argmax())]!r}; {advice}"
+        return
+    rare = [name for name, share in zip(classes, targets.mean(0), strict=True) if share <= 1 - DOMINANT]
+    if rare:
+        names = ", ".join(map(repr, rare[:NAMED])) + (" ..." if rare[NAMED:] else "")
+        yield f"targets: fewer than {100 * (1 - DOMINANT):.0f} % of the samples have {names}; class_weight weighs them"
+
+
+def _named(columns: np.ndarray) -> str:
+    """Writes "3 (0, 8, 12)"."""
+    first = ", ".join(map(str, columns[:NAMED])) + (" ..." if len(columns) > NAMED else "")
+    return f"{len(columns)} ({first})"

@@ -1,0 +1,1 @@
+"""One's own data: from arrays to a report, in scikit-learn's manner."""

@@ -1,0 +1,110 @@
+"""Features as people have them, brought to (n, C) or (n, C, L): arrays, tensors, data frames, ragged lists."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from bmnas.errors import FeatureError
+from bmnas.features.blocks import blocks
+from bmnas.features.taps import pool
+
+
+def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
+    """Brings every feature to (n, C) or (n, C, L), float32; a sample that lacks a feature has a row of NaN.
+
+    Args:
+        X: feature -> (n,), (n, C), (n, C, T) or (n, C, H, W) as an array, a memory map, a tensor or a data frame; or a
+            list of n samples (C,) or (C, T) of different T, None where a sample lacks it.
+        L: length that sequences and grids are pooled to.
+
+    Raises:
+        FeatureError: names the feature and what it is.
+    """
+    if not isinstance(X, Mapping) or not X:
+        raise FeatureError(f"X is {type(X).__name__}; expected a dictionary of features, {{'Image': array, ...}}")
+    arrays = {name: _as_array(str(name), values, L) for name, values in X.items()}
+    counts = {name: len(array) for name, array in arrays.items()}
+    if len(set(counts.values())) > 1:
+        raise FeatureError(f"the features have different numbers of samples: {counts}")
+    return arrays
+
+
+def columns_of(X: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Returns the column names of the features that are data frames."""
+    return {name: [str(c) for c in values.columns] for name, values in X.items() if isinstance(values, pd.DataFrame)}
+
+
+def _as_array(name: str, values: Any, L: int) -> np.ndarray:
+    if isinstance(values, pd.DataFrame | pd.Series):
+        values = values.to_numpy(dtype=np.float32, na_value=np.nan)
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    if not isinstance(values, np.ndarray):
+        values = _uniform(name, values)
+    if isinstance(values, list) or values.dtype == object:
+        return _ragged(name, list(values), L)
+    if values.dtype.kind not in "fiub":
+        raise FeatureError(f"feature {name!r} has the type {values.dtype}; expected numbers")
+    if values.ndim == 1:
+        return values[:, None]
+    if values.ndim == 2 or values.ndim == 3 and values.shape[2] in (1, L):
+        return values
+    if values.ndim not in (3, 4):
+        raise FeatureError(
+            f"feature {name!r} has the shape {values.shape}; expected (samples, channels), (samples, channels, T) or "
+            "(samples, channels, height, width)"
+        )
+    parts = [_pooled(name, torch.from_numpy(np.array(block, np.float32)), L) for _, block in blocks(values)]
+    return np.concatenate(parts) if parts else np.empty((0, values.shape[1], L), np.float32)
+
+
+def _uniform(name: str, values: Any) -> np.ndarray | list[Any]:
+    """Makes an array of a list whose samples have one shape, and leaves others a list."""
+    try:
+        samples = list(values)
+    except TypeError as error:
+        raise FeatureError(f"feature {name!r} is {type(values).__name__}; expected an array or a list") from error
+    shapes = {None if sample is None else np.shape(_plain(sample)) for sample in samples}
+    return samples if None in shapes or len(shapes) > 1 else np.array([_plain(sample) for sample in samples])
+
+
+def _plain(sample: Any) -> Any:
+    return sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample
+
+
+def _ragged(name: str, samples: Sequence[Any], L: int) -> np.ndarray:
+    """Pools each sample (C, T) over its own length to (C, L): nothing is padded."""
+    there = {i: np.asarray(_plain(sample), np.float32) for i, sample in enumerate(samples) if sample is not None}
+    ranks = {array.ndim for array in there.values()}
+    channels = {array.shape[0] if array.ndim else 0 for array in there.values()}
+    if len(ranks) != 1 or ranks > {1, 2, 3} or ranks == {0} or len(channels) != 1:
+        shapes = sorted({str(array.shape) for array in there.values()})[:5]
+        raise FeatureError(
+            f"feature {name!r} has samples of the shapes {', '.join(shapes)}; expected (C, T), C the same for all: "
+            "channels first, then time"
+        )
+    if any(0 in array.shape for array in there.values()):
+        raise FeatureError(f"feature {name!r}: a sample is empty; give None where a sample lacks it")
+    shape = next(iter(there.values())).shape
+    pooled = np.full((len(samples), shape[0], 1 if len(shape) == 1 else L), np.nan, np.float32)
+    for i, array in there.items():
+        batch = torch.from_numpy(array)[None]
+        pooled[i] = array[:, None] if len(shape) == 1 else _pooled(name, batch, L)[0]
+    return pooled
+
+
+def _pooled(name: str, block: Tensor, L: int) -> np.ndarray:
+    """(b, C, T) or (b, C, H, W) -> (b, C, L); an image to a grid of sqrt(L) x sqrt(L) where L is a square."""
+    empty = block.flatten(1).isnan()
+    if bool((empty.any(1) & ~empty.all(1)).any()):
+        raise FeatureError(
+            f"feature {name!r} holds NaN within a sample; cut padding off (samples of a list may differ in length), "
+            "and make a missing sample NaN everywhere"
+        )
+    axis = "grid" if block.ndim == 4 and int(L**0.5) ** 2 == L else "auto"
+    pooled = pool(block, L, axis)
+    return pooled.expand(-1, -1, L).numpy()

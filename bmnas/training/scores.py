@@ -1,0 +1,51 @@
+"""Every score by its full name, computed by scikit-learn from probabilities."""
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score, roc_auc_score
+
+MULTICLASS = (
+    "accuracy",
+    "balanced accuracy",
+    "macro F1",
+    "micro F1",
+    "weighted F1",
+    "macro AUROC",
+    "macro average precision",
+)
+MULTILABEL = ("weighted F1", "macro F1", "micro F1", "samples F1", "macro AUROC", "macro average precision")
+SCORES = {"multiclass": MULTICLASS, "multilabel": MULTILABEL}
+"""The scores of each kind of task, the one that counts by default first."""
+
+
+def multiclass_score(name: str, probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Computes a score of `MULTICLASS`.
+
+    AUROC and average precision set each class against the rest, and average over the classes that can be scored.
+
+    Args:
+        name: of the score.
+        probabilities: (n, classes).
+        targets: (n,) class numbers.
+
+    Returns:
+        A value between 0 and 1; NaN where the samples do not define it.
+    """
+    predicted = probabilities.argmax(1)
+    if name == "accuracy":
+        return float(accuracy_score(targets, predicted))
+    if name == "balanced accuracy":  # the mean recall of the classes that are there
+        return float(recall_score(targets, predicted, labels=np.unique(targets), average="macro", zero_division=0))  # type: ignore[arg-type]
+    if name.endswith("F1"):
+        return float(f1_score(targets, predicted, average=name.removesuffix(" F1"), zero_division=0))  # type: ignore[arg-type]
+    one_against_rest = targets[:, None] == np.arange(probabilities.shape[1])  # (n, classes)
+    return ranking_score(name, probabilities, one_against_rest)
+
+
+def ranking_score(name: str, probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Computes macro AUROC or macro average precision of labels, (n, labels) both; NaN where no label defines it."""
+    function: Callable[..., float] = roc_auc_score if name == "macro AUROC" else average_precision_score
+    labels = [k for k in range(targets.shape[1]) if 0 < targets[:, k].sum() < len(targets)]
+    each = [float(function(targets[:, k], probabilities[:, k])) for k in labels]
+    return float(np.mean(each)) if each else float("nan")
