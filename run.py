@@ -47,7 +47,7 @@ COMMANDS = {
     "docs": "tools/docs_site.py",
     "test": "tools/checks.py",
     "bench": "benchmarks/bench.py",
-    "truth": "bmnas/trust/exhaustive_training.py",
+    "truth": "tools/truth.py",
     "setup": None,
 }
 """Command -> the file that the environment's Python runs, with the remaining arguments."""

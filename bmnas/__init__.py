@@ -5,6 +5,7 @@ The names below follow the sections of the paper.
 
 from bmnas import tasks as _tasks  # fills TASKS
 from bmnas.scale import engines as _engines  # fills ENGINES
+from bmnas.scale import jobs as _jobs  # fills JOB_ENGINES
 
 # 3.1 unimodal features
 from bmnas.features.backbones.checkpoints import load_checkpoint

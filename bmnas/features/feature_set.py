@@ -5,8 +5,8 @@ task: `FeatureSet.from_arrays`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bmnas.features import checks, convert, store
 from bmnas.features.fields import FeatureFields
 from bmnas.features.tokens import TokenStore
 from bmnas.machine import resolve_device
+from bmnas.storage.digests import json_sha256
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -172,6 +173,12 @@ class FeatureSet(FeatureFields):
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: a stored feature set is opened there, and the same one only once."""
+        if self.folder is not None:
+            return opened, (self.folder.absolute(), json_sha256(self.manifest))
+        return _made, ({part.name: getattr(self, part.name) for part in fields(self) if part.init},)
+
     def __repr__(self) -> str:
         sizes = " / ".join(str(len(self.splits[name])) for name in checks.SPLITS)
         return (
@@ -229,6 +236,27 @@ class FeatureTensors:
         rows = rows.to(self.device)
         features = {name: feature.batch(rows) for name, feature in self.features.items()}
         return features, self.targets.index_select(0, rows)
+
+
+@lru_cache(maxsize=2)
+def opened(folder: Path, manifest: str) -> FeatureSet:
+    """Opens a feature set whose files another process has verified; the next call returns the same one.
+
+    Args:
+        folder: where it lies.
+        manifest: sha256 of what the other process saw there.
+
+    Raises:
+        FeatureError: other features lie there, as where two machines have folders of one name.
+    """
+    features = FeatureSet.open(folder, verify=False)
+    if json_sha256(features.manifest) != manifest:
+        raise FeatureError(f"{folder} holds other features here than where this job was made; share one folder")
+    return features
+
+
+def _made(fields: dict[str, Any]) -> FeatureSet:
+    return FeatureSet(**fields)
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
