@@ -21,6 +21,7 @@ from bmnas.searching.engine import Engine, single_engine
 from bmnas.searching.footprint import check_memory
 from bmnas.searching.networks import sketched
 from bmnas.searching.run_folder import Run
+from bmnas.searching.run_record import check_machine
 from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 from bmnas.training import metrics
@@ -190,11 +191,17 @@ def search_in_step(
 
 
 def resume(state: SeedState, features: FeatureSet, run: Run) -> Iterator[EpochEvent]:
-    """Brings the search to where the run folder ends, and yields what is recorded there."""
+    """Brings the search to where the run folder ends, and yields what is recorded there.
+
+    Raises:
+        RunError: see `search`; a machine of another kind was at work before.
+    """
     run.claim(state.config, features)
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         return
+    if checkpoint["epoch"] < state.config.epochs:
+        check_machine(run.folder, state.config)
     try:
         state.load_state_dict(checkpoint)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
