@@ -64,16 +64,19 @@ def done(runs: Path) -> dict[Path, int]:
     return {path: path.stat().st_ino for path in runs.glob("_sweeps/results/*.json")}
 
 
-def kill_trial(runs: Path, chance: random.Random, most: int) -> tuple[int, list[str]]:
-    """Kills up to `most` times, then lets the command end -> kills, and finished points that were computed again."""
-    kills, again = 0, []
-    while len(done(runs)) < POINTS and kills < most:
+def kill_trial(runs: Path, chance: random.Random, most: int) -> tuple[list[int], list[str]]:
+    """Kills up to `most` times, then lets the command end -> how many points were finished at each kill, and finished
+    points that were computed again.
+    """
+    kills: list[int] = []
+    again: list[str] = []
+    while len(done(runs)) < POINTS and len(kills) < most:
         process = start(runs, "--workers", "2", "--engine", "joblib")
         before = done(runs)
-        time.sleep(chance.uniform(4, 14))
+        time.sleep(chance.uniform(6, 30))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
+            kills.append(len(done(runs)))
         process.wait()
         again += [path.name for path, inode in before.items() if done(runs).get(path) != inode]
     before = done(runs)
@@ -105,26 +108,37 @@ def main() -> int:
     parser.add_argument("--ray", action="store_true", help="a killed node of a Ray cluster instead")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    chance, kills, different, trials = random.Random(options.seed), 0, 0, 0
+    chance, different, trials = random.Random(options.seed), 0, 0
+    kills: list[int] = []
     with tempfile.TemporaryDirectory(prefix="bmnas-sweep-") as place:
         whole = Path(place) / "whole"
         finish(start(whole))
         expected = content(whole)
         print(f"{len(expected)} files of {POINTS} points", flush=True)
-        while trials == 0 or (not options.ray and kills < options.kills):
+        while trials == 0 or (not options.ray and len(kills) < options.kills):
             runs, trials, again = Path(place) / f"trial-{trials}", trials + 1, []
             if options.ray:
                 print(ray_trial(runs), flush=True)
             else:
-                more, again = kill_trial(runs, chance, options.kills - kills)
+                more, again = kill_trial(runs, chance, min(chance.randint(1, 5), options.kills - len(kills)))
                 kills += more
             found = content(runs)
             wrong = [f"{n} differs" for n in sorted({*found, *expected}) if found.get(n) != expected.get(n)]
             wrong += [f"{name} was computed again" for name in again]
             different += bool(wrong)
-            print(f"trial {trials}: {kills} kills, {wrong or 'the same'}", flush=True)
+            print(f"trial {trials}: {len(kills)} kills, {wrong or 'the same'}", flush=True)
             shutil.rmtree(runs)
-    print(json.dumps({"kills": kills, "trials": trials, "different": different, "files": len(expected)}))
+    print(
+        json.dumps(
+            {
+                "kills": len(kills),
+                "finished at each": kills,
+                "trials": trials,
+                "different": different,
+                "files": len(expected),
+            }
+        )
+    )
     return int(different > 0)
 
 

@@ -108,7 +108,7 @@ def test_every_direct_dependency_has_a_range_and_a_pin_within_it():
         ("bmnas", ()),
         ("widgets", ("lab",)),
         ("tools", ("lab", "test")),
-        ("benchmarks", ("lab",)),
+        ("benchmarks", ("lab", "ray")),
         ("tests", ("lab", "test")),
     ],
 )
