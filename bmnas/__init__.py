@@ -12,6 +12,7 @@ from bmnas.features.backbones.checkpoints import load_checkpoint
 from bmnas.features.extraction import extract
 from bmnas.features.taps import Tap, pool
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.joining import join_features
 from bmnas.tasks.preparation import prepare
 from bmnas.space.reshape import Reshape
 
