@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bmnas
@@ -18,14 +18,11 @@ from tests.support.tiny import multilabel_features, tiny_features
 SETTINGS = ExtractionSettings(L=4, batch_size=1, workers=0, device="cpu")
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(20, 60), min_size=1, max_size=3), st.booleans())
 def test_every_row_keeps_its_numbers_and_its_split(tmp_path_factory, sizes, multilabel):
-    make = (
-        (lambda n, seed: multilabel_features(seed, n))
-        if multilabel
-        else (lambda n, seed: tiny_features(seed, samples=n))
-    )
-    parts = [make(n, seed) for seed, n in enumerate(sizes)]
+    make = multilabel_features if multilabel else (lambda seed, n: tiny_features(seed, samples=n))
+    parts = [make(seed, n) for seed, n in enumerate(sizes)]
     joined = bmnas.join_features(parts, tmp_path_factory.mktemp("joined") / "f")
     assert FeatureSet.open(joined.folder).fingerprint == joined.fingerprint and len(joined) == sum(map(len, parts))
     for split in ("train", "val", "test"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas.errors import ConfigError, DataError, FeatureError
@@ -118,6 +118,7 @@ def test_a_shard_whose_folder_was_deleted_is_no_row_of_zeros(tmp_path, monkeypat
     assert not (tmp_path / "f").exists()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 200), st.integers(1, 20), st.integers(1, 50))
 def test_shards_begin_where_batches_begin_and_miss_no_row(samples, batch_size, shards):
     extraction = Extraction(

@@ -6,7 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas.errors import ConfigError, RunError, UnknownNameError
@@ -138,6 +138,7 @@ VALUES = st.recursive(
 IDENTITIES = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
 
 
+@settings(deadline=None)
 @given(IDENTITIES, IDENTITIES)
 def test_other_identities_have_other_files(tmp_path_factory, one, other):
     def path(identity):
