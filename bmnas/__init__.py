@@ -32,6 +32,7 @@ from bmnas.searching.cost_estimate import Estimate, estimate
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.paper.release_score import score_by_epoch
 from bmnas.evaluation.results import Evaluation, verdict
+from bmnas.evaluation.seed_jobs import use_workers
 from bmnas.evaluation.saved_results import load_ablation, load_evaluation, save_ablation, save_evaluation
 from bmnas.training.learning_rates import WarmRestarts
 from bmnas.evaluation.joint.network import JointNetwork, joint_network

@@ -171,3 +171,6 @@ class MachineSettings:
     """"auto" (CUDA where there is one), "cpu", "cuda" ..."""
     threads: Count = 1
     """CPU threads of torch; one is fastest for networks of this size."""
+    features_in: Literal["auto", "memory", "disk"] = "auto"
+    """Where features are during a search: in "memory", on the "disk" with batches read ahead, or "auto": in memory
+    where they fit. The results are the same."""

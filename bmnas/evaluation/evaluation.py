@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.results import Evaluation, combine_seeds, once
+from bmnas.evaluation.seed_jobs import train_at_once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
 from bmnas.searching.networks import build_network
@@ -110,6 +111,9 @@ def evaluate_networks(
         identity: seed -> what its network is, see `evaluate_seed`.
         run, progress: see `evaluate`.
     """
+    shared = {"build": build, "features": features, "config": config, "budget": budget}
+    abouts = [identity_of_seed(identity(seed), features, budget, seed) for seed in range(budget.seeds)]
+    train_at_once(run, _trained_and_tested, [(about, {**shared, "seed": about["seed"]}) for about in abouts])
     results = []
     for seed in range(budget.seeds):
         if progress is not None:

@@ -18,8 +18,9 @@ from torch import Tensor
 from bmnas.errors import FeatureError
 from bmnas.features import checks, convert, store
 from bmnas.features.fields import FeatureFields
+from bmnas.features.mapped_tensors import AHEAD, MappedFeatures
 from bmnas.features.tokens import TokenStore
-from bmnas.machine import resolve_device
+from bmnas.machine import free_memory, resolve_device
 from bmnas.storage.digests import json_sha256
 
 
@@ -195,15 +196,29 @@ class FeatureSet(FeatureFields):
         checks.check_choice("split", split, checks.SPLITS)
         return self.splits[split]
 
-    def loaded(self, device: str | torch.device = "auto") -> bool:
-        """Whether `tensors` has put them on a device already."""
-        return resolve_device(device) in self._on
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features and targets."""
+        return sum(array.nbytes for array in self.arrays.values()) + self.targets.nbytes
 
-    def tensors(self, device: str | torch.device = "auto") -> "FeatureTensors":
-        """All features on a device, in memory, to be indexed by rows; put there once."""
+    def loaded(self, device: str | torch.device = "auto") -> bool:
+        """Whether `tensors` has put them into a device's memory already."""
         place = resolve_device(device)
-        if place not in self._on:
-            self._on[place] = FeatureTensors(self, place)
+        return place in self._on and not self._on[place].on_disk
+
+    def tensors(self, device: str | torch.device = "auto", on_disk: bool | None = None) -> "FeatureTensors":
+        """All features on a device, to be indexed by rows; put there once.
+
+        Args:
+            device: where batches are.
+            on_disk: leave the features in their files, and read each batch from there; the numbers are the same. By
+                default as the first call for this device said, else only where they do not fit into memory.
+        """
+        place = resolve_device(device)
+        if on_disk is None and place not in self._on:
+            on_disk = self.folder is not None and self.nbytes > free_memory(place)
+        if place not in self._on or (on_disk is not None and self._on[place].on_disk != on_disk):
+            self._on[place] = FeatureTensors(self, place, bool(on_disk))
         return self._on[place]
 
 
@@ -211,14 +226,17 @@ class FeatureTensors:
     """The features of a FeatureSet as tensors on one device; a batch is an index, no loader is needed.
 
     Attributes:
-        features: feature -> its tokens, in the stored type.
+        features: feature -> its tokens, in the stored type; empty where they stay on the disk.
         targets: int64 (n,) or float32 (n, classes).
         device: where they are.
+        on_disk: whether batches are read from memory-mapped files.
     """
 
-    def __init__(self, features: FeatureSet, device: torch.device) -> None:
-        self.device = device
-        self.features = {name: TokenStore(_tensor(array, device)) for name, array in features.arrays.items()}
+    def __init__(self, features: FeatureSet, device: torch.device, on_disk: bool = False) -> None:
+        self.device, self.on_disk = device, on_disk
+        self._mapped = MappedFeatures(features.arrays, device) if on_disk else None
+        in_memory = {} if on_disk else features.arrays
+        self.features = {name: TokenStore(_tensor(array, device)) for name, array in in_memory.items()}
         self.targets = _tensor(features.targets, device)
         self._rows = {name: _tensor(rows, device) for name, rows in features.splits.items()}
 
@@ -234,8 +252,15 @@ class FeatureTensors:
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """The features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L."""
         rows = rows.to(self.device)
+        if self._mapped is not None:
+            return self._mapped.batch(rows), self.targets.index_select(0, rows)
         features = {name: feature.batch(rows) for name, feature in self.features.items()}
         return features, self.targets.index_select(0, rows)
+
+    @property
+    def ahead(self) -> int:
+        """How many batches are worth making before they are needed."""
+        return AHEAD if self.on_disk else 0
 
 
 @lru_cache(maxsize=2)

@@ -14,11 +14,15 @@ class TokenStore:
     which `bmnas.space.reshape.Reshape` makes again. Rows of whole pages are stored with some numbers of padding: the
     elements of a channel would all lie in the same few lines of the cache, and the product that goes down the channels,
     the gradient of a weight, takes 1.4 times as long.
+
+    Args:
+        feature: as above.
+        distinct: whether each position is there once already.
     """
 
-    def __init__(self, feature: Tensor) -> None:
+    def __init__(self, feature: Tensor, distinct: bool = False) -> None:
         self.channels = feature.shape[1]
-        tokens = distinct_positions(feature).transpose(1, 2)  # (n, P, C_in)
+        tokens = (feature if distinct else distinct_positions(feature)).transpose(1, 2)  # (n, P, C_in)
         self.tokens = pad(tokens, (0, PADDING if self.channels % PAGE == 0 else 0)).contiguous()
 
     def batch(self, rows: Tensor) -> Tensor:

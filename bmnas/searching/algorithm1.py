@@ -25,6 +25,7 @@ from bmnas.searching.run_record import check_machine
 from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 from bmnas.training import metrics
+from bmnas.training.batch_queue import read_ahead
 from bmnas.training.loop import Tally, take_step, train_epoch
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import Batch, batches
@@ -100,7 +101,8 @@ class Algorithm1:
         """Yields the batches of a pass, each seed's rows in its own order."""
         rows, size = self.engine.tensors.rows(split), self.config.batch_size
         orders = [batches(rows, size, (seed, *purpose)) for seed in self.engine.seeds]
-        return (self.engine.batch(torch.stack(parts)) for parts in zip(*orders, strict=True))
+        made = (self.engine.batch(torch.stack(parts)) for parts in zip(*orders, strict=True))
+        return read_ahead(made, self.engine.tensors.ahead)
 
     def _scored(self, tally: Tally) -> Scored:
         return list(zip(tally.losses(), tally.scores(self.kind), strict=True))
@@ -154,7 +156,9 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
-    check_memory(sketched(features, config), config)
+    memory = sketched(features, config)
+    check_memory(memory, config)
+    features.tensors(config.device, memory.on_disk)
     state = Search(features, config)
     runs = {} if run is None else {config.seed: run}
     for _, event in search_in_step({config.seed: state}, features, runs, lambda _states: state.engine):
