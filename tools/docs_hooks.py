@@ -16,6 +16,7 @@ from mkdocs.structure.files import File, Files
 import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
+from tools.cost_projection import cost_table
 from tools.parameter_tables import notebook_tables, setting_rows, table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -118,6 +119,7 @@ def code(text: str) -> str:
 
 
 MAKERS = {
+    "cost": cost_table,
     "settings": settings_table,
     "notebooks": notebook_tables,
     "api": api_list,
