@@ -13,6 +13,7 @@
     python3 run.py test                             style, types, documentation, all tests; with arguments: pytest alone
     python3 run.py bench                            times and memory; see docs/benchmarks.md, or bench --help
     python3 run.py truth mfeat                      trains all networks of a small space, for bmnas.truth
+    python3 run.py sweep mfeat --seeds 0-9          a grid of searches, many at once; see docs/many_runs.md
     python3 run.py setup                            only the environment
 
 Only the standard library is used, and only syntax that an old Python reads, so that it can say what it needs.
@@ -47,11 +48,12 @@ COMMANDS = {
     "docs": "tools/docs_site.py",
     "test": "tools/checks.py",
     "bench": "benchmarks/bench.py",
-    "truth": "bmnas/trust/exhaustive_training.py",
+    "truth": "tools/truth.py",
+    "sweep": "tools/sweep.py",
     "setup": None,
 }
 """Command -> the file that the environment's Python runs, with the remaining arguments."""
-ONE_THREAD = ("test", "bench", "truth")  # commands for which OMP_NUM_THREADS is 1 unless it is set
+ONE_THREAD = ("test", "bench", "truth", "sweep")  # commands for which OMP_NUM_THREADS is 1 unless it is set
 FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 PIP_NEWS = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
 STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -3,6 +3,7 @@
     python3 run.py bench                        some minutes; writes to benchmarks/results/
     python3 run.py bench --quick --out there    two minutes: whether they work, not what they say; of the steps one case
     python3 run.py bench --only step scaling
+    python3 run.py bench --gpu                  instead: what an NVIDIA card does, in under eight minutes
     python3 run.py bench --kill 100             instead: kills runs at random moments and compares the ends
 
 Ratios compare what took turns in one run; only ratios of one run mean something on a busy machine.
@@ -44,7 +45,12 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder of the JSON files")
     parser.add_argument("--pictures", type=Path, help="folder of the pictures; that of the JSON files by default")
     parser.add_argument("--kill", type=int, metavar="N", help="N kills instead of everything else")
+    parser.add_argument("--gpu", action="store_true", help="an NVIDIA card instead of everything else")
+    parser.add_argument("--toy", action="store_true", help="with --gpu: toy size, on the CPU where there is no card")
     options = parser.parse_args()
+    if options.gpu:
+        target = ["--out", str(options.out.absolute() / "gpu.json"), *(["--toy"] if options.toy else [])]
+        return subprocess.run([sys.executable, str(HERE / "gpu.py"), *target]).returncode
     if options.kill:
         return subprocess.run([sys.executable, str(HERE / "kill.py"), "--kills", str(options.kill)]).returncode
     out = options.out.absolute()

@@ -10,19 +10,17 @@ from typing import Any
 
 import torch
 
-CPUINFO = Path("/proc/cpuinfo")
+from bmnas.machine import processor
 
 
 def about_machine() -> dict[str, Any]:
-    """Describes what results were measured on."""
-    lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.exists() else []
-    fields = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    names = ("model name", "cpu family", "model")
+    """What results were measured on."""
+    name, instructions = processor().rsplit(", ", 1)
     return {
         "torch": torch.__version__,
         "machine": platform.machine(),
-        "processor": ", ".join(f"{name} {fields[name]}" for name in names if name in fields) or platform.processor(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "processor": name,
+        "instructions": instructions,
         "threads": torch.get_num_threads(),
     }
 

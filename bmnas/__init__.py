@@ -5,12 +5,14 @@ The names below follow the sections of the paper.
 
 from bmnas import tasks as _tasks  # fills TASKS
 from bmnas.scale import engines as _engines  # fills ENGINES
+from bmnas.scale import jobs as _jobs  # fills JOB_ENGINES
 
 # 3.1 unimodal features
 from bmnas.features.backbones.checkpoints import load_checkpoint
 from bmnas.features.extraction import extract
 from bmnas.features.taps import Tap, pool
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.joining import join_features
 from bmnas.tasks.preparation import prepare
 from bmnas.space.reshape import Reshape
 
@@ -30,6 +32,7 @@ from bmnas.searching.cost_estimate import Estimate, estimate
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.paper.release_score import score_by_epoch
 from bmnas.evaluation.results import Evaluation, verdict
+from bmnas.evaluation.seed_jobs import use_workers
 from bmnas.evaluation.saved_results import load_ablation, load_evaluation, save_ablation, save_evaluation
 from bmnas.training.learning_rates import WarmRestarts
 from bmnas.evaluation.joint.network import JointNetwork, joint_network

@@ -15,6 +15,7 @@ import torch
 
 from bmnas.errors import ConfigError
 
+CPUINFO = Path("/proc/cpuinfo")
 MEMINFO, OWN_GROUPS, GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 LARGEST = 2**25 - 2**16  # bytes; just below what glibc always gives back
 VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
@@ -145,6 +146,17 @@ def _left(folder: Path, limit: str, used: str, files: str) -> Iterator[int]:
         yield max(0, int(most) - used_bytes + int(stat.get(files, 0)))
 
 
+def processor() -> str:
+    """The processor and the instructions that torch uses on it; equal runs on two kinds differ by rounding."""
+    try:
+        lines = dict(line.split(":", 1) for line in CPUINFO.read_text().splitlines() if ":" in line)
+        fields = {name.strip(): value.strip() for name, value in lines.items()}
+        named = [fields["model name"], *(f"{name} {fields[name]}" for name in ("cpu family", "model"))]
+    except (OSError, KeyError):
+        named = [platform.processor() or platform.machine()]
+    return ", ".join([*named, torch.backends.cpu.get_cpu_capability()])
+
+
 def environment(threads: int) -> dict[str, Any]:
     """Versions, machine and CPU threads of torch, to be kept beside every result."""
     packages = ("bmnas", "torch", "numpy", "scikit-learn", "pandas", "networkx", "safetensors")
@@ -152,6 +164,7 @@ def environment(threads: int) -> dict[str, Any]:
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "machine": platform.machine(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "threads": threads,
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

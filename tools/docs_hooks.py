@@ -17,6 +17,7 @@ import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from bmnas.rivals.rows import RIVALS
+from tools.cost_projection import cost_table
 from tools.parameter_tables import notebook_tables, setting_rows, table
 from tools.result_tables import pairs_table, results_table
 
@@ -129,6 +130,7 @@ def code(text: str) -> str:
 
 
 MAKERS = {
+    "cost": cost_table,
     "settings": settings_table,
     "notebooks": notebook_tables,
     "api": api_list,

@@ -187,3 +187,6 @@ class MachineSettings:
     """CPU threads of torch; one is fastest for networks of this size."""
     show_progress: bool | None = None
     """Whether bars of epochs are printed; when None where errors go to a terminal."""
+    features_in: Literal["auto", "memory", "disk"] = "auto"
+    """Where features are during a search: in "memory", on the "disk" with batches read ahead, or "auto": in memory
+    where they fit. The results are the same."""

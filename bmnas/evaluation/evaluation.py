@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds, once
+from bmnas.evaluation.seed_jobs import train_at_once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
 from bmnas.searching.filling import filled, objective_of
@@ -133,6 +134,9 @@ def evaluate_networks(
         identity: seed -> what its network is, see `evaluate_seed`.
         run, progress: see `evaluate`.
     """
+    shared = {"build": build, "features": features, "config": config, "budget": budget}
+    abouts = [identity_of_seed(identity(seed), features, budget, seed) for seed in range(budget.seeds)]
+    train_at_once(run, _trained_and_tested, [(about, {**shared, "seed": about["seed"]}) for about in abouts])
     results = []
     hidden = progress is not None
     with bar(f"{name}, seeds", budget.seeds, False if hidden else config.show_progress) as drawn:

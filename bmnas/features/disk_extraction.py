@@ -4,35 +4,23 @@ Worker processes decode, and the backbones run once over every sample. Their poo
 their final size on the disk. The folder takes its final name when everything is checked.
 """
 
-import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
-from bmnas.errors import DataError, FeatureError
-from bmnas.features import store
-from bmnas.features.backbone_training import weights_fingerprint
-from bmnas.features.extraction import Backbone, Extracted, run_backbones
-from bmnas.features.extraction_folder import ExtractionFolder, held_folder, publish, work_folder
+from bmnas.errors import FeatureError
+from bmnas.features.extraction import Backbone
+from bmnas.features.extraction_folder import held_folder, publish, work_folder
+from bmnas.features.extraction_run import Extraction
 from bmnas.features.extraction_settings import Description, ExtractionSettings
-from bmnas.features.extraction_timing import Pace, note
+from bmnas.features.extraction_shards import Sharding, extract_shards, join_shards
+from bmnas.features.extraction_timing import Pace
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.growing_arrays import Columns
-from bmnas.features.input_stamps import INPUTS, NAMES
-from bmnas.features.sample_batches import SampleBatch, sample_batches
 from bmnas.features.samples import Samples
-from bmnas.machine import resolve_device
-from bmnas.storage.whole_files import write_text
-from bmnas.training.metrics import score
 from bmnas.training.progress import Progress
-
-STAMPS, TARGETS = "input stamps", "targets"
 
 
 @dataclass(frozen=True)
@@ -70,6 +58,7 @@ def bulk_extract(
     description: Description | None = None,
     splits: Mapping[str, np.ndarray] | None = None,
     progress: Progress | None = None,
+    sharding: Sharding | None = None,
 ) -> ExtractionReport:
     """Makes a feature set in a new folder; resumes where an earlier call was stopped.
 
@@ -84,6 +73,8 @@ def bulk_extract(
         description: must stay the same, but for its notes.
         splits: other splits than those of `samples`, in its rows; rows in none are left alone.
         progress: called at first and after each batch with the samples of this call, so that the time left is right.
+        sharding: extracts parts of the samples in processes or machines of their own, each of which resumes by itself;
+            their joined arrays are those of one process, bit for bit on a CPU.
 
     Raises:
         DataError: more samples are unreadable than allowed, with the first reasons.
@@ -94,7 +85,7 @@ def bulk_extract(
     if folder.exists():
         raise FeatureError(f"{folder} exists already; nothing is overwritten. Open it, or delete it first")
     work = work_folder(folder)
-    job = _Job(
+    job = Extraction(
         samples=samples,
         splits=samples.splits if splits is None else dict(splits),
         backbones=backbones,
@@ -102,8 +93,15 @@ def bulk_extract(
         description=description or Description(),
     )
     try:
+        if sharding is not None:
+            extract_shards(job, work, sharding, progress)
         with held_folder(work, job.plan(), job.columns()) as place:
-            pace = Pace() if place.described else job.run(place, progress)
+            if place.described:
+                pace = Pace()
+            elif sharding is None:
+                pace = job.run(place, progress)
+            else:
+                pace = join_shards(job, place, sharding)
             unreadable = {samples.names[job.rows[row]]: why for row, why in sorted(place.log.done.unreadable.items())}
             if not place.described:
                 job.describe(place, unreadable)
@@ -121,169 +119,3 @@ def bulk_extract(
         seconds=time.perf_counter() - start,
         pace=pace,
     )
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One extraction: what goes in, how, and what the manifest says."""
-
-    samples: Samples
-    splits: Mapping[str, np.ndarray]
-    backbones: Mapping[str, Backbone]
-    settings: ExtractionSettings
-    description: Description
-
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """The samples of any split, in order: row i of the features is sample rows[i]."""
-        return np.sort(np.concatenate(list(self.splits.values())))
-
-    @cached_property
-    def pooling(self) -> dict[str, dict[str, Any]]:
-        """feature -> its tap, in JSON values."""
-        return {name: asdict(tap) for backbone in self.backbones.values() for name, tap in backbone.taps.items()}
-
-    def columns(self) -> Columns:
-        """Describes the arrays of the folder: features, logits of each modality, targets, stamps of the inputs."""
-        logits = {f"logits {modality}": f"logits_{modality}.npy" for modality in self.backbones}
-        features = {name: f"{i:02d}_{name}.npy" for i, name in enumerate(self.pooling, start=1)}
-        target = "int64" if self.samples.kind == "multiclass" else "float32"
-        return Columns(
-            samples=len(self.rows),
-            files={**features, **logits, TARGETS: "targets.npy", STAMPS: INPUTS},
-            dtypes={
-                **dict.fromkeys(features, self.settings.dtype),
-                **dict.fromkeys(logits, "float32"),
-                TARGETS: target,
-                STAMPS: "uint64",
-            },
-        )
-
-    def plan(self) -> dict[str, Any]:
-        """Returns what must be the same from call to call."""
-        return {
-            "task": self.description.task,
-            "samples": hashlib.sha256(self.samples.fingerprint.encode() + self.rows.tobytes()).hexdigest(),
-            "L": self.settings.L,
-            "dtype": self.settings.dtype,
-            "weights": {name: weights_fingerprint(backbone.model) for name, backbone in self.backbones.items()},
-            "taps": self.pooling,
-            "options": dict(self.description.options),
-        }
-
-    def run(self, place: ExtractionFolder, progress: Progress | None) -> Pace:
-        """Extracts all batches that are not done; notes in the folder where the seconds went."""
-        batches = self._batches(place)
-        resumed = len(place.log.done.rows)
-        pace = Pace()
-        total = sum(map(len, batches))
-        done = 0
-        retried = len(place.log.done.unreadable)
-        what = f"extract (after {resumed:,} samples)" if resumed else "extract"
-        if progress:
-            progress(what, 0, total)
-
-        def sink(batch: SampleBatch, extracted: Extracted) -> None:
-            nonlocal done
-            with pace.writes():
-                self._write(place, batch, extracted)
-            done += len(batch.rows) + len(batch.unreadable)
-            if done >= retried:  # before, some that were unreadable have not been tried again
-                self._check_unreadable(place)
-            if progress:
-                progress(what, done, total)
-
-        loader = sample_batches(self.samples, self.rows, batches, self.settings.workers)
-        timed = pace.batches(loader, lambda batch: len(batch.rows))
-        run_backbones(self.backbones, timed, sink, L=self.settings.L, device=resolve_device(self.settings.device))
-        if batches:
-            note(place.path, what, **pace.record(), workers=self.settings.workers, batch_size=self.settings.batch_size)
-        return pace
-
-    def _batches(self, place: ExtractionFolder) -> list[list[int]]:
-        """Cuts the open rows as a first call would: unreadable ones first, then the rest and what has other files."""
-        done = place.log.done
-        stamps = place.arrays.column(STAMPS)
-        again = self._cut(sorted(done.unreadable))
-        valid = {row for row in done.rows if not stamps[row] or stamps[row] == self.samples.stamp(int(self.rows[row]))}
-        valid |= set(done.unreadable)
-        rest = [[row for row in batch if row not in valid] for batch in self._cut(range(len(self.rows)))]
-        return [batch for batch in [*again, *rest] if batch]
-
-    def _cut(self, rows: Sequence[int]) -> Iterator[list[int]]:
-        size = self.settings.batch_size
-        return (list(rows[start : start + size]) for start in range(0, len(rows), size))
-
-    def _write(self, place: ExtractionFolder, batch: SampleBatch, extracted: Extracted) -> None:
-        """Writes a batch's numbers, then its line of the log."""
-        place.arrays.put(list(batch.stamps), {STAMPS: np.array(list(batch.stamps.values()), np.uint64)}, ())
-        if batch.rows:
-            logits = {f"logits {modality}": outputs for modality, outputs in extracted.logits.items()}
-            names = [self.samples.names[self.rows[row]] for row in batch.rows]
-            place.arrays.put(batch.rows, {**extracted.features, **logits, TARGETS: batch.labels}, names)
-        place.log.append(sorted([*batch.rows, *batch.unreadable]), batch.unreadable)
-
-    def _check_unreadable(self, place: ExtractionFolder) -> None:
-        bad = place.log.done.unreadable
-        most = self.settings.max_unreadable
-        if len(bad) > most * len(self.rows):
-            first = "; ".join(f"{self.samples.names[self.rows[row]]}: {why}" for row, why in list(bad.items())[:3])
-            raise DataError(
-                f"{len(bad)} of {len(self.rows)} samples cannot be read, more than the allowed share of "
-                f"{most:g} (max_unreadable). The first: {first}. Repair them and call again: what "
-                f"is extracted so far stays in {place.path}"
-            )
-
-    def describe(self, place: ExtractionFolder, unreadable: dict[str, str]) -> None:
-        """Describes and hashes what is there; the manifest is the last file to appear."""
-        arrays = place.arrays.opened()
-        targets = np.array(arrays.pop(TARGETS))
-        del arrays[STAMPS]  # lie beside the features
-        logits = {modality: arrays.pop(f"logits {modality}") for modality in self.backbones}
-        lost = np.array(sorted(place.log.done.unreadable), np.int64)
-        splits = {part: np.setdiff1d(np.searchsorted(self.rows, rows), lost) for part, rows in self.splits.items()}
-        dropped = {part: len(rows) - len(splits[part]) for part, rows in self.splits.items()}
-        left_out = f"; {len(unreadable)} unreadable samples left out" if unreadable else ""
-        features = FeatureSet.from_arrays(
-            arrays,
-            targets,
-            splits,
-            kind=self.samples.kind,
-            classes=self.samples.classes,
-            modalities={modality: tuple(backbone.taps) for modality, backbone in self.backbones.items()},
-            logits=logits,
-            L=self.settings.L,
-            task=self.description.task,
-            source="real",
-            notes=self.description.notes + left_out,
-            backbones={
-                modality: {
-                    "backbone": type(backbone.model).__name__,
-                    "fingerprint": weights_fingerprint(backbone.model),
-                    "parameters": sum(weight.numel() for weight in backbone.model.parameters()),
-                    "epochs": 0,
-                    **backbone.about,
-                    "scores": _scores(self.samples.kind, logits[modality], targets, splits),
-                }
-                for modality, backbone in self.backbones.items()
-            },
-            pooling=self.pooling,
-            options={
-                **self.description.options,
-                "data": self.samples.facts,
-                "unreadable": {"count": len(unreadable), "dropped": dropped, "samples": unreadable},
-            },
-            groups=[self.samples.group(int(row)) for row in self.rows],
-        )
-        names = "".join(f"{self.samples.names[row]}\n" for row in self.rows)
-        write_text(place.path / NAMES, names, FeatureError)
-        store.complete(features, place.path)
-
-
-def _scores(kind: str, logits: np.ndarray, targets: np.ndarray, splits: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Returns split -> the score of a backbone alone; none of an empty split."""
-    return {
-        name: score(kind, torch.from_numpy(np.array(logits[rows])), torch.from_numpy(targets[rows]))
-        for name, rows in splits.items()
-        if len(rows)
-    }

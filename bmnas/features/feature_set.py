@@ -6,23 +6,23 @@ task: `FeatureSet.from_arrays`.
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, fields
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from bmnas.errors import FeatureError
 from bmnas.features import checks, convert, store, subsets
+from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
 from bmnas.features.findings import findings
 from bmnas.features.missing import check_samples, count_missing, masked
-from bmnas.features.tokens import TokenStore
-from bmnas.machine import resolve_device
+from bmnas.machine import free_memory, resolve_device
+from bmnas.storage.digests import json_sha256
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,7 +51,7 @@ class FeatureSet(FeatureFields):
     """
 
     folder: Path | None = None
-    _on: dict[torch.device, "FeatureTensors"] = field(default_factory=dict, init=False)
+    _on: dict[torch.device, FeatureTensors] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         samples = checks.count_rows(self.targets)
@@ -207,6 +207,12 @@ class FeatureSet(FeatureFields):
     def __len__(self) -> int:
         return len(self.targets)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: a stored feature set is opened there, and the same one only once."""
+        if self.folder is not None:
+            return opened, (self.folder.absolute(), json_sha256(self.manifest))
+        return _made, ({part.name: getattr(self, part.name) for part in fields(self) if part.init},)
+
     def __repr__(self) -> str:
         sizes = " / ".join(str(len(self.splits[name])) for name in checks.SPLITS)
         return (
@@ -231,48 +237,48 @@ class FeatureSet(FeatureFields):
         """The groups of some rows; their own numbers where each sample stands alone."""
         return rows if self.groups is None else self.groups[rows]
 
-    def loaded(self, device: str | torch.device = "auto") -> bool:
-        """Returns whether `tensors` has put them on a device already."""
-        return resolve_device(device) in self._on
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features and targets."""
+        return sum(array.nbytes for array in self.arrays.values()) + self.targets.nbytes
 
-    def tensors(self, device: str | torch.device = "auto") -> "FeatureTensors":
-        """Puts all features on a device, in memory, once; they are indexed by rows."""
+    def loaded(self, device: str | torch.device = "auto") -> bool:
+        """Whether `tensors` has put them into a device's memory already."""
         place = resolve_device(device)
-        if place not in self._on:
-            self._on[place] = FeatureTensors(self, place)
+        return place in self._on and not self._on[place].on_disk
+
+    def tensors(self, device: str | torch.device = "auto", on_disk: bool | None = None) -> FeatureTensors:
+        """All features on a device, to be indexed by rows; put there once.
+
+        Args:
+            device: where batches are.
+            on_disk: leave the features in their files, and read each batch from there; the numbers are the same. By
+                default as the first call for this device said, else only where they do not fit into memory.
+        """
+        place = resolve_device(device)
+        if on_disk is None and place not in self._on:
+            on_disk = self.folder is not None and self.nbytes > free_memory(place)
+        if place not in self._on or (on_disk is not None and self._on[place].on_disk != on_disk):
+            self._on[place] = FeatureTensors(self, place, bool(on_disk))
         return self._on[place]
 
 
-class FeatureTensors:
-    """The features of a FeatureSet as tensors on one device; a batch is an index, no loader is needed.
+@lru_cache(maxsize=2)
+def opened(folder: Path, manifest: str) -> FeatureSet:
+    """Opens a feature set whose files another process has verified; the next call returns the same one.
 
-    Attributes:
-        features: feature -> its tokens, in the stored type.
-        targets: int64 (n,) or float32 (n, classes).
-        device: where they are.
+    Args:
+        folder: where it lies.
+        manifest: sha256 of what the other process saw there.
+
+    Raises:
+        FeatureError: other features lie there, as where two machines have folders of one name.
     """
-
-    def __init__(self, features: FeatureSet, device: torch.device) -> None:
-        self.device = device
-        self.features = {name: TokenStore(_tensor(array, device)) for name, array in features.arrays.items()}
-        self.targets = _tensor(features.targets, device)
-        self._rows = {name: _tensor(rows, device) for name, rows in features.splits.items()}
-
-    def rows(self, split: str) -> Tensor:
-        """Returns the rows of "train", "val" or "test", int64 on the device."""
-        checks.check_choice("split", split, checks.SPLITS)
-        return self._rows[split]
-
-    def split_of(self, rows: Tensor) -> str:
-        """Names the splits that these rows belong to: "val", "train and val"."""
-        return " and ".join(name for name, members in self._rows.items() if torch.isin(rows, members).any())
-
-    def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Returns the features, feature -> float32 (B, C_in, P), and the targets of some rows; P divides L."""
-        rows = rows.to(self.device)
-        features = {name: feature.batch(rows) for name, feature in self.features.items()}
-        return features, self.targets.index_select(0, rows)
+    features = FeatureSet.open(folder, verify=False)
+    if json_sha256(features.manifest) != manifest:
+        raise FeatureError(f"{folder} holds other features here than where this job was made; share one folder")
+    return features
 
 
-def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.array(array)).to(device)  # a copy: memory maps are read-only, and slow to index
+def _made(fields: dict[str, Any]) -> FeatureSet:
+    return FeatureSet(**fields)

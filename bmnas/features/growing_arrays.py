@@ -70,8 +70,12 @@ class GrowingArrays:
         return self._array(name, ())
 
     def opened(self) -> dict[str, np.ndarray]:
-        """Opens all arrays, read-only."""
-        return {name: self._opened(self.folder / file, "r") for name, file in self.columns.files.items()}
+        """All arrays, read-only."""
+        return {name: self.opened_column(name) for name in self.columns.files}
+
+    def opened_column(self, name: str) -> np.ndarray:
+        """One array, read-only."""
+        return self._opened(self.folder / self.columns.files[name], "r")
 
     def _opened(self, path: Path, mode: Literal["r", "r+"]) -> np.memmap:
         try:

@@ -1,5 +1,6 @@
 """Samples as batches, read by worker processes; one that cannot be read comes with the reason, not as an exception."""
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,14 +42,23 @@ def sample_batches(
         batches: rows of each batch.
         workers: processes that read; 0 reads in this one.
     """
+    processes = min(workers, len(batches))
     return iter(
         DataLoader(
             _Readable(samples, rows),
             batch_sampler=batches,  # pyright: ignore[reportArgumentType]
-            num_workers=min(workers, len(batches)),
+            num_workers=processes,
             collate_fn=_collate,
+            multiprocessing_context=_start_method() if processes else None,
         )
     )
+
+
+def _start_method() -> str:
+    """How processes are started: Python's own default, also within joblib's processes, which have another one."""
+    methods = multiprocessing.get_all_start_methods()  # the default comes first
+    current = multiprocessing.get_start_method()
+    return current if current in methods and current != "loky" else methods[0]
 
 
 class _Readable(Dataset[tuple[int, int, Any, str]]):

@@ -14,11 +14,15 @@ class TokenStore:
     which `bmnas.space.reshape.Reshape` makes again. Rows of whole pages get some numbers of padding. Without it, the
     elements of a channel would all lie in the same few lines of the cache. The gradient of a weight, a product that
     goes down the channels, would be slower.
+
+    Args:
+        feature: as above.
+        distinct: whether each position is there once already.
     """
 
-    def __init__(self, feature: Tensor) -> None:
+    def __init__(self, feature: Tensor, distinct: bool = False) -> None:
         self.channels = feature.shape[1]
-        tokens = distinct_positions(feature).transpose(1, 2)  # (n, P, C_in)
+        tokens = (feature if distinct else distinct_positions(feature)).transpose(1, 2)  # (n, P, C_in)
         self.tokens = pad(tokens, (0, PADDING if self.channels % PAGE == 0 else 0)).contiguous()
 
     def batch(self, rows: Tensor) -> Tensor:

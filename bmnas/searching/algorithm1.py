@@ -21,9 +21,11 @@ from bmnas.searching.engine import Engine, single_engine
 from bmnas.searching.footprint import check_memory
 from bmnas.searching.networks import sketched
 from bmnas.searching.run_folder import Run
+from bmnas.searching.run_record import check_machine
 from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 from bmnas.training import metrics
+from bmnas.training.batch_queue import read_ahead
 from bmnas.training.loop import Tally, take_step, train_epoch
 from bmnas.training.progress import bar
 from bmnas.training.random_streams import Purpose
@@ -104,7 +106,8 @@ class Algorithm1:
         rows = self.engine.tensors.rows(split)
         size = self.config.batch_size
         orders = [batches(rows, size, (seed, *purpose)) for seed in self.engine.seeds]
-        return (self.engine.batch(torch.stack(parts)) for parts in zip(*orders, strict=True))
+        made = (self.engine.batch(torch.stack(parts)) for parts in zip(*orders, strict=True))
+        return read_ahead(made, self.engine.tensors.ahead)
 
     def _scored(self, tally: Tally) -> Scored:
         return list(zip(tally.losses(), tally.scores(self.kind), strict=True))
@@ -158,7 +161,9 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
-    check_memory(sketched(features, config), config)
+    memory = sketched(features, config)
+    check_memory(memory, config)
+    features.tensors(config.device, memory.on_disk)
     state = Search(features, config)
     runs = {} if run is None else {config.seed: run}
     with bar("search, epochs", config.epochs, config.show_progress) as drawn:
@@ -197,11 +202,17 @@ def search_in_step(
 
 
 def resume(state: SeedState, features: FeatureSet, run: Run) -> Iterator[EpochEvent]:
-    """Brings the search to where the run folder ends, and yields what is recorded there."""
+    """Brings the search to where the run folder ends, and yields what is recorded there.
+
+    Raises:
+        RunError: see `search`; a machine of another kind was at work before.
+    """
     run.claim(state.config, features)
     checkpoint = run.load_checkpoint()
     if checkpoint is None:
         return
+    if checkpoint["epoch"] < state.config.epochs:
+        check_machine(run.folder, state.config)
     try:
         state.load_state_dict(checkpoint)
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:

@@ -70,6 +70,7 @@ def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
     """
     memory = sketched(features, config)
     free = check_memory(memory, config)
+    features.tensors(config.device, memory.on_disk)
     state = Search(features, replace(config, compile=None))
     with use_threads(config.threads), seeded((config.seed,), state.device):
         seconds = _epoch_seconds(state), config.epochs, _read_out_seconds(state, features)

@@ -1,7 +1,7 @@
 """The memory that a search needs, from shapes alone: nothing is computed, and no random number is drawn."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.mapped_tensors import AHEAD
 from bmnas.machine import free_memory, resolve_device
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
@@ -17,7 +18,7 @@ from bmnas.training.steps import SCORE_BATCH
 NUMBER = 4  # bytes of a float32
 LIBRARIES = 50_000_000  # bytes that torch's libraries take at their first step; 40 to 70 MB in benchmarks/memory.py
 ADVICE = {
-    "features": "fewer samples, or features stored as float16 (option dtype of the paper's tasks)",
+    "features": "features_in = 'disk', fewer samples, or dtype float16 (an option of the paper's tasks)",
     "weights": "a smaller C, N or M, or fewer primitives",
     "step": "a smaller batch_size (or accumulate, which keeps it), C, N or M",
     "scoring": "fewer samples for validation, or a smaller C",
@@ -34,6 +35,7 @@ class Footprint:
         step: what a forward pass keeps for the backward pass of a (micro-)batch, the batch itself included.
         scoring: of the validation split without gradients, and of the read-out's scores with inherited weights.
         libraries: code that is loaded at the first step.
+        on_disk: whether the features stay on the disk; `features` are then the batches that are read ahead.
     """
 
     features: int
@@ -41,6 +43,7 @@ class Footprint:
     step: int
     scoring: int
     libraries: int = LIBRARIES
+    on_disk: bool = False
 
     @property
     def total(self) -> int:
@@ -53,7 +56,8 @@ class Footprint:
         return max(ADVICE, key=lambda name: getattr(self, name))
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {size(getattr(self, name))}" for name in (*ADVICE, "libraries"))
+        parts = ", ".join(f"{name} {size(getattr(self, name))}" for name in (*ADVICE, "libraries"))
+        return f"{parts}; features stay on the disk, batches are read ahead" if self.on_disk else parts
 
 
 def size(count: int) -> str:
@@ -67,13 +71,20 @@ def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> F
     Args:
         sketch: the hypernet on the meta device.
     """
-    stored = sum(array.nbytes for array in features.arrays.values()) + features.targets.nbytes
     loaded = features.loaded(config.device)
     weights = 4 * NUMBER * sum(weight.numel() for weight in sketch.parameters())
     batch = min(config.batch_size, len(features.rows("train")))
     inputs = NUMBER * sum(math.prod(array.shape[1:]) for array in features.arrays.values())
     step = inputs * batch + saved_bytes(sketch, features, -(-batch // config.accumulate))
-    return Footprint(0 if loaded else stored, weights, step, _scoring(features, config, inputs))
+    scoring = _scoring(features, config, inputs)
+    in_memory = Footprint(0 if loaded else features.nbytes, weights, step, scoring)
+    window = features.targets.nbytes + AHEAD * inputs * batch
+    on_disk = replace(in_memory, features=window, on_disk=True)
+    chosen = {"memory": in_memory, "disk": on_disk}.get(config.features_in)
+    if chosen is not None:
+        return chosen
+    room = free_memory(resolve_device(config.device))
+    return on_disk if features.folder is not None and on_disk.total < room < in_memory.total else in_memory
 
 
 def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:

@@ -35,7 +35,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, runs_root
 from bmnas.registry import by_nearness
 from bmnas.searching.run_features import features_folder, store_features
-from bmnas.searching.run_record import RunRecord
+from bmnas.searching.run_record import ENVIRONMENT, RunRecord
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
 from bmnas.storage.checkpoint import load_state, save_state
@@ -90,7 +90,7 @@ class Run:
         mine = RunRecord.of(config, features)
         if not self.path("config.json").exists():
             store_features(self.folder, features)
-            self.save_json("environment.json", environment(config.threads))
+            self.save_json(ENVIRONMENT, environment(config.threads))
             self.save_json("config.json", asdict(mine))
             return
         differences = self._record().differences(mine)

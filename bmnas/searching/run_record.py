@@ -10,10 +10,12 @@ from pydantic import ConfigDict, TypeAdapter
 from bmnas.config import SearchConfig, identifying
 from bmnas.errors import BmnasError, RunError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import environment, resolve_device
 from bmnas.storage.reading import read_json
 from bmnas.storage.validation import validate
 
 SCHEMA = 1
+ENVIRONMENT = "environment.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,26 @@ class RunRecord:
         there = replace(self, search=identifying(self.search), source=self.source or mine.source)
         here = replace(mine, search=identifying(mine.search))
         return list(_differences(asdict(there), asdict(here)))
+
+
+def check_machine(run: Path, config: SearchConfig) -> None:
+    """Makes sure that an unfinished result is not continued by a machine that rounds otherwise.
+
+    Args:
+        run: its folder; one without `environment.json` passes.
+
+    Raises:
+        RunError: the folder was made on another kind of processor or CUDA device; names both.
+    """
+    if not (run / ENVIRONMENT).exists():
+        return
+    kind = "cuda" if resolve_device(config.device).type == "cuda" else "processor"
+    there, here = read_json(run / ENVIRONMENT).get(kind), environment(config.threads)[kind]
+    if there not in (None, here):
+        raise RunError(
+            f"{run} was started on {there}; this machine has {here}, and rounds differently. Continue it there, choose "
+            f"another run_name, or delete its {ENVIRONMENT} to mix both nevertheless"
+        )
 
 
 def _differences(theirs: dict[str, Any], mine: dict[str, Any], where: str = "") -> Iterator[str]:

@@ -15,23 +15,27 @@ from bmnas.errors import BmnasError, RunError
 
 
 @contextmanager
-def hold(path: Path, wait: bool = False, error: type[BmnasError] = RunError) -> Iterator[None]:
+def hold(
+    path: Path, wait: bool = False, error: type[BmnasError] = RunError, busy: type[BmnasError] | None = None
+) -> Iterator[None]:
     """Holds the lock `path` during a block, alone: not even this process gets it twice. The file is gone afterwards.
 
     Args:
         path: of the lock; its folder is made.
         wait: wait for the other holder instead of raising.
         error: the class of the error that is raised.
+        busy: the same, of the error that says that somebody else holds it; `error` by default.
 
     Raises:
-        error: another process, or another block of this one, holds it (named), or the folder cannot be written.
+        busy: another process, or another block of this one, holds it (named).
+        error: the folder cannot be written.
     """
     lock = FileLock(path, thread_local=False, on_acquired=_write_process_id)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=wait)
     except (Timeout, RuntimeError) as failure:  # RuntimeError: this thread would wait for itself
-        raise error(
+        raise (busy or error)(
             f"{path.parent} is being worked on by {_holder(path)}. Reading the folder is safe meanwhile"
         ) from failure
     except OSError as failure:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bmnas.config import EvalConfig
 from bmnas.training import metrics
+from bmnas.training.batch_queue import read_ahead
 from bmnas.training.checkpoint import TrainingCheckpoint
 from bmnas.training.learning_rates import schedule
 from bmnas.training.loop import History, NetworkLearner, train_epochs
@@ -86,7 +87,8 @@ def fit(
     """
 
     def of_epoch(epoch: int) -> Iterable[Batch]:
-        return map(tensors.batch, batches(rows, batch_size, (seed, Purpose.BATCHES, epoch)))
+        order = batches(rows, batch_size, (seed, Purpose.BATCHES, epoch))
+        return read_ahead(map(tensors.batch, order), tensors.ahead)
 
     train_network(network, kind, of_epoch, len(rows), batch_size, budget, seed, tensors.device, after_epoch=after_epoch)
 

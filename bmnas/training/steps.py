@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.training import metrics
+from bmnas.training.batch_queue import read_ahead
 from bmnas.training.finiteness import check_predictions
 from bmnas.training.objective import Objective
 
@@ -22,6 +23,11 @@ class Samples(Protocol):
     """Features and targets on one device, indexed by rows; `FeatureSet.tensors` returns them."""
 
     device: torch.device
+
+    @property
+    def ahead(self) -> int:
+        """How many batches are worth making before they are needed; 0 where they are in memory."""
+        ...
 
     def rows(self, split: str) -> Tensor:
         """Returns the rows of a split."""
@@ -154,7 +160,8 @@ def predict(network: nn.Module, samples: Samples, rows: Tensor) -> tuple[Tensor,
         PredictionError: outputs are NaN or infinite; names split, rows, layer and feature.
     """
     parts = rows.split(SCORE_BATCH)
-    return predict_batches(network, map(samples.batch, parts), what=samples.split_of(rows), rows=rows)
+    made = read_ahead(map(samples.batch, parts), samples.ahead)
+    return predict_batches(network, made, what=samples.split_of(rows), rows=rows)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ WRITTEN = (
     '"cells_as_inputs": null, "pair_rule": null, "score_mode": null, "schedule": null, "ties": null, '
     '"train_reshape": true, "tokeniser": "copy", "fast": true, "compile": null, "bf16": false, '
     '"accumulate": 1, "selection": "shortlist", "shortlist_size": 5, "shortlist_epochs": 5, "seed": 0, '
-    '"device": "auto", "threads": 2}'
+    '"device": "auto", "threads": 2, "features_in": "auto"}'
 )
 """Of the first version."""
 TABLE_8 = """

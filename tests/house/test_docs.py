@@ -84,6 +84,7 @@ def check_python(words):
             check_notebooks(words[2:])
         elif words[1] not in ("test", "lab"):  # these hand their arguments on
             source = page(run.COMMANDS[words[1]]) if run.COMMANDS[words[1]] else ""
+            source += page("tools/workers.py") if "add_workers" in source else ""
             assert [word for word in words[2:] if word.startswith("--") and f'"{word}"' not in source] == []
 
 

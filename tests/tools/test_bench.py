@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bench, plots, scaling, shared
+from benchmarks import bench, gpu, plots, scaling, shared
 
 ROOT = Path(bench.__file__).parents[1]
 
@@ -53,6 +53,25 @@ def test_a_quick_run_writes_numbers_and_pictures(tmp_path):
         assert 0.3 < row["measured_mb"] / row["foreseen_mb"] < 1.5
     assert len(list(tmp_path.glob("bench_*.png"))) in (0, 3)
     assert len(list(tmp_path.glob("bench_*.png"))) == 3 or "no pictures: " in done.stdout
+
+
+@pytest.mark.slow
+def test_the_gpu_benchmark_works_at_toy_size(tmp_path):
+    command = [sys.executable, "benchmarks/bench.py", "--gpu", "--toy", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "gpu.json").read_text())
+    assert record["toy"] is True and record["left out"] == []
+    for rows in record["steps"].values():
+        assert {"release style", "formula", "algebra", "algebra, bf16"} <= set(rows)
+        assert all(row["ms"]["median"] > 0 for steps in rows.values() for row in steps.values())
+    assert record["search, default"]["epochs"] == 1 and record["seeds"]["seeds"] == 2
+
+
+def test_the_gpu_benchmark_needs_a_card(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "gpu.json")])
+    assert gpu.main() == 1 and "--toy" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
 def test_a_part_that_fails_is_told(tmp_path, capfd, monkeypatch):

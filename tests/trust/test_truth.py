@@ -20,6 +20,7 @@ from bmnas.training.steps import predict
 from bmnas.trust import exhaustive_training as training
 from bmnas.trust import truth_table
 from bmnas.trust.truth_table import PUBLISHED, Truth, belonging, find_truth, ordinal
+from tools import truth as truth_command
 
 CONFIG = SearchConfig(C=4, L=4, N=1, M=1, batch_size=40, primitives=("Sum", "LinearGLU"), device="cpu")
 BUDGET = EvalConfig(epochs=1, seeds=2, max_lr=1e-2)
@@ -217,7 +218,7 @@ def test_one_network_of_mfeats_truth_trained_again(tmp_path):
 
 
 def test_the_command_says_what_is_wrong(capsys):
-    assert training.main(["mfaet"]) == 1
+    assert truth_command.main(["mfaet"]) == 1
     assert "mfeat" in capsys.readouterr().err
 
 
@@ -227,7 +228,7 @@ def test_the_command_trains_and_prints_where_it_lies(tmp_path, monkeypatch, caps
     small = replace(task, search_config=task.search_config.change(C=4), eval_config=BUDGET)
     monkeypatch.setitem(TASKS, "planted", small)
     arguments = ["planted", "--seeds", "1", "--option", "K", "2", "--option", "samples", "40"]
-    assert training.main(arguments) == 0
+    assert truth_command.main(arguments) == 0
     (file,) = truth_table.own_tables().glob("*.json")
     assert str(file) in capsys.readouterr().out
     assert json.loads(file.read_text())["about"]["options"]["K"] == 2

@@ -74,7 +74,9 @@ def search_seeds(features: FeatureSet, config: SearchConfig, runs: Runs) -> Iter
         yield from ((seed, event) for event in search(features, config.change(seed=seed), run))
         return
     check(config, runs)
-    check_memory(memory(features, config, len(runs)), config)
+    needed = memory(features, config, len(runs))
+    check_memory(needed, config)
+    features.tensors(config.device, needed.on_disk)
     states = {seed: SeedState(features, config.change(seed=seed)) for seed in runs}
     folders = {seed: run for seed, run in runs.items() if run is not None}
     yield from search_in_step(states, features, folders, partial(StackedEngine, features))

@@ -15,6 +15,7 @@ from bmnas.errors import ConfigError, DataError
 from bmnas.features.disk_extraction import ExtractionReport, bulk_extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_settings import Description, ExtractionSettings
+from bmnas.features.extraction_shards import Sharding
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import changed_samples
 from bmnas.features.samples import Samples
@@ -25,7 +26,7 @@ from bmnas.tasks.real_data.backbones import BackboneMaker
 from bmnas.tasks.stand_in import StandIn
 from bmnas.training.progress import Progress
 
-HOW = ("workers", "extract_batch", "max_unreadable")
+HOW = ("workers", "extract_batch", "max_unreadable", "shards", "shards_at_once", "engine")
 """Options that say how features are made, not which: they belong to no hash."""
 REAL_OPTIONS: dict[str, Any] = {
     "weights": None,  # modality -> checkpoint; <folder>/weights/<modality>.pth where None
@@ -35,6 +36,9 @@ REAL_OPTIONS: dict[str, Any] = {
     "extract_batch": 16,
     "workers": None,  # processes that decode; one less than there are CPUs where None
     "max_unreadable": 0.01,
+    "shards": None,  # parts that are extracted by jobs; None: all in this process
+    "shards_at_once": 2,
+    "engine": "joblib",  # where these jobs are computed, see docs/many_runs.md
 }
 SUFFIXES = (".pth", ".pt", ".checkpoint")
 MAX_WORKERS = 16
@@ -217,11 +221,18 @@ class RealRun:
             ),
             splits=self.splits,
             progress=progress,
+            sharding=self._sharding,
         )
         if progress and report.extracted:
             words = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
             progress(words, report.extracted, report.extracted)
         return report
+
+    @property
+    def _sharding(self) -> Sharding | None:
+        if self.options["shards"] is None:
+            return None
+        return Sharding(self.options["shards"], self.options["engine"], self.options["shards_at_once"])
 
     @property
     def _workers(self) -> int:

@@ -1,0 +1,114 @@
+"""The rows of several feature sets in one: what was extracted at different times is joined, not computed again."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmnas.errors import FeatureError
+from bmnas.features.checks import SPLITS
+from bmnas.features.extraction_run import split_scores
+from bmnas.features.feature_set import FeatureSet
+
+
+def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet:
+    """Writes the rows of feature sets, one below the other, to a new feature set; rows keep their split.
+
+    Args:
+        parts: of the same features, classes, modalities, backbones and pooling.
+        folder: of the new feature set.
+
+    Raises:
+        FeatureError: the parts differ, which is named; or the folder exists.
+    """
+    if not parts:
+        raise FeatureError("parts is empty; expected at least one feature set")
+    for number, part in enumerate(parts[1:], start=2):
+        for name, ours, theirs in _pairs(parts[0], part):
+            if ours != theirs:
+                raise FeatureError(
+                    f"part {number} cannot be joined: {name} is {theirs!r}, but {ours!r} in the first part; extract "
+                    "both with the same backbones and options"
+                )
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        arrays = {
+            name: _stacked([part.arrays[name] for part in parts], Path(scratch) / f"{number}.npy")
+            for number, name in enumerate(parts[0].names)
+        }
+        _joined(parts, arrays).save(folder)
+    return FeatureSet.open(folder, verify=False)
+
+
+def _joined(parts: Sequence[FeatureSet], arrays: dict[str, np.ndarray]) -> FeatureSet:
+    first = parts[0]
+    offsets = np.cumsum([0, *map(len, parts)])
+    splits = {
+        name: np.concatenate([part.splits[name] + offset for part, offset in zip(parts, offsets, strict=False)])
+        for name in SPLITS
+    }
+    targets = np.concatenate([part.targets for part in parts])
+    logits = {name: np.concatenate([part.logits[name] for part in parts]) for name in first.logits}
+    return FeatureSet.from_arrays(
+        arrays,
+        targets,
+        splits,
+        kind=first.kind,
+        classes=first.classes,
+        modalities=first.modalities,
+        logits=logits,
+        L=first.L,
+        task=first.task,
+        source=first.source,
+        notes=f"{first.notes}; {len(parts)} sets joined".lstrip("; "),
+        backbones={
+            name: about
+            | ({"scores": split_scores(first.kind, logits[name], targets, splits)} if name in logits else {})
+            for name, about in first.manifest["backbones"].items()
+        },
+        pooling=first.manifest["pooling"],
+        groups=_groups(parts),
+        options={"joined": [part.fingerprint for part in parts], "parts": [part.manifest["options"] for part in parts]},
+    )
+
+
+def _groups(parts: Sequence[FeatureSet]) -> np.ndarray | None:
+    """Joins the groups of the parts; their numbers say nothing across parts, so no group spans two."""
+    joined: list[np.ndarray] = []
+    for part in parts:
+        if part.groups is None:
+            return None
+        start = joined[-1].max() + 1 if joined else 0
+        joined.append(part.groups + start)
+    return np.concatenate(joined)
+
+
+def _pairs(first: FeatureSet, other: FeatureSet) -> Iterator[tuple[str, Any, Any]]:
+    """Yields what must be equal: its name, and both values."""
+    for name in ("names", "L", "kind", "classes", "modalities", "task", "source"):
+        yield name, getattr(first, name), getattr(other, name)
+    for name, array in first.arrays.items():
+        theirs = other.arrays[name]
+        yield f"the shape of {name}", (array.shape[1:], str(array.dtype)), (theirs.shape[1:], str(theirs.dtype))
+    yield "logits", sorted(first.logits), sorted(other.logits)
+    yield "having groups", first.groups is not None, other.groups is not None
+    yield "pooling", first.manifest["pooling"], other.manifest["pooling"]
+    yield "the weights of the backbones", _fingerprints(first), _fingerprints(other)
+
+
+def _fingerprints(features: FeatureSet) -> dict[str, Any]:
+    return {name: about.get("fingerprint") for name, about in features.manifest["backbones"].items()}
+
+
+def _stacked(arrays: Sequence[np.ndarray], path: Path) -> np.ndarray:
+    """Returns arrays below one another as a memory map, so that they need not fit into memory."""
+    rows = sum(map(len, arrays))
+    stacked = np.lib.format.open_memmap(path, mode="w+", dtype=arrays[0].dtype, shape=(rows, *arrays[0].shape[1:]))
+    start = 0
+    for array in arrays:
+        stacked[start : start + len(array)] = array
+        start += len(array)
+    return stacked

@@ -1,0 +1,75 @@
+"""Processes of this machine, by joblib."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import torch
+from joblib import Parallel, delayed
+
+from bmnas.errors import ConfigError
+from bmnas.machine import free_memory
+from bmnas.storage.job_list import JOB_ENGINES, Execute
+from bmnas.storage.jobs import Job, Outcome
+
+LOST = "its worker ended without an answer, most often stopped by the system for lack of memory: take fewer workers"
+
+
+class Joblib:
+    """The engine `joblib`: worker processes (loky) that stay for the next jobs.
+
+    When one dies, joblib ends them all. The jobs that were being computed are lost then; the others start anew.
+    """
+
+    shares_fate = True
+
+    def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
+        """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`.
+
+        Raises:
+            ConfigError: the workers need more memory than is free.
+        """
+        check_memory(jobs, workers)
+        waiting = list(jobs)
+        while waiting:
+            started: list[Job] = []
+            settled: list[Job] = []
+            try:
+                for outcome in _parallel(workers)(_tasks(work, waiting, started)):
+                    settled.append(outcome.job)
+                    yield outcome
+            except BrokenProcessPool:
+                yield from (Outcome(job, "lost", LOST) for job in started if job not in settled)
+            waiting = [job for job in waiting if job not in started]
+
+
+def _parallel(workers: int) -> Callable[[Iterator[Any]], Iterator[Outcome]]:
+    """One worker is a process of its own, too: with n_jobs = 1 joblib would compute in this one."""
+    settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": workers, "return_as": "generator_unordered"}
+    return Parallel(n_jobs=max(2, workers), backend="loky", **settings)  # pyright: ignore[reportReturnType]
+
+
+def _tasks(work: Execute, jobs: Sequence[Job], started: list[Job]) -> Iterator[Any]:
+    """Yields tasks for joblib, which takes one whenever a worker is free, and notes which it took."""
+    for job in jobs:
+        started.append(job)
+        yield delayed(work)(job)
+
+
+def check_memory(jobs: Sequence[Job], workers: int) -> None:
+    """Makes sure that the largest jobs fit into memory side by side.
+
+    Raises:
+        ConfigError: they do not; says how many workers would.
+    """
+    free = free_memory(torch.device("cpu"))
+    largest = sorted((job.memory for job in jobs), reverse=True)[:workers]
+    if sum(largest) > free and len(largest) > 1:
+        fitting = max(1, free // largest[0])
+        raise ConfigError(
+            f"{len(largest)} workers need about {sum(largest) / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
+            f"take workers = {fitting}"
+        )
+
+
+JOB_ENGINES["joblib"] = Joblib()

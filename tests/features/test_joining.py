@@ -1,0 +1,90 @@
+"""Joined feature sets: every row as it was, and nothing joined that does not belong together."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bmnas
+from bmnas.errors import FeatureError
+from bmnas.features.disk_extraction import bulk_extract
+from bmnas.features.extraction_settings import ExtractionSettings
+from bmnas.features.feature_set import FeatureSet
+from tests.support.slow_samples import SlowSamples, backbones
+from tests.support.tiny import multilabel_features, tiny_features
+
+SETTINGS = ExtractionSettings(L=4, batch_size=1, workers=0, device="cpu")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(20, 60), min_size=1, max_size=3), st.booleans())
+def test_every_row_keeps_its_numbers_and_its_split(tmp_path_factory, sizes, multilabel):
+    make = multilabel_features if multilabel else (lambda seed, n: tiny_features(seed, samples=n))
+    parts = [make(seed, n) for seed, n in enumerate(sizes)]
+    joined = bmnas.join_features(parts, tmp_path_factory.mktemp("joined") / "f")
+    assert FeatureSet.open(joined.folder).fingerprint == joined.fingerprint and len(joined) == sum(map(len, parts))
+    for split in ("train", "val", "test"):
+        for name in joined.names:
+            rows = np.concatenate([part.arrays[name][part.rows(split)] for part in parts])
+            assert np.array_equal(joined.arrays[name][joined.rows(split)], rows)
+        targets = np.concatenate([part.targets[part.rows(split)] for part in parts])
+        assert np.array_equal(joined.targets[joined.rows(split)], targets)
+
+
+class Later(SlowSamples):
+    """The same data, of which only some rows are there."""
+
+    def __init__(self, rows):
+        super().__init__(60)
+        self.splits = {name: np.intersect1d(members, rows) for name, members in self.splits.items()}
+
+
+def test_rows_that_are_extracted_later_are_those_of_one_extraction(tmp_path):
+    even, odd = np.arange(0, 60, 2), np.arange(1, 60, 2)
+    first, second, whole = (
+        bulk_extract(tmp_path / name, Later(rows), backbones(), SETTINGS).features
+        for name, rows in (("even", even), ("odd", odd), ("whole", np.arange(60)))
+    )
+    joined = bmnas.join_features([first, second], tmp_path / "joined")
+    order = np.argsort(np.concatenate([even, odd]))
+    for name in whole.names:
+        assert np.array_equal(joined.arrays[name][order], whole.arrays[name])
+    for name in whole.logits:
+        assert np.array_equal(joined.logits[name][order], whole.logits[name])
+    scores = [part.manifest["backbones"]["A"]["scores"] for part in (joined, whole)]
+    assert scores[0] == pytest.approx(scores[1])
+    assert joined.manifest["options"]["joined"] == [first.fingerprint, second.fingerprint]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"L": 2}, "L"),
+        ({"task": "another"}, "task"),
+        ({"classes": tuple("abcdefghij")}, "classes"),
+        ({"manifest": {"backbones": {}, "pooling": {"A_1": "max"}}}, "pooling"),
+        ({"manifest": {"backbones": {"A": {"fingerprint": "f00"}}, "pooling": {}}}, "weights"),
+    ],
+)
+def test_what_does_not_belong_together_is_named(tmp_path, change, name):
+    first = tiny_features()
+    if "L" in change:
+        other = FeatureSet.from_arrays(
+            {key: array[..., :2] for key, array in first.arrays.items()}, first.targets, first.splits, L=2,
+            classes=first.classes, task=first.task, source=first.source, modalities=first.modalities,
+        )  # fmt: skip
+    else:
+        other = replace(first, **change)
+    with pytest.raises(FeatureError, match=f"part 2 .*{name}"):
+        bmnas.join_features([first, other], tmp_path / "f")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_exists_is_not_written_over(tmp_path):
+    (tmp_path / "f").mkdir()
+    with pytest.raises(FeatureError, match="exists"):
+        bmnas.join_features([tiny_features()], tmp_path / "f")
+    with pytest.raises(FeatureError, match="at least one"):
+        bmnas.join_features([], tmp_path / "g")

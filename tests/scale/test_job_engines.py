@@ -1,0 +1,100 @@
+"""Engines: whoever computes the jobs, and whoever is killed meanwhile, the results are the same bytes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from bmnas.errors import ConfigError
+from bmnas.scale.jobs import optional
+from bmnas.scale.jobs.processes import check_memory
+from bmnas.storage.job_list import run_jobs
+from tests.support.small_jobs import calls, results, square_job
+
+ROOT = Path(__file__).resolve().parents[2]
+CLUSTERS = [
+    pytest.param(engine, marks=pytest.mark.skipif(not find_spec(package), reason=f"{package} is not installed"))
+    for engine, package in (("ray", "ray"), ("dask", "distributed"), ("slurm:local", "submitit"))
+]
+
+
+def expected(folder, count):
+    folder.mkdir()
+    run_jobs([square_job(folder, x) for x in range(count)])
+    return results(folder)
+
+
+def test_joblib_retries_what_a_killed_worker_takes_along(tmp_path):
+    """The worker of 1 is killed once, that of 2 always; 3 fails. All others are computed, 1 too."""
+    oddities = {1: {"dies": "once"}, 2: {"dies": "always"}, 3: {"fails": True}}
+    work = [square_job(tmp_path, x, **oddities.get(x, {})) for x in range(6)]
+    outcomes = run_jobs(work, "joblib", workers=2)
+    assert [outcome.status for outcome in outcomes] == [
+        "computed",
+        "computed",
+        "lost",
+        "failed",
+        "computed",
+        "computed",
+    ]
+    assert calls(tmp_path)[2] == 2 and calls(tmp_path)[3] == 2
+    whole = expected(tmp_path / "one process", 6)
+    assert results(tmp_path) == {name: whole[name] for name in results(tmp_path)} and len(results(tmp_path)) == 4
+
+
+def start_driver(folder, count, seconds):
+    command = [sys.executable, "-m", "tests.support.small_jobs", str(folder), str(count), "joblib", "2", str(seconds)]
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
+
+
+def test_a_killed_driver_loses_no_finished_job(tmp_path):
+    driver = start_driver(tmp_path, 12, 0.4)
+    while len(results(tmp_path)) < 3:
+        assert driver.poll() is None
+        time.sleep(0.02)
+    os.killpg(driver.pid, signal.SIGKILL)  # and its workers
+    driver.wait()
+    kept = {path: path.stat().st_ino for path in (tmp_path / "jobs/results").glob("*.json")}
+    run_jobs([square_job(tmp_path, x) for x in range(12)])
+    assert kept == {path: path.stat().st_ino for path in kept} and len(kept) >= 3
+    assert results(tmp_path) == expected(tmp_path / "one process", 12)
+
+
+def test_two_drivers_divide_the_work(tmp_path):
+    drivers = [start_driver(tmp_path, 10, 0.2) for _ in range(2)]
+    assert [driver.wait() for driver in drivers] == [0, 0]
+    assert calls(tmp_path) == dict.fromkeys(range(10), 1)
+    assert results(tmp_path) == expected(tmp_path / "one process", 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", CLUSTERS)
+def test_a_cluster_gives_the_same_results(tmp_path, engine, monkeypatch):
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    work = [square_job(tmp_path, x, dies="once" if x == 1 else "never") for x in range(2)]
+    outcomes = run_jobs(work, engine)
+    assert [outcome.status for outcome in outcomes] == ["computed", "computed"]
+    assert calls(tmp_path) == {0: 1, 1: 2} and results(tmp_path) == expected(tmp_path / "one process", 2)
+
+
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("dask", "dask"), ("slurm", "slurm")])
+def test_an_engine_that_is_not_installed_gives_the_command(tmp_path, engine, package, monkeypatch):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(optional, "import_module", missing)
+    with pytest.raises(ConfigError, match=rf"pip install 'bmnas\[{package}\]'"):
+        run_jobs([square_job(tmp_path, 1)], engine)
+
+
+def test_workers_that_do_not_fit_into_memory_are_refused(tmp_path):
+    jobs = [replace(square_job(tmp_path, x), memory=10**15) for x in range(3)]
+    with pytest.raises(ConfigError, match="workers = 1"):
+        check_memory(jobs, 2)
