@@ -6,7 +6,7 @@ from typing import Any
 
 from bmnas.errors import RunError
 from bmnas.searching.run_folder import Run
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
 SELECTION = "selection.json"

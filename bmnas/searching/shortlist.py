@@ -21,7 +21,8 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import SELECTION, Candidate, Selection, load_selection
-from bmnas.space.enumeration import Space, network_key
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.replay import Replay
@@ -104,7 +105,8 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
     After a kill the ranking and the brief trainings resume after the last score that was written.
 
     Raises:
-        RunError: the run has no finished epoch, is damaged, or another process is at work in it.
+        RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is at work in
+            it.
     """
     with run.working():
         return _read_out(run, features, progress)
@@ -112,6 +114,7 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
 
 def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Selection:
     config = run.config()
+    run.check_same(config, features)
     checkpoint = run.load_checkpoint() if run.has_checkpoint() else None  # without one, loading would start again
     if checkpoint is None:
         raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")

@@ -12,7 +12,8 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Candidate, Selection, load_selection
 from bmnas.searching.shortlist import read_out, select
-from bmnas.space.enumeration import Space, network_key
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.network import FusionNetwork
 from bmnas.training import metrics
@@ -260,6 +261,31 @@ def test_the_answer_of_a_run_is_read_out_once(tmp_path, monkeypatch):
     assert run.genotype() == first.chosen and load_selection(run) == first
     monkeypatch.setattr(selection, "select", None)  # calling it would fail
     assert read_out(run, features) == first
+
+
+OTHERS = {
+    "other numbers": lambda: tiny_features(seed=1),
+    "a feature less": lambda: tiny_features(K=3),
+    "a feature more": lambda: tiny_features(K=5),
+    "other modalities": lambda: tiny_features(modalities=1),
+    "more samples": lambda: tiny_features(samples=80),
+    "other channels": lambda: tiny_features(channels=5),
+    "another task": multilabel_features,
+}
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_features_are_refused_and_leave_the_run_as_it_was(tmp_path, other, read_before):
+    run, features = Run(tmp_path / "run"), tiny_features()
+    list(search(features, CONFIG.change(epochs=1, selection="algorithm1"), run))
+    if read_before:
+        read_out(run, features)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path.name != "lock"}
+    with pytest.raises(RunError, match=f"{run.folder.name} belongs to another"):
+        read_out(run, OTHERS[other]())
+    after = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path.name != "lock"}
+    assert after == before
 
 
 def test_a_search_that_went_on_is_read_out_anew(tmp_path):
