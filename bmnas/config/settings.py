@@ -25,7 +25,13 @@ from bmnas.storage.digests import json_sha256
 from bmnas.storage.validation import explained
 
 MACHINE = tuple(field.name for field in fields(MachineSettings))
-LATER_DEFAULTS: dict[str, Any] = {"compile": None, "bf16": False, "accumulate": 1}
+LATER_DEFAULTS: dict[str, Any] = {
+    "compile": None,
+    "bf16": False,
+    "accumulate": 1,
+    "path_epochs": None,
+    "relaxation": "shared",
+}
 """Settings of later versions: with these values an experiment is the one that it was before they existed."""
 Class = TypeVar("Class", bound=type)
 

@@ -103,7 +103,7 @@ def _scoring(features: FeatureSet, config: SearchConfig, inputs: int) -> int:
     node, val = NUMBER * config.C * config.L, len(features.rows("val"))
     K, primitives = len(features.names), len(config.switch("primitives"))
     search = min(val, SCORE_BATCH) * (inputs + node * 2 * (K + config.N + primitives))
-    read_out = val * (inputs + node * (K + 8 + 4)) if config.selection == "shortlist" else 0  # it keeps 8 nodes or more
+    read_out = val * (inputs + node * (K + 8 + 4)) if config.selection != "algorithm1" else 0  # 8 nodes or more
     return max(search, read_out)
 
 
