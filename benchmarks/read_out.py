@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau
+import pandas as pd
 
 import bmnas
 from bmnas.config import SearchConfig
@@ -91,8 +91,8 @@ class Known:
         score = InheritedScore(hypernet, self.features.tensors("cpu"), self.features.kind)
         genotypes = list(self.table.networks)
         merits = [-score.loss(one) if by_loss else score(one) for one in genotypes]
-        statistic, _ = kendalltau(merits, [self.truth[network_key(one)] for one in genotypes])
-        return round(float(statistic), 4)
+        tau = pd.Series(merits).corr(pd.Series([self.truth[network_key(one)] for one in genotypes]), method="kendall")
+        return round(tau, 4)
 
 
 known = cache(Known)
@@ -187,7 +187,9 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=RESULTS)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    results = json.loads(options.into.read_text(encoding="utf-8")) if options.into.exists() else {"tables": {}}
+    results: dict[str, Any] = {"tables": {}}
+    if options.into.exists():
+        results = json.loads(options.into.read_text(encoding="utf-8"))
     results["chosen_on"] = list(CHOSEN_ON)
     wanted = [(name, seed) for seed in range(options.seeds) for name in options.tables]
     missing = [(name, seed) for name, seed in wanted if str(seed) not in results["tables"].get(name, {})]

@@ -92,7 +92,8 @@ def kept_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         try:
-            logits = Algebra(sketch.train())(batch)  # held, so that no storage takes the place of another
+            network = Algebra(sketch.train()) if sketch.relaxation == "shared" else sketch.train()
+            logits = network(batch)  # held, so that no storage takes the place of another
         except (NotImplementedError, RuntimeError):
             return 0
     return sum(t.untyped_storage().nbytes() for key, t in kept.items() if key not in known) + logits.nbytes

@@ -38,6 +38,7 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
             primitives=config.switch("primitives"),
             vectors=features.vectors,
             tokeniser=config.tokeniser,
+            relaxation=config.relaxation,
         )
 
 

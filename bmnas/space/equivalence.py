@@ -88,9 +88,9 @@ def _smallest(
     """
     numberings = []
     for order in _orders(nodes):
-        names = {old: named(new) for new, (old, _) in enumerate(order, start=1)}
+        names: dict[str, str] = {old: named(new) for new, (old, _) in enumerate(order, start=1)}
         renamed = tuple(
-            (what, _sorted_where_symmetric(what, [names.get(node, node) for node in inputs]))
+            (what, _sorted_where_symmetric(what, [names[node] if node in names else node for node in inputs]))
             for _, (what, inputs) in order
         )
         numberings.append((renamed, tuple(sorted(names.get(node, node) for node in outputs))))

@@ -15,8 +15,8 @@ WRITTEN = (
     '"min_lr": 1e-06, "weight_decay": 0.0001, "Ti": 1, "Tm": 2, "mode": "paper", "primitives": ["Sum"], '
     '"cells_as_inputs": null, "pair_rule": null, "score_mode": null, "schedule": null, "ties": null, '
     '"relaxation": "shared", "train_reshape": true, "tokeniser": "copy", "fast": true, "compile": null, "bf16": false, '
-    '"accumulate": 1, "selection": "shortlist", "shortlist_size": 5, "shortlist_epochs": 5, "path_epochs": null, "seed": 0, '
-    '"device": "auto", "threads": 2}'
+    '"accumulate": 1, "selection": "shortlist", "shortlist_size": 5, "shortlist_epochs": 5, "path_epochs": null, '
+    '"seed": 0, "device": "auto", "threads": 2}'
 )
 """As the present version writes it; the first lacked the settings of `LATER_DEFAULTS`."""
 TABLE_8 = """
