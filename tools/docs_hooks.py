@@ -5,6 +5,7 @@ A page asks for what is made from code by a line such as `<!-- made: settings Se
 
 import ast
 import html
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 import bmnas.config
+from benchmarks.read_out import RESULTS, summary
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from tools.parameter_tables import notebook_tables, setting_rows, table
@@ -112,12 +114,18 @@ def assignments(values: Mapping[str, Any]) -> str:
     return ", ".join(code(f"{name} = {value!r}") for name, value in values.items())
 
 
+def read_out_table() -> str:
+    """What each read-out loses to the best network, from the results file of benchmarks/read_out.py."""
+    return summary(json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
 def code(text: str) -> str:
     """Text in a fixed-width font."""
     return f"`{text}`"
 
 
 MAKERS = {
+    "read_out": read_out_table,
     "settings": settings_table,
     "notebooks": notebook_tables,
     "api": api_list,

@@ -6,8 +6,8 @@ entropy is
 
     H = - sum_k p_k log p_k / log n,    p_k = w_k / sum_l w_l
 
-from 0 (one alternative has all the weight) to 1 (all are alike). Where the order of a Step's inputs matters, both orders
-are alternatives; one mixture for both inputs weighs them alike, so their order is never decided by it.
+from 0 (one alternative has all the weight) to 1 (all are alike). Where the order of a Step's inputs matters, both
+orders are alternatives; one mixture for both inputs weighs them alike, so their order is never decided by it.
 """
 
 import math
@@ -20,8 +20,8 @@ from bmnas.space.architecture import Architecture, entropy
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype, step_name
 
 UNDECIDED = 0.95
-"""Entropy above which a choice counts as undecided. Of three alternatives one then has about half of the weight (.52 and
-.24 twice); of two, .63. It is a convention: docs/read_out.md shows how often seeds agree below and above it."""
+"""Entropy above which a choice counts as undecided. Of three alternatives one then has about half of the weight (.52,
+.24, .24); of two, .63. It is a convention, not a measurement: where there are seeds, their agreement counts too."""
 AGREED = 0.5  # of other seeds, the share that must have chosen the same
 
 

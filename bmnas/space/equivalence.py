@@ -15,6 +15,7 @@ from bmnas.space.genotype import CELL_NAME, CellGenotype, Genotype, StepGenotype
 NOTHING = "0"
 """A node that is zero for every sample."""
 Node = tuple[str, tuple[str, ...]]  # what it computes, and of what
+Named = tuple[str, tuple[Any, tuple[str, ...]]]  # the name of a node, and the node
 
 
 def network_key(genotype: Genotype) -> tuple:
@@ -77,7 +78,7 @@ def _simplified(steps: Sequence[StepGenotype]) -> tuple[dict[str, Node], dict[st
 
 
 def _smallest(
-    nodes: Sequence[tuple[str, tuple[Any, tuple[str, ...]]]], outputs: Sequence[str], named: Callable[[int], str]
+    nodes: Sequence[Named], outputs: Sequence[str], named: Callable[[int], str]
 ) -> tuple[tuple[Any, ...], tuple[str, ...]]:
     """Returns the smallest of all numberings of some nodes in which each comes after its inputs.
 
@@ -90,14 +91,14 @@ def _smallest(
     for order in _orders(nodes):
         names: dict[str, str] = {old: named(new) for new, (old, _) in enumerate(order, start=1)}
         renamed = tuple(
-            (what, _sorted_where_symmetric(what, [names[node] if node in names else node for node in inputs]))
+            (what, _sorted_where_symmetric(what, [names.get(node, node) for node in inputs]))
             for _, (what, inputs) in order
         )
         numberings.append((renamed, tuple(sorted(names.get(node, node) for node in outputs))))
     return min(numberings)
 
 
-def _orders(nodes: Sequence[tuple[str, tuple[Any, tuple[str, ...]]]]) -> Iterator[tuple]:
+def _orders(nodes: Sequence[Named]) -> Iterator[tuple[Named, ...]]:
     own = {name for name, _ in nodes}
     for order in permutations(nodes):
         before = set[str]()

@@ -150,9 +150,9 @@ def _line_mark(graph: nx.DiGraph, edge: tuple[str, str], layout: Layout, colour:
         return LineMark(edge, layout.lines[edge], 1.4, 0.8, style.GREY, dash, hover)
     port = f", as {data['port']}" if data["port"] else ""
     hover = escape(f"{names[1]} ← {names[0]}: {data['weight']:.3f}{port}")
-    if data["chosen"] and not data["decided"]:
-        return LineMark(edge, layout.lines[edge], 2.5, 0.8, style.GREY, "dash", f"{hover}; undecided")
     width, opacity = 0.5 + 4.0 * data["weight"], 0.10 + 0.35 * data["weight"]
+    if data["chosen"] and not data["decided"]:
+        return LineMark(edge, layout.lines[edge], width, 0.8, style.GREY, "dash", f"{hover}; undecided")
     if data["chosen"]:
         return LineMark(edge, layout.lines[edge], width, 0.95, colour, "solid", hover)
     return LineMark(edge, layout.lines[edge], width, opacity, style.GREY, "solid", hover)
