@@ -42,7 +42,7 @@ from bmnas.trust.exhaustive_training import network_scores
 from bmnas.trust.truth_table import PUBLISHED, Truth
 
 RESULTS = Path(__file__).resolve().parent / "results" / "read_out.json"
-CHOSEN_ON = ("mfeat-raw", "emoji")
+CHOSEN_ON = ("mfeat-raw", "emoji", "ink")
 DRAWS = 2_000  # of random search
 
 
