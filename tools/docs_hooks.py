@@ -5,6 +5,7 @@ A page asks for what is made from code by a line such as `<!-- made: settings Se
 
 import ast
 import html
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 import bmnas.config
+from benchmarks.read_out import RESULTS, summary
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from bmnas.rivals.rows import RIVALS
@@ -124,6 +126,11 @@ def assignments(values: Mapping[str, Any]) -> str:
     return ", ".join(code(f"{name} = {value!r}") for name, value in values.items())
 
 
+def read_out_table() -> str:
+    """What each read-out loses to the best network, from the results file of benchmarks/read_out.py."""
+    return summary(json.loads(RESULTS.read_text(encoding="utf-8")))
+
+
 def code(text: str) -> str:
     """Writes text in a fixed-width font."""
     return f"`{text}`"
@@ -131,6 +138,7 @@ def code(text: str) -> str:
 
 MAKERS = {
     "cost": cost_table,
+    "read_out": read_out_table,
     "settings": settings_table,
     "notebooks": notebook_tables,
     "api": api_list,

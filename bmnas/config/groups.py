@@ -123,6 +123,9 @@ class RuleSettings:
     """"restarts": after whole epochs; "release": as the release computes it, which seldom restarts."""
     ties: Literal["earlier", "later"] | None = None
     """Which of two epochs with equal validation scores is kept, the "earlier" or the "later"."""
+    relaxation: Literal["shared", "two_slots"] = "shared"
+    """Whether both inputs of a Cell and of a Step are one mixture ("shared", as in the paper and the release), or each
+    has softmax weights of its own, so that the order of operands is learnt ("two_slots")."""
     train_reshape: bool = True
     """Whether the search trains the reshape layers (the release's NTU search does not)."""
     tokeniser: Literal["copy", "learned"] = "copy"
@@ -167,12 +170,15 @@ class ObjectiveSettings:
 class ReadOutSettings:
     """How the answer is read out of a finished search."""
 
-    selection: Literal["algorithm1", "shortlist"] = "shortlist"
-    """How the answer is read: "algorithm1" (best validation epoch) or "shortlist" (see `bmnas.searching.shortlist`)."""
+    selection: Literal["algorithm1", "shortlist", "best_ranked"] = "shortlist"
+    """How the answer is read: "algorithm1" (best validation epoch), "shortlist" (successive halving), or "best_ranked"
+    (the best of the hypernet's ranking, trained alike); see `bmnas.searching.shortlist`."""
     shortlist_size: Count = 5
-    """Genotypes that the shortlist trains briefly."""
+    """Genotypes that are trained at length; the shortlist first trains about three times as many briefly."""
     shortlist_epochs: Count = 5
-    """Epochs of these brief trainings."""
+    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then twice and four times as many."""
+    path_epochs: Natural | None = None
+    """Epochs that the shortlist trains the hypernet's weights on single paths; None: twice the search's epochs."""
     seed: Natural = 0
     """Seed of everything random."""
 

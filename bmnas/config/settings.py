@@ -30,6 +30,8 @@ LATER_DEFAULTS: dict[str, Any] = {
     "compile": None,
     "bf16": False,
     "accumulate": 1,
+    "path_epochs": None,
+    "relaxation": "shared",
 }
 """Settings of later versions: with these values an experiment is the one that it was before they existed."""
 UNWRITTEN = ("class_weight", "metric", "modality_dropout", "patience", "show_progress")

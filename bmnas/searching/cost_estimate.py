@@ -22,7 +22,10 @@ from bmnas.searching.engine import Engine
 from bmnas.searching.footprint import Footprint, check_memory, size
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import sketched
-from bmnas.searching.shortlist import EXHAUSTIVE, LOCAL_SEARCH, brief_score
+from bmnas.searching.shortlist import brief_training
+from bmnas.searching.shortlisting.halving import rungs
+from bmnas.searching.shortlisting.paths import path_epochs
+from bmnas.searching.shortlisting.ranking import EXHAUSTIVE, LOCAL_SEARCH
 from bmnas.space.enumeration import Space
 from bmnas.training.loop import take_step
 from bmnas.training.random_streams import Purpose
@@ -104,12 +107,19 @@ def _read_out_seconds(state: Search, features: FeatureSet) -> float:
     ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
     score = InheritedScore(state.hypernet, state.engine.tensors, state.kind)
     first = next(genotypes)
-    epoch = replace(config, shortlist_epochs=1)
     _quietly(lambda: score(first))
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
 
-    training = _seconds(lambda: brief_score(first, features, epoch), device)
-    return ranked * scoring + (config.shortlist_size + 1) * config.shortlist_epochs * training
+    training = _seconds(lambda: brief_training(first, features, config, epochs=1, seed=config.seed), device)
+    return ranked * scoring + _trained_epochs(config) * training
+
+
+def _trained_epochs(config: SearchConfig) -> int:
+    """Counts the epochs that a read-out trains, those of single paths as if they were of networks."""
+    if config.selection == "best_ranked":
+        return (config.shortlist_size + 1) * config.shortlist_epochs
+    candidates = 3 * config.shortlist_size + 2
+    return path_epochs(config) + sum(rung.cost for rung in rungs(config, candidates))
 
 
 def _step(engine: Engine, purpose: Purpose, rows: torch.Tensor) -> None:

@@ -105,7 +105,8 @@ def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         try:
-            logits = Algebra(sketch.train())(batch)  # held, so that no storage takes the place of another
+            network = Algebra(sketch.train()) if sketch.relaxation == "shared" else sketch.train()
+            logits = network(batch)  # held, so that no storage takes the place of another
         except (NotImplementedError, RuntimeError):
             return 0
     return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in permanent) + logits.nbytes
@@ -118,7 +119,7 @@ def _scoring(features: FeatureSet, config: SearchConfig, inputs: int) -> int:
     K = len(features.names)
     primitives = len(config.switch("primitives"))
     search = min(val, SCORE_BATCH) * (inputs + node * 2 * (K + config.N + primitives))
-    read_out = val * (inputs + node * (K + 8 + 4)) if config.selection == "shortlist" else 0  # it keeps 8 nodes or more
+    read_out = val * (inputs + node * (K + 8 + 4)) if config.selection != "algorithm1" else 0  # 8 nodes or more
     return max(search, read_out)
 
 

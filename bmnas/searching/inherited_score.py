@@ -11,9 +11,9 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor, nn
 
+from bmnas.searching.shortlisting.paths import path_cell
 from bmnas.space.genotype import CellGenotype, Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
-from bmnas.space.network import cell_states
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_predictions
 from bmnas.training.objective import Objective
@@ -45,16 +45,22 @@ class InheritedScore:
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))
         self.cache: OrderedDict[Hashable, Tensor] = OrderedDict()
 
-    @torch.no_grad()
     def __call__(self, genotype: Genotype) -> float:
         """Returns accuracy or weighted F1 of the genotype, between 0 and 1.
 
         Raises:
             PredictionError: outputs are NaN or infinite; names rows and node.
         """
-        nodes = dict(self.nodes)
-        outputs = []
-        keys = {}
+        return metrics.score(self.kind, self.logits(genotype), self.targets)
+
+    def loss(self, genotype: Genotype) -> float:
+        """Returns the mean loss of the genotype, which tells networks of equal score apart; errors as of a score."""
+        return metrics.loss(self.kind, self.logits(genotype), self.targets).item()
+
+    @torch.no_grad()
+    def logits(self, genotype: Genotype) -> Tensor:
+        """Returns the logits (n, classes) of the validation split; errors as of a score."""
+        nodes, outputs, keys = dict(self.nodes), [], {}
         for n, cell in enumerate(genotype.cells, start=1):
             keys[cell_name(n)] = (n, cell, *(keys.get(name) for name in cell.inputs))  # and nothing else decides it
             nodes[cell_name(n)] = self._once(keys[cell_name(n)], lambda n=n, cell=cell: self._cell(n, cell, nodes))
@@ -63,14 +69,10 @@ class InheritedScore:
         if not torch.isfinite(logits).all():
             broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
             check_predictions(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
-        return metrics.score(self.kind, logits, self.targets)
+        return logits
 
     def _cell(self, n: int, cell: CellGenotype, nodes: dict[str, Tensor]) -> Tensor:
-        module = self.hypernet.named_cells()[cell_name(n)]
-        steps = zip(module.named_steps().values(), cell.steps, strict=True)
-        primitives = [mixed.primitives[step.primitive] for mixed, step in steps]
-        x, y = (nodes[name] for name in cell.inputs)
-        return module.output(cell_states(cell, primitives, x, y))  # (B, C, L)
+        return path_cell(self.hypernet, n, cell, nodes)
 
     def _once(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
         """Returns the cached output of this key, or computes it; the longest unused gives way."""

@@ -41,6 +41,7 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
             vectors=features.vectors,
             tokeniser=config.tokeniser,
             placeholders=placeholders_for(features, config),
+            relaxation=config.relaxation,
         )
 
 

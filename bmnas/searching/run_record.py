@@ -68,6 +68,19 @@ class RunRecord:
         except BmnasError as error:
             raise RunError(f"not the configuration of a search ({error})") from error
 
+    def check_same(self, mine: "RunRecord", folder: Path) -> None:
+        """Makes sure that this record and `mine` are of the same experiment.
+
+        Raises:
+            RunError: they are not; names the folder and lists the differences.
+        """
+        differences = self.differences(mine)
+        if differences:
+            raise RunError(
+                f"{folder} belongs to another configuration: {'; '.join(differences)}. "
+                "Nothing was changed; choose another run_name, or the settings of that run"
+            )
+
     def differences(self, mine: "RunRecord") -> list[str]:
         """Returns what differs between this record and `mine`, but for the settings of the machine."""
         there = replace(self, search=identifying(self.search), source=self.source or mine.source)

@@ -1,15 +1,16 @@
 """The record of a read-out: both answers of a search, and the shortlist's candidates."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bmnas.errors import RunError
 from bmnas.searching.run_folder import Run
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
 SELECTION = "selection.json"
+RULES = ("algorithm1", "shortlist", "best_ranked")
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,22 @@ class Candidate:
         genotype: the genotype.
         rank: 1 is the best inherited score of all ranked.
         inherited_score: validation score with the hypernet's weights.
-        trained_score: validation score after the brief training from scratch.
+        trained_score: validation score after the longest brief training from scratch.
+        trained_loss: validation loss then, by which the shortlist decides; None where the score decides.
+        epochs: of that training; 0 in records of older versions, which trained all alike.
     """
 
     genotype: Genotype
     rank: int
     inherited_score: float
     trained_score: float
+    trained_loss: float | None = None
+    epochs: int = 0
+
+    @property
+    def merit(self) -> tuple[float, ...]:
+        """What decides between candidates: the longer training, then less loss or a better score, then the rank."""
+        return self.epochs, self.trained_score if self.trained_loss is None else -self.trained_loss, -self.rank
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
@@ -34,6 +44,8 @@ class Candidate:
             "rank": self.rank,
             "inherited_score": self.inherited_score,
             "trained_score": self.trained_score,
+            "trained_loss": self.trained_loss,
+            "epochs": self.epochs,
             "genotype": self.genotype.to_dict(),
         }
 
@@ -49,6 +61,8 @@ class Candidate:
             rank=data["rank"],
             inherited_score=data["inherited_score"],
             trained_score=data["trained_score"],
+            trained_loss=data.get("trained_loss"),
+            epochs=data.get("epochs", 0),
         )
 
 
@@ -57,11 +71,12 @@ class Selection:
     """Both answers of a search.
 
     Args:
-        rule: which answer counts, "algorithm1" or "shortlist".
+        rule: how the answer was read, "algorithm1", "shortlist" or "best_ranked".
         algorithm1: the genotype of the best validation epoch.
         candidates: the shortlist, best rank first; empty when the rule is "algorithm1".
         ranked: how many genotypes were ranked.
         exhaustive: whether these are all there are.
+        modalities: those that the chosen network's answer depends on; empty in records of older versions.
     """
 
     rule: str
@@ -69,13 +84,14 @@ class Selection:
     candidates: tuple[Candidate, ...] = ()
     ranked: int = 0
     exhaustive: bool = False
+    modalities: tuple[str, ...] = ()
 
     @property
     def shortlist(self) -> Genotype | None:
-        """Returns the shortlist's answer: the best trained validation score, ties to the better rank."""
+        """Returns the shortlist's answer, the best `merit`."""
         if not self.candidates:
             return None
-        return max(self.candidates, key=lambda c: (c.trained_score, -c.rank)).genotype
+        return max(self.candidates, key=lambda candidate: candidate.merit).genotype
 
     @property
     def chosen(self) -> Genotype:
@@ -87,23 +103,39 @@ class Selection:
         """Returns whether the two answers are different networks."""
         return network_key(self.chosen) != network_key(self.algorithm1)
 
+    def of_modalities(self, names: tuple[str, ...]) -> "Selection":
+        """Returns the same selection with the modalities of its chosen network."""
+        return replace(self, modalities=names)
+
     def comparison(self) -> str:
-        """Reports in one line whether the two answers differ, and what their brief trainings scored."""
+        """Says whether the two answers differ, what their trainings scored, and whether one modality is all."""
+        return f"{self._compared()}{self._fusion()}"
+
+    def _compared(self) -> str:
         if self.rule == "algorithm1":
             return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
-        trained = {network_key(c.genotype): c.trained_score for c in self.candidates}
-        theirs = trained[network_key(self.algorithm1)]
-        ours = trained[network_key(self.chosen)]
+        trained = {network_key(candidate.genotype): candidate for candidate in self.candidates}
+        theirs, ours = trained[network_key(self.algorithm1)], trained[network_key(self.chosen)]
         if not self.differs:
-            return f"Both answers are the same network ({100 * ours:.1f} % on val after a brief training)."
-        if ours == theirs:
             return (
-                f"The two answers DIFFER, and tie: trained briefly, both score {100 * ours:.1f} % on val. "
+                f"Both answers are the same network ({100 * ours.trained_score:.1f} % on val after a brief training)."
+            )
+        if ours.merit[:2] == theirs.merit[:2]:
+            return (
+                f"The two answers DIFFER, and tie: trained briefly, both score {_trained(ours)} on val. "
                 "The shortlist's is taken, as it ranks better with the hypernet's weights."
             )
         return (
-            f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {100 * theirs:.1f} % on val, "
-            f"the shortlist's {100 * ours:.1f} %. The shortlist's is taken."
+            f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {_trained(theirs)} on val, "
+            f"the shortlist's {_trained(ours)}. The shortlist's is taken."
+        )
+
+    def _fusion(self) -> str:
+        if len(self.modalities) != 1:
+            return ""
+        return (
+            f" The network taken uses ONE MODALITY alone, {self.modalities[0]}: whatever else it is given makes no "
+            "difference to its answer, so it fuses nothing."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,6 +146,7 @@ class Selection:
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "ranked": self.ranked,
             "exhaustive": self.exhaustive,
+            "modalities": list(self.modalities),
         }
 
     @classmethod
@@ -130,6 +163,7 @@ class Selection:
                 candidates=tuple(map(Candidate.from_dict, data["candidates"])),
                 ranked=data["ranked"],
                 exhaustive=data["exhaustive"],
+                modalities=tuple(data.get("modalities", ())),
             )
         except (TypeError, KeyError, ValueError) as error:
             raise RunError(f"not the record of a selection: {error}") from error
@@ -138,17 +172,22 @@ class Selection:
 
     def _check(self) -> None:
         """Checks that a record is consistent."""
-        numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score)]
-        counts = [self.ranked, *(c.rank for c in self.candidates)]
-        if self.rule not in ("algorithm1", "shortlist") or type(self.exhaustive) is not bool:
+        numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, *c.merit)]
+        counts = [self.ranked, *(v for c in self.candidates for v in (c.rank, c.epochs))]
+        if self.rule not in RULES or type(self.exhaustive) is not bool:
             raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
         if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
             type(v) is not int for v in counts
         ):
             raise RunError("not the record of a selection: a rank or a score is not a number")
         keys = {network_key(c.genotype) for c in self.candidates}
-        if self.rule == "shortlist" and network_key(self.algorithm1) not in keys:
+        if self.rule != "algorithm1" and network_key(self.algorithm1) not in keys:
             raise RunError("not the record of a selection: its candidates lack Algorithm 1's genotype")
+
+
+def _trained(candidate: Candidate) -> str:
+    epochs = f" after {candidate.epochs} epochs" if candidate.epochs else ""
+    return f"{100 * candidate.trained_score:.1f} %{epochs}"
 
 
 def load_selection(run: Run) -> Selection:

@@ -1,17 +1,23 @@
-"""How the answer is read out of a search: Algorithm 1's, and the best of a shortlist.
+"""How the answer is read out of a search: Algorithm 1's, or the best of a shortlist.
 
 `algorithm1` takes the genotype derived at the epoch of the best validation score (section 3.4). It multiplies the
-merits of single features (Eq. 3) and cannot see that two good features may say the same: on real images and sounds it
-took two image features in 6 of 6 runs and lost 14 points of accuracy to the best genotype; the shortlist lost 0.2.
+merits of single features (Eq. 3) and cannot see that two good features may say the same.
 
-`shortlist` ranks discrete genotypes by validation score with the hypernet's weights
-(`bmnas.searching.inherited_score`): all of them in spaces of up to 20,000, otherwise by local search from the derived
-one. It trains the best five, and the derived one for comparison, briefly on the training split and takes the best on
-validation.
+`shortlist` trains the hypernet's weights on single paths (`bmnas.searching.shortlisting.paths`), ranks discrete
+genotypes by their validation loss with these weights, and trains the best that differ, beside Algorithm 1's, the plain
+networks of the last features and the best single modality. Successive halving keeps the best on validation.
+
+`best_ranked` is the shortlist of older versions: the ranking is by validation score with the weights as the search
+leaves them; the best five are trained alike.
+
+docs/read_out.md compares the three on every truth table. No rule reads the test split.
 """
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
+from functools import cache, partial
+
+from torch import nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
@@ -22,8 +28,20 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import SELECTION, Candidate, Selection, load_selection
-from bmnas.space.enumeration import Space, network_key
+from bmnas.searching.shortlisting.candidates import (
+    best_ranked,
+    different,
+    plain_networks,
+    single_modalities,
+    varied,
+)
+from bmnas.searching.shortlisting.halving import halve, rungs
+from bmnas.searching.shortlisting.paths import trained_paths
+from bmnas.searching.shortlisting.ranking import Score, rank, ranked_as_a_whole, restarts
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import living_features, network_key
 from bmnas.space.genotype import Genotype
+from bmnas.space.graph import modality_of
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.replay import Replay
 from bmnas.training import metrics
@@ -31,11 +49,7 @@ from bmnas.training.network_training import fit
 from bmnas.training.progress import Progress
 from bmnas.training.steps import predict
 
-EXHAUSTIVE = 20_000  # spaces up to this size are ranked as a whole
-LOCAL_SEARCH = 3_000  # genotypes that a local search scores at most
 READING = "reading.jsonl"
-
-Score = Callable[[Genotype], float]
 
 
 def select(
@@ -56,46 +70,119 @@ def select(
         replay: scores that an interrupted call left, and the place for new ones.
     """
     if config.selection == "algorithm1":
-        return Selection(rule="algorithm1", algorithm1=derived)
-    with use_threads(config.threads):
-        return _select(hypernet, derived, features, config, progress, replay)
-
-
-def _select(
-    hypernet: Hypernet,
-    derived: Genotype,
-    features: FeatureSet,
-    config: SearchConfig,
-    progress: Progress | None,
-    replay: Replay | None,
-) -> Selection:
-    """Selects by the shortlist."""
-    report = progress or (lambda what, done, of: None)
-    space = Space.of(features.names, config)
-    device = next(hypernet.parameters()).device
-    score: Score = InheritedScore(hypernet, features.tensors(device), objective_of(features, config))
-    trained: Score = partial(brief_score, features=features, config=config)
-    if replay is not None:
-        score = replay.of("ranking", score)
-        trained = replay.of("training", trained, seconds=0)
-    exhaustive = space.size(EXHAUSTIVE) <= EXHAUSTIVE
-    scores = _rank_all(space, score, report) if exhaustive else _local_search(space, derived, score, report)
-    scores.setdefault(derived, score(derived))
-    listed = _shortlist(scores, derived, config.shortlist_size)
-    candidates = []
-    for done, (rank, genotype) in enumerate(listed):
-        report("training the shortlist", done, len(listed))
-        candidates.append(
-            Candidate(genotype=genotype, rank=rank, inherited_score=scores[genotype], trained_score=trained(genotype))
-        )
-    report("training the shortlist", len(listed), len(listed))
-    return Selection(
-        rule="shortlist",
-        algorithm1=derived,
-        candidates=tuple(candidates),
-        ranked=len(scores),
-        exhaustive=exhaustive,
+        return Selection(rule="algorithm1", algorithm1=derived, modalities=_modalities(derived, features))
+    search = FinishedSearch(
+        hypernet=hypernet,
+        derived=derived,
+        features=features,
+        config=config,
+        report=progress or (lambda what, done, of: None),
+        replay=replay,
     )
+    with use_threads(config.threads):
+        return _by_halving(search) if config.selection == "shortlist" else _by_best_ranked(search)
+
+
+@dataclass(frozen=True)
+class FinishedSearch:
+    """What an answer is read out of; see `select`."""
+
+    hypernet: Hypernet
+    derived: Genotype
+    features: FeatureSet
+    config: SearchConfig
+    report: Progress
+    replay: Replay | None
+
+    @property
+    def space(self) -> Space:
+        """The genotypes that may be the answer."""
+        return Space.of(self.features.names, self.config)
+
+    def once(self, what: str, score: Score, seconds: float | None = None) -> Score:
+        """Returns a score that is computed once for each genotype, also where a read-out is killed and resumed."""
+        return score if self.replay is None else self.replay.of(what, score, seconds)
+
+    def inherited(self, hypernet: Hypernet) -> InheritedScore:
+        """Returns the validation scores of genotypes with the weights of a hypernet."""
+        return InheritedScore(
+            hypernet,
+            self.features.tensors(next(hypernet.parameters()).device),
+            objective_of(self.features, self.config),
+        )
+
+
+def _by_halving(search: FinishedSearch) -> Selection:
+    """Selects by successive halving of different candidates."""
+    config, features, space = search.config, search.features, search.space
+    paths = cache(lambda: search.inherited(trained_paths(search.hypernet, features, config)))
+    merit = search.once("merit of a path", lambda genotype: -paths().loss(genotype))
+    path_score = search.once("score of a path", lambda genotype: paths()(genotype))
+    plain = [max(networks, key=merit) for networks in plain_networks(space, features.modalities).values() if networks]
+    singles = sorted(single_modalities(space, features.modalities), key=merit)[-1:]
+    starts = restarts(space, [search.derived, *plain], config.seed)
+    merits = rank(space, starts, merit, search.report)
+    ranked = len(merits)
+    merits |= {genotype: merit(genotype) for genotype in (search.derived, *plain, *singles)}
+    order = best_ranked(merits)
+    learnt = config.relaxation == "two_slots"
+    listed = list(different([search.derived, *singles, *varied(order, 2 * config.shortlist_size, not learnt), *plain]))
+    merits |= {genotype: merit(genotype) for genotype in listed}
+    train = _brief_trainings(search)
+    steps = rungs(config, len(listed))
+    outcomes = halve(listed, {genotype: -merits[genotype] for genotype in listed}, steps, train, search.report)
+    places = {genotype: place for place, genotype in enumerate(best_ranked(merits), start=1)}
+    candidates = [
+        Candidate(
+            genotype=genotype,
+            rank=places[genotype],
+            inherited_score=path_score(genotype),
+            trained_score=outcome.score,
+            trained_loss=outcome.loss,
+            epochs=outcome.epochs,
+        )
+        for genotype, outcome in outcomes.items()
+    ]
+    return _selection("shortlist", search, candidates, ranked)
+
+
+def _by_best_ranked(search: FinishedSearch) -> Selection:
+    """Selects among the best of the ranking, trained alike."""
+    score = search.once("ranking", search.inherited(search.hypernet))
+    trained = search.once("training", partial(brief_score, features=search.features, config=search.config), seconds=0)
+    scores = rank(search.space, [search.derived], score, search.report)
+    scores.setdefault(search.derived, score(search.derived))
+    listed = _shortlist(scores, search.derived, search.config.shortlist_size)
+    candidates = []
+    for done, (place, genotype) in enumerate(listed):
+        search.report("training the shortlist", done, len(listed))
+        candidates.append(
+            Candidate(
+                genotype=genotype,
+                rank=place,
+                inherited_score=scores[genotype],
+                trained_score=trained(genotype),
+                epochs=search.config.shortlist_epochs,
+            )
+        )
+    search.report("training the shortlist", len(listed), len(listed))
+    return _selection("best_ranked", search, candidates, len(scores))
+
+
+def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], ranked: int) -> Selection:
+    selection = Selection(
+        rule=rule,
+        algorithm1=search.derived,
+        candidates=tuple(sorted(candidates, key=lambda candidate: candidate.rank)),
+        ranked=ranked,
+        exhaustive=ranked_as_a_whole(search.space),
+    )
+    return selection.of_modalities(_modalities(selection.chosen, search.features))
+
+
+def _modalities(genotype: Genotype, features: FeatureSet) -> tuple[str, ...]:
+    """Returns the modalities that a network's answer depends on."""
+    return tuple(dict.fromkeys(modality_of(name, features.modalities) for name in living_features(genotype)))
 
 
 def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -> Selection:
@@ -105,7 +192,8 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
     After a kill the ranking and the brief trainings resume after the last score that was written.
 
     Raises:
-        RunError: the run has no finished epoch, is damaged, or another process is at work in it.
+        RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is at work in
+            it.
     """
     with run.working():
         return _read_out(run, features, progress)
@@ -113,6 +201,7 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
 
 def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Selection:
     config = run.config()
+    run.check_same(config, features)
     checkpoint = run.load_checkpoint() if run.has_checkpoint() else None  # without one, loading would start again
     if checkpoint is None:
         raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
@@ -135,46 +224,42 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
 
 def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig) -> float:
     """Returns the validation score of a genotype trained on train for `config.shortlist_epochs` epochs."""
+    return brief_training(genotype, features, config, config.shortlist_epochs, config.seed)[0]
+
+
+def brief_training(
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, epochs: int, seed: int
+) -> tuple[float, float]:
+    """Trains a genotype on train; returns its validation score and loss."""
     tensors = features.tensors(config.device)
-    network = build_network(genotype, features, config, config.seed).to(tensors.device)
-    budget = EvalConfig(
-        epochs=config.shortlist_epochs,
-        max_lr=config.max_lr,
-        min_lr=config.min_lr,
-        weight_decay=config.weight_decay,
-    )
+    network: nn.Module = build_network(genotype, features, config, seed).to(tensors.device)
+    budget = EvalConfig(epochs=epochs, max_lr=config.max_lr, min_lr=config.min_lr, weight_decay=config.weight_decay)
     objective = objective_of(features, config)
-    fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, config.seed)
+    fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, seed)
     logits, targets = predict(network, tensors, tensors.rows("val"))
-    return metrics.score(objective, logits, targets)
+    return metrics.score(objective, logits, targets), metrics.loss(objective, logits, targets).item()
 
 
-def _rank_all(space: Space, score: Score, report: Progress) -> dict[Genotype, float]:
-    size = space.size(EXHAUSTIVE)
-    scores = {}
-    for genotype in space.genotypes():
-        if len(scores) % max(1, size // 50) == 0:
-            report("ranking genotypes", len(scores), size)
-        scores[genotype] = score(genotype)
-    report("ranking genotypes", size, size)
-    return scores
+def _brief_trainings(search: FinishedSearch) -> Callable[[Genotype, int, int], tuple[float, float]]:
+    """Returns what trains a genotype for some epochs with one of some seeds, each once."""
 
+    @cache
+    def training(genotype: Genotype, epochs: int, seed: int) -> tuple[float, float]:
+        return brief_training(genotype, search.features, search.config, epochs, search.config.seed + seed)
 
-def _local_search(space: Space, start: Genotype, score: Score, report: Progress) -> dict[Genotype, float]:
-    """Ascends to the best neighbour from the derived genotype; returns all that was scored on the way."""
-    scores = {start: score(start)}
-    best = start
-    while len(scores) < LOCAL_SEARCH:
-        report("ranking genotypes", len(scores), LOCAL_SEARCH)
-        new = [genotype for genotype in space.neighbours(best) if genotype not in scores]
-        for genotype in new[: LOCAL_SEARCH - len(scores)]:
-            scores[genotype] = score(genotype)
-        better = max(new, key=lambda g: scores.get(g, float("-inf")), default=best)
-        if scores.get(better, float("-inf")) <= scores[best]:
-            break
-        best = better
-    report("ranking genotypes", len(scores), len(scores))
-    return scores
+    @cache
+    def remembered(epochs: int, seed: int) -> tuple[Score, Score]:
+        name = f"{epochs} epochs, seed {seed}"
+        return (
+            search.once(f"score of {name}", lambda genotype: training(genotype, epochs, seed)[0], seconds=0),
+            search.once(f"loss of {name}", lambda genotype: training(genotype, epochs, seed)[1], seconds=0),
+        )
+
+    def train(genotype: Genotype, epochs: int, seed: int) -> tuple[float, float]:
+        score, loss = remembered(epochs, seed)
+        return score(genotype), loss(genotype)
+
+    return train
 
 
 def _shortlist(scores: dict[Genotype, float], derived: Genotype, size: int) -> list[tuple[int, Genotype]]:
@@ -183,9 +268,9 @@ def _shortlist(scores: dict[Genotype, float], derived: Genotype, size: int) -> l
     listed: list[tuple[int, Genotype]] = []
     seen: set[tuple] = set()
     derived_key = network_key(derived)
-    for rank, genotype in enumerate(ranked, start=1):
+    for place, genotype in enumerate(ranked, start=1):
         key = network_key(genotype)
         if key not in seen and (len(listed) < size or key == derived_key):
-            listed.append((rank, genotype))
+            listed.append((place, genotype))
             seen.add(key)
     return listed

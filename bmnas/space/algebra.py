@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import glu
 
+from bmnas.errors import ConfigError
 from bmnas.registry import PRIMITIVES
 from bmnas.space.hypernet import Hypernet, MixedCell, MixedStep
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
@@ -34,10 +35,18 @@ class Algebra(nn.Module):
     """A hypernet computed by shared work; parameters, modes and state are the hypernet's own.
 
     A hook on a layer within the hypernet is not called, as its layers are not.
+
+    Raises:
+        ConfigError: the relaxation is not "shared": with two slots the halves of a weight do not add up.
     """
 
     def __init__(self, hypernet: Hypernet) -> None:
         super().__init__()
+        if hypernet.relaxation != "shared":
+            raise ConfigError(
+                f"relaxation is {hypernet.relaxation!r}, which has no algebra: only the plain formula computes it. "
+                "Search one seed at a time, or set relaxation = 'shared'"
+            )
         self.hypernet = hypernet
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:

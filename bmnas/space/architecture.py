@@ -6,7 +6,7 @@ choice on an edge is Zero, so 1 - weight is Zero's), `gamma` the softmax weight 
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import FiniteFloat, TypeAdapter
@@ -25,11 +25,14 @@ class Architecture:
         alpha: Cell -> node before it -> weight of Identity on that edge.
         beta: Cell -> Step -> node before it -> weight of Identity on that edge.
         gamma: Cell -> Step -> primitive -> weight.
+        slots: only of `relaxation="two_slots"`: Cell or "Cell.Step" -> node -> weight in the slot x, and in y; each
+            sums to 1. `alpha` and `beta` then hold 1 - (1 - x)(1 - y), the weight of a node in either slot.
     """
 
     alpha: dict[str, Weights]
     beta: dict[str, dict[str, Weights]]
     gamma: dict[str, dict[str, Weights]]
+    slots: dict[str, tuple[Weights, Weights]] = field(default_factory=dict)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yields one dictionary a weight (kind, cell, step, name, weight), ready for a data frame."""
@@ -43,11 +46,17 @@ class Architecture:
     def entropy(self) -> dict[str, float]:
         """Returns the mean entropy of the choices of each kind, from 0 (decided) to 1 (undecided).
 
-        An edge chooses between Identity and Zero (alpha, beta); a Step among its primitives (gamma).
+        An edge chooses between Identity and Zero (alpha, beta), or a slot among nodes; a Step among its primitives
+        (gamma).
         """
-        edges = [_entropy([w, 1 - w]) for cell in self.alpha.values() for w in cell.values()]
-        inner = [_entropy([w, 1 - w]) for cell in self.beta.values() for step in cell.values() for w in step.values()]
-        steps = [_entropy(list(step.values())) for cell in self.gamma.values() for step in cell.values()]
+        edges = [entropy([w, 1 - w]) for cell in self.alpha.values() for w in cell.values()]
+        inner = [entropy([w, 1 - w]) for cell in self.beta.values() for step in cell.values() for w in step.values()]
+        if self.slots:
+            edges = [entropy(list(slot.values())) for place in self.alpha for slot in self.slots[place]]
+            inner = [
+                entropy(list(s.values())) for place in self.slots if place not in self.alpha for s in self.slots[place]
+            ]
+        steps = [entropy(list(step.values())) for cell in self.gamma.values() for step in cell.values()]
         return {"alpha": _mean(edges), "beta": _mean(inner), "gamma": _mean(steps)}
 
     def distance(self, other: "Architecture") -> dict[str, float]:
@@ -60,8 +69,11 @@ class Architecture:
         return moved
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain dictionaries, for JSON."""
-        return asdict(self)
+        """Plain dictionaries, for JSON."""
+        plain = asdict(self)
+        if not self.slots:
+            del plain["slots"]
+        return plain
 
     @classmethod
     def from_dict(cls, data: Any) -> "Architecture":
@@ -75,7 +87,19 @@ class Architecture:
             raise RunError("not an architecture record: alpha, beta and gamma name different Cells, or none")
         for cell in weights.alpha:
             weights._check_cell(cell)
+        if weights.slots:
+            weights._check_slots()
         return weights
+
+    def _check_slots(self) -> None:
+        """Every Cell and Step has two slots over its own nodes."""
+        nodes = {cell: edges.keys() for cell, edges in self.alpha.items()}
+        nodes |= {f"{cell}.{step}": edges.keys() for cell in self.beta for step, edges in self.beta[cell].items()}
+        if self.slots.keys() != nodes.keys():
+            raise RunError("not an architecture record: slots names other places than alpha and beta")
+        for place, pair in self.slots.items():
+            if any(slot.keys() != nodes[place] for slot in pair):
+                raise RunError(f"not an architecture record: slots.{place} names other nodes than alpha or beta")
 
     def _check_cell(self, cell: str) -> None:
         """Checks that a Cell chooses among two nodes or more, and its Steps among primitives and earlier nodes."""
@@ -97,7 +121,8 @@ def _rows(kind: str, cell: str, step: str, weights: dict[str, float]) -> Iterato
         yield {"kind": kind, "cell": cell, "step": step, "name": name, "weight": weight}
 
 
-def _entropy(weights: list[float]) -> float:
+def entropy(weights: list[float]) -> float:
+    """The entropy of weights that sum to 1, over its largest value: from 0 (decided) to 1 (undecided)."""
     if len(weights) < 2:
         return 0.0
     return -sum(w * math.log(w) for w in weights if w > 0) / math.log(len(weights))

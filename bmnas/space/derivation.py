@@ -5,6 +5,9 @@ products go to the lexicographically first pair. A Step takes the nodes of large
 order, ties to the lower index, as many as its primitive has inputs; its primitive is the argmax of gamma, ties to the
 first. Weights and products are float32, as in the release.
 
+With `relaxation="two_slots"` a Cell takes the ordered pair (i, j), i other than j, with the largest product of the
+weight of i in the slot x and of j in the slot y; so does a Step, for its operands.
+
 What no two Cells may share is the `rule`:
 
 * "paper" ("we enforce the Cells to have different predecessors"): no unordered pair is taken twice;
@@ -12,7 +15,8 @@ What no two Cells may share is the `rule`:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, permutations
 from math import comb
 
 import numpy as np
@@ -23,6 +27,7 @@ from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import CELL_NAME, CellGenotype, Genotype, StepGenotype
 
 Pair = tuple[str, str]
+SlotPair = tuple[Mapping[str, float], Mapping[str, float]]  # weights in x, and in y
 
 
 PAIR_RULES: dict[str, Callable[[Pair, Sequence[Pair]], bool]] = {
@@ -68,21 +73,45 @@ def derive(architecture: Architecture, r: int, rule: str = "paper", cells_as_inp
     cells = []
     for cell, edges in architecture.alpha.items():
         nodes = {name: w for name, w in edges.items() if cells_as_inputs or not CELL_NAME.fullmatch(name)}
-        pair = _best_pair(cell, nodes, earlier, rule)
-        earlier.append(pair)
-        cells.append(CellGenotype(pair, derive_steps(architecture.beta[cell], architecture.gamma[cell])))
+        slots = architecture.slots
+        pair = _best_pair(cell, nodes, earlier, rule, slots.get(cell))
+        earlier.append(tuple(node for node in nodes if node in pair))  # type: ignore[arg-type]
+        steps = derive_steps(architecture.beta[cell], architecture.gamma[cell])
+        if slots:
+            steps = tuple(
+                replace(step, inputs=_operands(step, slots[f"{cell}.{name}"]))
+                for name, step in zip(architecture.beta[cell], steps, strict=True)
+            )
+        cells.append(CellGenotype(pair, steps))
     return Genotype(tuple(cells), r)
 
 
-def _best_pair(cell: str, weights: Mapping[str, float], earlier: Sequence[Pair], rule: str) -> Pair:
-    """Applies Eq. 3 to the pairs that the rule leaves; of equal products, the first pair in index order counts."""
+def _best_pair(
+    cell: str, weights: Mapping[str, float], earlier: Sequence[Pair], rule: str, slots: SlotPair | None
+) -> Pair:
+    """Eq. 3 over the pairs that the rule leaves; the first of equal products in lexicographic order of indices."""
     allowed = [pair for pair in combinations(weights, 2) if PAIR_RULES[rule](pair, earlier)]
     if not allowed:
         raise GenotypeError(
             f"{cell} has no pair left under the rule {rule!r}: {len(earlier)} Cells have taken {list(earlier)} of "
             f"{len(weights)} nodes. Use fewer Cells, let Cells feed later Cells, or use the rule 'paper'"
         )
+    if slots is not None:
+        return _ordered_pair([*allowed, *((second, first) for first, second in allowed)], slots)
     return max(allowed, key=lambda pair: np.float32(weights[pair[0]] * weights[pair[1]]))  # max keeps the first
+
+
+def _ordered_pair(pairs: Sequence[Pair], slots: SlotPair) -> Pair:
+    """The pair with the largest product of the first node's weight in x and of the second's in y; ties to the first."""
+    x, y = slots
+    return max(pairs, key=lambda pair: np.float32(x[pair[0]] * y[pair[1]]))
+
+
+def _operands(step: StepGenotype, slots: SlotPair) -> tuple[str, ...]:
+    x, _ = slots
+    if len(step.inputs) == 1:
+        return (max(x, key=lambda node: x[node]),)
+    return _ordered_pair(list(permutations(x, 2)), slots)
 
 
 def derive_steps(

@@ -1,4 +1,4 @@
-"""The discrete search space: all genotypes, a genotype's neighbours, and which genotypes are the same network."""
+"""The discrete search space: all genotypes, and a genotype's neighbours."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -153,24 +153,3 @@ def _choices(primitive: str, nodes: tuple[str, ...]) -> Iterator[StepGenotype]:
     pick = combinations if getattr(kind, "symmetric", False) else permutations
     for inputs in pick(nodes, kind.arity):
         yield StepGenotype(primitive, inputs)
-
-
-def network_key(genotype: Genotype) -> tuple:
-    """Returns a key that is equal only for genotypes that are the same network.
-
-    They may differ in the numbers of their Cells, in which input of a symmetric primitive comes first, and in the
-    inputs that a primitive ignores.
-    """
-    keys: dict[str, tuple] = {}
-    for n, cell in enumerate(genotype.cells, start=1):
-        inputs = tuple(keys.get(name, (name,)) for name in cell.inputs)
-        keys[cell_name(n)] = (inputs, tuple(_step_key(step) for step in cell.steps))
-    return (genotype.r, tuple(sorted(map(repr, keys.values()))))
-
-
-def _step_key(step: StepGenotype) -> tuple:
-    kind = PRIMITIVES[step.primitive]
-    if getattr(kind, "constant", False):
-        return (step.primitive,)
-    symmetric = getattr(kind, "symmetric", False)
-    return (step.primitive, tuple(sorted(step.inputs)) if symmetric else step.inputs)

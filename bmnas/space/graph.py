@@ -10,13 +10,15 @@ Every node has the attributes
 - `modality`: the modality of a feature, otherwise "";
 - `cell`: the Cell that it belongs to, "" for features and the classifier;
 - `primitive`: the primitive of a Step, otherwise "";
-- `primitives`: primitive -> softmax weight (Eq. 10) of a hypernet's Step, otherwise empty.
+- `primitives`: primitive -> softmax weight (Eq. 10) of a hypernet's Step, otherwise empty;
+- `decided`: False for a hypernet's Step whose primitive is undecided (`bmnas.space.decisions`).
 
 Every edge has
 
 - `level`: "upper" or "lower";
 - `weight`: the softmax weight of Identity in a hypernet (Eqs. 1, 9), 1 where there is no choice;
 - `chosen`: whether the genotype has it;
+- `decided`: False where a hypernet's choice of these inputs is undecided;
 - `role`: "choice" (what the search chooses), "output" (concatenated into the output) or "residual" (x + ...);
 - `port`: its place among the chosen inputs of its node, "x" and "y" for a Cell, "1", "2", ... for a Step, else "".
 
@@ -31,6 +33,7 @@ from typing import Any
 import networkx as nx
 
 from bmnas.space.architecture import Architecture
+from bmnas.space.decisions import Decision, decisions
 from bmnas.space.genotype import CELL_NAME, CellGenotype, Genotype, cell_name, step_name
 
 CLASSIFIER = "classifier"
@@ -82,7 +85,19 @@ def hypernet_graph(
         _add_relaxed_cell(graph, name, architecture, genotypes.get(name))
         steps = len(architecture.gamma[name])
         _add_output_edges(graph, name, steps, genotype.r if genotype else steps)
+    if genotype:
+        _mark_undecided(graph, decisions(architecture, genotype).values())
     return graph
+
+
+def _mark_undecided(graph: nx.DiGraph, made: Iterable[Decision]) -> None:
+    for decision in made:
+        if decision.kind == "primitive":
+            graph.nodes[decision.place]["decided"] = decision.decided
+            continue
+        for edge in graph.in_edges(decision.place):
+            if graph.edges[edge]["role"] == "choice":
+                graph.edges[edge]["decided"] = decision.decided
 
 
 def upper_level(graph: nx.DiGraph) -> nx.DiGraph:
@@ -172,12 +187,12 @@ def _add_output_edges(graph: nx.DiGraph, cell: str, steps: int, r: int) -> None:
 
 
 def _add_node(graph: nx.DiGraph, node: str, kind: str, label: str, **attributes: Any) -> None:
-    empty: dict[str, Any] = {"modality": "", "cell": "", "primitive": "", "primitives": {}}
+    empty: dict[str, Any] = {"modality": "", "cell": "", "primitive": "", "primitives": {}, "decided": True}
     graph.add_node(node, kind=kind, label=label, **(empty | attributes))
 
 
 def _add_edge(graph: nx.DiGraph, source: str, target: str, level: str, **attributes: Any) -> None:
-    defaults = {"weight": 1.0, "chosen": True, "role": "choice", "port": ""}
+    defaults = {"weight": 1.0, "chosen": True, "role": "choice", "port": "", "decided": True}
     graph.add_edge(source, target, level=level, **(defaults | attributes))
 
 

@@ -7,6 +7,13 @@ The architecture weights are parameters of the modules they steer, so they are i
     cells.Cell_n.steps.Step_m.gamma      (primitives,)
 
 The two columns of alpha and beta are the logits of Zero and of Identity.
+
+`relaxation="two_slots"` is not the paper's. It keeps the two inputs of a Cell and of a Step apart, so that the search
+sees f(x, y) with x other than y and learns the order of operands. The columns are then the logits of the slots x and y,
+and the softmax runs over the earlier nodes:
+
+    x = sum_j softmax(alpha[:, 0])_j S_j,    y = sum_j softmax(alpha[:, 1])_j S_j
+    Step = sum_f softmax(gamma)_f f(sum_j softmax(beta[:, 0])_j S_j, sum_j softmax(beta[:, 1])_j S_j)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,6 +47,17 @@ def mixed_edges(logits: Tensor, nodes: Sequence[Tensor]) -> Tensor:
     return torch.einsum("e,ebcl->bcl", weights, torch.stack(tuple(nodes)))  # (B, C, L)
 
 
+def slot_mixtures(logits: Tensor, nodes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """x = sum_j softmax(logits[:, 0])_j S_j, and y of the other column: one mixture a slot.
+
+    Args:
+        logits: (nodes, 2), columns x and y.
+        nodes: (B, C, L) each.
+    """
+    x, y = torch.einsum("es,ebcl->sbcl", logits.softmax(0), torch.stack(tuple(nodes))).unbind()  # (B, C, L) each
+    return x, y
+
+
 class MixedStep(nn.Module):
     """A Step of the hypernet: sum_f softmax(gamma)_f f(s, s), s the mixture of all earlier nodes (Eqs. 9, 10).
 
@@ -47,8 +65,11 @@ class MixedStep(nn.Module):
     are earlier nodes is not offered.
     """
 
-    def __init__(self, m: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str) -> None:
+    def __init__(
+        self, m: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str, relaxation: str = "shared"
+    ) -> None:
         super().__init__()
+        self.relaxation = relaxation
         nodes = m + 1  # x, y and the m - 1 Steps before
         offered = [name for name in primitives if PRIMITIVES[name].arity <= nodes]
         self.primitives = nn.ModuleDict({name: PRIMITIVES[name](C, L, dropout, mode) for name in offered})
@@ -56,20 +77,34 @@ class MixedStep(nn.Module):
         self.gamma = nn.Parameter(ARCHITECTURE_INIT * torch.randn(len(offered)))
 
     def forward(self, nodes: Sequence[Tensor]) -> Tensor:
-        s = mixed_edges(self.beta, nodes)  # (B, C, L)
-        outputs = [primitive(*[s] * PRIMITIVES[name].arity) for name, primitive in self.primitives.items()]
+        if self.relaxation == "two_slots":
+            operands = slot_mixtures(self.beta, nodes)  # 2 times (B, C, L)
+            outputs = [primitive(*operands[: PRIMITIVES[name].arity]) for name, primitive in self.primitives.items()]
+        else:
+            s = mixed_edges(self.beta, nodes)  # (B, C, L)
+            outputs = [primitive(*[s] * PRIMITIVES[name].arity) for name, primitive in self.primitives.items()]
         return torch.einsum("f,fbcl->bcl", self.gamma.softmax(-1), torch.stack(outputs))  # (B, C, L)
 
 
 class MixedCell(nn.Module):
-    """A Cell of the hypernet: x = y = s_n, M mixed Steps, and the Cell's output."""
+    """A Cell of the hypernet: x = y = s_n, or a mixture each, M mixed Steps, and the Cell's output."""
 
     def __init__(
-        self, predecessors: int, M: int, r: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str
+        self,
+        predecessors: int,
+        M: int,
+        r: int,
+        primitives: Sequence[str],
+        C: int,
+        L: int,
+        dropout: float,
+        mode: str,
+        relaxation: str = "shared",
     ) -> None:
         super().__init__()
+        self.relaxation = relaxation
         self.alpha = nn.Parameter(ARCHITECTURE_INIT * torch.randn(predecessors, 2))
-        steps = {step_name(m): MixedStep(m, primitives, C, L, dropout, mode) for m in range(1, M + 1)}
+        steps = {step_name(m): MixedStep(m, primitives, C, L, dropout, mode, relaxation) for m in range(1, M + 1)}
         self.steps = nn.ModuleDict(steps)
         self.output = CellOutput(r, C, L, dropout)
 
@@ -78,6 +113,8 @@ class MixedCell(nn.Module):
         return cast(dict[str, MixedStep], dict(self.steps.items()))
 
     def forward(self, predecessors: Sequence[Tensor]) -> Tensor:
+        if self.relaxation == "two_slots":
+            return self.fuse(*slot_mixtures(self.alpha, predecessors))
         s = mixed_edges(self.alpha, predecessors)  # (B, C, L)
         return self.fuse(s, s)
 
@@ -106,9 +143,10 @@ class Hypernet(nn.Module):
         vectors: the features stored as (C_in, 1).
         tokeniser: how a vector becomes L tokens, see `Reshape`.
         placeholders: fill missing features; None where no sample lacks any.
+        relaxation: "shared" (the paper), or "two_slots", see above.
 
     Raises:
-        ConfigError: unknown mode or tokeniser, or a size out of range.
+        ConfigError: unknown mode or tokeniser, a size out of range, or a primitive of more operands than slots.
         UnknownNameError: unknown primitive.
     """
 
@@ -127,13 +165,16 @@ class Hypernet(nn.Module):
         vectors: Iterable[str] = (),
         tokeniser: str = "copy",
         placeholders: Placeholders | None = None,
+        relaxation: str = "shared",
     ) -> None:
         super().__init__()
         check_mode(mode)
         self.placeholders = placeholders
+        self.relaxation = relaxation
         self.r = M if r is None else r
         names = default_primitives(mode) if primitives is None else tuple(primitives)
         _check_sizes(len(channels), N, M, self.r, names)
+        _check_relaxation(relaxation, names)
         vectors = set(vectors)
         self.features = tuple(channels)
         self.reshape = nn.ModuleDict(
@@ -141,7 +182,7 @@ class Hypernet(nn.Module):
         )
         self.cells = nn.ModuleDict(
             {
-                cell_name(n): MixedCell(len(channels) + n - 1, M, self.r, names, C, L, dropout, mode)
+                cell_name(n): MixedCell(len(channels) + n - 1, M, self.r, names, C, L, dropout, mode, relaxation)
                 for n in range(1, N + 1)
             }
         )
@@ -182,17 +223,17 @@ class Hypernet(nn.Module):
     @torch.no_grad()
     def architecture(self) -> Architecture:
         """Returns the softmax weights (float32) by name."""
-        alpha, beta, gamma = {}, {}, {}
+        alpha, beta, gamma, slots = {}, {}, {}, {}
+        weights_of = _slot_weights if self.relaxation == "two_slots" else _identity_weights
         for cell_key, cell in self.named_cells().items():
             predecessors = (*self.features, *alpha)  # the Cells before are those that alpha has already
-            alpha[cell_key] = _identity_weights(predecessors, cell.alpha)
+            alpha[cell_key] = weights_of(predecessors, cell.alpha, slots, cell_key)
             nodes = ("x", "y", *cell.steps)
-            beta[cell_key] = {key: _identity_weights(nodes, step.beta) for key, step in cell.named_steps().items()}
-            gamma[cell_key] = {
-                key: dict(zip(step.primitives, step.gamma.float().softmax(-1).tolist(), strict=True))
-                for key, step in cell.named_steps().items()
-            }
-        return Architecture(alpha, beta, gamma)
+            beta[cell_key], gamma[cell_key] = {}, {}
+            for key, step in cell.named_steps().items():
+                beta[cell_key][key] = weights_of(nodes, step.beta, slots, f"{cell_key}.{key}")
+                gamma[cell_key][key] = dict(zip(step.primitives, step.gamma.float().softmax(-1).tolist(), strict=True))
+        return Architecture(alpha, beta, gamma, slots)
 
 
 def default_primitives(mode: str) -> tuple[str, ...]:
@@ -205,9 +246,22 @@ def default_primitives(mode: str) -> tuple[str, ...]:
     return PAPER_PRIMITIVES if mode == "paper" else REFERENCE_PRIMITIVES
 
 
-def _identity_weights(nodes: Sequence[str], logits: Tensor) -> dict[str, float]:
+Slots = dict[str, tuple[dict[str, float], dict[str, float]]]
+
+
+def _identity_weights(nodes: Sequence[str], logits: Tensor, slots: Slots, place: str) -> dict[str, float]:
     weights = logits.float().softmax(-1)[:, 1].tolist()
     return dict(zip(nodes[: len(weights)], weights, strict=True))
+
+
+def _slot_weights(nodes: Sequence[str], logits: Tensor, slots: Slots, place: str) -> dict[str, float]:
+    """Puts the softmax of each slot into `slots`; returns 1 - (1 - x_j)(1 - y_j), the weight of j in either."""
+    weights = logits.float().softmax(0)  # (nodes, 2)
+    either = 1 - (1 - weights).prod(1)
+    names = nodes[: len(weights)]
+    x, y = (dict(zip(names, slot.tolist(), strict=True)) for slot in weights.unbind(1))
+    slots[place] = (x, y)
+    return dict(zip(names, either.tolist(), strict=True))
 
 
 def _check_sizes(K: int, N: int, M: int, r: int, primitives: Sequence[str]) -> None:
@@ -220,3 +274,14 @@ def _check_sizes(K: int, N: int, M: int, r: int, primitives: Sequence[str]) -> N
         raise ConfigError(f"r is {r}; a Cell with M = {M} has only {M + 2} states [x, y, Steps] to concatenate")
     if not any(PRIMITIVES[name].arity <= 2 for name in primitives):
         raise ConfigError(f"primitives is {list(primitives)}; Step_1 has two earlier nodes and none of them fits")
+
+
+def _check_relaxation(relaxation: str, primitives: Sequence[str]) -> None:
+    if relaxation not in ("shared", "two_slots"):
+        raise ConfigError(f"relaxation is {relaxation!r}; expected 'shared' or 'two_slots'")
+    wide = [name for name in primitives if PRIMITIVES[name].arity > 2]
+    if relaxation == "two_slots" and wide:
+        raise ConfigError(
+            f"relaxation is 'two_slots', which gives a Step two operands, but {wide[0]} takes "
+            f"{PRIMITIVES[wide[0]].arity}; leave it out of primitives, or set relaxation = 'shared'"
+        )

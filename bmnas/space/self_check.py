@@ -28,6 +28,8 @@ def checked_network(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> nn.Modul
         hypernet: on its device.
         batch: features of some samples, as a search takes them.
     """
+    if hypernet.relaxation != "shared":
+        return hypernet  # the algebra is that of one tensor for both inputs
     weights = [(name, weight.shape, weight.dtype) for name, weight in hypernet.named_parameters()]
     shapes = [(name, feature.shape, feature.device.type) for name, feature in batch.items()]
     key = (*weights, *shapes, hypernet.training)

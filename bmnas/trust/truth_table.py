@@ -21,7 +21,8 @@ from bmnas.errors import DataError, FeatureError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.registry import TASKS
-from bmnas.space.enumeration import Space, network_key
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 from bmnas.storage.reading import read_json
 from bmnas.storage.whole_files import whole
@@ -79,8 +80,8 @@ class Truth:
 
     @cached_property
     def by_network(self) -> dict[tuple, Scores]:
-        """Network key -> scores."""
-        return {network_key(genotype): scores for genotype, scores in self.networks.items()}
+        """Network key -> scores; of equal networks those of the first."""
+        return {network_key(genotype): scores for genotype, scores in reversed(self.networks.items())}
 
     def space(self) -> Space:
         """Returns the space that the networks are of."""
@@ -202,8 +203,7 @@ def standing(
         table = find_truth(features.task, features, config, budget)
     except FeatureError:
         return None
-    is_trained = network_key(genotype) in table.by_network  # a sample lacks most of them
-    return table.standing(genotype) if is_trained else None
+    return table.standing(genotype) if network_key(genotype) in table.by_network else None
 
 
 def find_truth(

@@ -20,7 +20,7 @@ from bmnas.searching.algorithm1 import Algorithm1, Search, search
 from bmnas.searching.run_folder import Run, open_run, run_name
 from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.layers import Dropout
 from bmnas.storage.checkpoint import save_state

@@ -153,8 +153,11 @@ def test_every_step_of_an_epoch_is_counted_as_often_as_it_is_taken(monkeypatch):
     monkeypatch.setattr(estimates, "_seconds", lambda step, device: 1.0)
     assert estimate(features, config.change(selection="algorithm1")).read_out_seconds == 0
     ranked = Space.of(features.names, config).size(20_000)
-    assert estimate(features, config).read_out_seconds == ranked / estimates.SCORED + (5 + 1) * 1
-    twice = estimate(features, config.change(N=2, M=2, shortlist_epochs=2, shortlist_size=3))
+    seconds = estimate(features, config.change(selection="best_ranked")).read_out_seconds
+    assert seconds == ranked / estimates.SCORED + (5 + 1) * 1
+    trained = 2 * 4 + (3 * 5 + 2) * 1 + 5 * 2 + 2 * 2 * 4  # single paths, and the epochs of three rungs
+    assert estimate(features, config).read_out_seconds == pytest.approx(ranked / estimates.SCORED + trained)
+    twice = estimate(features, config.change(N=2, M=2, shortlist_epochs=2, shortlist_size=3, selection="best_ranked"))
     assert twice.read_out_seconds == 3_000 / estimates.SCORED + (3 + 1) * 2  # a local search
     assert estimate(features, config).epoch_seconds == 64 / 16 + 3 * 32 / 16 + 1
     assert estimate(features, config.change(batch_size=500)).epoch_seconds == 1 + 3 + 1

@@ -12,13 +12,16 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Candidate, Selection, load_selection
 from bmnas.searching.shortlist import read_out, select
-from bmnas.space.enumeration import Space, network_key
+from bmnas.searching.shortlisting import ranking
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.network import FusionNetwork
 from bmnas.training import metrics
 from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, seen_rows, split_of, tiny_features
 
-SMALL = CONFIG.change(primitives=("Sum", "LinearGLU"), shortlist_size=3)
+SHORT = CONFIG.change(primitives=("Sum", "LinearGLU"), shortlist_size=3)
+SMALL = SHORT.change(selection="best_ranked")
 
 
 def searched(features, config, epochs=2):
@@ -158,25 +161,25 @@ def one_cell(primitive, inputs, pair=("A_1", "B_1")):
 
 
 def test_a_larger_space_is_searched_locally(monkeypatch):
-    monkeypatch.setattr(selection, "EXHAUSTIVE", 5)
+    monkeypatch.setattr(ranking, "EXHAUSTIVE", 5)
     features = tiny_features()
     hypernet, _ = searched(features, TWO_CELLS.change(M=1))
-    config = TWO_CELLS.change(M=1, shortlist_size=2)
+    config = TWO_CELLS.change(M=1, shortlist_size=2, selection="best_ranked")
     space = Space.of(features.names, config)
     start = worst_genotype(hypernet, features, config)
     found = select(hypernet, start, features, config)
-    assert not found.exhaustive and 1 < found.ranked <= selection.LOCAL_SEARCH
+    assert not found.exhaustive and 1 < found.ranked <= ranking.LOCAL_SEARCH
     best, score = found.candidates[0], InheritedScore(hypernet, features.tensors("cpu"), features.kind)
     assert best.inherited_score > score(start)
     assert best.inherited_score == max(map(score, [best.genotype, *space.neighbours(best.genotype)]))  # a summit
 
 
 def test_a_local_search_keeps_to_its_limit(monkeypatch):
-    monkeypatch.setattr(selection, "EXHAUSTIVE", 5)
-    monkeypatch.setattr(selection, "LOCAL_SEARCH", 12)
+    monkeypatch.setattr(ranking, "EXHAUSTIVE", 5)
+    monkeypatch.setattr(ranking, "LOCAL_SEARCH", 12)
     features = tiny_features()
     hypernet, derived = searched(features, TWO_CELLS)
-    found = select(hypernet, derived, features, TWO_CELLS.change(shortlist_size=1))
+    found = select(hypernet, derived, features, TWO_CELLS.change(shortlist_size=1, selection="best_ranked"))
     assert found.ranked == 12
 
 
@@ -212,22 +215,31 @@ def test_the_rule_algorithm1_ranks_and_trains_nothing(monkeypatch):
     with seen_rows() as seen:
         found = select(hypernet, derived, features, CONFIG.change(selection="algorithm1"))
     assert seen == []
-    assert found == Selection("algorithm1", derived) and found.chosen == derived and not found.differs
+    assert (
+        found == Selection("algorithm1", derived, modalities=found.modalities)
+        and found.chosen == derived
+        and not found.differs
+    )
     assert found.shortlist is None and "Only Algorithm 1's" in found.comparison()
 
 
-def test_test_rows_are_never_read():
+@pytest.mark.parametrize("config", [SHORT, SMALL], ids=["shortlist", "best_ranked"])
+def test_test_rows_are_never_read(config):
     features = tiny_features()
-    hypernet, derived = searched(features, SMALL)
+    hypernet, derived = searched(features, config)
     with seen_rows() as seen:
-        select(hypernet, derived, features, SMALL)
+        select(hypernet, derived, features, config)
     assert {split_of(features, rows) for rows in seen} == {"train", "val"}
 
 
-def test_selecting_twice_gives_the_same():
+@pytest.mark.parametrize("config", [SHORT, SMALL], ids=["shortlist", "best_ranked"])
+def test_selecting_twice_gives_the_same_and_leaves_the_hypernet_alone(config):
     features = tiny_features()
-    hypernet, derived = searched(features, SMALL)
-    assert select(hypernet, derived, features, SMALL) == select(hypernet, derived, features, SMALL)
+    hypernet, derived = searched(features, config)
+    before = {name: tensor.clone() for name, tensor in hypernet.state_dict().items()}
+    assert select(hypernet, derived, features, config) == select(hypernet, derived, features, config)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in hypernet.state_dict().items())
+    assert all(parameter.requires_grad for parameter in hypernet.parameters())
 
 
 # records
@@ -260,6 +272,31 @@ def test_the_answer_of_a_run_is_read_out_once(tmp_path, monkeypatch):
     assert run.genotype() == first.chosen and load_selection(run) == first
     monkeypatch.setattr(selection, "select", None)  # calling it would fail
     assert read_out(run, features) == first
+
+
+OTHERS = {
+    "other numbers": lambda: tiny_features(seed=1),
+    "a feature less": lambda: tiny_features(K=3),
+    "a feature more": lambda: tiny_features(K=5),
+    "other modalities": lambda: tiny_features(modalities=1),
+    "more samples": lambda: tiny_features(samples=80),
+    "other channels": lambda: tiny_features(channels=5),
+    "another task": multilabel_features,
+}
+
+
+@pytest.mark.parametrize("read_before", [False, True])
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_features_are_refused_and_leave_the_run_as_it_was(tmp_path, other, read_before):
+    run, features = Run(tmp_path / "run"), tiny_features()
+    list(search(features, CONFIG.change(epochs=1, selection="algorithm1"), run))
+    if read_before:
+        read_out(run, features)
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path.name != "lock"}
+    with pytest.raises(RunError, match=f"{run.name} belongs to another"):
+        read_out(run, OTHERS[other]())
+    after = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file() and path.name != "lock"}
+    assert after == before
 
 
 def test_a_search_that_went_on_is_read_out_anew(tmp_path):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from bmnas.config import SearchConfig
 from bmnas.errors import UnknownNameError
-from bmnas.space.enumeration import Space, network_key
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import living_features, network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.network import FusionNetwork
 
@@ -223,7 +224,7 @@ def test_r_makes_a_difference():
 @settings(deadline=None, max_examples=60)
 def test_keys_follow_the_renumbering_and_nothing_else(seed):
     draw = random.Random(seed)
-    space = Space(("a", "b", "c"), 3, 2, 1, ("Sum", "LinearGLU", "ConcatFC"))
+    space = Space(("a", "b", "c"), 3, 1, 1, ("Sum", "LinearGLU", "ConcatFC"))
     genotype = space.random(draw)
     orders = [order for order in permutations(range(3)) if comes_before(genotype, order)]
     assert {network_key(renumbered(genotype, order)) for order in orders} == {network_key(genotype)}
@@ -251,3 +252,97 @@ def test_the_inputs_of_zero_make_no_difference():
         return Genotype((CellGenotype(("a", "b"), steps),), 2)
 
     assert network_key(genotype(("x", "y"))) == network_key(genotype(("y", "Step_1")))
+
+
+def test_zero_makes_a_network_of_one_feature_whatever_the_other_is():
+    zero = [one_cell("Zero", ("x", "y"), ("a", other)) for other in ("b", "c")]
+    assert network_key(zero[0]) == network_key(zero[1]) != network_key(one_cell("Zero", ("x", "y"), ("b", "c")))
+    assert living_features(zero[0]) == ("a",) and living_features(THREE) == ("a", "b", "c")
+
+
+BLIND = [  # spaces with Zero, and with Steps that no output depends on
+    Space(("a", "b", "c"), 1, 1, 1, ("Zero", "Sum", "Attention", "LinearGLU", "ConcatFC")),
+    Space(("a", "b"), 1, 2, 1, ("Zero", "Sum", "Attention", "ConcatFC")),
+    Space(("a", "b"), 1, 2, 2, ("Zero", "Sum", "LinearGLU")),
+    Space(("a", "b"), 1, 2, 4, ("Zero", "Sum")),
+    Space(("a", "b", "c"), 2, 1, 1, ("Zero", "ConcatFC")),
+]
+
+
+@pytest.mark.parametrize("space", BLIND, ids=ids)
+def test_a_key_holds_what_the_outputs_depend_on(space):
+    """The oracle perturbs each feature, and counts the parameters whose gradient is not zero."""
+    seen = {}
+    for genotype in space.genotypes():
+        alive = {name for name in FEATURES if depends(genotype, name)}
+        assert set(living_features(genotype)) == alive, genotype.describe()
+        seen.setdefault(network_key(genotype), set()).add((frozenset(alive), living_parameters(genotype)))
+    assert len(seen) < len(list(space.genotypes()))
+    assert all(len(looks) == 1 for looks in seen.values())
+
+
+def depends(genotype, feature):
+    """Whether the outputs move with a feature."""
+    if feature not in genotype.features:
+        return False
+    generator = torch.Generator().manual_seed(1)
+    batch = {k: torch.randn(6, c, L, generator=generator, dtype=torch.float64) for k, c in FEATURES.items()}
+    net = network(genotype)
+    other = batch | {feature: torch.randn(batch[feature].shape, generator=generator, dtype=torch.float64)}
+    return not torch.allclose(without_dropout(net)(batch), without_dropout(net)(other), rtol=0, atol=1e-6)
+
+
+def without_dropout(net):
+    for part in net.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    return net
+
+
+def living_parameters(genotype):
+    """The sorted sizes of all layers of the Cells whose slopes move the outputs."""
+    net = without_dropout(network(genotype))
+    outputs(net).square().sum().backward()
+    alive = [
+        (tuple(weight.shape), int((weight.grad.abs() > 1e-9).any(0).sum() > 0))
+        for name, weight in net.named_parameters()
+        if name.endswith("norm.weight") and weight.grad is not None
+    ]
+    return tuple(sorted(shape for shape, moves in alive if moves))
+
+
+@pytest.mark.parametrize("space", BLIND, ids=ids)
+def test_equal_functions_have_equal_keys(space):
+    """The oracle compares outputs: every Step of a name and place of the same weights, all Cells alike."""
+    outcomes = {}
+    for genotype in space.genotypes():
+        if space.N == 1:
+            value = tuple(outputs(tied(genotype)).flatten().mul(1e6).round().long().tolist())
+            outcomes.setdefault(value, []).append(genotype)
+    for genotypes in outcomes.values():
+        assert len({network_key(genotype) for genotype in genotypes}) == 1, [g.describe() for g in genotypes]
+
+
+def tied(genotype):
+    """The network with weights that depend on the layer's name alone, without the number of its Step."""
+    net = network(genotype)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            seed = sum(map(ord, name.replace("Step_2", "Step_1"))) * 31 + parameter.numel()
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)).double())
+    return net
+
+
+def test_a_step_that_nothing_uses_makes_no_difference_and_steps_can_be_renumbered():
+    def key(*steps, r=1):
+        return network_key(Genotype((CellGenotype(("a", "b"), tuple(StepGenotype(*step) for step in steps)),), r))
+
+    glu = ("LinearGLU", ("x", "y"))
+    assert key(glu, ("ConcatFC", ("x", "y"))) == key(("Sum", ("x", "y")), ("ConcatFC", ("y", "x")))
+    assert key(glu, ("ConcatFC", ("x", "y"))) != key(glu, ("ConcatFC", ("x", "Step_1")))
+    first, second = ("Attention", ("x", "y")), ("ConcatFC", ("x", "y"))
+    sums = ("Sum", ("Step_1", "Step_2"))
+    assert key(first, second, sums) == key(second, first, sums)
+    assert key(first, second, r=2) == key(second, first, r=2)
+    ends = [("LinearGLU", ("Step_1", "Step_2")), ("LinearGLU", ("Step_2", "Step_1"))]
+    assert key(first, second, ends[0]) == key(second, first, ends[1]) != key(first, second, ends[1])

@@ -14,7 +14,7 @@ import bmnas
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import DataError, FeatureError, UnknownNameError
 from bmnas.registry import TASKS
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.tasks.planted import planted_features
 from bmnas.training.steps import predict
 from bmnas.trust import exhaustive_training as training

@@ -78,6 +78,7 @@ def test_weight_makes_lines_wide_and_dark_and_only_the_genotype_has_colour() -> 
     record = architecture()
     genotype = derive(record, 2)
     graph = hypernet_graph(record, genotype)
+    nx.set_edge_attributes(graph, True, "decided")
     lines = {line.edge: line for line in dag_drawing(graph).lines}
     for a, b in combinations(lines.values(), 2):
         first, second = graph.edges[a.edge], graph.edges[b.edge]

@@ -14,7 +14,8 @@ from widgets.networks.drawing import LINE, MARGIN, BoxMark, Drawing, LineMark, T
 from widgets.networks.layout import Layout, arrange
 
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
-CAPTION = "a wide, dark line has a large weight; the genotype is in colour"
+CAPTION = "a wide, dark line has a large weight; the genotype is in colour, grey and dashed where undecided"
+ZERO = "discards the Step"
 
 
 def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption: bool = True) -> Drawing:
@@ -112,10 +113,12 @@ def _lines(graph: nx.DiGraph, node: str) -> tuple[str, ...]:
     data = graph.nodes[node]
     if data["kind"] != "step":
         return (data["label"],)
+    why = (ZERO,) if data["primitive"] == "Zero" else ()
     if data["primitives"]:
-        return data["label"], data["primitive"], f"γ = {data['primitives'][data['primitive']]:.2f}"
+        weight = f"γ = {data['primitives'].get(data['primitive'], 0.0):.2f}"
+        return data["label"], data["primitive"], weight if data["decided"] else f"{weight}, undecided", *why
     inputs = sorted((graph.edges[a, b]["port"], graph.nodes[a]["label"]) for a, b in graph.in_edges(node))
-    return data["label"], data["primitive"], "(" + ", ".join(label for _, label in inputs) + ")"
+    return data["label"], data["primitive"], "(" + ", ".join(label for _, label in inputs) + ")", *why
 
 
 def _node_colours(graph: nx.DiGraph) -> dict[str, str]:
@@ -125,7 +128,9 @@ def _node_colours(graph: nx.DiGraph) -> dict[str, str]:
     names = node_colours(sources, graph.graph["listed"])
     by_kind = {"input": "#555555", "output": CELL, "classifier": "#555555"}
     return {
-        node: names.get(data["label"]) or by_kind.get(data["kind"]) or primitives.get(data["primitive"], GREY)
+        node: names.get(data["label"])
+        or by_kind.get(data["kind"])
+        or (primitives.get(data["primitive"], GREY) if data["decided"] else GREY)
         for node, data in graph.nodes(data=True)
     }
 
@@ -145,6 +150,8 @@ def _line_mark(graph: nx.DiGraph, edge: tuple[str, str], layout: Layout, colour:
     port = f", as {data['port']}" if data["port"] else ""
     hover = escape(f"{names[1]} ← {names[0]}: {data['weight']:.3f}{port}")
     width, opacity = 0.5 + 4.0 * data["weight"], 0.10 + 0.35 * data["weight"]
+    if data["chosen"] and not data["decided"]:
+        return LineMark(edge, layout.lines[edge], width, 0.8, style.GREY, "dash", f"{hover}; undecided")
     if data["chosen"]:
         return LineMark(edge, layout.lines[edge], width, 0.95, colour, "solid", hover)
     return LineMark(edge, layout.lines[edge], width, opacity, style.GREY, "solid", hover)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Selection
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
 

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from pandas.io.formats.style import Styler
 
 from bmnas.searching.selection import Selection
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from widgets import style
 from widgets.static.html_table import table
 

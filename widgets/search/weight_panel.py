@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+from bmnas.space.decisions import Decision, decisions
 from widgets import style
 from widgets.search.panel import HEAT, Panel, SearchView
 from widgets.search.weight_figures import heat, line, line_colours
@@ -10,6 +11,7 @@ from widgets.search.weights import SAME_INPUT, SYMBOLS, WeightRow, WeightsInfo
 
 HEADINGS = {"alpha": "α: node → Cell", "beta": "β: node → Step", "gamma": "γ: primitive of a Step"}
 SPARSE = 5  # marks on a line that name its Step
+PALE = 0.4  # opacity of the weights of an undecided choice
 APART = 24  # rows of a heat map with white lines between them
 
 
@@ -27,7 +29,23 @@ class WeightPanel(Panel):
         self.title = SYMBOLS[kind]
 
     def heading(self, view: SearchView) -> str:
-        return f"<b>{HEADINGS[self.kind]}</b>"
+        choices = self._choices(view)
+        open_ = sum(not decision.decided for decision in choices.values())
+        undecided = f" {open_} of {len(choices)} undecided (pale)" if open_ else ""
+        return f"<b>{HEADINGS[self.kind]}</b>{undecided}"
+
+    def _choices(self, view: SearchView) -> dict[str, Decision]:
+        """Returns the choices that these weights make at the last epoch, by place."""
+        if not view.events:
+            return {}
+        made = decisions(view.last.architecture, view.last.genotype)
+        kind = "primitive" if self.kind == "gamma" else "inputs"
+        cells = self.kind == "alpha"
+        return {
+            place: decision
+            for (place, of), decision in made.items()
+            if of == kind and ("." not in place) == cells and view.choice.cell in ("", place.partition(".")[0])
+        }
 
     def traces(self, view: SearchView) -> list[dict[str, Any]]:
         info = view.weights[self.kind]
@@ -35,14 +53,15 @@ class WeightPanel(Panel):
             labels = [escape(row.label if not view.choice.cell else _within_cell(row)) for row in info.rows]
             axis = {"coloraxis": self.coloraxis, "ygap": 1 if len(labels) <= APART else 0, "showlegend": False}
             return [heat(list(info.rows), info.epochs, labels) | axis]
-        colours = line_colours(info, view.modalities)
-        names = set[str]()
-        lines = []
+        colours, names, lines = line_colours(info, view.modalities), set[str](), []
+        choices = self._choices(view)
         for row in info.rows:
             dash, mark = place_look(info, row)
             one = line(row, info.epochs, colours[row.name], dash)
             if mark:
                 one |= {"mode": "lines+markers", "marker": {"size": 6, "symbol": mark, "maxdisplayed": SPARSE}}
+            if row.place in choices and not choices[row.place].decided:
+                one |= {"opacity": PALE}
             group = {"legendgroup": f"{self.kind} {row.name}", "showlegend": row.name not in names}
             lines.append(one | group)
             names.add(row.name)

@@ -1,0 +1,210 @@
+"""Read-outs against the truth: what each way of reading a search out loses to the best network of its space.
+
+    .venv/bin/python benchmarks/read_out.py                   all truth tables, ten seeds, into results/read_out.json
+    .venv/bin/python benchmarks/read_out.py mfeat-raw emoji   some; a command that was stopped resumes
+    .venv/bin/python benchmarks/read_out.py --seeds 4 --jobs 16
+
+A search is made once a seed with the preset of its data set, and read out by each rule. Regret is the mean test score
+of the best network of the truth table less that of the answer; networks that it lacks are trained as it was made.
+Cost is in short trainings: epochs of training over the epochs of one training of the table. The settings of the
+shortlist were chosen on CHOSEN_ON and confirmed on the other tables. docs/read_out.md has the table.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bmnas
+from bmnas.config import SearchConfig
+from bmnas.machine import use_threads
+from bmnas.searching.algorithm1 import Search
+from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.selection import Selection
+from bmnas.searching.shortlist import select
+from bmnas.searching.shortlisting.candidates import plain_networks
+from bmnas.searching.shortlisting.halving import rungs
+from bmnas.searching.shortlisting.paths import path_epochs, trained_paths
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import network_key
+from bmnas.space.genotype import Genotype
+from bmnas.trust.exhaustive_training import network_scores
+from bmnas.trust.truth_table import PUBLISHED, Truth
+
+RESULTS = Path(__file__).resolve().parent / "results" / "read_out.json"
+CHOSEN_ON = ("mfeat-raw", "emoji", "ink")
+DRAWS = 2_000  # of random search
+
+
+@dataclass(frozen=True)
+class Table:
+    """A truth table of the package, by the file's name, and the options of its features."""
+
+    file: str
+    options: dict[str, Any]
+
+
+TABLES = {
+    "mfeat-raw": Table("mfeat-N1M1-cf861628", {}),
+    "emoji": Table("emoji-N1M1-7296dbdf", {}),
+    "twodigits": Table("twodigits-N1M1-75b4baba", {}),
+    "ink": Table("ink-N1M1-625cda8b", {}),
+    "digits": Table("digits-N1M1-08187596", {}),
+    "mfeat-mlp": Table("mfeat-N1M1-c65b72d3", {"views": "mlp"}),
+    "mfeat-N2": Table("mfeat-N2M1-cf861628", {}),
+}
+
+
+class Known:
+    """A truth table with its features and settings; networks that it lacks are trained."""
+
+    def __init__(self, name: str) -> None:
+        self.table = Truth.open(PUBLISHED / f"{TABLES[name].file}.json")
+        space = self.table.space()
+        task = bmnas.TASKS[self.table.about["dataset"]]
+        self.config = task.search_config.change(N=space.N, M=space.M, threads=1, device="cpu")
+        self.budget = task.eval_config.change(seeds=self.table.seeds)
+        self.features = bmnas.prepare(task.name, L=self.config.L, **TABLES[name].options)
+        self.truth = {key: float(np.mean(test)) for key, (_, test) in self.table.by_network.items()}
+        self.best = max(self.truth.values())
+
+    def regret(self, genotype: Genotype) -> float:
+        """Returns what a network loses to the best of the table."""
+        key = network_key(genotype)
+        if key not in self.truth:
+            _, test = network_scores(genotype, self.features, self.config, self.budget)
+            self.truth[key] = float(np.mean(test))
+        return round(self.best - self.truth[key], 5)
+
+    def tau(self, hypernet: Any, by_loss: bool) -> float:
+        """Returns Kendall's tau between the ranking of a hypernet and the truth."""
+        score = InheritedScore(hypernet, self.features.tensors("cpu"), self.features.kind)
+        genotypes = list(self.table.networks)
+        merits = [-score.loss(one) if by_loss else score(one) for one in genotypes]
+        tau = pd.Series(merits).corr(pd.Series([self.truth[network_key(one)] for one in genotypes]), method="kendall")
+        return round(tau, 4)
+
+
+known = cache(Known)
+
+
+def measure(name: str, seed: int) -> dict[str, Any]:
+    """Searches once and reads out by each rule; returns plain values."""
+    use_threads(1)
+    task = known(name)
+    config = task.config.change(seed=seed)
+    search, events = Search(task.features, config), []
+    for _ in range(config.epochs):
+        events.append(search.run_epoch())
+    derived = events[events[-1].best_epoch - 1].genotype
+    answers = {
+        rule: select(search.hypernet, derived, task.features, config.change(selection=rule))
+        for rule in ("shortlist", "best_ranked")
+    }
+    full = task.budget.epochs
+    paths = trained_paths(search.hypernet, task.features, config)
+    rows: dict[str, Any] = {
+        "Algorithm 1": {"regret": task.regret(derived), "cost": 0.0, "network": derived.describe()},
+        "shortlist": row(task, answers["shortlist"], halving_cost(config, answers["shortlist"]) / full),
+        "best_ranked": row(task, answers["best_ranked"], len(answers["best_ranked"].candidates) * 5 / full),
+    }
+    rows["shortlist"]["tau"] = task.tau(paths, by_loss=True)
+    rows["best_ranked"]["tau"] = task.tau(search.hypernet, by_loss=False)
+    rows["last features"] = last_features(task, seed)
+    rows["random search"] = random_search(task, rows["shortlist"]["cost"], seed)
+    return rows
+
+
+def row(task: Known, answer: Selection, cost: float) -> dict[str, Any]:
+    """Describes an answer."""
+    return {"regret": task.regret(answer.chosen), "cost": round(cost, 2), "network": answer.chosen.describe()}
+
+
+def halving_cost(config: SearchConfig, answer: Selection) -> int:
+    """Counts the epochs of the single paths and of all brief trainings."""
+    return path_epochs(config) + sum(rung.cost for rung in rungs(config, len(answer.candidates)))
+
+
+def last_features(task: Known, seed: int) -> dict[str, Any]:
+    """Takes the best on validation of the networks of last features, each trained once as the table was made."""
+    space = Space.of(task.features.names, task.config)
+    networks = [one for each in plain_networks(space, task.features.modalities).values() for one in each]
+    listed = {network_key(one): one for one in networks if network_key(one) in task.table.by_network}
+    seed %= task.table.seeds
+    best = max(listed, key=lambda key: task.table.by_network[key][0][seed], default=None)
+    if best is None:
+        return {"regret": None, "cost": None, "network": ""}
+    return {"regret": task.regret(listed[best]), "cost": len(listed), "network": listed[best].describe()}
+
+
+def random_search(task: Known, cost: float, seed: int) -> dict[str, Any]:
+    """Returns the mean regret of random search that trains as many networks, the best on validation of one seed."""
+    draw, networks = random.Random(seed), list(task.table.by_network.values())
+    number = min(len(networks), max(1, round(cost)))
+    regrets = []
+    for _ in range(DRAWS):
+        best = max(draw.sample(networks, number), key=lambda scores: scores[0][seed % task.table.seeds])
+        regrets.append(task.best - float(np.mean(best[1])))
+    return {"regret": round(statistics.fmean(regrets), 5), "cost": number, "network": ""}
+
+
+def summary(results: dict[str, Any]) -> str:
+    """Writes the results as a table, in points."""
+    lines = [
+        "| truth table | read-out | mean regret | worst | Kendall tau | cost in short trainings | seeds |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, seeds in results["tables"].items():
+        rows = list(seeds.values())
+        for rule in rows[0]:
+            regrets = [row[rule]["regret"] for row in rows if row[rule]["regret"] is not None]
+            if not regrets:
+                continue
+            taus = [row[rule]["tau"] for row in rows if "tau" in row[rule]]
+            cost = statistics.fmean(row[rule]["cost"] for row in rows)
+            worst = f"{100 * max(regrets):.2f}"
+            cells = [f"{100 * statistics.fmean(regrets):.2f}", worst, f"{statistics.fmean(taus):.2f}" if taus else "-"]
+            lines.append(f"| `{name}` | {rule} | {' | '.join(cells)} | {cost:.1f} | {len(rows)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Runs what the results file lacks."""
+    parser = argparse.ArgumentParser(description="Read-outs against the truth.")
+    parser.add_argument("tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--into", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    results: dict[str, Any] = {"tables": {}}
+    if options.into.exists():
+        results = json.loads(options.into.read_text(encoding="utf-8"))
+    results["chosen_on"] = list(CHOSEN_ON)
+    wanted = [(name, seed) for seed in range(options.seeds) for name in options.tables]
+    missing = [(name, seed) for name, seed in wanted if str(seed) not in results["tables"].get(name, {})]
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        waiting = {pool.submit(measure, *one): one for one in missing}
+        for future in as_completed(waiting):
+            name, seed = waiting[future]
+            rows = results["tables"].setdefault(name, {})
+            rows[str(seed)] = future.result()
+            results["tables"][name] = dict(sorted(rows.items(), key=lambda item: int(item[0])))
+            results["tables"] = {each: results["tables"][each] for each in TABLES if each in results["tables"]}
+            options.into.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            print(name, seed, {rule: row["regret"] for rule, row in future.result().items()}, flush=True)
+    print(summary(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Which genotypes a shortlist trains: the best of the ranking that differ, and those that a person would try first."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from bmnas.registry import PRIMITIVES
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import living_features, network_key
+from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.space.graph import Modalities
+
+PLAIN = 2_000  # networks of last features that are looked at for each operator
+
+
+def best_ranked(scores: Mapping[Genotype, float]) -> list[Genotype]:
+    """Sorts genotypes by their scores, the best first; ties keep their order."""
+    return sorted(scores, key=lambda genotype: -scores[genotype])
+
+
+def varied(ranked: Sequence[Genotype], size: int, both_orders: bool) -> list[Genotype]:
+    """Picks different networks from a ranking: the best of each combination of inputs before a second of any.
+
+    Args:
+        ranked: the best first.
+        size: how many.
+        both_orders: whether a genotype is followed by its twin with the operands of its Steps exchanged.
+    """
+    rounds: dict[int, list[Genotype]] = {}
+    seen: dict[tuple, int] = {}
+    for genotype in ranked:
+        inputs = tuple(sorted(tuple(sorted(cell.inputs)) for cell in genotype.cells))
+        seen[inputs] = seen.get(inputs, -1) + 1
+        rounds.setdefault(seen[inputs], []).append(genotype)
+    in_turn = (genotype for number in sorted(rounds) for genotype in rounds[number])
+    twins = (twin for genotype in in_turn for twin in ((genotype, exchanged(genotype)) if both_orders else (genotype,)))
+    return list(islice(different(twins), size))
+
+
+def different(genotypes: Iterable[Genotype]) -> Iterator[Genotype]:
+    """Yields genotypes whose network has not come before."""
+    seen: set[tuple] = set()
+    for genotype in genotypes:
+        key = network_key(genotype)
+        if key not in seen:
+            seen.add(key)
+            yield genotype
+
+
+def exchanged(genotype: Genotype) -> Genotype:
+    """Returns the genotype with the operands of all Steps in the other order, where that makes a difference."""
+
+    def other(step: StepGenotype) -> StepGenotype:
+        symmetric = getattr(PRIMITIVES[step.primitive], "symmetric", False)
+        return step if symmetric else replace(step, inputs=step.inputs[::-1])
+
+    cells = tuple(replace(cell, steps=tuple(map(other, cell.steps))) for cell in genotype.cells)
+    return Genotype(cells, genotype.r)
+
+
+def plain_networks(space: Space, modalities: Modalities) -> dict[StepGenotype, list[Genotype]]:
+    """Returns, for each operator, networks of the last feature of each modality whose Steps are all that operator.
+
+    What a person would try without a search. A Step of M > 1 repeats the first.
+
+    Args:
+        space: of the search.
+        modalities: modality -> features, from the first layer to the last.
+    """
+    last = tuple(list(names)[-1] for names in modalities.values())
+    if len(last) < 2:
+        return {}
+    networks: dict[StepGenotype, list[Genotype]] = {}
+    for operator in replace(space, M=1).step_choices(0):
+        if getattr(PRIMITIVES[operator.primitive], "constant", False):
+            continue
+        small = replace(space, features=last, M=1, r=1, primitives=(operator.primitive,))
+        networks[operator] = [
+            Genotype(tuple(replace(cell, steps=space.M * cell.steps) for cell in genotype.cells), space.r)
+            for genotype in islice(small.genotypes(), PLAIN)
+            if all(cell.steps == (operator,) for cell in genotype.cells)
+        ]
+    return networks
+
+
+def single_modalities(space: Space, modalities: Modalities) -> list[Genotype]:
+    """Returns a network of each modality's last feature alone: Zero in all Steps, so that each Cell is LayerNorm(x).
+
+    Zero need not be in the pool. There is none where a Cell's output also holds its input y.
+    """
+    networks = []
+    zero = space.M * (StepGenotype("Zero", ("x", "y")),)
+    for names in modalities.values():
+        last = list(names)[-1]
+        others = [name for name in space.features if name != last][: space.N]
+        if len(others) == space.N:
+            genotype = Genotype(tuple(CellGenotype((last, other), zero) for other in others), space.r)
+            networks += [genotype] if living_features(genotype) == (last,) else []
+    return networks

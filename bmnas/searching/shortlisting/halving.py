@@ -1,0 +1,84 @@
+"""Successive halving: many trained briefly, fewer trained longer (Jamieson and Talwalkar, AISTATS 2016)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bmnas.config import SearchConfig
+from bmnas.space.genotype import Genotype
+from bmnas.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Rung:
+    """Trainings of equal length.
+
+    Attributes:
+        networks: how many are trained at most.
+        epochs: of each training, from scratch.
+        seeds: trainings of each.
+    """
+
+    networks: int
+    epochs: int
+    seeds: int = 1
+
+    @property
+    def cost(self) -> int:
+        """Epochs of all trainings together, at most."""
+        return self.networks * self.epochs * self.seeds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a genotype: its last rung, and the means over that rung's seeds."""
+
+    epochs: int
+    score: float
+    loss: float
+
+
+Train = Callable[[Genotype, int, int], tuple[float, float]]  # genotype, epochs, number of the seed -> score, loss
+
+
+def rungs(config: SearchConfig, candidates: int) -> list[Rung]:
+    """Returns the rungs of a read-out: all briefly, `shortlist_size` longer, and two of them longest, twice.
+
+    With e = shortlist_epochs they take e / 2, 2 e and 4 e epochs.
+    """
+    size, epochs = config.shortlist_size, config.shortlist_epochs
+    first = Rung(candidates, (epochs + 1) // 2)
+    second = Rung(min(size, candidates), 2 * epochs)
+    return [first, second, Rung(min(2, size, candidates), 4 * epochs, seeds=2)]
+
+
+def halve(
+    candidates: Sequence[Genotype], prior: dict[Genotype, float], steps: Sequence[Rung], train: Train, report: Progress
+) -> dict[Genotype, Outcome]:
+    """Trains candidates rung by rung, of which the best go to the next; returns the outcome of each.
+
+    The first rung is too short to judge by alone: its losses are added to those of the ranking.
+
+    Args:
+        candidates: genotypes.
+        prior: genotype -> validation loss of the ranking.
+        steps: rung by rung.
+        train: what trains once.
+        report: of the progress.
+    """
+    total = sum(rung.cost for rung in steps)
+    outcomes: dict[Genotype, Outcome] = {}
+    staying, done = list(candidates), 0
+    for number, rung in enumerate(steps):
+        staying = staying[: rung.networks]
+        for genotype in staying:
+            results = []
+            for seed in range(rung.seeds):
+                report("training the shortlist", done, total)
+                results.append(train(genotype, rung.epochs, seed))
+                done += rung.epochs
+            score, loss = (sum(values) / rung.seeds for values in zip(*results, strict=True))
+            outcomes[genotype] = Outcome(rung.epochs, score, loss)
+        losses = {one: outcomes[one].loss + (prior[one] if number == 0 else 0.0) for one in staying}
+        staying.sort(key=losses.__getitem__)
+    report("training the shortlist", total, total)
+    return outcomes

@@ -1,0 +1,227 @@
+"""The parts of the shortlist: single paths, candidates that differ, successive halving, restarts."""
+
+import itertools
+
+import pytest
+import torch
+
+from bmnas.searching import shortlist
+from bmnas.searching.algorithm1 import Search
+from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.selection import Candidate, Selection
+from bmnas.searching.shortlist import select
+from bmnas.searching.shortlisting import ranking
+from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_modalities, varied
+from bmnas.searching.shortlisting.halving import Rung, halve, rungs
+from bmnas.searching.shortlisting.paths import path_epochs, path_logits, trained_paths
+from bmnas.space.derivation import derive
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import living_features, network_key
+from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
+from bmnas.tasks.planted import planted_features
+from bmnas.training import metrics
+from tests.support.tiny import CONFIG, TWO_CELLS, seen_rows, split_of, tiny_features
+
+SHORT = CONFIG.change(primitives=("Sum", "LinearGLU"), shortlist_size=2)
+QUIET = lambda what, done, of: None  # noqa: E731
+MODALITIES = {"A": ("A_1", "A_2"), "B": ("B_1", "B_2")}
+FEATURES = ("A_1", "A_2", "B_1", "B_2")
+
+
+def space(**settings):
+    return Space(FEATURES, **{"N": 1, "M": 1, "r": 1, "primitives": ("Sum", "LinearGLU", "ConcatFC"), **settings})
+
+
+def one_cell(primitive, inputs=("x", "y"), pair=("A_1", "B_1")):
+    return Genotype((CellGenotype(pair, (StepGenotype(primitive, inputs),)),), 1)
+
+
+# single paths
+
+
+def test_single_paths_are_trained_on_the_training_split_alone_and_architecture_stays():
+    features = tiny_features()
+    hypernet = Search(features, SHORT).hypernet
+    with seen_rows() as seen:
+        trained = trained_paths(hypernet, features, SHORT)
+    assert {split_of(features, rows) for rows in seen} == {"train"}
+    assert len(seen) == path_epochs(SHORT) * 4 == 2 * SHORT.epochs * 4  # batches of 16 of 64 rows
+    assert trained.architecture() == hypernet.architecture()
+    moved = [
+        name for name, weight in trained.named_parameters() if not torch.equal(weight, hypernet.state_dict()[name])
+    ]
+    assert any("LinearGLU" in name for name in moved) and any("reshape" in name for name in moved)
+
+
+def test_without_path_epochs_the_weights_stay():
+    features = tiny_features()
+    hypernet = Search(features, SHORT).hypernet
+    trained = trained_paths(hypernet, features, SHORT.change(path_epochs=0))
+    assert all(torch.equal(weight, hypernet.state_dict()[name]) for name, weight in trained.state_dict().items())
+
+
+def test_trained_paths_fit_the_genotypes_better():
+    """What the search leaves has never seen a discrete genotype."""
+    features, config = planted_features(4, 2, 0, 128), SHORT.change(C=8, path_epochs=20, max_lr=1e-2)
+    hypernet = Search(features, config).hypernet
+    trained = trained_paths(hypernet, features, config)
+    genotypes = list(Space.of(features.names, config).genotypes())
+
+    def mean_loss(net):
+        score = InheritedScore(net, features.tensors("cpu"), features.kind)
+        return sum(map(score.loss, genotypes)) / len(genotypes)
+
+    assert mean_loss(trained) < 0.9 * mean_loss(hypernet)
+
+
+@pytest.mark.parametrize("config", [SHORT, TWO_CELLS])
+def test_a_path_is_what_inherits(config):
+    features = tiny_features()
+    hypernet = Search(features, config).hypernet
+    score = InheritedScore(hypernet, features.tensors("cpu"), features.kind)
+    genotype = derive(hypernet.architecture(), config.depth)
+    with torch.no_grad():
+        logits = path_logits(score.hypernet, genotype, features.tensors("cpu").batch(score.rows)[0])
+    assert score.loss(genotype) == metrics.loss(features.kind, logits, score.targets).item()
+
+
+# candidates
+
+
+def test_different_inputs_come_first_and_both_orders_together():
+    pairs = [("A_1", "B_1"), ("A_1", "B_2")]
+    ranked = [
+        one_cell("LinearGLU", ("x", "y"), pairs[0]),
+        one_cell("Sum", pair=pairs[0]),
+        one_cell("Sum", pair=pairs[1]),
+    ]
+    assert varied(ranked, 3, both_orders=False) == [ranked[0], ranked[2], ranked[1]]
+    twin = one_cell("LinearGLU", ("y", "x"), pairs[0])
+    assert varied(ranked, 3, both_orders=True) == [ranked[0], twin, ranked[2]]
+    assert exchanged(twin) == ranked[0] and exchanged(ranked[1]) == ranked[1]
+
+
+def test_one_network_is_listed_once():
+    zero = [one_cell("Zero", pair=("A_1", other)) for other in ("A_2", "B_1", "B_2")]
+    assert varied(zero, 3, both_orders=True) == zero[:1]
+
+
+def test_plain_networks_have_the_last_features_and_one_operator():
+    networks = plain_networks(space(), MODALITIES)
+    assert {(step.primitive, step.inputs) for step in networks} == {
+        ("Sum", ("x", "y")), ("LinearGLU", ("x", "y")), ("LinearGLU", ("y", "x")), ("ConcatFC", ("x", "y"))
+    }  # fmt: skip
+    for operator, genotypes in networks.items():
+        assert genotypes == [Genotype((CellGenotype(("A_2", "B_2"), (operator,)),), 1)]
+    deep = space(N=2, M=2, r=2)
+    for operator, genotypes in plain_networks(deep, MODALITIES).items():
+        assert genotypes and set(genotypes) <= set(deep.genotypes())
+        assert {step for genotype in genotypes for cell in genotype.cells for step in cell.steps} == {operator}
+    assert plain_networks(space(), {"A": FEATURES}) == {}
+
+
+@pytest.mark.parametrize(("N", "M", "r"), [(1, 1, 1), (2, 1, 1), (1, 2, 2), (3, 1, 1)])
+def test_single_modalities_depend_on_their_last_feature_alone(N, M, r):
+    networks = single_modalities(space(N=N, M=M, r=r), MODALITIES)
+    assert [living_features(genotype) for genotype in networks] == [("A_2",), ("B_2",)]
+    assert len(set(map(network_key, networks))) == 2
+
+
+def test_there_is_no_single_modality_where_the_output_holds_y():
+    assert single_modalities(space(r=2), MODALITIES) == []
+
+
+# halving
+
+
+def test_the_better_half_is_trained_longer():
+    losses = {name: float(i) for i, name in enumerate("abcdef")}
+    trained = []
+
+    def train(name, epochs, seed):
+        trained.append((name, epochs, seed))
+        return 1 - losses[name], losses[name]
+
+    steps = [Rung(6, 1), Rung(3, 2), Rung(2, 4, seeds=2)]
+    outcomes = halve(list("fedcba"), dict.fromkeys("abcdef", 0.0), steps, train, QUIET)
+    assert {name: outcome.epochs for name, outcome in outcomes.items()} == dict(a=4, b=4, c=2, d=1, e=1, f=1)
+    assert trained[6:] == [(n, 2, 0) for n in "abc"] + [(n, 4, s) for n, s in itertools.product("ab", (0, 1))]
+    assert sum(rung.cost for rung in steps) == sum(epochs for _, epochs, _ in trained)
+
+
+def test_the_ranking_counts_in_the_first_rung_alone():
+    prior = {"a": 5.0, "b": 0.0, "c": 1.0}
+    train = lambda name, epochs, seed: (0.0, {"a": 0.0, "b": 2.0, "c": 0.5}[name])  # noqa: E731
+    outcomes = halve(list("abc"), prior, [Rung(3, 1), Rung(2, 2), Rung(1, 4)], train, QUIET)
+    assert {name: outcome.epochs for name, outcome in outcomes.items()} == {"a": 1, "b": 2, "c": 4}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_rungs_shrink_and_lengthen(size):
+    steps = rungs(SHORT.change(shortlist_size=size, shortlist_epochs=5), 3 * size)
+    assert [rung.networks for rung in steps] == [3 * size, size, min(2, size)]
+    assert [rung.epochs for rung in steps] == [3, 10, 20]
+
+
+# the whole
+
+
+def test_algorithm_1_plain_networks_and_a_single_modality_are_always_candidates():
+    features = tiny_features()
+    search = Search(features, SHORT)
+    derived = search.run_epoch().genotype
+    answer = select(search.hypernet, derived, features, SHORT)
+    keys = [network_key(candidate.genotype) for candidate in answer.candidates]
+    assert len(set(keys)) == len(keys) and network_key(derived) in keys
+    for networks in plain_networks(Space.of(features.names, SHORT), features.modalities).values():
+        assert {network_key(genotype) for genotype in networks} & set(keys)
+    assert sum(len(living_features(candidate.genotype)) == 1 for candidate in answer.candidates) == 1
+    assert answer.chosen == min(
+        (c for c in answer.candidates if c.epochs == 4), key=lambda c: (c.trained_loss, c.rank)
+    ).genotype  # fmt: skip
+    assert Selection.from_dict(answer.to_dict()) == answer
+
+
+def test_an_answer_of_one_modality_says_so(monkeypatch):
+    features = tiny_features()
+    search = Search(features, SHORT)
+    derived = search.run_epoch().genotype
+
+    def trained(genotype, features, config, epochs, seed):
+        alone = len(living_features(genotype)) == 1
+        return (0.9, 0.1) if alone else (0.5, 1.0)
+
+    monkeypatch.setattr(shortlist, "brief_training", trained)
+    answer = select(search.hypernet, derived, features, SHORT.change(path_epochs=0))
+    (name,) = answer.modalities
+    assert f"ONE MODALITY alone, {name}" in answer.comparison()
+    assert features.modalities[name][-1] in living_features(answer.chosen)
+
+
+def test_records_of_older_versions_are_read():
+    genotypes = [one_cell("Sum"), one_cell("LinearGLU")]
+    candidates = (Candidate(genotypes[0], 1, 0.6, 0.7), Candidate(genotypes[1], 2, 0.5, 0.8))
+    record = Selection("shortlist", genotypes[0], candidates, 42, True).to_dict()
+    del record["modalities"]
+    for candidate in record["candidates"]:
+        del candidate["trained_loss"], candidate["epochs"]
+    old = Selection.from_dict(record)
+    assert old.chosen == genotypes[1] and old.modalities == ()
+
+
+def test_a_local_search_starts_again_elsewhere(monkeypatch):
+    """Of two summits the higher one is far from the first start."""
+    monkeypatch.setattr(ranking, "EXHAUSTIVE", 3)
+    monkeypatch.setattr(ranking, "LOCAL_SEARCH", 400)
+    whole = space(N=2)
+    everything = list(whole.genotypes())
+    low, high = everything[0], everything[-1]
+
+    def score(genotype):
+        apart = lambda other: sum(a != b for a, b in zip(genotype.cells, other.cells, strict=True))  # noqa: E731
+        return max(1.0 - apart(low), 3.0 - 2 * apart(high))
+
+    once = ranking.rank(whole, [low], score, QUIET)
+    again = ranking.rank(whole, ranking.restarts(whole, [low], seed=0), score, QUIET)
+    assert max(once.values()) == 1.0 and max(again.values()) == 3.0
+    assert len(again) <= 400
