@@ -94,12 +94,15 @@ class Knowledge:
             return f"Fusion can help here: features that are fused know {span}."
         if self.verdict == UNDECIDED:
             return f"Undecided whether fusion can help here: features that are fused know {span}."
-        late = self.late_gain
-        if late.low > 0 and late.mean >= self.margin:
-            rest = f"late fusion is enough, and knows {late.mean:.2f} bits more than {self.best} alone"
-        else:
-            rest = f"{self.best} alone is enough"
-        return f"Fusion cannot help here: features that are fused know {span}; {rest}."
+        return f"Fusion cannot help here: features that are fused know {span}; {self._late_words()}."
+
+    def _late_words(self) -> str:
+        gain = self.late_gain
+        if gain.high < self.margin:
+            return f"{self.best} alone is enough"
+        if gain.low > 0:
+            return f"late fusion is enough, and knows {gain.mean:.2f} bits more than {self.best} alone"
+        return f"whether late fusion knows more than {self.best} alone is undecided"
 
 
 @dataclass(frozen=True)
