@@ -15,7 +15,7 @@ from bmnas.trust.modality_use import ModalityUse, modality_use
 from bmnas.trust.probes import ProbeData, probe_data
 from bmnas.trust.redundancy import RedundancyMap, similarities
 
-LEAST_ROWS = 20  # of the validation split, of which a half chooses for the other
+LEAST_ROWS = 2  # of the validation split, of which a half chooses for the other
 STAGES = 3
 
 
@@ -89,6 +89,12 @@ def diagnose(
     )
     report("diagnosis", STAGES, STAGES)
     return diagnosis
+
+
+@use_threads()
+def knowledge_of(features: FeatureSet) -> Knowledge:
+    """Measures what the modalities know, the part of `diagnose` on which its verdict stands."""
+    return measure(ask_probes(probe_data(features, features.modalities), list(features.modalities)))
 
 
 def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | None:

@@ -30,6 +30,7 @@ from bmnas.trust.probes import ProbeData, ProbeResult, bits, run_probe
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
 SHRINKAGE = 1.0  # rows' worth of bits that a factor's weight of 1 costs, so that a few rows do not make it large
 MOST_WEIGHT = 2.0
+ENOUGH_ROWS = 20  # of the validation split, for a verdict
 CAN, CANNOT, UNDECIDED = "can help", "cannot help", "undecided"
 
 
@@ -50,6 +51,7 @@ class Knowledge:
     """What probes know of the targets.
 
     Attributes:
+        rows: of the validation split, of which each half chooses for the other.
         entropy: H(Y): the cross-entropy of the training split's base rates.
         own: modality -> I(X_m).
         late, joint: I(late) and I(joint).
@@ -57,6 +59,7 @@ class Knowledge:
         late_gain: CE(best modality) - CE(late), compared row by row.
     """
 
+    rows: int
     entropy: float
     own: dict[str, Bits]
     late: Bits
@@ -78,8 +81,11 @@ class Knowledge:
     def verdict(self) -> str:
         """Returns whether fusing features can help beyond tuned late fusion.
 
-        CANNOT where the whole interval of the headroom is below the margin, CAN where it is above 0.
+        CANNOT where the whole interval of the headroom is below the margin, CAN where it is above 0. Fewer than 20
+        rows decide nothing.
         """
+        if self.rows < ENOUGH_ROWS:
+            return UNDECIDED
         if self.headroom.high < self.margin:
             return CANNOT
         return CAN if self.headroom.low > 0 else UNDECIDED
@@ -91,10 +97,12 @@ class Knowledge:
         h = self.headroom
         span = f"{h.mean:+.2f} bits (95 % interval {h.low:+.2f} to {h.high:+.2f}) beyond tuned late fusion"
         if self.verdict == CAN:
-            return f"Fusion can help here: features that are fused know {span}."
+            return f"Fusion can help here: fused features know {span}."
         if self.verdict == UNDECIDED:
-            return f"Undecided whether fusion can help here: features that are fused know {span}."
-        return f"Fusion cannot help here: features that are fused know {span}; {self._late_words()}."
+            return (
+                f"Undecided whether fusion can help here, by {self.rows} validation rows: fused features know {span}."
+            )
+        return f"Fusion cannot help here: fused features know {span}; {self._late_words()}."
 
     def _late_words(self) -> str:
         gain = self.late_gain
@@ -181,6 +189,7 @@ def measure(opinions: Opinions) -> Knowledge:
     late, joint = bits(opinions.late, opinions.targets), bits(opinions.together, opinions.targets)
     best = min(losses, key=lambda name: float(losses[name].mean()))
     return Knowledge(
+        rows=len(opinions.targets),
         entropy=float(opinions.base_losses.mean()),
         own={name: opinions.bits(logits) for name, logits in alone.items()},
         late=opinions.bits(opinions.late),

@@ -28,7 +28,7 @@ from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.training import metrics
 
-PAIRED_ROWS = 200  # of which all pairs are formed: 40,000 passes a modality
+PAIRED_ROWS = 300  # of which all pairs are formed: 90,000 passes a modality
 MOST_MODALITIES = 12  # of a network, for 2^12 subsets
 Coalition = frozenset[str]
 
@@ -40,7 +40,7 @@ class ModalityUse:
     Attributes:
         metric: the name of the score.
         score: of the network on all rows.
-        paired_score: on the rows of which pairs are formed.
+        paired_rows, paired_score: how many rows form pairs, and the score of the network on these.
         additive_scores: modality -> score of the EMAP of it against the rest, on the same rows.
         shapley: modality -> its Shapley value; they add up to `score` less `empty`.
         without, alone: modality -> score without it, and with it alone.
@@ -49,6 +49,7 @@ class ModalityUse:
 
     metric: str
     score: float
+    paired_rows: int
     paired_score: float
     additive_scores: dict[str, float]
     shapley: dict[str, float]
@@ -141,6 +142,7 @@ def modality_use(trained: TrainedNetwork, features: FeatureSet, split: str = "va
     return ModalityUse(
         metric=metrics.METRICS[features.kind],
         score=worth(everything),
+        paired_rows=len(picked),
         paired_score=metrics.score(features.kind, trained.logits(pairs), paired_targets),
         additive_scores=additive,
         shapley=shapley_values(names, worth),

@@ -234,7 +234,7 @@ def _thinned(rows: np.ndarray, most: int) -> np.ndarray:
 
 
 def _standardised(x: Tensor, train: int) -> Tensor:
-    x = (x - x[:train].mean(0)) / x[:train].std(0).clamp_min(1e-6)
+    x = (x - x[:train].mean(0)) / x[:train].std(0, correction=0).clamp_min(1e-6)
     if x.shape[1] > MOST_COLUMNS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

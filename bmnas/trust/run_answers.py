@@ -40,13 +40,13 @@ def train_on_train(
     return TrainedNetwork(network.to("cpu").eval(), features.kind, tuple(features.classes), used), seconds
 
 
-def answer_paths(run: Run, selection: Selection, training_seconds: float, budget: EvalConfig) -> list[SearchPath]:
+def answer_paths(run: Run, selection: Selection, training_seconds: float, training_epochs: int) -> list[SearchPath]:
     """Makes the paths of a run's answers; a search costs as many trainings as its seconds are worth.
 
     Args:
         selection: both answers, as `load_selection` gives them.
         training_seconds: of one training of the truth's budget on this machine.
-        budget: the truth's.
+        training_epochs: of the truth's budget.
 
     Raises:
         RunError: the record of the run is damaged.
@@ -54,7 +54,7 @@ def answer_paths(run: Run, selection: Selection, training_seconds: float, budget
     searched = sum(event.seconds for event in run.trace().events) / training_seconds
     paths = [SearchPath(ALGORITHM_1, ((searched, selection.algorithm1),))]
     if selection.candidates:
-        brief = run.config().shortlist_epochs / budget.epochs
+        brief = run.config().shortlist_epochs / training_epochs
         cost = searched + brief * len(selection.candidates)
         paths.append(SearchPath(SHORTLIST, ((cost, selection.chosen),)))
     return paths

@@ -8,8 +8,8 @@ import bmnas
 from bmnas.errors import FeatureError, UnknownNameError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.trust import probes
-from bmnas.trust.diagnosis import diagnose
-from bmnas.trust.knowledge import CAN, CANNOT, UNDECIDED, Bits, Knowledge, ask_probes, base_rates, measure, pool
+from bmnas.trust.diagnosis import diagnose, knowledge_of
+from bmnas.trust.knowledge import CAN, CANNOT, UNDECIDED, Bits, Knowledge, base_rates, pool
 from bmnas.trust.probes import bits, probe_data, run_probe
 from bmnas.trust.traps import COPIES, EXPECTED, trap
 from tests.support.tiny import multilabel_features
@@ -92,7 +92,7 @@ def test_labels_are_counted_one_by_one():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_traps(name, seed):
     features = trap(name, seed, samples=400)
-    known = measure(ask_probes(probe_data(features, features.modalities), list(features.modalities)))
+    known = knowledge_of(features)
     assert known.verdict == (CAN if name == COPIES else CANNOT)
     assert known.verdict in EXPECTED[name]
     assert name == COPIES or known.best == "A" and "late fusion is enough" not in known.sentence()
@@ -124,10 +124,13 @@ def test_the_same_features_get_the_same_diagnosis_and_no_test_row_is_read():
     assert diagnose(changed).knowledge == first
 
 
-def test_few_rows_to_compare_are_refused():
-    a, b = states(0, 60)
-    with pytest.raises(FeatureError, match="15 rows"):
-        diagnose(coded(a, {"A_1": a, "B_1": b}))
+def test_few_rows_decide_nothing_and_one_is_refused():
+    a, b = states(0, 40)
+    few = diagnose(coded((a + b) % 4, {"A_1": a, "B_1": b}))
+    assert few.knowledge.rows == 10 and few.knowledge.verdict == UNDECIDED and "10 validation rows" in few.sentence()
+    a, b = states(0, 4)
+    with pytest.raises(FeatureError, match="1 rows"):
+        diagnose(coded(np.arange(4) % 2, {"A_1": a, "B_1": b}))
 
 
 def bits_of(mean, half):
@@ -137,7 +140,7 @@ def bits_of(mean, half):
 @pytest.mark.parametrize(
     ("headroom", "gain", "verdict", "words"),
     [
-        (bits_of(0.5, 0.1), bits_of(0, 0.01), CAN, "can help here: features that are fused know +0.50 bits"),
+        (bits_of(0.5, 0.1), bits_of(0, 0.01), CAN, "can help here: fused features know +0.50 bits"),
         (bits_of(0.05, 0.1), bits_of(0, 0.01), UNDECIDED, "Undecided"),
         (bits_of(0.0, 0.01), bits_of(0, 0.01), CANNOT, "A alone is enough"),
         (bits_of(0.0, 0.01), bits_of(0.5, 0.1), CANNOT, "0.50 bits more than A alone"),
@@ -147,7 +150,7 @@ def bits_of(mean, half):
 )
 def test_the_verdict_follows_the_interval(headroom, gain, verdict, words):
     own = {"A": bits_of(1.5, 0.1), "B": bits_of(0.5, 0.1)}
-    known = Knowledge(2.0, own, bits_of(1.5, 0.1), bits_of(1.5, 0.1), headroom, gain)
+    known = Knowledge(100, 2.0, own, bits_of(1.5, 0.1), bits_of(1.5, 0.1), headroom, gain)
     assert known.verdict == verdict and words in known.sentence() and known.best == "A"
 
 

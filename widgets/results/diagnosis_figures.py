@@ -114,7 +114,9 @@ def use_figure(use: ModalityUse, title: str = "How the network uses its modaliti
             hovertemplate=f"{kind}, %{{x}}: %{{y:.1f}} %<extra></extra>",
         )  # fmt: skip
     fig.add_hline(y=100 * use.empty, line={"color": INK, "dash": "dot"})
-    aid = f"dotted: {100 * use.empty:.0f} %, all modalities replaced by their means; validation rows"
+    aid = f"dotted: {100 * use.empty:.0f} %, all modalities replaced by their means"
+    if use.additive_scores:
+        aid += f"; EMAP on {use.paired_rows} rows, of which the network has {100 * use.paired_score:.1f} %"
     fig.update_layout(
         barmode="group", bargap=0.25, margin={"l": 60, "r": 20, "t": style.top(note, aid) + 30, "b": 50},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -149,7 +151,7 @@ def headroom_figure(
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 40, "t": style.top(note, aid) + 10, "b": 55})
     style.finish(fig, title, note, aid, height=58 * len(names) + 170)
     fig.update_xaxes(title_text="bits that fused features know beyond late fusion [% of H(Y)]")
-    fig.update_yaxes(autorange="reversed", showgrid=False)
+    fig.update_yaxes(range=[len(names) - 0.5, -0.7], showgrid=False)
     return fig
 
 

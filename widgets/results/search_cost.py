@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from bmnas.trust.random_search import random_regret
 from widgets import style
 from widgets.colours import INK
+from widgets.sheets.chart import log_ticks
 
 BAND = "#DDE6EC"
 POINTS = 40  # of the curve of random search
@@ -53,7 +54,7 @@ def regret_figure(
     rows = [row for row in standings.to_dict("records") if not math.isnan(row["regret"])]
     for row, colour in zip(rows, [*style.PALETTE[:2], *style.PALETTE[3:]], strict=False):
         fig.add_scatter(
-            x=[row["trainings"]], y=[100 * row["regret"]], mode="markers", name=str(row["searcher"]),
+            x=[row["trainings"]], y=[100 * row["regret"]], mode="markers", name=str(row["searcher"]), cliponaxis=False,
             marker={"size": 13, "symbol": "diamond", "color": colour, "line": {"color": INK, "width": 1}},
             hovertemplate=f"{escape(str(row['searcher']))}: %{{y:.2f}} points at %{{x:.1f}} trainings<extra></extra>",
         )  # fmt: skip
@@ -63,6 +64,10 @@ def regret_figure(
         legend={"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "bgcolor": "rgba(255,255,255,0.8)"},
     )
     style.finish(fig, title, note, aid, height=440)
-    fig.update_xaxes(title_text="cost in trainings (logarithmic)", type="log", dtick="D1" if len(truth) < 30 else None)
+    costs = [*counts, *(row["trainings"] for row in rows)]
+    fig.update_xaxes(
+        title_text="cost in trainings (logarithmic)", type="log", tickvals=log_ticks(min(costs), max(costs)),
+        range=[math.log10(0.92 * min(costs)), math.log10(1.08 * max(costs))],
+    )  # fmt: skip
     fig.update_yaxes(title_text="regret [points]", rangemode="tozero")
     return fig

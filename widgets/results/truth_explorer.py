@@ -24,7 +24,7 @@ from widgets.sheets.chart import Band, Line, Point, chart
 from widgets.sheets.sheet import Sheet, above, page, words
 
 SIZE = (style.WIDTH - 20, 430)
-SPREAD = "#DDE6EC"  # the ground of the seeds' spread
+SPREAD = "#B9CCD9"  # the ground of the seeds' spread
 COLUMNS = ["rank", "network", "test", "std", "val"]
 
 
