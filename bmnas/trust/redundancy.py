@@ -1,12 +1,18 @@
 """The redundancy map: which stored features say the same, beside what each of them knows alone.
 
-Linear CKA of features X (n, p) and Y (n, q) whose columns have mean 0 (Kornblith et al., ICML 2019,
-https://arxiv.org/abs/1905.00414):
+Linear CKA compares the Gram matrices of two features (Kornblith et al., ICML 2019, https://arxiv.org/abs/1905.00414).
+The plain estimate is near 1 for any two features with many more columns than rows. So the Gram matrices are U-centred,
+which makes the Hilbert-Schmidt criterion unbiased (Song et al., JMLR 13 (2012), 1393-1434, Eq. 5):
 
-    CKA(X, Y) = ||Y^T X||_F^2 / (||X^T X||_F ||Y^T Y||_F)
+    U_ij = K_ij - sum_k K_ik / (n - 2) - sum_k K_kj / (n - 2) + sum_kl K_kl / ((n - 1)(n - 2))
 
-It is 1 for equal features, also turned or scaled, and 0 for uncorrelated ones. Eq. 3 of the paper multiplies the merits
-of single features. So it takes the two best ones, also where they say the same.
+with K = X X^T and zeros on both diagonals, and
+
+    CKA(X, Y) = <U_X, U_Y> / (||U_X||_F ||U_Y||_F), at least 0
+
+It is 1 for equal features, also turned, moved or scaled, and about 0 for unrelated ones.
+
+Eq. 3 of the paper multiplies the merits of single features. So it takes the two best ones, also where they say the same.
 """
 
 from dataclasses import dataclass
@@ -19,6 +25,7 @@ from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.trust.probes import ProbeData
 
+MOST_ROWS, FEWEST_ROWS = 1000, 4
 ALIKE = 0.6  # from here on two features are called alike
 NOTHING = 0.02  # bits; a feature that knows less knows nothing alone
 
@@ -69,27 +76,37 @@ def similarity(first: ArrayLike, second: ArrayLike) -> float:
         first, second: (n, p) and (n, q).
 
     Raises:
-        ConfigError: the numbers of rows differ.
+        ConfigError: the numbers of rows differ, or are below 4.
     """
     return float(_similarities([np.asarray(first, dtype=float), np.asarray(second, dtype=float)])[0, 1])
 
 
 def similarities(features: FeatureSet, data: ProbeData) -> np.ndarray:
-    """Computes the linear CKA of all pairs of features on the validation rows, (K, K)."""
-    rows = data.rows[data.train :]
+    """Computes the linear CKA of all pairs of features on at most 1,000 rows of train and val, (K, K)."""
+    rows = data.rows[:: -(-len(data.rows) // MOST_ROWS)]
     flat = [np.asarray(array[rows], dtype=float).reshape(len(rows), -1) for array in features.arrays.values()]
     return _similarities(flat)
 
 
 def _similarities(features: list[np.ndarray]) -> np.ndarray:
-    """By Gram matrices, ||Y^T X||_F^2 = <X X^T, Y Y^T>; a feature that never changes is like no other."""
-    if len({len(x) for x in features}) != 1:
-        raise ConfigError(f"features have {', '.join(str(len(x)) for x in features)} rows; expected as many of each")
-    grams = []
+    """A feature that never changes is like no other."""
+    rows = {len(x) for x in features}
+    if len(rows) != 1 or min(rows) < FEWEST_ROWS:
+        raise ConfigError(f"features have {', '.join(str(len(x)) for x in features)} rows; expected 4 or more of each")
+    centred = []
     for x in features:
-        centred = x - x.mean(0)
-        gram = (centred @ centred.T).ravel()
+        gram = _u_centred(x - x.mean(0)).ravel()
         size = np.linalg.norm(gram)
-        grams.append(gram / size if size > 0 else gram)
-    stacked = np.stack(grams)
+        centred.append(gram / size if size > 0 else gram)
+    stacked = np.stack(centred)
     return np.clip(stacked @ stacked.T, 0, 1)
+
+
+def _u_centred(x: np.ndarray) -> np.ndarray:
+    n = len(x)
+    gram = x @ x.T
+    np.fill_diagonal(gram, 0)
+    sums = gram.sum(0) / (n - 2)
+    gram = gram - sums[:, None] - sums[None] + sums.sum() / (n - 1)
+    np.fill_diagonal(gram, 0)
+    return gram

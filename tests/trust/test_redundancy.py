@@ -17,29 +17,45 @@ def test_turned_moved_and_scaled_features_are_the_same():
     assert similarity(X, turned) == pytest.approx(1)
 
 
-@given(st.integers(0, 10**6))
-def test_of_single_columns_it_is_the_squared_correlation(seed):
-    x, y = np.random.default_rng(seed).standard_normal((2, 30))
-    assert similarity(x[:, None], y[:, None]) == pytest.approx(pearsonr(x, y).statistic ** 2)
+def criterion(K, L):
+    """The unbiased Hilbert-Schmidt criterion as Song et al. (2012), Eq. 5, print it."""
+    n, one = len(K), np.ones(len(K))
+    K, L = K - np.diag(np.diag(K)), L - np.diag(np.diag(L))
+    parts = np.trace(K @ L) + one @ K @ one * (one @ L @ one) / ((n - 1) * (n - 2)) - 2 / (n - 2) * one @ K @ L @ one
+    return parts / (n * (n - 3))
 
 
-def test_the_definition_by_products_of_features():
-    Y = X[:, :2] + np.random.default_rng(2).standard_normal((60, 2))
-    x, y = X - X.mean(0), Y - Y.mean(0)
-    expected = np.linalg.norm(y.T @ x) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y))
-    assert similarity(X, Y) == pytest.approx(expected)
+@given(st.integers(0, 10**6), st.integers(4, 20))
+def test_it_is_the_normalised_unbiased_criterion(seed, n):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((n, 3)), rng.standard_normal((n, 2))
+    y += x[:, :2]
+    K, L = x @ x.T, y @ y.T
+    expected = criterion(K, L) / (criterion(K, K) * criterion(L, L)) ** 0.5
+    assert similarity(x, y) == pytest.approx(min(max(expected, 0), 1), abs=1e-9)
 
 
-def test_uncorrelated_and_constant_features_are_like_no_other():
-    even = np.array([1.0, -1, 1, -1])[:, None]
-    halves = np.array([1.0, 1, -1, -1])[:, None]
-    assert similarity(even, halves) == pytest.approx(0)
-    assert similarity(even, np.ones((4, 1))) == 0
+def test_unrelated_wide_features_are_unlike():
+    x, y = np.random.default_rng(3).standard_normal((2, 30, 500))
+    gram, other = (z @ z.T for z in (x - x.mean(0), y - y.mean(0)))
+    assert (gram * other).sum() / np.linalg.norm(gram) / np.linalg.norm(other) > 0.9  # the plain estimate
+    assert similarity(x, y) < 0.2
 
 
-def test_different_rows_are_refused():
-    with pytest.raises(ConfigError):
-        similarity(X, X[:9])
+def test_of_many_rows_it_is_the_plain_one():
+    x = np.random.default_rng(2).standard_normal((900, 1))
+    y = x + np.random.default_rng(4).standard_normal((900, 1))
+    assert similarity(x, y) == pytest.approx(pearsonr(x[:, 0], y[:, 0]).statistic ** 2, abs=0.01)
+
+
+def test_a_constant_feature_is_like_no_other():
+    assert similarity(X, np.ones((60, 1))) == 0
+
+
+def test_different_or_few_rows_are_refused():
+    for x, y in ((X, X[:9]), (X[:3], X[:3])):
+        with pytest.raises(ConfigError):
+            similarity(x, y)
 
 
 def map_of(merits, alike):

@@ -66,7 +66,7 @@ def test_the_budget_moves_the_picks():
     view.box()
     view.slider.value = 2
     assert view.picks() == {"late": 5}
-    assert "answers after 2 trainings" in view.picture.content and "early" not in view.picture.content
+    assert "Answers after 2 trainings" in view.picture.content and "early" not in view.picture.content
     view.slider.value = 3
     assert "early &lt;b&gt;" in view.picture.content and "early <b>" not in view.picture.content
 
@@ -85,7 +85,7 @@ def test_the_twin_is_the_same_without_a_watcher():
     view = explorer()
     shown = " ".join(ET.fromstring(page(view.twin())).itertext())
     assert "a note" in shown and "All 9 networks" in shown and "standard deviation of 2 seeds" in shown
-    assert "late: rank 1" in view.text() and view.text().count("Cell_1") == 9
+    assert "rank 1 (orange): late" in view.text() and view.text().count("Cell_1") == 9
 
 
 def test_a_sample_says_that_it_is_one():

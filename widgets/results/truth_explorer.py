@@ -104,34 +104,24 @@ class TruthExplorer:
             Point(rank, info.test[i], colours[_primitive(info.genotypes[i])], str(i), self._words(i), radius=4)
             for i, rank in enumerate(ranks)
         ]
-        picks: dict[int, list[str]] = {}
-        for name, place in self.picks().items():
-            picks.setdefault(place, []).append(name)
         dots += [
-            Point(
-                place + 1,
-                info.test[place],
-                style.PALETTE[1],
-                str(place),
-                self._words(place),
-                ", ".join(names),
-                "diamond",
-            )
-            for place, names in picks.items()
+            Point(place + 1, info.test[place], style.PALETTE[1], str(place), self._words(place), shape="diamond")
+            for place in set(self.picks().values())
         ]
         dots.append(Point(self.chosen + 1, info.test[self.chosen], INK, shape="ring", radius=9))
         low = [mean - std for mean, std in zip(info.test, info.std, strict=True)]
         high = [mean + std for mean, std in zip(info.test, info.std, strict=True)]
         kind = "All" if info.exhaustive else "A random sample of"
-        return chart(
+        drawn = chart(
             [Line(f"first Step: {name}", (), (), colours[name]) for name in pool],
             dots,
-            f"{kind} {len(info.genotypes):,} networks of this space; answers after {self.budget} trainings",
+            f"{kind} {len(info.genotypes):,} networks of this space",
             "rank by test score",
             f"{info.metric} on test [%]",
             SIZE,
             bands=[Band(f"± standard deviation of {info.seeds} seeds", list(ranks), low, high, SPREAD)],
         )
+        return above(words(self._answers()), drawn, gap=8)
 
     def network(self) -> Sheet:
         """Draws the chosen network."""
@@ -158,8 +148,7 @@ class TruthExplorer:
             },
             columns=COLUMNS,
         )
-        picks = [f"{name}: rank {place + 1}" for name, place in self.picks().items()]
-        return "\n".join([frame.round(2).to_string(index=False), f"after {self.budget} trainings:", *picks])
+        return "\n".join([frame.round(2).to_string(index=False), *self._answers()])
 
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
@@ -171,6 +160,14 @@ class TruthExplorer:
             self._box = ipw.VBox([self.slider, self.picture, self.drawing])
             self._draw()
         return self._box
+
+    def _answers(self) -> list[str]:
+        """Says in a line a network which searchers answer with it."""
+        names: dict[int, list[str]] = {}
+        for name, place in self.picks().items():
+            names.setdefault(place, []).append(name)
+        answers = [f"rank {place + 1} (orange): {', '.join(names[place])}" for place in sorted(names)]
+        return [f"Answers after {self.budget} trainings", *(answers or ["none yet"])] if self.info.paths else []
 
     def _words(self, place: int) -> str:
         info = self.info
