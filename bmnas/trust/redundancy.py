@@ -12,7 +12,7 @@ with K = X X^T and zeros on both diagonals, and
 
 It is 1 for equal features, also turned, moved or scaled, and about 0 for unrelated ones.
 
-Eq. 3 of the paper multiplies the merits of single features. So it takes the two best ones, also where they say the same.
+Eq. 3 of the paper multiplies the merits of single features. So it takes the two best ones, also where they are alike.
 """
 
 from dataclasses import dataclass
