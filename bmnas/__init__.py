@@ -62,7 +62,8 @@ from bmnas.paper.reference import (
     reference_architecture,
 )
 
-# is the answer right: all networks of a small space
+# is fusion worth it, and is the answer right: all networks of a small space
+from bmnas.trust.diagnosis import Diagnosis, diagnose
 from bmnas.trust.truth_table import Standing, standing, truth
 
 # one's own data, in scikit-learn's manner

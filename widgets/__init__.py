@@ -33,6 +33,17 @@ from widgets.results.classes import class_dots, class_scores
 from widgets.results.shortlist import candidate_figure, candidate_rows, candidate_table
 from widgets.static.html_table import table
 
+# can the answer be trusted
+from widgets.results.diagnosis_figures import (
+    headroom_figure,
+    knowledge_figure,
+    knowledge_table,
+    redundancy_figure,
+    use_figure,
+)
+from widgets.results.search_cost import regret_figure, searchers_table
+from widgets.results.truth_explorer import TruthExplorer, truth_info
+
 # the library's own source
 from widgets.notebook.source_listing import show_source
 

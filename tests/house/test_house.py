@@ -18,7 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 VIEWERS = ("plotly", "ipywidgets", "anywidget", "IPython", "matplotlib", "widgets")
 DISTRIBUTION = {"IPython": "ipython", "sklearn": "scikit-learn", "PIL": "pillow"}
-NOTEBOOKS = ("01_feature_extraction", "02_search", "03_derivation", "04_evaluation", "05_ablation")
+NOTEBOOKS = ("01_feature_extraction", "02_search", "03_derivation", "04_evaluation", "05_ablation", "06_trust")
 SIZE_LIMIT = 1_000_000  # bytes of a tracked file
 
 
@@ -201,7 +201,7 @@ def test_no_open_promises():
 # notebooks
 
 
-def test_notebooks_are_the_five_in_order():
+def test_notebooks_are_the_six_in_order():
     assert [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))] == list(NOTEBOOKS)
 
 

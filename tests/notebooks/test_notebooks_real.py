@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
 
 NOTEBOOKS = [path.stem for path in sorted(runner.FOLDER.glob("0*.ipynb"))]
 FIRST, ALL = NOTEBOOKS[:1], NOTEBOOKS
-TINY = {"epochs": 1, "seeds": 1, "C": 8, "shortlist_size": 1, "shortlist_epochs": 1}
+TINY = {"epochs": 1, "seeds": 1, "C": 8, "shortlist_size": 1, "shortlist_epochs": 1, "trap_samples": 0}
 CLIPS = [raw_files.ntu_name(performer, action) for performer, action in ((1, 1), (27, 60), (2, 1), (3, 60))]
 TITLES = {"mmimdb": "MM-IMDB", "ntu": "NTU RGB+D", "egogesture": "EgoGesture"}
 FIGURES = ("image/svg+xml", "image/png")
@@ -157,7 +157,7 @@ def test_real_files_are_extracted_and_shown(name, finished):
     assert form == (name if case.dataset == "mmimdb" else None)
 
 
-@pytest.mark.parametrize("number", ["02", "03", "04", "05"])
+@pytest.mark.parametrize("number", ["02", "03", "04", "05", "06"])
 def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finished):
     told = text(finished("hdf5"), number)
     assert "Data set mmimdb (real)" in told and "MM-IMDB, 6 / 2 / 4 samples" in told

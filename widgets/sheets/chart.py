@@ -36,6 +36,17 @@ class Point(NamedTuple):
     hover: str = ""
     label: str = ""
     shape: str = "circle"  # circle, diamond or ring
+    radius: float = 6.0  # of a circle, in pixels
+
+
+class Band(NamedTuple):
+    """The ground between two curves."""
+
+    name: str
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    colour: str
 
 
 class Scale(NamedTuple):
@@ -80,6 +91,7 @@ def chart(
     log_x: bool = False,
     at: float | None = None,
     holds: Sequence[tuple[float, float]] = (),
+    bands: Sequence[Band] = (),
 ) -> Sheet:
     """Draws lines and points on two axes.
 
@@ -91,17 +103,21 @@ def chart(
         log_x: whether the x axis is logarithmic.
         at: an x that is marked by an upright line.
         holds: points (x, y) that the axes reach too, so that two charts can be compared.
+        bands: drawn below everything.
     """
-    legend = _legend(lines, size[0])
+    legend = _legend([*lines, *(Line(band.name, (), (), band.colour) for band in bands)])
     top = TOP + (20.0 * (legend.count("<line")) if legend else 0)
     xs = [v for line in lines for v in line.x] + [p.x for p in points] + ([] if at is None else [at])
     xs += [place[0] for place in holds]
+    xs += [v for band in bands for v in band.x]
     ys = [v for line in lines for v in line.y] + [p.y for p in points] + [place[1] for place in holds]
+    ys += [v for band in bands for v in (*band.low, *band.high)]
     x = Scale(*_padded(xs, log_x), LEFT, size[0] - RIGHT, log_x)
     y = Scale(*_padded(ys, False), size[1] - BOTTOM, top + 8)
     marks = [_axes(x, y, x_title, y_title), f'<text x="4" y="16" font-weight="bold">{escape(title)}</text>', legend]
     if at is not None:
         marks.append(f'<path d="M{x(at):.1f},{y.start} V{y.end:.1f}" stroke="{style.INK}" stroke-dasharray="3 3"/>')
+    marks += [_ground(band, x, y) for band in bands]
     marks += [_polyline(line, x, y) for line in lines]
     marks += [_mark(point, x(point.x), y(point.y)) for point in points]
     marks += _labels([(p, x(p.x), y(p.y)) for p in points], size[0])
@@ -168,6 +184,12 @@ def _number(value: float) -> str:
     return f"{value:g}"
 
 
+def _ground(band: Band, x: Scale, y: Scale) -> str:
+    upper = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(band.x, band.high, strict=True)]
+    lower = [f"{x(a):.1f},{y(b):.1f}" for a, b in zip(band.x, band.low, strict=True)]
+    return f'<polygon points="{" ".join(upper + lower[::-1])}" fill="{band.colour}" stroke="none"/>'
+
+
 def _legend(lines: Sequence[Line], width: float) -> str:
     """Writes one line a name, under the title."""
     marks = ""
@@ -194,7 +216,7 @@ def _mark(point: Point, x: float, y: float) -> str:
     title = f"<title>{escape(point.hover)}</title>" if point.hover else ""
     if point.shape == "diamond":
         return f'<path d="M{x:.1f},{y - 8:.1f} l8,8 l-8,8 l-8,-8 z" {look}>{title}</path>'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" {look}>{title}</circle>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{point.radius:g}" {look}>{title}</circle>'
 
 
 def _labels(placed: list[tuple[Point, float, float]], width: float) -> list[str]:

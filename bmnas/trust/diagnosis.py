@@ -1,0 +1,126 @@
+"""Is fusion worth it? What can be said of a feature set before a search, and of a trained network after one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bmnas.errors import FeatureError
+from bmnas.evaluation.trained_network import TrainedNetwork
+from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import use_threads
+from bmnas.training.progress import Progress
+from bmnas.trust.decomposition import Decomposition, decompose_codes
+from bmnas.trust.knowledge import Knowledge, Opinions, ask_probes, known_by, measure
+from bmnas.trust.modality_use import ModalityUse, modality_use
+from bmnas.trust.probes import ProbeData, probe_data
+from bmnas.trust.redundancy import RedundancyMap, similarities
+
+LEAST_ROWS = 2  # of the validation split, of which a half chooses for the other
+STAGES = 3
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What modalities and features know.
+
+    Attributes:
+        task, notes: of the features.
+        multilabel: whether bits are means over labels.
+        knowledge: what each modality knows, what late fusion and a joint probe know, and the headroom between them.
+        decomposition: redundancy, uniqueness and synergy; of more than two modalities that of the best one and the
+            rest. None of a single modality.
+        redundancy: how alike the features are, beside the merit of each.
+        use: how a trained network uses its modalities; None where no network was given.
+    """
+
+    task: str
+    notes: str
+    multilabel: bool
+    knowledge: Knowledge
+    decomposition: Decomposition | None
+    redundancy: RedundancyMap
+    use: ModalityUse | None
+
+    def sentence(self) -> str:
+        """Says in one line whether fusion can help here, and by how much."""
+        return self.knowledge.sentence()
+
+    def __str__(self) -> str:
+        use = [self.use.sentence()] if self.use else []
+        return "\n".join([*use, self.redundancy.sentence(), self.sentence()])
+
+
+@use_threads()
+def diagnose(
+    features: FeatureSet, trained: TrainedNetwork | None = None, progress: Progress | None = None
+) -> Diagnosis:
+    """Finds out, in seconds and without a search, whether fusing features can help.
+
+    Probes are trained on the training split and compared on the validation split; the test split is not read. All
+    equations stand in `bmnas.trust.knowledge` (bits), `bmnas.trust.decomposition` (redundancy, uniqueness, synergy),
+    `bmnas.trust.redundancy` (CKA) and `bmnas.trust.modality_use` (EMAP, Shapley values).
+
+    Args:
+        features: of one modality or more, of classes or of several labels.
+        trained: a network on these features; one that did not train on the validation split is best.
+        progress: called as progress(what, done, of).
+
+    Raises:
+        FeatureError: the validation split is too small to compare anything.
+    """
+    rows = len(features.rows("val"))
+    if rows < LEAST_ROWS:
+        raise FeatureError(f"the validation split has {rows} rows; a diagnosis needs at least {LEAST_ROWS}")
+    report = progress or (lambda what, done, of: None)
+    report("diagnosis", 0, STAGES)
+    opinions = ask_probes(probe_data(features, features.modalities), list(features.modalities))
+    knowledge = measure(opinions)
+    report("diagnosis", 1, STAGES)
+    decomposition = _decomposition(opinions, knowledge)
+    report("diagnosis", 2, STAGES)
+    diagnosis = Diagnosis(
+        task=features.task,
+        notes=features.notes,
+        multilabel=features.kind == "multilabel",
+        knowledge=knowledge,
+        decomposition=decomposition,
+        redundancy=_redundancy(features, opinions.data, knowledge),
+        use=modality_use(trained, features) if trained else None,
+    )
+    report("diagnosis", STAGES, STAGES)
+    return diagnosis
+
+
+@use_threads()
+def knowledge_of(features: FeatureSet) -> Knowledge:
+    """Measures what the modalities know, the part of `diagnose` on which its verdict stands."""
+    return measure(ask_probes(probe_data(features, features.modalities), list(features.modalities)))
+
+
+def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | None:
+    """Of two modalities, or of the best one and the rest."""
+    names = list(opinions.alone)
+    if len(names) == 1:
+        return None
+    first = names[0] if len(names) == 2 else knowledge.best
+    rest = [name for name in names if name != first]
+    of_rest = knowledge.own[rest[0]] if len(rest) == 1 else opinions.bits(opinions.pooled_probe(rest))
+    codes = {
+        first: opinions.joint.codes[first],
+        rest[0] if len(rest) == 1 else "the rest": np.concatenate([opinions.joint.codes[n] for n in rest], axis=1),
+    }
+    together = opinions.together.sigmoid() if opinions.data.multilabel else opinions.together.softmax(-1)
+    bits = knowledge.own[first].mean, of_rest.mean, knowledge.joint.mean
+    return decompose_codes(codes, together.mean(0).numpy(), bits, opinions.data.multilabel)
+
+
+def _redundancy(features: FeatureSet, data: ProbeData, knowledge: Knowledge) -> RedundancyMap:
+    """The merit of the only feature of a modality is the modality's."""
+    own = {members[0]: knowledge.own[m].mean for m, members in features.modalities.items() if len(members) == 1}
+    others = probe_data(features, {name: (name,) for name in features.names if name not in own})
+    own |= {name: known_by(others, name).mean for name in others.inputs}
+    return RedundancyMap(
+        names=features.names,
+        similarity=similarities(features, data),
+        merits={name: own[name] for name in features.names},
+    )

@@ -1,0 +1,265 @@
+"""What each modality knows of the targets and what they know together, in bits, on validation rows.
+
+    I(X_m) = H(Y) - CE(probe of modality m)          what modality m knows
+    I(late) = H(Y) - CE(tuned late fusion)           what their opinions know
+    I(joint) = H(Y) - CE(late fusion and joint probe)  what they know together
+    headroom = CE(late) - CE(joint) = I(joint) - I(late)
+
+CE is a mean negative log2-likelihood, so each I bounds a mutual information from below (`bmnas.trust.probes`). Tuned
+late fusion is a weighted product of the modalities' probes, of the additive probe and of the base rates:
+
+    log q(y|x) = sum_k w_k log p_k(y|x) + const,   w_k >= 0 of probes
+
+with weights that a half of the validation rows chooses for the other half (Hinton, Neural Computation 14 (2002)). The
+joint one has the joint probe as one more factor, so that it is hardly worse than late fusion where there is nothing to
+gain. Modalities that are independent given the class leave no headroom: there the product of experts is exact.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from bmnas.trust.comparison import paired_interval
+from bmnas.trust.probes import ProbeData, ProbeResult, bits, run_probe
+
+MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
+SHRINKAGE = 1.0  # rows' worth of bits that a factor's weight of 1 costs, so that a few rows do not make it large
+MOST_WEIGHT = 2.0
+ENOUGH_ROWS = 20  # of the validation split, for a verdict
+CAN, CANNOT, UNDECIDED = "can help", "cannot help", "undecided"
+
+
+@dataclass(frozen=True)
+class Bits:
+    """A mean over validation rows and probes, with its 95 % interval; in bits, of several labels a label."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} bits (95 % interval {self.low:.2f} to {self.high:.2f})"
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What probes know of the targets.
+
+    Attributes:
+        rows: of the validation split, of which each half chooses for the other.
+        entropy: H(Y): the cross-entropy of the training split's base rates.
+        own: modality -> I(X_m).
+        late, joint: I(late) and I(joint).
+        headroom: CE(late) - CE(joint), compared row by row.
+        late_gain: CE(best modality) - CE(late), compared row by row.
+    """
+
+    rows: int
+    entropy: float
+    own: dict[str, Bits]
+    late: Bits
+    joint: Bits
+    headroom: Bits
+    late_gain: Bits
+
+    @property
+    def best(self) -> str:
+        """Returns the modality that knows most."""
+        return max(self.own, key=lambda name: self.own[name].mean)
+
+    @property
+    def margin(self) -> float:
+        """Returns the headroom in bits below which fusion does not matter."""
+        return MARGIN * self.entropy
+
+    @property
+    def verdict(self) -> str:
+        """Returns whether fusing features can help beyond tuned late fusion.
+
+        CANNOT where the whole interval of the headroom is below the margin, CAN where it is above 0. Fewer than 20
+        rows decide nothing.
+        """
+        if self.rows < ENOUGH_ROWS:
+            return UNDECIDED
+        if self.headroom.high < self.margin:
+            return CANNOT
+        return CAN if self.headroom.low > 0 else UNDECIDED
+
+    def sentence(self) -> str:
+        """Returns the verdict in one line, with the figures behind it."""
+        if len(self.own) == 1:
+            return f"There is one modality, {self.best}: nothing to fuse."
+        h = self.headroom
+        span = f"{h.mean:+.2f} bits (95 % interval {h.low:+.2f} to {h.high:+.2f}) beyond tuned late fusion"
+        if self.verdict == CAN:
+            return f"Fusion can help here: fused features know {span}."
+        if self.verdict == UNDECIDED:
+            return (
+                f"Undecided whether fusion can help here, by {self.rows} validation rows: fused features know {span}."
+            )
+        return f"Fusion cannot help here: fused features know {span}; {self._late_words()}."
+
+    def _late_words(self) -> str:
+        gain = self.late_gain
+        if gain.high < self.margin:
+            return f"{self.best} alone is enough"
+        if gain.low > 0:
+            return f"late fusion is enough, and knows {gain.mean:.2f} bits more than {self.best} alone"
+        return f"whether late fusion knows more than {self.best} alone is undecided"
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What the probes of a feature set say of the validation rows.
+
+    Attributes:
+        data: the rows.
+        base: (classes,) logits of the base rates.
+        alone: modality -> log-probabilities of its probe, (S, n, classes); of a label its logit.
+        additive: the same of the additive probe; None of a single modality.
+        joint: the joint probe.
+    """
+
+    data: ProbeData
+    base: Tensor
+    alone: dict[str, Tensor]
+    additive: Tensor | None
+    joint: ProbeResult
+
+    @property
+    def targets(self) -> Tensor:
+        """Returns the targets of the validation rows."""
+        return self.data.targets[self.data.train :]
+
+    @cached_property
+    def late(self) -> Tensor:
+        """Returns tuned late fusion, (S, n, classes)."""
+        return self.pooled(self._late_experts())
+
+    @cached_property
+    def together(self) -> Tensor:
+        """Returns late fusion with the joint probe, (S, n, classes)."""
+        return self.pooled([*self._late_experts(), _log_probabilities(self.joint.logits, self.data)])
+
+    def pooled(self, experts: Sequence[Tensor]) -> Tensor:
+        """Pools experts with the base rates, see `pool`."""
+        return pool(experts, self.base, self.data)
+
+    def pooled_probe(self, modalities: Sequence[str]) -> Tensor:
+        """Trains a joint probe of some modalities and pools it with theirs alone."""
+        probe = run_probe(self.data, [modalities])
+        return self.pooled([*(self.alone[name] for name in modalities), _log_probabilities(probe.logits, self.data)])
+
+    def bits(self, logits: Tensor) -> Bits:
+        """Compares log-probabilities with the base rates: what they know."""
+        return _difference(self.base_losses, bits(logits, self.targets))
+
+    @property
+    def base_losses(self) -> Tensor:
+        """Returns the loss of the base rates of each row, (1, n) bits."""
+        return bits(self.base.expand(1, len(self.targets), -1), self.targets)
+
+    def _late_experts(self) -> list[Tensor]:
+        return [*self.alone.values(), *([] if self.additive is None else [self.additive])]
+
+
+def ask_probes(data: ProbeData, modalities: Sequence[str]) -> Opinions:
+    """Trains a probe of each modality, an additive one and a joint one."""
+    alone = {name: _log_probabilities(run_probe(data, [[name]]).logits, data) for name in modalities}
+    several = len(modalities) > 1
+    additive = run_probe(data, [[name] for name in modalities]).logits if several else None
+    return Opinions(
+        data=data,
+        base=base_rates(data),
+        alone=alone,
+        additive=None if additive is None else _log_probabilities(additive, data),
+        joint=run_probe(data, [modalities]),
+    )
+
+
+def measure(opinions: Opinions) -> Knowledge:
+    """Compares what the probes of a feature set know."""
+    alone = {name: opinions.pooled([expert]) for name, expert in opinions.alone.items()}
+    losses = {name: bits(logits, opinions.targets) for name, logits in alone.items()}
+    late, joint = bits(opinions.late, opinions.targets), bits(opinions.together, opinions.targets)
+    best = min(losses, key=lambda name: float(losses[name].mean()))
+    return Knowledge(
+        rows=len(opinions.targets),
+        entropy=float(opinions.base_losses.mean()),
+        own={name: opinions.bits(logits) for name, logits in alone.items()},
+        late=opinions.bits(opinions.late),
+        joint=opinions.bits(opinions.together),
+        headroom=_difference(late, joint),
+        late_gain=_difference(losses[best], late),
+    )
+
+
+def known_by(data: ProbeData, source: str) -> Bits:
+    """Measures what the probe of one source knows."""
+    base, targets = base_rates(data), data.targets[data.train :]
+    logits = pool([_log_probabilities(run_probe(data, [[source]]).logits, data)], base, data)
+    return _difference(bits(base.expand(1, len(targets), -1), targets), bits(logits, targets))
+
+
+def base_rates(data: ProbeData) -> Tensor:
+    """Estimates the logits of the classes from the training rows, with one row more of each outcome; (classes,)."""
+    targets = data.targets[: data.train]
+    if data.multilabel:
+        ones = targets.sum(0) + 1
+        return (ones / (len(targets) + 2 - ones)).log()
+    counts = torch.bincount(targets, minlength=data.classes) + 1.0
+    return (counts / counts.sum()).log()
+
+
+def pool(experts: Sequence[Tensor], base: Tensor, data: ProbeData) -> Tensor:
+    """Pools experts in the logarithm, the weights of a half of the rows chosen by the other half.
+
+    Args:
+        experts: (S, n, classes) each: log-probabilities, or logits of several labels.
+        base: (classes,) of the base rates, a factor with a weight of either sign.
+
+    Returns:
+        (S, n, classes).
+    """
+    stacked = torch.stack([*experts, base.expand_as(experts[0])], dim=-1).double()  # (S, n, classes, k)
+    targets = data.targets[data.train :]
+    result = torch.empty(experts[0].shape, dtype=torch.float64)
+    for seed in range(len(stacked)):
+        for half in (0, 1):
+            chosen = data.halves == half
+            weights = _weights(stacked[seed, chosen], targets[chosen])
+            result[seed, ~chosen] = stacked[seed, ~chosen] @ weights
+    return result
+
+
+def _weights(stacked: Tensor, targets: Tensor) -> Tensor:
+    """The weights (k,) of least cross-entropy; a convex problem, those of probes at least 0."""
+    k = stacked.shape[-1]
+
+    def value_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        w = torch.from_numpy(weights).requires_grad_()
+        loss = bits((stacked @ w)[None], targets).mean() + SHRINKAGE / len(targets) * w.square().sum()
+        (slope,) = torch.autograd.grad(loss, w)
+        return float(loss.detach()), slope.numpy()
+
+    bounds = [(0, MOST_WEIGHT)] * (k - 1) + [(-MOST_WEIGHT, MOST_WEIGHT)]
+    best = minimize(
+        value_and_slope, np.append(np.full(k - 1, 1 / (k - 1)), 0.0), jac=True, method="L-BFGS-B", bounds=bounds
+    )
+    return torch.from_numpy(best.x)
+
+
+def _log_probabilities(logits: Tensor, data: ProbeData) -> Tensor:
+    """Of a label the logit itself, the difference of its two log-probabilities."""
+    return logits if data.multilabel else logits.log_softmax(-1)
+
+
+def _difference(worse: Tensor, better: Tensor) -> Bits:
+    """The mean difference of losses (S, n); base rates without a seed stand beside each seed."""
+    mean, low, high, _ = paired_interval((worse - better).numpy())
+    return Bits(mean, low, high)

@@ -1,0 +1,84 @@
+"""The answers of a run on a truth table: what they cost, and how well each ranking orders the networks."""
+
+import time
+
+import torch
+
+from bmnas.config import EvalConfig, SearchConfig
+from bmnas.errors import RunError
+from bmnas.evaluation.trained_network import TrainedNetwork
+from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import resolve_device, use_threads
+from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.networks import build_hypernet, build_network
+from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Selection
+from bmnas.space.genotype import Genotype
+from bmnas.training.network_training import fit
+from bmnas.trust.search_paths import SearchPath, choice_score, ranking_tau
+from bmnas.trust.truth_table import Truth
+
+ALGORITHM_1, SHORTLIST = "Algorithm 1", "shortlist"
+
+
+def train_on_train(
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int = 0
+) -> tuple[TrainedNetwork, float]:
+    """Trains a network as for a truth table: on the training split alone, so that validation rows are new to it.
+
+    Returns:
+        The network, and the seconds that its training took.
+    """
+    with use_threads(config.threads):
+        tensors = features.tensors(config.device)
+        network = build_network(genotype, features, config, seed).to(tensors.device)
+        started = time.perf_counter()
+        fit(network, tensors, features.kind, tensors.rows("train"), config.batch_size, budget, seed)
+        seconds = time.perf_counter() - started
+    shapes = {name: (array.shape[1], array.shape[2]) for name, array in features.arrays.items()}
+    used = {name: shape for name, shape in shapes.items() if name in network.reshape}
+    return TrainedNetwork(network.to("cpu").eval(), features.kind, tuple(features.classes), used), seconds
+
+
+def answer_paths(run: Run, selection: Selection, training_seconds: float, training_epochs: int) -> list[SearchPath]:
+    """Makes the paths of a run's answers; a search costs as many trainings as its seconds are worth.
+
+    Args:
+        selection: both answers, as `load_selection` gives them.
+        training_seconds: of one training of the truth's budget on this machine.
+        training_epochs: of the truth's budget.
+
+    Raises:
+        RunError: the record of the run is damaged.
+    """
+    searched = sum(event.seconds for event in run.trace().events) / training_seconds
+    paths = [SearchPath(ALGORITHM_1, ((searched, selection.algorithm1),))]
+    if selection.candidates:
+        brief = run.config().shortlist_epochs / training_epochs
+        cost = searched + brief * len(selection.candidates)
+        paths.append(SearchPath(SHORTLIST, ((cost, selection.chosen),)))
+    return paths
+
+
+@torch.no_grad()
+def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float]:
+    """Measures how the rankings behind a run's answers order the networks of a table (Kendall's tau).
+
+    Algorithm 1 ranks by the weights of its best epoch, the shortlist by inherited scores of the last epoch.
+
+    Raises:
+        RunError: no epoch was finished, or the record is damaged.
+    """
+    trace, config = run.trace(), run.config()
+    checkpoint = run.load_checkpoint() if run.has_checkpoint() else None
+    if checkpoint is None:
+        raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
+    device = resolve_device(config.device)
+    hypernet = build_hypernet(features, config)
+    hypernet.load_state_dict(checkpoint["hypernet"])
+    inherited = InheritedScore(hypernet.to(device), features.tensors(device), features.kind)
+    weights = trace.best.architecture
+    return {
+        ALGORITHM_1: ranking_tau(table, lambda genotype: choice_score(weights, genotype)),
+        SHORTLIST: ranking_tau(table, inherited),
+    }

@@ -1,0 +1,70 @@
+"""Traps: planted features on which a search can fool itself, and what an honest report says of them.
+
+* `one modality`: the class is told by features of A alone; B shows a state of its own that has nothing to do with it.
+* `noise`: A tells the class, B is noise without any pattern.
+* `copies`: the class needs a feature of A and one of B; A has a second feature that is an exact copy of the first. Each
+  copy knows more alone than the feature of B, so the product of merits (Eq. 3) takes the two copies.
+"""
+
+import numpy as np
+
+from bmnas.features.feature_set import FeatureSet
+from bmnas.registry import unknown
+
+ONE_MODALITY, NOISE, COPIES = "one modality", "noise", "copies"
+EXPECTED = {
+    ONE_MODALITY: "fusion cannot help: A alone is enough",
+    NOISE: "fusion cannot help: A alone is enough",
+    COPIES: "fusion can help: A and B together, not A twice",
+}
+"""Trap -> what an honest report says."""
+CHANNELS, STATES = 8, 4
+
+
+def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
+    """Makes the features of a trap.
+
+    Args:
+        name: "one modality", "noise" or "copies".
+        seed: of everything random.
+        samples: rows of the training split; val and test have half as many each.
+
+    Raises:
+        UnknownNameError: no such trap.
+    """
+    if name not in EXPECTED:
+        raise unknown("trap", name, EXPECTED)
+    rng = np.random.default_rng([seed, *name.encode()])
+    n = 2 * samples
+    a, b = rng.integers(0, STATES, (2, n))
+    if name == COPIES:
+        targets = 2 * (a // 2) + (a + b) % 2  # a bit of A alone, and one that takes both
+        first, second = _patterns(a, rng), _patterns(b, rng)
+        arrays = {"A_1": first, "A_2": first.copy(), "A_3": _noise(n, rng), "B_1": second, "B_2": _noise(n, rng)}
+    else:
+        targets = a
+        others = _patterns(b, rng) if name == ONE_MODALITY else _noise(n, rng)
+        arrays = {"A_1": _patterns(a, rng), "A_2": _noise(n, rng), "B_1": others, "B_2": _noise(n, rng)}
+    return FeatureSet.from_arrays(
+        arrays,
+        targets,
+        {
+            "train": np.arange(samples),
+            "val": np.arange(samples, 3 * samples // 2),
+            "test": np.arange(3 * samples // 2, n),
+        },
+        L=1,
+        task="trap",
+        source="synthetic",
+        notes=f"synthetic features, trap {name!r}: {EXPECTED[name]}",
+    )
+
+
+def _patterns(states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random pattern for each state, and noise: float32 (n, channels)."""
+    patterns = 2 * rng.standard_normal((STATES, CHANNELS), dtype=np.float32)
+    return patterns[states] + _noise(len(states), rng)
+
+
+def _noise(n: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.standard_normal((n, CHANNELS), dtype=np.float32)

@@ -1,0 +1,219 @@
+"""The diagnosis against features whose information is known, traps, and both kinds of task."""
+
+import numpy as np
+import pytest
+import torch
+
+import bmnas
+from bmnas.errors import FeatureError, UnknownNameError
+from bmnas.features.feature_set import FeatureSet
+from bmnas.trust import probes
+from bmnas.trust.diagnosis import diagnose, knowledge_of
+from bmnas.trust.knowledge import CAN, CANNOT, UNDECIDED, Bits, Knowledge, base_rates, pool
+from bmnas.trust.probes import bits, probe_data, run_probe
+from bmnas.trust.traps import COPIES, EXPECTED, trap
+from tests.support.tiny import multilabel_features
+
+ROWS = 400
+
+
+def coded(targets, codes, **more):
+    """Vectors that tell codes without error, in the middle of noise."""
+    rng = np.random.default_rng(7)
+    arrays = {
+        name: np.concatenate([3 * np.eye(code.max() + 1)[code], rng.standard_normal((len(code), 2))], axis=1)
+        for name, code in codes.items()
+    }
+    n = len(targets)
+    splits = {"train": range(n // 2), "val": range(n // 2, 3 * n // 4), "test": range(3 * n // 4, n)}
+    return FeatureSet.from_arrays(arrays, targets, {k: np.array(v) for k, v in splits.items()}, L=1, **more)
+
+
+def states(seed=0, n=2 * ROWS):
+    return np.random.default_rng(seed).integers(0, 4, (2, n))
+
+
+def parts(found):
+    assert found.decomposition is not None
+    return found.decomposition.parts()
+
+
+def test_a_sum_modulo_four_is_all_synergy():
+    a, b = states()
+    found = diagnose(coded((a + b) % 4, {"A_1": a, "B_1": b}))
+    known = found.knowledge
+    assert known.verdict == CAN and known.headroom.mean == pytest.approx(2, abs=0.2)
+    assert known.own["A"].mean == pytest.approx(0, abs=0.1) and known.late.mean == pytest.approx(0, abs=0.1)
+    assert list(parts(found).values()) == pytest.approx([0, 0, 0, 2], abs=0.25)
+    assert "can help" in found.sentence() and "ranks no pair" in str(found)
+
+
+def test_two_modalities_that_say_the_same_are_redundant():
+    a, _ = states(1)
+    found = diagnose(coded(a, {"A_1": a, "B_1": a}))
+    assert found.knowledge.verdict == CANNOT
+    assert list(parts(found).values()) == pytest.approx([2, 0, 0, 0], abs=0.1)
+
+
+def test_each_modality_knows_its_own_part_and_late_fusion_is_enough():
+    a, b = states(2) // 2
+    found = diagnose(coded(2 * a + b, {"A_1": a, "B_1": b}))
+    known = found.knowledge
+    assert known.verdict == CANNOT and "late fusion is enough" in found.sentence()
+    assert [known.own[m].mean for m in "AB"] == pytest.approx([1, 1], abs=0.1)
+    assert known.late_gain.mean == pytest.approx(1, abs=0.15)
+    assert list(parts(found).values())[1:3] == pytest.approx([1, 1], abs=0.2)
+
+
+def test_one_modality_has_nothing_to_fuse():
+    a, b = states(3, ROWS)
+    found = diagnose(coded(a, {"A_1": a, "A_2": b}))
+    assert found.decomposition is None and "nothing to fuse" in found.sentence()
+    assert found.redundancy.merits["A_1"] > 1.5 > 0.2 > found.redundancy.merits["A_2"]
+
+
+def test_of_three_modalities_the_best_is_set_against_the_rest():
+    a, b = states(4)
+    c = (a + b) % 2
+    found = diagnose(coded(a, {"A_1": a, "B_1": b, "C_1": c}))
+    assert found.decomposition and found.decomposition.second == "the rest"
+    assert list(parts(found).values()) == pytest.approx([1, 1, 0, 0], abs=0.3)  # b + c tells a bit of a
+
+
+def test_labels_are_counted_one_by_one():
+    features = multilabel_features(n=800)
+    found = diagnose(features)
+    assert found.multilabel and found.knowledge.entropy == pytest.approx(1, abs=0.05)
+    assert 0 < found.knowledge.own["B"].mean < found.knowledge.own["A"].mean < found.knowledge.joint.mean < 1
+    assert found.knowledge.verdict == CANNOT  # each label is seen in one channel
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_traps(name, seed):
+    features = trap(name, seed, samples=400)
+    known = knowledge_of(features)
+    assert known.verdict == (CAN if name == COPIES else CANNOT)
+    assert known.verdict in EXPECTED[name]
+    assert name == COPIES or known.best == "A" and "late fusion is enough" not in known.sentence()
+
+
+def test_eq_3_takes_the_copies():
+    found = diagnose(trap(COPIES, samples=400))
+    assert found.redundancy.best_product == ("A_1", "A_2") and "much the same" in str(found)
+    assert parts(found)["synergy"] == pytest.approx(1, abs=0.2)
+
+
+def test_an_unknown_trap_is_named():
+    with pytest.raises(UnknownNameError, match="copies"):
+        trap("coppies")
+
+
+def test_the_same_features_get_the_same_diagnosis_and_no_test_row_is_read():
+    a, b = states(5, 200)
+    features = coded(a, {"A_1": a, "B_1": b})
+    test = features.rows("test")
+    spoilt = {name: array.copy() for name, array in features.arrays.items()}
+    for array in spoilt.values():
+        array[test] = 1e3
+    changed = FeatureSet.from_arrays(spoilt, features.targets, features.splits, L=1)
+    torch.manual_seed(5)
+    state = torch.random.get_rng_state()
+    first = diagnose(features).knowledge
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert diagnose(changed).knowledge == first
+
+
+def test_few_rows_decide_nothing_and_one_is_refused():
+    a, b = states(0, 40)
+    few = diagnose(coded((a + b) % 4, {"A_1": a, "B_1": b}))
+    assert few.knowledge.rows == 10 and few.knowledge.verdict == UNDECIDED and "10 validation rows" in few.sentence()
+    a, b = states(0, 4)
+    with pytest.raises(FeatureError, match="1 rows"):
+        diagnose(coded(np.arange(4) % 2, {"A_1": a, "B_1": b}))
+
+
+def bits_of(mean, half):
+    return Bits(mean, mean - half, mean + half)
+
+
+@pytest.mark.parametrize(
+    ("headroom", "gain", "verdict", "words"),
+    [
+        (bits_of(0.5, 0.1), bits_of(0, 0.01), CAN, "can help here: fused features know +0.50 bits"),
+        (bits_of(0.05, 0.1), bits_of(0, 0.01), UNDECIDED, "Undecided"),
+        (bits_of(0.0, 0.01), bits_of(0, 0.01), CANNOT, "A alone is enough"),
+        (bits_of(0.0, 0.01), bits_of(0.5, 0.1), CANNOT, "0.50 bits more than A alone"),
+        (bits_of(0.0, 0.01), bits_of(0.1, 0.2), CANNOT, "undecided"),
+        (bits_of(0.02, 0.01), bits_of(0, 0.01), CANNOT, "cannot"),  # surely above 0, and surely below what matters
+    ],
+)
+def test_the_verdict_follows_the_interval(headroom, gain, verdict, words):
+    own = {"A": bits_of(1.5, 0.1), "B": bits_of(0.5, 0.1)}
+    known = Knowledge(100, 2.0, own, bits_of(1.5, 0.1), bits_of(1.5, 0.1), headroom, gain)
+    assert known.verdict == verdict and words in known.sentence() and known.best == "A"
+
+
+# the parts
+
+
+def test_bits_by_hand():
+    logits = torch.tensor([[[0.0, 0.0], [np.log(3.0), 0.0]]])
+    assert bits(logits, torch.tensor([0, 1]))[0].tolist() == pytest.approx([1, 2])
+    assert bits(logits, torch.tensor([[0.0, 1], [1, 1]]))[0].tolist() == pytest.approx([1, (np.log2(4 / 3) + 1) / 2])
+
+
+def test_base_rates_are_those_of_the_training_rows():
+    targets = np.array([0] * 30 + [1] * 10 + [0, 1] * 20)
+    features = coded(targets, {"A_1": targets, "B_1": targets})
+    data = probe_data(features, features.modalities)
+    assert base_rates(data).exp().tolist() == pytest.approx([31 / 42, 11 / 42])
+
+
+def test_a_product_of_independent_opinions_is_bayes():
+    """Two sources that are independent given the class: pooling their exact posteriors is as good as the joint one."""
+    rng = np.random.default_rng(0)
+    n = 4000
+    y = rng.integers(0, 2, n)
+    seen = np.where(rng.random((2, n)) < 0.8, y, 1 - y)
+    features = coded(y, {"A_1": seen[0], "B_1": seen[1]})
+    data = probe_data(features, features.modalities)
+    rows = data.rows[data.train :]
+    experts = [torch.from_numpy(np.log(np.where(np.arange(2) == s[rows, None], 0.8, 0.2)))[None] for s in seen]
+    both = sum(np.log(np.where(np.arange(2) == s[rows, None], 0.8, 0.2)) for s in seen)
+    exact = bits(torch.from_numpy(both)[None], data.targets[data.train :]).mean()
+    pooled = bits(pool(experts, base_rates(data), data), data.targets[data.train :]).mean()
+    assert float(pooled) == pytest.approx(float(exact), abs=0.02)
+
+
+def test_no_row_is_scored_by_what_it_chose(monkeypatch):
+    """Labels that are pure chance: whoever chose on the rows that it is scored on would seem to know something."""
+    rng = np.random.default_rng(1)
+    a, y = rng.integers(0, 4, 400), rng.integers(0, 2, 400)
+    features = coded(y, {"A_1": a})
+    data = probe_data(features, features.modalities)
+    result = run_probe(data, [["A"]])
+    assert result.losses.shape == (probes.SEEDS, 100) and float(result.losses.mean()) > 0.98
+
+
+def test_additive_probes_do_not_see_an_exclusive_or_and_joint_ones_do():
+    a, b = states(6) // 2
+    features = coded(a ^ b, {"A_1": a, "B_1": b})
+    data = probe_data(features, features.modalities)
+    apart, together = (float(run_probe(data, blocks).losses.mean()) for blocks in ([["A"], ["B"]], [["A", "B"]]))
+    assert apart > 0.95 and together < 0.1
+
+
+def test_wide_features_are_projected():
+    rng = np.random.default_rng(2)
+    y = rng.integers(0, 2, 120)
+    wide = rng.standard_normal((120, 700)).astype(np.float32)
+    wide[:, :300] += 2 * y[:, None]
+    splits = {"train": range(60), "val": range(60, 90), "test": range(90, 120)}
+    features = FeatureSet.from_arrays({"A_1": wide, "B_1": wide[:, :3]}, y, splits, L=1)
+    data = probe_data(features, features.modalities)
+    assert data.inputs["A"].shape == (90, 60) and float(run_probe(data, [["A"]]).losses.mean()) < 0.2
+
+
+def test_it_is_a_public_name():
+    assert bmnas.diagnose is diagnose

@@ -1,0 +1,123 @@
+"""Searchers on a truth table: random search against all draws, picks by cost, and rankings of known order."""
+
+import math
+from itertools import combinations
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bmnas.errors import ConfigError
+from bmnas.space.derivation import derive
+from bmnas.space.enumeration import Space
+from bmnas.space.genotype import Genotype
+from bmnas.trust.random_search import random_regret, taken_with
+from bmnas.trust.search_paths import (
+    SearchPath,
+    choice_score,
+    last_features_path,
+    random_path,
+    ranking_tau,
+    standings_frame,
+)
+from bmnas.trust.truth_table import Truth
+from tests.support.synthetic import architecture
+
+SPACE = Space(("A_1", "A_2", "B_1"), 1, 1, 1, ("Sum", "LinearGLU"))
+
+
+def table_of(scores):
+    networks = dict(zip(SPACE.genotypes(), (((v, v), (t, t)) for v, t in scores), strict=False))
+    return Truth({"space": {"r": 1}}, None, 2, networks)
+
+
+TABLE = table_of([(0.1 * i, 0.05 * i + 0.01 * (i % 2)) for i in range(9)])
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=1, max_size=7, unique_by=lambda p: p[0]),
+       st.data())  # fmt: skip
+def test_random_search_is_the_mean_over_all_draws(scores, data):
+    b = data.draw(st.integers(1, len(scores)))
+    frame = pd.DataFrame(scores, columns=["val", "test"])
+    best = frame["test"].max()
+    regrets = sorted(best - max(draw)[1] for draw in combinations(scores, b))
+    found = random_regret(frame, b)
+    assert found.mean == pytest.approx(sum(regrets) / len(regrets), abs=1e-6)
+    assert found.low == regrets[max(0, math.ceil(0.1 * len(regrets)) - 1)]
+    assert found.high == regrets[max(0, math.ceil(0.9 * len(regrets)) - 1)]
+
+
+@given(st.integers(1, 3000), st.data())
+def test_some_network_is_taken(networks, data):
+    chances = taken_with(networks, data.draw(st.integers(1, networks)))
+    assert chances.sum() == pytest.approx(1) and chances.min() >= 0
+
+
+@pytest.mark.parametrize("trainings", [0, 10])
+def test_impossible_numbers_of_trainings_are_refused(trainings):
+    with pytest.raises(ConfigError):
+        taken_with(9, trainings)
+
+
+def test_a_random_path_improves_on_validation_and_ends_at_the_best():
+    path = random_path(TABLE, seed=3)
+    vals = [TABLE.networks[genotype][0][0] for _, genotype in path.picks]
+    costs = [cost for cost, _ in path.picks]
+    assert vals == sorted(vals) and costs == sorted(costs) and costs[0] == 1 and vals[-1] == pytest.approx(0.8)
+    assert path.at(0.5) is None and path.at(1) == path.picks[0][1] and path.at(99) == path.picks[-1][1]
+
+
+def test_last_features_with_each_operator():
+    path = last_features_path(TABLE, ("A_2", "B_1"))
+    assert path and path.cost == 3 and path.picks[-1][1].cells[0].inputs == ("A_2", "B_1")
+    assert path.picks[-1][1] == max(
+        (g for g in TABLE.networks if g.cells[0].inputs == ("A_2", "B_1")), key=lambda g: TABLE.networks[g][0]
+    )
+    assert last_features_path(TABLE, ("A_2", "C_1")) is None
+    with pytest.raises(ConfigError):
+        last_features_path(TABLE, ("A_2",))
+
+
+def test_tau_of_known_rankings():
+    truth = {genotype: test[0] for genotype, (_, test) in TABLE.networks.items()}
+    assert ranking_tau(TABLE, truth.__getitem__) == pytest.approx(1)
+    assert ranking_tau(TABLE, lambda g: -truth[g]) == pytest.approx(-1)
+    assert math.isnan(ranking_tau(TABLE, lambda g: 0.0))
+
+
+def test_the_derived_genotype_has_the_largest_product_of_its_weights():
+    names = ("A_1", "A_2", "B_1", "B_2")
+    space = Space(names, 1, 1, 1, ("Zero", "Sum", "Attention", "LinearGLU", "ConcatFC"))
+    weights = architecture(names, N=1, M=1, seed=4)
+    derived = derive(weights, 1)
+    best = max(choice_score(weights, genotype) for genotype in space.genotypes() if arity(genotype) == arity(derived))
+    assert choice_score(weights, derived) == pytest.approx(best)
+    cell = derived.cells[0]
+    by_hand = math.prod(weights.alpha["Cell_1"][name] for name in cell.inputs)
+    by_hand *= math.prod(weights.beta["Cell_1"]["Step_1"][name] for name in cell.steps[0].inputs)
+    by_hand *= weights.gamma["Cell_1"]["Step_1"][cell.steps[0].primitive]
+    assert choice_score(weights, derived) == pytest.approx(math.log(by_hand))
+
+
+def arity(genotype: Genotype) -> int:
+    return len(genotype.cells[0].steps[0].inputs)
+
+
+def test_standings_have_random_search_of_equal_cost_beside_them():
+    best = max(TABLE.networks, key=lambda g: TABLE.networks[g][1])
+    elsewhere = Genotype.from_dict({**best.to_dict()})
+    worst = min(TABLE.networks, key=lambda g: TABLE.networks[g][1])
+    paths = [SearchPath("good", ((2.2, elsewhere),)), SearchPath("bad", ((50.0, worst),)), random_path(TABLE)]
+    good, bad, drawn = standings_frame(TABLE, paths, {"good": 0.4}).to_dict("records")
+    frame = TABLE.frame()
+    assert good["regret"] == 0 and good["rank"] == 1 and good["tau"] == 0.4
+    assert good["random"] == random_regret(frame, 3).mean and math.isnan(bad["tau"])
+    assert bad["rank"] == 9 and bad["random"] == random_regret(frame, 9).mean  # no more than there are
+    assert drawn["trainings"] <= 9
+
+
+def test_an_answer_that_a_sample_lacks_has_no_score():
+    lacking = list(Space(("A_1", "A_2", "C_1"), 1, 1, 1, ("Sum",)).genotypes())[-1]
+    (row,) = standings_frame(TABLE, [SearchPath("other", ((1.0, lacking),))]).to_dict("records")
+    assert math.isnan(row["regret"])
