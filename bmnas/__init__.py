@@ -5,6 +5,7 @@ The names below follow the sections of the paper.
 
 from bmnas import tasks as _tasks  # fills TASKS
 from bmnas.scale import engines as _engines  # fills ENGINES
+from bmnas.searching.searchers import known as _searchers  # fills SEARCHERS
 
 # 3.1 unimodal features
 from bmnas.features.backbones.checkpoints import load_checkpoint
@@ -21,7 +22,7 @@ from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import FusionNetwork
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
-from bmnas.registry import PRIMITIVES, TASKS
+from bmnas.registry import PRIMITIVES, SEARCHERS, TASKS
 from bmnas.space.enumeration import Space
 
 # 3.4 search and evaluation
@@ -55,6 +56,7 @@ from bmnas.paper.reference import (
 )
 
 # is the answer right: all networks of a small space
+from bmnas.trust.benchmark import bench
 from bmnas.trust.truth_table import Standing, standing, truth
 
 # run folders
