@@ -103,8 +103,8 @@ class Trial:
         Raises:
             TypeError, ValueError, KeyError, GenotypeError: a field is missing, unknown or wrong.
         """
-        plain = dict(data)
-        trial = cls(**plain | {"genotype": Genotype.from_dict(plain["genotype"])}, seconds=seconds)
+        plain: dict[str, Any] = {**data, "genotype": Genotype.from_dict(data["genotype"]), "seconds": seconds}
+        trial = cls(**plain)
         if type(trial.score) not in (int, float) or not 1 <= trial.best_trial <= trial.trial:
             raise ValueError(f"score {trial.score!r}, trial {trial.trial!r}, best {trial.best_trial!r}")
         return trial
@@ -176,12 +176,5 @@ def _trial(
     started = time.perf_counter()
     score = trainer(genotype, seed)
     seconds = time.perf_counter() - started
-    better = best is None or score > best.score
-    return Trial(
-        trial=number,
-        genotype=genotype,
-        score=score,
-        best_trial=number if better else best.trial,
-        best_score=score if better else best.score,
-        seconds=seconds,
-    )
+    leader, top = (number, score) if best is None or score > best.score else (best.trial, best.score)
+    return Trial(number, genotype, score, leader, top, seconds)
