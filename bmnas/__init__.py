@@ -38,6 +38,7 @@ from bmnas.evaluation.joint.evaluation import evaluate_joint
 from bmnas.evaluation.joint.training import train_and_test_joint
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
+from bmnas.searching.searchers.recorded_search import search_trials
 from bmnas.searching.selection import Selection, load_selection
 from bmnas.searching.shortlist import read_out, select
 from bmnas.searching.trace import EpochEvent, Trace

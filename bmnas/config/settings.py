@@ -17,16 +17,25 @@ from bmnas.config.groups import (
     Rate,
     ReadOutSettings,
     RuleSettings,
+    SearcherSettings,
     SpaceSettings,
 )
 from bmnas.errors import ConfigError
-from bmnas.registry import unknown
+from bmnas.registry import SEARCHERS, unknown
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.validation import explained
 
 MACHINE = tuple(field.name for field in fields(MachineSettings))
-LATER_DEFAULTS: dict[str, Any] = {"compile": None, "bf16": False, "accumulate": 1}
+LATER_DEFAULTS: dict[str, Any] = {
+    "compile": None,
+    "bf16": False,
+    "accumulate": 1,
+    "searcher": "algorithm1",
+    "budget": None,
+    "budget_unit": "trainings",
+}
 """Settings of later versions: with these values an experiment is the one that it was before they existed."""
+ALGORITHM_1 = "algorithm1"
 Class = TypeVar("Class", bound=type)
 
 
@@ -113,7 +122,14 @@ def identifying(settings: dict[str, Any]) -> dict[str, Any]:
 
 @_settings
 class SearchConfig(
-    _Config, MachineSettings, ReadOutSettings, ComputationSettings, RuleSettings, OptimiserSettings, SpaceSettings
+    _Config,
+    MachineSettings,
+    ReadOutSettings,
+    SearcherSettings,
+    ComputationSettings,
+    RuleSettings,
+    OptimiserSettings,
+    SpaceSettings,
 ):
     """A search (Algorithm 1) and its read-out. The fields are those of the groups, the last group's first.
 
@@ -124,6 +140,8 @@ class SearchConfig(
 
     def __post_init__(self) -> None:
         self._check_rates()
+        if self.searcher != ALGORITHM_1 and self.searcher not in SEARCHERS:
+            raise unknown("searcher", self.searcher, [ALGORITHM_1, *SEARCHERS])
         if self.r is not None and self.r > self.M + 2:
             raise ConfigError(f"r is {self.r}; a Cell with M = {self.M} has {self.M + 2} states [x, y, Steps]")
         most = max(1, self.batch_size // 2)

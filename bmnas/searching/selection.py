@@ -57,8 +57,10 @@ class Selection:
     """Both answers of a search.
 
     Args:
-        rule: which answer counts, "algorithm1" or "shortlist".
-        algorithm1: the genotype of the best validation epoch.
+        rule: which answer counts, "algorithm1" or "shortlist"; "searcher" where another searcher than Algorithm 1 was
+            at work.
+        algorithm1: the genotype of the best validation epoch; with the rule "searcher" that searcher's answer, which
+            the file has as "answer".
         candidates: the shortlist, best rank first; empty when the rule is "algorithm1".
         ranked: how many genotypes were ranked.
         exhaustive: whether these are all there are.
@@ -89,6 +91,8 @@ class Selection:
 
     def comparison(self) -> str:
         """Says in one line whether the two answers differ, and what their brief trainings scored."""
+        if self.rule == "searcher":
+            return "The best of the networks that the searcher trained; Algorithm 1 was not run."
         if self.rule == "algorithm1":
             return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
         trained = {network_key(c.genotype): c.trained_score for c in self.candidates}
@@ -109,7 +113,7 @@ class Selection:
         """Returns plain values, for JSON."""
         return {
             "rule": self.rule,
-            "algorithm1": self.algorithm1.to_dict(),
+            "answer" if self.rule == "searcher" else "algorithm1": self.algorithm1.to_dict(),
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "ranked": self.ranked,
             "exhaustive": self.exhaustive,
@@ -125,7 +129,7 @@ class Selection:
         try:
             selection = cls(
                 rule=data["rule"],
-                algorithm1=Genotype.from_dict(data["algorithm1"]),
+                algorithm1=Genotype.from_dict(data["answer" if data["rule"] == "searcher" else "algorithm1"]),
                 candidates=tuple(map(Candidate.from_dict, data["candidates"])),
                 ranked=data["ranked"],
                 exhaustive=data["exhaustive"],
@@ -139,7 +143,7 @@ class Selection:
         """Checks that a record is consistent."""
         numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score)]
         whole = [self.ranked, *(c.rank for c in self.candidates)]
-        if self.rule not in ("algorithm1", "shortlist") or type(self.exhaustive) is not bool:
+        if self.rule not in ("algorithm1", "shortlist", "searcher") or type(self.exhaustive) is not bool:
             raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
         if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
             type(v) is not int for v in whole

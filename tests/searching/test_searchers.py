@@ -96,7 +96,7 @@ def test_a_searcher_trains_what_its_rule_says(name, seed):
     st.integers(0, 99),
     st.sampled_from([SMALL, LARGE, Space(("A", "B"), 1, 1, 1, ("Sum",)), Space(("A", "B", "C"), 2, 1, 1, ("Zero",))]),
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_any_searcher_keeps_to_space_and_budget(name, trainings, seed, space):
     trials = trials_of(name, space, trainings, seed)
     assert 1 <= len(trials) <= trainings
