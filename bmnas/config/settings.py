@@ -30,9 +30,7 @@ LATER_DEFAULTS: dict[str, Any] = {
     "compile": None,
     "bf16": False,
     "accumulate": 1,
-    "searcher": "algorithm1",
-    "budget": None,
-    "budget_unit": "trainings",
+    **{field.name: field.default for field in fields(SearcherSettings)},
 }
 """Settings of later versions: with these values an experiment is the one that it was before they existed."""
 ALGORITHM_1 = "algorithm1"
@@ -97,8 +95,10 @@ class _Config:
         return cls().change(**data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, for JSON."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+        """Returns plain values, for JSON; those of another searcher than Algorithm 1 only where there is one."""
+        values = json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
+        without = [field.name for field in fields(SearcherSettings)]
+        return {n: value for n, value in values.items() if n not in without or value != LATER_DEFAULTS[n]}
 
     def identity(self) -> dict[str, Any]:
         """Returns what makes two experiments the same: everything but the machine."""
