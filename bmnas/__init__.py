@@ -6,6 +6,7 @@ The names below follow the sections of the paper.
 from bmnas import tasks as _tasks  # fills TASKS
 from bmnas.scale import engines as _engines  # fills ENGINES
 from bmnas.scale import jobs as _jobs  # fills JOB_ENGINES
+from bmnas.searching.searchers import known as _searchers  # fills SEARCHERS
 
 # 3.1 unimodal features
 from bmnas.features.backbones.checkpoints import load_checkpoint
@@ -23,7 +24,7 @@ from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import FusionNetwork
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
-from bmnas.registry import PRIMITIVES, TASKS
+from bmnas.registry import PRIMITIVES, SEARCHERS, TASKS
 from bmnas.space.enumeration import Space
 
 # 3.4 search and evaluation
@@ -40,6 +41,7 @@ from bmnas.evaluation.joint.evaluation import evaluate_joint
 from bmnas.evaluation.joint.training import train_and_test_joint
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
+from bmnas.searching.searchers.recorded_search import search_trials
 from bmnas.searching.selection import Selection, load_selection
 from bmnas.searching.shortlist import read_out, select
 from bmnas.searching.trace import EpochEvent, Trace
@@ -64,6 +66,7 @@ from bmnas.paper.reference import (
 
 # is fusion worth it, and is the answer right: all networks of a small space
 from bmnas.trust.diagnosis import Diagnosis, diagnose
+from bmnas.trust.benchmark import bench
 from bmnas.trust.truth_table import Standing, standing, truth
 
 # one's own data, in scikit-learn's manner

@@ -1,4 +1,4 @@
-"""Registries of primitives and data sets: named things that are looked up, listed and added."""
+"""Registries of primitives, data sets and searchers: named things that are looked up, listed and added."""
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
@@ -47,3 +47,4 @@ class Registry(dict[str, Any]):
 
 PRIMITIVES = Registry("primitive")
 TASKS = Registry("dataset")
+SEARCHERS = Registry("searcher")

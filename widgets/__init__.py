@@ -3,6 +3,7 @@
 # while a search runs
 from widgets.live.cell import is_live, live, stop_requested
 from widgets.search.dashboard import SearchDashboard
+from widgets.search.trials import TrialsView
 
 # for demos, without code
 from widgets.app import SearchApp

@@ -167,6 +167,18 @@ class ObjectiveSettings:
 
 
 @dataclass(frozen=True)
+class SearcherSettings:
+    """Which searcher is at work, and what it may spend."""
+
+    searcher: str = "algorithm1"
+    """"algorithm1", or a name in `bmnas.SEARCHERS`, which trains genotypes briefly instead of a hypernet."""
+    budget: Count | None = None
+    """What another searcher than Algorithm 1 may spend; 20 trainings when None. MFAS ends by itself after 195 or so."""
+    budget_unit: Literal["trainings", "epochs", "seconds"] = "trainings"
+    """What the budget counts: short trainings, epochs of these, or seconds spent in them."""
+
+
+@dataclass(frozen=True)
 class ReadOutSettings:
     """How the answer is read out of a finished search."""
 

@@ -18,10 +18,11 @@ from bmnas.config.groups import (
     Rate,
     ReadOutSettings,
     RuleSettings,
+    SearcherSettings,
     SpaceSettings,
 )
 from bmnas.errors import ConfigError
-from bmnas.registry import unknown
+from bmnas.registry import SEARCHERS, unknown
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.validation import explained
 
@@ -32,10 +33,12 @@ LATER_DEFAULTS: dict[str, Any] = {
     "accumulate": 1,
     "path_epochs": None,
     "relaxation": "shared",
+    **{field.name: field.default for field in fields(SearcherSettings)},
 }
 """Settings of later versions: with these values an experiment is the one that it was before they existed."""
 UNWRITTEN = ("class_weight", "metric", "modality_dropout", "patience", "show_progress")
 """Settings of still later versions, which are not written where they are None: files keep their bytes."""
+ALGORITHM_1 = "algorithm1"
 Class = TypeVar("Class", bound=type)
 
 
@@ -97,9 +100,10 @@ class _Config:
         return cls().change(**data)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, for JSON; a setting of `UNWRITTEN` only where it is not None."""
+        """Returns plain values, for JSON; some later settings only where they are not their defaults."""
         plain = json.loads(json.dumps(asdict(self)))  # type: ignore[call-overload]
-        return {name: value for name, value in plain.items() if name not in UNWRITTEN or value is not None}
+        silent = {**dict.fromkeys(UNWRITTEN), **{field.name: field.default for field in fields(SearcherSettings)}}
+        return {name: value for name, value in plain.items() if name not in silent or value != silent[name]}
 
     def identity(self) -> dict[str, Any]:
         """Returns what makes two experiments the same: everything but the machine."""
@@ -127,6 +131,7 @@ class SearchConfig(
     MachineSettings,
     ReadOutSettings,
     ObjectiveSettings,
+    SearcherSettings,
     ComputationSettings,
     RuleSettings,
     OptimiserSettings,
@@ -141,6 +146,8 @@ class SearchConfig(
 
     def __post_init__(self) -> None:
         self._check_rates()
+        if self.searcher != ALGORITHM_1 and self.searcher not in SEARCHERS:
+            raise unknown("searcher", self.searcher, [ALGORITHM_1, *SEARCHERS])
         if self.r is not None and self.r > self.M + 2:
             raise ConfigError(f"r is {self.r}; a Cell with M = {self.M} has {self.M + 2} states [x, y, Steps]")
         most = max(1, self.batch_size // 2)

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 import torch
 
 from bmnas.config import SearchConfig
-from bmnas.errors import BmnasError, PredictionError, RunError
+from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.searching.engine import Engine, single_engine
@@ -48,6 +48,10 @@ class Algorithm1:
         self.engine = engine
         self.config = states[0].config
         self.kind = states[0].kind
+        if self.config.searcher != "algorithm1":
+            raise ConfigError(
+                f"searcher is {self.config.searcher!r}, but Algorithm 1 was called; use bmnas.search_trials for it"
+            )
 
     def run_epoch(self) -> list[EpochEvent | BmnasError]:
         """Runs one epoch of Algorithm 1; returns for each seed its event, or why it cannot continue."""

@@ -10,7 +10,7 @@ from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
 SELECTION = "selection.json"
-RULES = ("algorithm1", "shortlist", "best_ranked")
+RULES = ("algorithm1", "shortlist", "best_ranked", "searcher")
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,10 @@ class Selection:
     """Both answers of a search.
 
     Args:
-        rule: how the answer was read, "algorithm1", "shortlist" or "best_ranked".
-        algorithm1: the genotype of the best validation epoch.
+        rule: how the answer was read, "algorithm1", "shortlist", "best_ranked", or "searcher" where another than
+            Algorithm 1 was at work.
+        algorithm1: the genotype of the best validation epoch; with the rule "searcher" that searcher's answer, which
+            the file has as "answer".
         candidates: the shortlist, best rank first; empty when the rule is "algorithm1".
         ranked: how many genotypes were ranked.
         exhaustive: whether these are all there are.
@@ -112,6 +114,8 @@ class Selection:
         return f"{self._compared()}{self._fusion()}"
 
     def _compared(self) -> str:
+        if self.rule == "searcher":
+            return "The best of the networks that the searcher trained; Algorithm 1 was not run."
         if self.rule == "algorithm1":
             return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
         trained = {network_key(candidate.genotype): candidate for candidate in self.candidates}
@@ -142,7 +146,7 @@ class Selection:
         """Returns plain values, for JSON."""
         return {
             "rule": self.rule,
-            "algorithm1": self.algorithm1.to_dict(),
+            "answer" if self.rule == "searcher" else "algorithm1": self.algorithm1.to_dict(),
             "candidates": [candidate.to_dict() for candidate in self.candidates],
             "ranked": self.ranked,
             "exhaustive": self.exhaustive,
@@ -159,7 +163,7 @@ class Selection:
         try:
             selection = cls(
                 rule=data["rule"],
-                algorithm1=Genotype.from_dict(data["algorithm1"]),
+                algorithm1=Genotype.from_dict(data["answer" if data["rule"] == "searcher" else "algorithm1"]),
                 candidates=tuple(map(Candidate.from_dict, data["candidates"])),
                 ranked=data["ranked"],
                 exhaustive=data["exhaustive"],

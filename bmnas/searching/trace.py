@@ -128,7 +128,10 @@ class Trace:
             RunError: no epoch is finished yet.
         """
         if not self.events:
-            raise RunError("the search has no finished epoch yet; run notebook 02 for it")
+            raise RunError(
+                "there is no finished epoch of Algorithm 1 yet; run notebook 02 for it. A run of another searcher has "
+                "none, so no alpha, beta and gamma: name a run of Algorithm 1, or use 04 and 05, which need none"
+            )
         return self.events[-1]
 
     def at(self, epoch: int) -> EpochEvent:

@@ -24,7 +24,7 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from bmnas.trust.comparison import paired_interval
+from bmnas.evaluation.comparison import paired_interval
 from bmnas.trust.probes import ProbeData, ProbeResult, bits, run_probe
 
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters

@@ -13,7 +13,7 @@ import pandas as pd
 
 from bmnas.errors import ConfigError
 from bmnas.space.architecture import Architecture
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype, cell_name, step_name
 from bmnas.trust.random_search import random_regret
 from bmnas.trust.truth_table import Truth

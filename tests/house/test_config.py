@@ -47,7 +47,10 @@ def test_table_8(name):
     assert (config.Ti, config.Tm) == (5 if name.startswith("ego") else 1, 2)
 
 
-LATER = {"compile": "default", "bf16": True, "accumulate": 2, "path_epochs": 3, "relaxation": "two_slots"}
+LATER = {
+    **{"compile": "default", "bf16": True, "accumulate": 2, "path_epochs": 3, "relaxation": "two_slots"},
+    **{"searcher": "random", "budget": 7, "budget_unit": "epochs"},
+}
 BAD = [  # settings, and what the error names
     ({"C": 0}, "C is 0; .*at least 1"),
     ({"C": 1.5}, "C is 1.5"),

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+from bmnas.config.settings import LATER_DEFAULTS
 from bmnas.errors import RunError
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
@@ -155,7 +156,7 @@ def test_a_damaged_configuration(run, text):
 
 def test_a_folder_of_an_older_version_opens_and_resumes(run, features):
     about = run.load_json("config.json")
-    settings = {name: value for name, value in about["search"].items() if name not in ("compile", "bf16", "accumulate")}
+    settings = {name: value for name, value in about["search"].items() if name not in LATER_DEFAULTS}
     old = {name: about[name] for name in ("schema", "dataset", "features")} | {"search": settings | {"threads": None}}
     run.save_json("config.json", old)
     assert run.config().digest() == CONFIG.digest() and run.source() == ""

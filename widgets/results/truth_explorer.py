@@ -11,7 +11,7 @@ import ipywidgets as ipw
 import pandas as pd
 
 from bmnas.registry import TASKS
-from bmnas.space.enumeration import network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype, cell_name
 from bmnas.space.graph import Modalities, genotype_graph
 from bmnas.trust.search_paths import SearchPath

@@ -105,7 +105,7 @@ def chart(
         holds: points (x, y) that the axes reach too, so that two charts can be compared.
         bands: drawn below everything.
     """
-    legend = _legend([*lines, *(Line(band.name, (), (), band.colour) for band in bands)])
+    legend = _legend([*lines, *(Line(band.name, (), (), band.colour) for band in bands)], size[0])
     top = TOP + (20.0 * (legend.count("<line")) if legend else 0)
     xs = [v for line in lines for v in line.x] + [p.x for p in points] + ([] if at is None else [at])
     xs += [place[0] for place in holds]

@@ -1,0 +1,91 @@
+"""A search of another searcher in a run folder: its files, kill and resume, and what it lacks."""
+
+import pytest
+
+from bmnas.errors import ConfigError, RunError, UnknownNameError
+from bmnas.registry import SEARCHERS
+from bmnas.searching.algorithm1 import search
+from bmnas.searching.run_folder import Run, run_name
+from bmnas.searching.searchers import recorded_search
+from bmnas.searching.searchers.recorded_search import TRIALS, search_trials
+from bmnas.searching.selection import SELECTION, load_selection
+from tests.support.tiny import CONFIG, tiny_features
+
+RANDOM = CONFIG.change(searcher="random", budget=6)
+SAME = ("config.json", TRIALS, SELECTION, "genotype.json")
+
+
+class Killed(BaseException):
+    pass
+
+
+def contents(run):
+    return {name: run.path(name).read_bytes() for name in SAME}
+
+
+@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
+def test_a_search_leaves_its_answer(tmp_path, searcher):
+    run, features = Run(tmp_path / "run"), tiny_features()
+    trials = list(search_trials(features, RANDOM.change(searcher=searcher), run))
+    assert len(trials) == 6
+    best = max(trials, key=lambda trial: (trial.score, -trial.trial))
+    assert run.genotype() == best.genotype == load_selection(run).chosen
+    assert not load_selection(run).differs and run.config().searcher == searcher
+    with pytest.raises(RunError, match="alpha"):
+        _ = run.trace().best
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_a_killed_search_resumes_and_ends_in_the_same_bytes(tmp_path, monkeypatch, after):
+    features, whole, run = tiny_features(), Run(tmp_path / "whole"), Run(tmp_path / "run")
+    expected = list(search_trials(features, RANDOM, whole))
+    trained, brief_score = [], recorded_search.brief_score
+
+    def dying(genotype, features, config):
+        if len(trained) == after:
+            raise Killed
+        trained.append(genotype)
+        return brief_score(genotype, features, config)
+
+    monkeypatch.setattr(recorded_search, "brief_score", dying)
+    with pytest.raises(Killed):
+        list(search_trials(features, RANDOM, run))
+    monkeypatch.setattr(recorded_search, "brief_score", brief_score)
+    if after:
+        with run.path(TRIALS).open("a") as file:
+            file.write('{"trial": 9, "gen')  # torn by the kill
+    resumed = list(search_trials(features, RANDOM, run))
+    assert [trial.record() for trial in resumed] == [trial.record() for trial in expected]
+    assert contents(run) == contents(whole)
+    monkeypatch.setattr(recorded_search, "brief_score", None)
+    assert len(list(search_trials(features, RANDOM, run))) == 6  # nothing is trained again
+
+
+def test_another_searcher_or_budget_is_another_run(tmp_path):
+    features = tiny_features()
+    configs = [CONFIG, RANDOM, RANDOM.change(budget=7), RANDOM.change(searcher="mfas")]
+    assert len({run_name("planted", config, features) for config in configs}) == 4
+    list(search_trials(features, RANDOM, Run(tmp_path / "run")))
+    with pytest.raises(RunError, match="search.budget"):
+        list(search_trials(features, RANDOM.change(budget=7), Run(tmp_path / "run")))
+
+
+def test_a_damaged_record_names_its_line(tmp_path):
+    run = Run(tmp_path / "run")
+    list(search_trials(tiny_features(), RANDOM, run))
+    lines = run.path(TRIALS).read_text().splitlines()
+    run.path(TRIALS).write_text("\n".join([lines[0], "{}", *lines[2:]]) + "\n")
+    with pytest.raises(RunError, match="line 2"):
+        list(search_trials(tiny_features(), RANDOM, run))
+
+
+def test_wrong_calls_are_refused(tmp_path):
+    features = tiny_features()
+    with pytest.raises(UnknownNameError, match="algorithm1"):
+        CONFIG.change(searcher="randm")
+    with pytest.raises(ConfigError, match="search_trials"):
+        list(search(features, RANDOM))
+    with pytest.raises(ConfigError, match=r"bmnas\.search "):
+        list(search_trials(features, CONFIG))
+    with pytest.raises(ConfigError, match="budget"):
+        list(search_trials(features, CONFIG.change(searcher="random", budget_unit="epochs")))

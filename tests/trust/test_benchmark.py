@@ -1,0 +1,63 @@
+"""The tabular benchmark: every searcher finds the best of a whole space; answers are judged by the table."""
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import bmnas
+from bmnas.errors import ConfigError, DataError, UnknownNameError
+from bmnas.registry import SEARCHERS
+from bmnas.space.equivalence import network_key
+from bmnas.trust.benchmark import bench
+from bmnas.trust.truth_table import PUBLISHED, Truth, find_truth
+
+TABLES = {path.stem: Truth.open(path) for path in sorted(PUBLISHED.glob("*.json"))}
+WHOLE = [name for name, table in TABLES.items() if table.sample is None]
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [dict(zip(frame.columns, values, strict=True)) for values in frame.itertuples(index=False)]
+
+
+@pytest.mark.parametrize("name", sorted(SEARCHERS))
+@pytest.mark.parametrize("table", WHOLE)
+def test_a_budget_of_the_whole_space_finds_its_best(name, table):
+    (row,) = rows_of(bench(name, TABLES[table], seeds=[0], budget=len(TABLES[table].networks)))
+    assert row["val_rank"] == 1
+    assert row["trainings"] <= row["networks"]
+
+
+def test_rows_agree_with_the_table():
+    table = TABLES[WHOLE[0]]
+    truth = rows_of(table.frame())
+    best = max(line["test"] for line in truth)
+    for row in rows_of(bench("random", table, seeds=range(4), budget=5)):
+        (there,) = [line for line in truth if network_key(line["genotype"]) == network_key(row["genotype"])]
+        assert row["val"] == there[f"val_{row['seed'] % table.seeds}"]
+        assert (row["test"], row["regret"]) == pytest.approx((there["test"], best - there["test"]))
+        assert row["rank"] == 1 + sum(line["test"] > there["test"] + 1e-9 for line in truth)
+        assert row["trainings"] == 5
+
+
+def test_a_searcher_of_ones_own():
+    def first_of_the_space(space, generator):
+        yield next(space.genotypes())
+
+    (row,) = rows_of(bmnas.bench(first_of_the_space, "mfeat", seeds=[0]))
+    assert row["trainings"] == 1
+    assert row["genotype"] == next(find_truth("mfeat").space().genotypes())
+
+
+def test_what_cannot_be_benched_is_refused():
+    with pytest.raises(UnknownNameError, match="random"):
+        bmnas.bench("randm", "mfeat")
+    with pytest.raises(UnknownNameError, match="mfeat"):
+        bmnas.bench("random", "mfaet")
+    with pytest.raises(ConfigError):
+        bmnas.bench("random", "mfeat", seeds=[])
+    (sampled,) = [table for table in TABLES.values() if table.sample is not None]
+    with pytest.raises(DataError, match="random networks"):
+        bench("random", sampled)
+    with pytest.raises(ConfigError, match="nothing"):
+        bmnas.bench(lambda space, generator: (genotype for genotype in ()), "mfeat")

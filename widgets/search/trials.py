@@ -1,0 +1,124 @@
+"""A search by short trainings: the score of each trained network, and the best so far, over the cost."""
+
+import json
+import time
+from collections.abc import Sequence
+from html import escape
+from types import TracebackType
+
+import plotly.graph_objects as go
+from IPython.display import DisplayHandle
+
+from bmnas.errors import RunError
+from bmnas.searching.searchers.trials import Trial
+from bmnas.space.graph import Modalities
+from widgets import style
+from widgets.live.cell import is_live, stop_requested
+from widgets.networks.dag import genotype_figure
+from widgets.static.display import HasFolder, prepare_images, static
+
+REDRAW = 1.0  # seconds between two drawings at least
+
+
+def trials_figure(trials: Sequence[Trial], metric: str, title: str, note: str = "") -> go.Figure:
+    """Draws a dot a trained network, and the best so far as a line, over the short trainings so far."""
+    cost = [trial.trial for trial in trials]
+    fig = go.Figure()
+    fig.add_scatter(
+        x=cost, y=[100 * trial.score for trial in trials], mode="markers", name="trained network",
+        hovertext=[escape(trial.genotype.describe()).replace("\n", "<br>") for trial in trials], hoverinfo="text+x+y",
+        marker={"size": 9, "color": style.PALETTE[0]},
+    )  # fmt: skip
+    best = [100 * trial.best_score for trial in trials]
+    fig.add_scatter(
+        x=cost, y=best, mode="lines", name="best so far", line={"shape": "hv", "color": style.PALETTE[1], "width": 2}
+    )
+    fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
+    style.finish(fig, title, note, height=420)
+    fig.update_xaxes(title_text="short trainings so far")
+    fig.update_yaxes(title_text=f"{escape(metric)} on val [%]")
+    return fig
+
+
+def trial_text(trial: Trial) -> str:
+    """Says in one line where a search stands."""
+    return (
+        f"{trial.trial} networks trained, last {100 * trial.score:.1f} % on val; best {100 * trial.best_score:.1f} % "
+        f"(training {trial.best_trial})"
+    )
+
+
+class TrialsView:
+    """Shows a search by short trainings while it runs, and leaves static figures behind.
+
+    Args:
+        title, metric, note: of the figure.
+        run: whose folder gets the pictures `figures/search.*` and `figures/network.*`.
+        modalities: modality -> features, for colours.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        metric: str,
+        note: str = "",
+        run: HasFolder | None = None,
+        modalities: Modalities | None = None,
+    ) -> None:
+        self.title, self.metric, self.note = title, metric, note
+        self.run, self.modalities = run, modalities
+        self.trials: list[Trial] = []
+        self._drawn = float("-inf")
+        prepare_images()
+        self._top, self._below = DisplayHandle(), DisplayHandle()
+        self._top.display(_plain("waiting for the first network"), raw=True)
+        self._below.display(_plain(""), raw=True)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the cell was interrupted."""
+        return stop_requested()
+
+    @property
+    def best(self) -> Trial:
+        """The best trial so far.
+
+        Raises:
+            RunError: no network is trained yet.
+        """
+        if not self.trials:
+            raise RunError("the search has trained no network yet; run notebook 02 for it")
+        return self.trials[self.trials[-1].best_trial - 1]
+
+    def update(self, trial: Trial) -> None:
+        """Takes note of a trial, and draws it if the last drawing is a second ago."""
+        self.trials.append(trial)
+        if time.monotonic() - self._drawn < REDRAW:
+            return
+        self._drawn = time.monotonic()
+        data: dict[str, object] = {**_plain(trial_text(trial))}
+        if is_live():
+            data["application/vnd.plotly.v1+json"] = json.loads(self._figure().to_json() or "{}")
+        self._top.update(data, raw=True)
+
+    def _figure(self) -> go.Figure:
+        return trials_figure(self.trials, self.metric, self.title, self.note)
+
+    def __enter__(self) -> "TrialsView":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Replaces what is live by static figures."""
+        if not self.trials:
+            self._top.update(_plain("no network was trained"), raw=True)
+            return
+        best = self.best
+        network = genotype_figure(best.genotype, f"Best network, of training {best.trial}", self.note, self.modalities)
+        self._top.update(static(self._figure(), "search", self.run, trial_text(self.trials[-1])), raw=True)
+        self._below.update(static(network, "network", self.run, best.genotype.describe()), raw=True)
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"text/plain": text}
