@@ -55,7 +55,7 @@ def test_a_larger_choice_has_the_rows_of_the_smaller(tmp_path):
 
 def test_every_row_says_what_it_is_and_who_made_it(tmp_path):
     made = contest(tmp_path, by_hand={"mine": planted_genotype(tiny_features())})
-    rows = field_rows(made, "all")
+    rows = field_rows(made, "paper")
     results = list(evaluate_field(made, rows))
     assert [result.name for result in results] == [row.name for row in rows if not row.lacks]
     for result in results:

@@ -12,6 +12,7 @@ from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
 from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.rivals.field.searchers import searcher_rows
 from bmnas.rivals.late_fusion import late_fusion, late_fusions, modality_alone, stored_rows
 from bmnas.rivals.rows import RIVALS, Rival, choose, evaluate_choice
 from bmnas.space.genotype import Genotype
@@ -31,7 +32,7 @@ def field_rows(contest: Contest, choice: str = "quick") -> list[Row]:
     """
     if choice not in CHOICES:
         raise ConfigError(str(unknown("choice of rows", choice, CHOICES)))
-    listed = [*unimodal(contest), *fusions(contest), *rivals(contest), *searched(contest)]
+    listed = [*unimodal(contest), *fusions(contest), *rivals(contest), *searched(contest), *searcher_rows(contest)]
     wanted = CHOICES[: CHOICES.index(choice) + 1]
     return [row for row in listed if row.choice in wanted]
 

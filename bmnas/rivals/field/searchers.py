@@ -1,0 +1,74 @@
+"""The rows of the searchers: each looks for a network in the space of Algorithm 1; its answer is trained as all are.
+
+A searcher spends as many short trainings as Algorithm 1 and its read-out cost together; those in `COMPLETE` end by
+themselves, as published. The short trainings are those of the read-out, so that all searchers see the same scores.
+"""
+
+from math import ceil
+
+from bmnas.evaluation.evaluation import evaluate
+from bmnas.evaluation.results import Evaluation
+from bmnas.registry import SEARCHERS
+from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.searching.searchers.trials import Budget, Trial, run_searcher
+from bmnas.searching.shortlist import brief_score
+from bmnas.space.enumeration import Space
+from bmnas.space.genotype import Genotype
+from bmnas.storage.lock import hold
+from bmnas.storage.records import append_record, read_records
+from bmnas.training.progress import Progress
+
+COMPLETE = ("mfas",)
+"""Searchers whose published cost is part of what they are."""
+TITLES = {"mfas": "MFAS"}
+"""Searcher -> its name in the table, where that is another."""
+
+
+def searcher_rows(contest: Contest) -> list[Row]:
+    """Lists a row for each of `bmnas.SEARCHERS`."""
+    short = contest.config.shortlist_epochs
+    equal = ceil(search_epochs(contest) / short)
+
+    def row(name: str) -> Row:
+        title = f"{TITLES.get(name, name)}, searched"
+        budget = Budget(None if name in COMPLETE else equal, epochs_each=short)
+
+        def make(contest: Contest, progress: Progress | None) -> Evaluation:
+            trials = search_trials(name, budget, contest, progress)
+            best = trials[trials[-1].best_trial - 1].genotype
+            result = evaluate(title, best, *contest.common, progress)
+            origin = contest.origin(
+                source="bmnas.SEARCHERS",
+                search_epochs=len(trials) * short,
+                network=best.describe(),
+                genotype=best.to_dict(),
+            )
+            return with_origin(result, origin)
+
+        return Row(title, "all", make, contest.budget.seeds + (equal if budget.amount else 200))
+
+    return [row(name) for name in SEARCHERS]
+
+
+def search_trials(name: str, budget: Budget, contest: Contest, progress: Progress | None) -> list[Trial]:
+    """Runs a searcher with the seed of the contest's search; a killed one resumes after its last short training.
+
+    Returns:
+        All trials, which also lie in `searchers/<name>.jsonl` of the run folder.
+    """
+    config, path = contest.config, contest.run.path(f"searchers/{name}.jsonl")
+    with hold(path.with_suffix(".lock"), wait=True):
+        recorded = read_records(path, Trial.from_record, remedy="delete the file to search again")
+
+        def train(genotype: Genotype, seed: int) -> float:
+            return brief_score(genotype, contest.features, config.change(seed=seed))
+
+        space = Space.of(contest.features.names, config)
+        trials = []
+        for trial in run_searcher(SEARCHERS[name], space, train, budget, config.seed, recorded):
+            trials.append(trial)
+            if len(trials) > len(recorded):
+                append_record(path, trial.record())
+            if progress is not None:
+                progress(f"{name}: search", trial.trial, int(budget.amount or trial.trial))
+    return trials

@@ -1,0 +1,41 @@
+"""The rows of the searchers: what they cost, that they resume, and that equal trainings see equal scores."""
+
+import pytest
+
+from bmnas.registry import SEARCHERS
+from bmnas.rivals.field.rows import field_rows
+from bmnas.rivals.field.searchers import TITLES, search_trials, searcher_rows
+from bmnas.rivals.field.table import evaluate_field
+from bmnas.searching import shortlist
+from bmnas.searching.searchers.trials import Budget
+from tests.rivals.test_field import contest
+from tests.support.tiny import CONFIG
+
+
+def test_all_rows_include_every_searcher_with_its_cost(tmp_path):
+    made = contest(tmp_path)
+    rows = [row for row in field_rows(made, "all") if row.name in ("random, searched", "local_search, searched")]
+    names = {f"{TITLES.get(name, name)}, searched" for name in SEARCHERS}
+    assert {row.name for row in searcher_rows(made)} == names
+    results = list(evaluate_field(made, rows))
+    for result in results:
+        assert result.origin is not None and result.origin.genotype is not None
+        assert result.origin.search_epochs == CONFIG.epochs * 1.5  # as much as Algorithm 1, one epoch a training
+    assert not names & {row.name for row in field_rows(made, "paper")}
+
+
+def test_a_search_that_was_stopped_resumes_after_its_last_training(tmp_path, monkeypatch):
+    made, budget = contest(tmp_path / "stopped"), Budget(5)
+
+    def stop(name, done, of):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search_trials("random", budget, made, stop)
+    trained, fit = [], shortlist.fit
+    monkeypatch.setattr(shortlist, "fit", lambda *given: (trained.append(1), fit(*given))[1])
+    trials = search_trials("random", budget, made, None)
+    assert len(trials) == 5 and len(trained) == 2
+    whole = search_trials("random", budget, contest(tmp_path / "whole"), None)
+    assert [trial.record() for trial in trials] == [trial.record() for trial in whole]
