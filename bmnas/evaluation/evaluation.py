@@ -19,6 +19,8 @@ from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.layers import count_parameters
+from bmnas.space.primitives import own_primitives
+from bmnas.storage.own_code import own_code
 from bmnas.training import metrics
 from bmnas.training.network_training import BestOnValidation, fit
 from bmnas.training.progress import Progress
@@ -135,7 +137,8 @@ def evaluate_seed(
         build: seed -> network.
         identity: what the network is, in JSON values; with budget, features and seed it names the result.
     """
-    about = identity_of_seed(identity, features, budget, seed)
+    code = own_code(build)  # of a rival of one's own
+    about = identity_of_seed({**identity, **({"code of network": code} if code else {})}, features, budget, seed)
     return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
 
 
@@ -146,7 +149,8 @@ def identity_of_seed(identity: dict[str, Any], features: FeatureSet, budget: Eva
 
 def identity_of_genotype(genotype: Genotype, config: SearchConfig) -> dict[str, Any]:
     """Returns what the network of a genotype is, for `evaluate_seed`."""
-    return {"genotype": genotype.to_dict(), "search": config.identity()}
+    code = own_primitives(genotype.primitives)
+    return {"genotype": genotype.to_dict(), "search": config.identity(), **({"code": code} if code else {})}
 
 
 def _trained_and_tested(

@@ -17,8 +17,10 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.networks import build_network, fusion_network
 from bmnas.searching.run_folder import Run
+from bmnas.searching.run_record import code_differences
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
+from bmnas.space.primitives import own_primitives
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.training.metrics import THRESHOLD
 from bmnas.training.steps import SCORE_BATCH, predict_batches
@@ -152,7 +154,8 @@ def _save(
         "source": features.source,
         "trained": trained,
     }
-    save_tensors(run.path(FILE), network.state_dict(), about)
+    code = own_primitives(genotype.primitives)
+    save_tensors(run.path(FILE), network.state_dict(), about | ({"code": code} if code else {}))
 
 
 def load(run: Run | str | Path) -> TrainedNetwork:
@@ -174,6 +177,9 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         shapes = {name: (int(c), int(length)) for name, (c, length) in about["shapes"].items()}
         channels = {name: C_in for name, (C_in, _) in shapes.items()}
         genotype = Genotype.from_dict(about["genotype"])
+        edited = code_differences(about.get("code", {}), own_primitives(genotype.primitives))
+        if edited:
+            raise RunError(f"{edited[0]}; restore its code, or run notebook 04 again")
         network = fusion_network(genotype, channels, len(about["classes"]), config, about["vectors"])
         network.load_state_dict(state)
         check_choice("kind", about["kind"], KINDS)

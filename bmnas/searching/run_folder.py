@@ -24,7 +24,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -87,20 +86,18 @@ class Run:
         Raises:
             RunError: it belongs to another configuration or other features; lists the differences.
         """
-        mine = RunRecord.of(config, features)
         if not self.path("config.json").exists():
             store_features(self.folder, features)
             self.save_json("environment.json", environment(config.threads))
-            self.save_json("config.json", asdict(mine))
+            self.save_json("config.json", RunRecord.of(config, features).to_dict())
             return
-        differences = self._record().differences(mine)
-        if differences:
-            raise RunError(
-                f"{self.folder} belongs to another configuration: {'; '.join(differences)}. "
-                "Nothing was changed; choose another run_name, or the settings of that run"
-            )
+        self.check_same(config, features)
         with suppress(OSError):  # a copy that cannot be changed can be read still
             os.utime(self.path("config.json"))  # the run that was worked on last is the newest
+
+    def check_same(self, config: SearchConfig, features: FeatureSet) -> None:
+        """Makes sure that the folder is of this configuration and features, or raises a RunError as `claim` does."""
+        self._record().check_same(RunRecord.of(config, features), self.folder)
 
     def config(self) -> SearchConfig:
         """Returns the settings of the search.
