@@ -13,6 +13,7 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.features.checks import KINDS, check_choice
+from bmnas.features.convert import as_numbers
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.networks import build_network, fusion_network
@@ -87,10 +88,7 @@ class TrainedNetwork:
     def _checked(self, name: str, arrays: Mapping[str, ArrayLike]) -> Tensor:
         if name not in arrays:
             raise FeatureError(f"the network uses the feature {name!r}; given were: {', '.join(arrays)}")
-        try:
-            array = np.array(arrays[name], dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise FeatureError(f"feature {name!r} is not an array of numbers: {error}") from error
+        array = as_numbers(f"feature {name!r}", arrays[name], keep_half=False)
         C_in, L = self.shapes[name]
         if array.ndim == 2 and L == 1:
             array = array[:, :, None]
@@ -98,7 +96,7 @@ class TrainedNetwork:
             raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {C_in}, {L})")
         if not np.isfinite(array).all():
             raise FeatureError(f"feature {name!r} holds NaN or infinite values")
-        return torch.from_numpy(array)
+        return torch.from_numpy(np.array(array))  # a copy: what is given may be read-only
 
 
 def train_and_save(

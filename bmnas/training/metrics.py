@@ -37,6 +37,9 @@ def score(kind: str, logits: Tensor, targets: Tensor) -> float:
     """
     if kind == "multiclass":
         check_finite(logits, "logits")
+        if targets.shape != logits.shape[:-1]:
+            shapes = f"logits are {tuple(logits.shape)} and targets {tuple(targets.shape)}"
+            raise ConfigError(f"{shapes}; accuracy takes (samples, classes) and (samples,)")
         return (logits.argmax(-1) == targets).double().mean().item()
     return f1(logits, targets, "weighted")
 
