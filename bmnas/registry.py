@@ -35,14 +35,21 @@ class Registry(dict[str, Any]):
     def register(self, thing: Any) -> Any:
         """Adds a class under its `__name__`, or an object under its `name`; usable as a decorator.
 
+        A class that is defined again, as by a cell that is edited and run again, takes the place of its former self.
+
         Raises:
             ValueError: the name is taken by something else.
         """
         name = thing.__name__ if isinstance(thing, type) else thing.name
-        if name in self and self[name] is not thing:
+        if name in self and self[name] is not thing and _place(self[name]) != _place(thing):
             raise ValueError(f"{self.kind} {name!r} is already registered as {self[name]!r}; choose another name")
         self[name] = thing
         return thing
+
+
+def _place(thing: Any) -> Any:
+    """Where a class is defined; of an object the object itself."""
+    return (thing.__module__, thing.__qualname__) if isinstance(thing, type) else thing
 
 
 PRIMITIVES = Registry("primitive")

@@ -23,6 +23,7 @@ from bmnas.config.groups import (
 )
 from bmnas.errors import ConfigError
 from bmnas.registry import SEARCHERS, unknown
+from bmnas.space.primitives import own_primitives
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.validation import explained
 
@@ -156,6 +157,11 @@ class SearchConfig(
                 f"accumulate is {self.accumulate} with batch_size = {self.batch_size}; expected {most} at most, as a "
                 "micro-batch needs 2 samples for BatchNorm"
             )
+
+    def identity(self) -> dict[str, Any]:
+        """Returns what makes two experiments the same, the code of one's own primitives included."""
+        code = own_primitives(self.switch("primitives"))
+        return super().identity() | ({"code": code} if code else {})
 
 
 @_settings

@@ -23,6 +23,8 @@ from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.space.layers import count_flops, count_parameters
+from bmnas.space.primitives import own_primitives
+from bmnas.storage.own_code import own_code
 from bmnas.training import metrics
 from bmnas.training.network_training import BestOnValidation, fit
 from bmnas.training.objective import Objective, plain_objective
@@ -165,6 +167,8 @@ def evaluate_seed(
         build: seed -> network.
         identity: what the network is, in JSON values; with budget, features and seed it names the result.
     """
+    code = own_code(build)  # of a rival of one's own
+    identity = {**identity, **({"code of network": code} if code else {})}
     about = identity_of_seed(identity, features, budget, seed, config)
     return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
 
@@ -186,7 +190,8 @@ def identity_of_seed(
 
 def identity_of_genotype(genotype: Genotype, config: SearchConfig) -> dict[str, Any]:
     """Returns what the network of a genotype is, for `evaluate_seed`."""
-    return {"genotype": genotype.to_dict(), "search": config.identity()}
+    code = own_primitives(genotype.primitives)
+    return {"genotype": genotype.to_dict(), "search": config.identity(), **({"code": code} if code else {})}
 
 
 def _trained_and_tested(

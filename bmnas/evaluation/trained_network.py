@@ -21,9 +21,11 @@ from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_network, fusion_network
 from bmnas.searching.run_folder import Run
+from bmnas.searching.run_record import code_differences
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
 from bmnas.space.placeholders import Placeholders
+from bmnas.space.primitives import own_primitives
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.training.metrics import THRESHOLD
 from bmnas.training.steps import SCORE_BATCH, predict_batches
@@ -209,6 +211,8 @@ def _save(
     }
     if network.placeholders is not None:
         about["modalities"] = {m: list(names) for m, names in features.modalities.items()}
+    if code := own_primitives(genotype.primitives):
+        about["code"] = code
     save_tensors(run.path(FILE), network.state_dict(), about)
 
 
@@ -231,6 +235,9 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         shapes = {name: (int(c), int(length)) for name, (c, length) in about["shapes"].items()}
         channels = {name: C_in for name, (C_in, _) in shapes.items()}
         genotype = Genotype.from_dict(about["genotype"])
+        edited = code_differences(about.get("code", {}), own_primitives(genotype.primitives))
+        if edited:
+            raise RunError(f"{edited[0]}; restore its code, or run notebook 04 again")
         empty = {name: [0.0] * C_in for name, C_in in channels.items()}
         placeholders = Placeholders(empty, about["modalities"]) if "modalities" in about else None
         network = fusion_network(genotype, channels, len(about["classes"]), config, about["vectors"], placeholders)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from bmnas.errors import FeatureError
 
 MOST_CLASSES = 100_000  # that are numbered without being asked for
+MOST = np.iinfo(np.int64).max
 DEFAULT_L = 8  # when every feature is a vector and any L fits; the value of Table 8 for NTU
 
 
@@ -15,6 +16,8 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
     """Converts to an array whose type is of one of numpy's kinds ("f" float, "i" and "u" whole, "b" boolean)."""
     try:
         array = np.asarray(values)
+        if np.ma.is_masked(values):
+            raise TypeError("some of its values are masked; fill or remove them")
         if array.dtype.kind not in kinds:
             raise TypeError(f"its type is {array.dtype}")
     except (TypeError, ValueError, RuntimeError) as error:
@@ -25,7 +28,29 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
 def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarray:
     """Converts to float32, or keeps float16 where that was given; in the same memory where the type fits."""
     array = as_array(name, values, "fiub", "real numbers")
-    return array if keep_half and array.dtype == np.float16 else array.astype(np.float32, copy=False)
+    if keep_half and array.dtype == np.float16:
+        return array
+    with np.errstate(over="ignore"):
+        numbers = array.astype(np.float32, copy=False)
+    lost = np.isinf(numbers) & np.isfinite(array) if array.dtype.itemsize > numbers.itemsize else np.zeros(1, bool)
+    if lost.any():
+        first = tuple(np.argwhere(lost)[0])
+        raise FeatureError(
+            f"{name} is {array[first]:.6g} in row {first[0] if first else 0}, more than float32 can hold (3.4e38); "
+            "scale or repair it"
+        )
+    return numbers
+
+
+def as_whole_numbers(name: str, values: ArrayLike, expected: str) -> np.ndarray:
+    """int64."""
+    array = as_array(name, values, "iu", expected)
+    if array.dtype.kind == "u" and array.max(initial=0) > MOST:
+        row = int(array.argmax())
+        raise FeatureError(
+            f"{name} is {array.max()} in row {row}, more than int64 can hold ({MOST}); expected {expected}"
+        )
+    return array.astype(np.int64)
 
 
 def as_feature(name: str, values: ArrayLike) -> np.ndarray:
@@ -76,7 +101,7 @@ def _typed_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, st
     kind = ("multilabel" if array.ndim == 2 else "multiclass") if kind is None else kind
     if kind == "multilabel":
         return as_numbers("targets", array, keep_half=False), kind
-    return as_array("targets", array, "iu", "whole numbers, one a sample, as multiclass expects").astype(np.int64), kind
+    return as_whole_numbers("targets", array, "whole numbers, one a sample, as multiclass expects"), kind
 
 
 def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -87,8 +112,8 @@ def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
-    """Converts to int64 row numbers."""
-    return as_array(f"splits[{split!r}]", rows, "iu", "row numbers").astype(np.int64)
+    """int64 row numbers."""
+    return as_whole_numbers(f"splits[{split!r}]", rows, "row numbers")
 
 
 def as_groups(groups: ArrayLike) -> np.ndarray:

@@ -22,6 +22,7 @@ from bmnas.features.input_stamps import INPUTS, NAMES
 from bmnas.features.sample_batches import SampleBatch, sample_batches
 from bmnas.features.samples import Samples
 from bmnas.machine import resolve_device
+from bmnas.storage.own_code import own_code
 from bmnas.storage.whole_files import write_text
 from bmnas.training.metrics import score
 from bmnas.training.progress import Progress
@@ -78,7 +79,9 @@ class Extraction:
 
     def plan(self) -> dict[str, Any]:
         """What must be the same from call to call."""
+        code = own_code((type(self.samples), *(backbone.model for backbone in self.backbones.values())))
         return {
+            **({"code of backbones and samples": code} if code else {}),
             "task": self.description.task,
             "samples": hashlib.sha256(self.samples.fingerprint.encode() + self.rows.tobytes()).hexdigest(),
             "L": self.settings.L,

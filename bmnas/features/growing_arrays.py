@@ -104,8 +104,12 @@ class GrowingArrays:
 
 
 def _narrowed(name: str, value: np.ndarray, dtype: np.dtype, samples: Sequence[str]) -> np.ndarray:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         stored = value.astype(dtype)
+    if stored.dtype.kind in "iu" and not np.array_equal(stored, value):
+        row = int(np.argwhere(stored != value)[0, 0])
+        where = f" of {samples[row]}" if samples else ""
+        raise FeatureError(f"{name!r}{where} is {value[row]}; expected whole numbers that {dtype} can hold")
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         bad = [sample for sample, row in zip(samples, stored, strict=True) if not np.isfinite(row).all()]
         where = f"{name!r} of {bad[0]}" + (f" (and {len(bad) - 1} more of {len(samples)})" if bad[1:] else "")

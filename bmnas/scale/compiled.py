@@ -46,13 +46,12 @@ class Accelerated(nn.Module):
         return logits.float()
 
     def _compiled(self, batch: Mapping[str, Tensor]) -> Tensor:
-        from torch._dynamo.exc import TorchDynamoException  # imported where it is needed: it takes a second
-
         if self.kind == "cuda":
             torch.compiler.cudagraph_mark_step_begin()
         try:
             return self.call(batch).clone()  # the memory of a CUDA graph is written again by the next batch
-        except TorchDynamoException as error:
+        except RuntimeError as error:
+            self.network(batch)  # raises what is wrong with the network itself
             reason = str(error).strip().splitlines()[0]
             raise ConfigError(f"compile does not work on this machine ({reason}); set compile = None") from error
 

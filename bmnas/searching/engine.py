@@ -19,6 +19,7 @@ from bmnas.searching.seed_state import SeedState
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.self_check import checked_network
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_first_step
 from bmnas.training.loop import Learner, NetworkLearner, Outcome
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import Batch, Samples, predict, seeded
@@ -88,6 +89,7 @@ class SingleEngine:
         self.tensors = features.tensors(self.device)
         keep_pages()
         self.hypernet = state.hypernet
+        check_first_step(state.hypernet, self.first_batch)
         self.network = self.computed(state.hypernet)
         self.weight_learner = self._learner(state, state.weight_optimizer, state.weights)
         self.arch_learner = self._learner(state, state.arch_optimizer, state.choices)
@@ -105,8 +107,12 @@ class SingleEngine:
 
     def computed(self, hypernet: Hypernet) -> nn.Module:
         """Returns the network that stands for the hypernet in all passes."""
-        batch, _ = self.tensors.batch(self.tensors.rows("train")[: self.config.batch_size])
-        return checked_network(hypernet, batch)
+        return checked_network(hypernet, self.first_batch)
+
+    @property
+    def first_batch(self) -> dict[str, Tensor]:
+        """The features of as many training rows as a batch holds."""
+        return self.tensors.batch(self.tensors.rows("train")[: self.config.batch_size])[0]
 
     @contextmanager
     def drawing(self, purpose: Purpose, epoch: int) -> Iterator[None]:

@@ -14,6 +14,7 @@ from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import FusionNetwork
 from bmnas.space.placeholders import Placeholders
+from bmnas.space.primitive_check import check_primitives
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
@@ -22,9 +23,12 @@ def build_hypernet(features: FeatureSet, config: SearchConfig) -> Hypernet:
     """Builds the hypernet of a configuration, its initial values decided by `config.seed` alone.
 
     Raises:
-        ConfigError: the stored features have another L, or are too few for the pair rule.
+        ConfigError: the stored features have another L, or are too few for the pair rule; a split has too few rows; a
+            primitive of one's own does not work.
     """
     check_length(features, config)
+    check_rows(features, config)
+    _check_pool(config)
     check_pairs(len(features.names), config.N, config.switch("pair_rule"), config.switch("cells_as_inputs"))
     with seeded((config.seed, Purpose.HYPERNET), torch.device("cpu")):
         return Hypernet(
@@ -75,6 +79,7 @@ def fusion_network(
         vectors: the features without extent, see `FusionNetwork`.
         placeholders: of missing features.
     """
+    check_primitives(genotype.primitives, config.C, config.L, config.dropout, config.mode)
     return FusionNetwork(
         genotype=genotype,
         channels=channels,
@@ -102,7 +107,27 @@ def check_length(features: FeatureSet, config: SearchConfig) -> None:
         )
 
 
+def check_rows(features: FeatureSet, config: SearchConfig) -> None:
+    """Checks that BatchNorm has two values or more of each channel in every batch of a search.
+
+    Raises:
+        ConfigError: a batch of train or val has one row and one position.
+    """
+    for split in ("train", "val"):
+        rows = min(len(features.rows(split)), config.batch_size)
+        if rows * config.L < 2:
+            raise ConfigError(
+                f"a batch of {split!r} has one row, and L is 1: BatchNorm cannot normalise a single value. The split "
+                f"has {len(features.rows(split))} rows, batch_size is {config.batch_size}; take 2 or more of both"
+            )
+
+
+def _check_pool(config: SearchConfig) -> None:
+    check_primitives(config.switch("primitives"), config.C, config.L, config.dropout, config.mode)
+
+
 def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
     """Computes the memory that a search takes, from the shapes of its hypernet."""
+    _check_pool(config)
     with torch.device("meta"):
         return footprint(build_hypernet(features, config), features, config)

@@ -24,7 +24,6 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ class Run:
         if not self.path("config.json").exists():
             store_features(self.folder, features)
             self.save_json(ENVIRONMENT, environment(config.threads))
-            self.save_json("config.json", asdict(RunRecord.of(config, features)))
+            self.save_json("config.json", RunRecord.of(config, features).to_dict())
             return
         self.check_same(config, features)
         with suppress(OSError):  # a copy that cannot be changed can be read still

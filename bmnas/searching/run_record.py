@@ -1,6 +1,6 @@
 """`config.json` of a run folder: data set, features and settings, which make the run what it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from bmnas.config import SearchConfig, identifying
 from bmnas.errors import BmnasError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, resolve_device
+from bmnas.space.primitives import own_primitives
 from bmnas.storage.reading import read_json
 from bmnas.storage.validation import validate
 
@@ -28,6 +29,7 @@ class RunRecord:
         source: "real", "synthetic" or "stand-in"; "" in files of older versions.
         features: fingerprint of the features.
         search: the plain settings of the search.
+        code: digests of one's own primitives by name; None where there are none, and in files of older versions.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -37,13 +39,22 @@ class RunRecord:
     source: str = ""
     features: str
     search: dict[str, Any]
+    code: dict[str, str] | None = None
 
     @classmethod
     def of(cls, config: SearchConfig, features: FeatureSet) -> "RunRecord":
         """Returns the record of a search."""
         return cls(
-            dataset=features.task, source=features.source, features=features.fingerprint, search=config.to_dict()
+            dataset=features.task,
+            source=features.source,
+            features=features.fingerprint,
+            search=config.to_dict(),
+            code=own_primitives(config.switch("primitives")) or None,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain values, for JSON; without `code` where there is none."""
+        return {name: value for name, value in asdict(self).items() if name != "code" or value is not None}
 
     @classmethod
     def load(cls, path: Path) -> "RunRecord":
@@ -83,9 +94,19 @@ class RunRecord:
 
     def differences(self, mine: "RunRecord") -> list[str]:
         """Returns what differs between this record and `mine`, but for the settings of the machine."""
-        there = replace(self, search=identifying(self.search), source=self.source or mine.source)
-        here = replace(mine, search=identifying(mine.search))
-        return list(_differences(asdict(there), asdict(here)))
+        there = replace(self, search=identifying(self.search), source=self.source or mine.source, code=None)
+        here = replace(mine, search=identifying(mine.search), code=None)
+        edited = code_differences(self.code or {}, mine.code or {})
+        return [*edited, *_differences(asdict(there), asdict(here))]
+
+
+def code_differences(theirs: Mapping[str, str], mine: Mapping[str, str]) -> list[str]:
+    """Says which primitives of one's own have other code there than here, of those whose code is known in both."""
+    return [
+        f"the primitive {name!r} has other code there (it was edited since, or Python is another version)"
+        for name in sorted({*theirs} & {*mine})
+        if theirs[name] != mine[name]
+    ]
 
 
 def check_machine(run: Path, config: SearchConfig) -> None:

@@ -208,6 +208,7 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
     if run.path(SELECTION).exists() and run.path("genotype.json").exists():
         if run.load_json(SELECTION).get("epoch") == checkpoint["epoch"]:
             return load_selection(run)
+    run.check_same(config, features)
     hypernet = build_hypernet(features, config)
     try:
         hypernet.load_state_dict(checkpoint["hypernet"])

@@ -107,6 +107,11 @@ class Genotype:
         inputs = [name for cell in self.cells for name in cell.inputs if not CELL_NAME.fullmatch(name)]
         return tuple(dict.fromkeys(inputs))
 
+    @property
+    def primitives(self) -> tuple[str, ...]:
+        """The primitives of its Steps, in order of first use."""
+        return tuple(dict.fromkeys(step.primitive for cell in self.cells for step in cell.steps))
+
     def check(self, features: Iterable[str]) -> None:
         """Makes sure that every feature this genotype uses is among `features`.
 

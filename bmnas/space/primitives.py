@@ -15,6 +15,7 @@ dropout in LinearGLU and ConcatFC, dropout 0.1 and LayerNorm in Attention.
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from bmnas.errors import ConfigError
 from bmnas.registry import PRIMITIVES
 from bmnas.space.layers import BatchNorm, Dropout
+from bmnas.storage.own_code import own_code
 
 ATTENTION_DROPOUT = 0.1  # hard-coded in the release, whatever the configured dropout
 
@@ -34,6 +36,12 @@ def check_mode(mode: str) -> None:
     """
     if mode not in ("paper", "reference"):
         raise ConfigError(f"mode is {mode!r}; expected 'paper' or 'reference'")
+
+
+def own_primitives(names: Iterable[str]) -> dict[str, str]:
+    """Returns name -> digest of its code, of those primitives that are not bmnas's; an edit changes the digest."""
+    digests = {name: own_code(PRIMITIVES[name]) for name in sorted(set(names))}
+    return {name: digest for name, digest in digests.items() if digest is not None}
 
 
 @PRIMITIVES.register

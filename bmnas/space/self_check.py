@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
+from bmnas.space.primitives import own_primitives
 
 TOLERANCE = 1e-2  # of float32 logits and of the whole gradient, relative to their largest and to its norm
 SLOWER, ROUNDS = 4.0, 3  # the formula is taken where the algebra takes so many times as long, in every round
@@ -32,7 +33,9 @@ def checked_network(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> nn.Modul
         return hypernet  # the algebra is that of one tensor for both inputs
     weights = [(name, weight.shape, weight.dtype) for name, weight in hypernet.named_parameters()]
     shapes = [(name, feature.shape, feature.device.type) for name, feature in batch.items()]
-    key = (*weights, *shapes, hypernet.training)
+    steps = [step for cell in hypernet.named_cells().values() for step in cell.named_steps().values()]
+    code = own_primitives(name for step in steps for name in step.primitives)
+    key = (*weights, *shapes, hypernet.training, *code.items())
     if key not in CHECKED:
         CHECKED[key] = fault(hypernet, batch)
         if CHECKED[key]:

@@ -24,6 +24,7 @@ from bmnas.machine import data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
+from bmnas.storage.own_code import own_code
 from bmnas.tasks.base import Modality, RawData, Task
 from bmnas.tasks.real_data.earlier_features import extracted, extracted_before
 from bmnas.tasks.real_data.extraction import HOW, RealRun, present
@@ -103,10 +104,24 @@ def prepare(
 
 
 def key(task: Task, options: Mapping[str, Any]) -> str:
-    """Ten hexadecimal digits of the options that make the features others, and the task's recipe."""
+    """Ten hexadecimal digits of the options that make the features others, and the task's recipe and own code."""
     kept = {name: value for name, value in options.items() if name not in HOW}
     grouped = {"grouped_by": task.grouped_by} if task.grouped_by else {}
-    return json_sha256({"task": task.name, "recipe": task.recipe, "options": kept, **grouped})[:10]
+    recipe = {"task": task.name, "recipe": task.recipe, "options": kept, **grouped}
+    return json_sha256(recipe | own_recipe(task))[:10]
+
+
+def own_recipe(task: Task) -> dict[str, Any]:
+    """Returns what else decides the features of a task of one's own, whose code is edited under its name."""
+    makers = (task.make, task.open_raw, task.real and task.real.open)
+    code = own_code((*makers, *((modality.backbone, modality.imagenet) for modality in task.modalities)))
+    if code is None:
+        return {}
+    settings = [
+        [modality.name, dict(modality.training), {name: asdict(tap) for name, tap in modality.taps.items()}]
+        for modality in task.modalities
+    ]
+    return {"code": code, "modalities": settings}
 
 
 def _make(

@@ -1,13 +1,15 @@
 """Outputs that are NaN or infinite: nobody gets a score or a prediction made of them."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from bmnas.errors import PredictionError
+from bmnas.errors import PredictionError, SearchDiverged
 from bmnas.space.algebra import Algebra
+from bmnas.storage.own_code import own_code
 
 NAMED = 5  # rows that a message names
 
@@ -38,12 +40,58 @@ def check_predictions(
     named = ", ".join(map(str, numbers[:NAMED])) + (", ..." if len(numbers) > NAMED else "")
     message = f"{what}: the outputs of {len(numbers)} of {len(logits)} rows are NaN or infinite (rows {named})"
     if network is not None and batch is not None:
-        message += _origin(network, {name: x[bad[:1].to(x.device)] for name, x in batch.items()})
+        message += origin(network, {name: x[bad[:1].to(x.device)] for name, x in batch.items()})
     raise PredictionError(f"{message}. Scale the features of these rows, or train with a lower max_lr")
 
 
-def _origin(network: nn.Module, sample: Mapping[str, Tensor]) -> str:
-    """Names the layer that first gives values that are not finite, and the feature of the largest ones."""
+def check_first_step(network: nn.Module, batch: Mapping[str, Tensor]) -> None:
+    """Makes sure that a network that has not moved yet gives finite outputs and gradients; it is copied, not changed.
+
+    Args:
+        network: features -> logits.
+        batch: features of some samples, (B, C_in, L or 1) each.
+
+    Raises:
+        SearchDiverged: it does not; names the layer, or the module of one's own in whose backward pass they arise.
+    """
+    copied, seen = copy.deepcopy(network).train(), {}
+    if not _all_finite(list(copied.parameters())):  # of a search that diverged before; it says so itself
+        return
+    own = {name: module for name, module in copied.named_modules() if own_code(type(module))}
+    for name, module in own.items():
+        module.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs}))
+    with torch.random.fork_rng({x.device for x in batch.values() if x.device.type == "cuda"}):
+        with torch.no_grad():
+            logits = copied(batch)  # (B, classes)
+        if not bool(logits.isfinite().all()):
+            raise SearchDiverged(f"before the first step: the outputs are NaN or infinite{origin(copied, batch)}")
+        for name, inputs in seen.items():
+            points = [x.detach().clone().requires_grad_() for x in inputs if isinstance(x, Tensor)]
+            output = own[name](*points)
+            if output.requires_grad and not _all_finite(
+                torch.autograd.grad(output.sum(), [*points, *own[name].parameters()], allow_unused=True)
+            ):
+                raise SearchDiverged(
+                    f"before the first step: the gradients of {name!r} are NaN or infinite, as of a root or a "
+                    "logarithm at 0; keep its inputs away from there"
+                )
+
+
+def _all_finite(tensors: Sequence[Tensor | None]) -> bool:
+    return all(x is None or bool(x.isfinite().all()) for x in tensors)
+
+
+def origin(network: nn.Module, sample: object) -> str:
+    """Says which layer first gives values that are not finite, and which feature has the largest ones.
+
+    Args:
+        network: in whichever mode it gave such values.
+        sample: its inputs, name -> (B, ...); nothing is said about others.
+    """
+    if not isinstance(sample, Mapping):
+        return ""
+    if not _all_finite(list(network.parameters())):
+        return "; its weights are not finite since an earlier step, whose gradients were not"
     sizes = {name: x.abs().max().item() for name, x in sample.items()}
     largest = max(sizes, key=lambda name: sizes[name])
     formula = network.hypernet if isinstance(network, Algebra) else network  # the algebra does not call the layers

@@ -14,15 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from bmnas.errors import SearchDiverged
+from bmnas.errors import BmnasError, ConfigError, SearchDiverged
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
+from bmnas.training.finiteness import origin
 from bmnas.training.learning_rates import Schedule
 from bmnas.training.objective import Objective
 from bmnas.training.random_streams import RandomStream
 from bmnas.training.steps import Batch, apply_gradients, batch_gradients, finite
 
 Gradients = Sequence[Tensor | None]
+Check = Callable[[Tensor, Batch], None]
 
 
 @dataclass(frozen=True)
@@ -115,17 +117,22 @@ class Tally:
         return [metrics.score(kind, x, y) if finite(loss) else math.nan for loss, x, y in each]
 
 
-def take_step(
-    learner: Learner, batch: Batch, rate: float | None = None, check: Callable[[Tensor], None] | None = None
-) -> Outcome:
+def take_step(learner: Learner, batch: Batch, rate: float | None = None, check: Check | None = None) -> Outcome:
     """Takes one step on a batch.
 
     Args:
-        check: sees the losses before anything moves; may raise.
+        check: sees losses and batch before anything moves; may raise.
     """
-    outcome, gradients = learner.gradients(batch)
+    try:
+        outcome, gradients = learner.gradients(batch)
+    except ValueError as error:
+        if len(batch[1]) != 1 or isinstance(error, BmnasError):
+            raise
+        raise ConfigError(
+            f"a batch of one sample cannot be trained on ({error}); take a batch_size of 2 or more, and 2 or more rows"
+        ) from error
     if check is not None:
-        check(outcome.losses)
+        check(outcome.losses, batch)
     learner.move(gradients, rate)
     return outcome
 
@@ -134,7 +141,7 @@ def train_epoch(
     learner: Learner,
     batches: Iterable[Batch],
     rates: Iterable[float | None],
-    check: Callable[[Tensor], None] | None = None,
+    check: Check | None = None,
 ) -> Tally:
     """Takes a step on each batch.
 
@@ -193,7 +200,8 @@ def train_epochs(
         learner.network.train()
         rates = repeat(None) if schedule is None else schedule.of_epoch(epoch)
         with random.of_epoch(epoch):
-            tally = train_epoch(learner, batches_of(epoch), rates, _check(f"{name}, epoch {epoch} of {epochs}"))
+            check = _check(f"{name}, epoch {epoch} of {epochs}", learner.network)
+            tally = train_epoch(learner, batches_of(epoch), rates, check)
         losses += tally.losses()
         samples = tally.samples
         if checkpoint is not None:
@@ -203,13 +211,14 @@ def train_epochs(
     return History(losses, samples)
 
 
-def _check(where: str) -> Callable[[Tensor], None]:
+def _check(where: str, network: nn.Module) -> Check:
     """Returns what raises where a loss is not finite."""
 
-    def check(losses: Tensor) -> None:
+    def check(losses: Tensor, batch: Batch) -> None:
         if not bool(losses.isfinite().all()):
             raise SearchDiverged(
-                f"{where}: the loss is {losses.tolist()[0]}; lower max_lr, or look for NaN in the samples"
+                f"{where}: the loss is {losses.tolist()[0]}{origin(network, batch[0])}; lower max_lr, or look for NaN "
+                "in the samples"
             )
 
     return check

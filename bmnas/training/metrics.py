@@ -48,6 +48,9 @@ def score(kind: str | Objective, logits: Tensor, targets: Tensor) -> float:
     objective = plain_objective(kind)
     if objective.metric == "accuracy":
         check_predictions(logits, "logits")
+        if targets.shape != logits.shape[:-1]:
+            shapes = f"logits are {tuple(logits.shape)} and targets {tuple(targets.shape)}"
+            raise ConfigError(f"{shapes}; accuracy takes (samples, classes) and (samples,)")
         return (logits.argmax(-1) == targets).double().mean().item()
     value = named_score(objective.kind, objective.metric, logits, targets)
     return 0.0 if np.isnan(value) else value

@@ -24,6 +24,7 @@ from bmnas.registry import TASKS
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
+from bmnas.space.primitives import own_primitives
 from bmnas.storage.reading import read_json
 from bmnas.storage.whole_files import whole
 from bmnas.tasks.base import Task
@@ -219,8 +220,7 @@ def find_truth(
     """
     task: Task = TASKS[dataset]
     wanted = belonging(task, features, config or task.search_config, budget or task.eval_config)
-    space = wanted["space"]
-    differences = []
+    space, differences = wanted["space"], []
     for folder in (own_tables(), PUBLISHED):
         for path in sorted(folder.glob(f"{dataset}-N{space['N']}M{space['M']}-*.json")):
             table = Truth.open(path)
@@ -258,9 +258,8 @@ def belonging(task: Task, features: FeatureSet | None, config: SearchConfig, bud
         "network": {name: getattr(config, name) for name in NETWORK_SETTINGS},
         "budget": {name: value for name, value in budget.to_dict().items() if name not in ("seeds", "select")},
     }
-    if features is not None:
-        about["features"] = feature_hash(features)
-    return json.loads(json.dumps(about))
+    hashes = {"features": features and feature_hash(features), "code": own_primitives(about["space"]["primitives"])}
+    return json.loads(json.dumps(about | {name: value for name, value in hashes.items() if value}))
 
 
 def feature_hash(features: FeatureSet) -> str:

@@ -124,8 +124,8 @@ def test_bad_input(run, features):
         },
         f"feature {second!r} has the shape (6, 4)": {**given(features), second: given(features)[second][0]},
         "different numbers of samples": {**given(features), first: given(features)[first][:7]},
-        f"feature {first!r} is not an array of numbers": {**given(features), first: [["a", "b"], ["c", "d"]]},
-        f"feature {second!r} is not an array of numbers": {**given(features), second: [[1.0], [1.0, 2.0]]},
+        f"feature {first!r} is not an array of real numbers": {**given(features), first: [["a", "b"], ["c", "d"]]},
+        f"feature {second!r} is not an array of real numbers": {**given(features), second: [[1.0], [1.0, 2.0]]},
     }
     for message, arrays in cases.items():
         with pytest.raises(FeatureError) as error:

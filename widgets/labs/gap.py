@@ -111,13 +111,14 @@ class Gap:
         """Reads the hypernet of a run's last epoch and the genotype derived from it.
 
         Raises:
-            RunError: no epoch was finished, or the record is damaged.
+            RunError: no epoch was finished, the record is damaged, or a primitive was edited since.
         """
         path = run.path("checkpoint.safetensors")
         if not path.exists():
             raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
         features = features or run.features()
         config = run.config()
+        run.check_same(config, features)
         state = load_state(path)
         hypernet = build_hypernet(features, config)
         hypernet.load_state_dict(state["hypernet"])

@@ -24,14 +24,14 @@ from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.weight_files import load_backbone, weight_file
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.input_stamps import NAMES
+from bmnas.features.input_stamps import NAMES, changed_samples
 from bmnas.machine import data_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
-from bmnas.tasks.preparation import untrained
+from bmnas.tasks.preparation import own_recipe, untrained
 from bmnas.tasks.real_data.extraction import MAX_WORKERS
 from bmnas.training.progress import Progress, renamed
 
@@ -68,11 +68,12 @@ def evaluate_joint(
         ConfigError, DataError, FeatureError: see `check_joint`.
     """
     check_joint(features, budget)
+    task = _task(features)
     size = config.batch_size if batch_size is None else batch_size
     samples = raw_samples(features, root, progress)
     seeds = []
     for seed in range(budget.seeds):
-        identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size}
+        identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size, **own_recipe(task)}
         about = identity_of_seed(identity, features, budget, seed)
         checkpoint = run.path(f"scores/{digest_of(about)}.safetensors")
 
@@ -166,6 +167,12 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
     if task.real is not None:
         real = task.real.open(place / task.real.folder, options)
         real.splits = _named_rows(features, real.names)
+        changed = [] if features.folder is None else changed_samples(features.folder, real)
+        if changed:
+            raise DataError(
+                f"the files of {len(changed):,} samples, first {changed[0]}, are not those that the features in "
+                f"{features.folder} were made from; restore them, or make the features again with notebook 01"
+            )
         return real
     assert task.open_raw is not None
     samples = RawSamples(task.open_raw(options, place, progress))

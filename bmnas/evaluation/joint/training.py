@@ -20,6 +20,7 @@ from bmnas.errors import DataError
 from bmnas.evaluation.joint.network import JointNetwork
 from bmnas.evaluation.outcomes import answers_of
 from bmnas.machine import resolve_device, use_threads
+from bmnas.storage.own_code import own_code
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
 from bmnas.training.network_training import train_network
@@ -157,6 +158,8 @@ def train_joint(
     about = {"samples": n, "kind": kind, "epochs": epochs, "batch_size": batch_size, "rates": [max_lr, min_lr, Ti, Tm]}
     about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
     about |= {"genotype": network.fusion.genotype.to_json()}
+    code = own_code((network, getattr(data, "dataset", data)))
+    about |= {"code": code} if code else {}
 
     def batches_of(epoch: int) -> Iterator[Batch]:
         stream = (seed, Purpose.BATCHES, epoch)

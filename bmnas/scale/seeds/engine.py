@@ -12,6 +12,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.seed_state import SeedState, optimizers
 from bmnas.training import metrics
+from bmnas.training.finiteness import check_first_step
 from bmnas.training.loop import Gradients, Outcome
 from bmnas.training.objective import Objective
 from bmnas.training.random_streams import Purpose
@@ -73,6 +74,7 @@ class StackedEngine:
         places = self.states if len(states) > 1 else [first, first]
         self.seeds = [state.config.seed for state in places]
         self.tensors = features.tensors(first.device)
+        check_first_step(first.hypernet, self.tensors.batch(self.tensors.rows("train")[: first.config.batch_size])[0])
         self.stack = StackedHypernet([state.hypernet for state in places])
         weights = self.stack.of(first.weights, first.hypernet)
         choices = self.stack.of(first.choices, first.hypernet)
