@@ -12,14 +12,15 @@ from typing import Any
 
 from bmnas.config import PAPER_CONFIGS, EvalConfig, SearchConfig
 from bmnas.evaluation.ablation import SEARCHED
-from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.evaluation.saved_results import save_evaluation
 from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.feature_set import FeatureSet, opened
 from bmnas.machine import data_root, runs_root
 from bmnas.registry import TASKS, unknown
-from bmnas.rivals.late_fusion import baselines
+from bmnas.rivals.field.contest import Contest
+from bmnas.rivals.field.rows import field_rows
+from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.seeds.search import seed_runs
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.networks import sketched
@@ -215,11 +216,17 @@ def evaluate_run(
     run: Run, answer: Selection, features: FeatureSet, config: SearchConfig, budget: EvalConfig
 ) -> list[Evaluation]:
     """Trains, tests and writes what notebook 04 does, rows made by hand and joint training left out."""
-    results = baselines(features, config, budget, run)
+    contest = Contest(
+        run=run,
+        features=features,
+        config=config,
+        budget=budget,
+        genotype=answer.chosen,
+        selection=answer,
+        command=f"python3 run.py notebook 04 -p dataset {features.task} -p run_name {run.name}",
+    )
     train_and_save(run, answer.chosen, features, config, budget)
-    results.append(evaluate(SEARCHED, answer.chosen, features, config, budget, run))
-    if answer.differs:
-        results.append(evaluate("derived by Algorithm 1", answer.algorithm1, features, config, budget, run))
+    results = list(evaluate_field(contest, field_rows(contest)))
     save_evaluation(run, results, features, budget)
     return results
 

@@ -185,7 +185,7 @@ class Selection:
         ):
             raise RunError("not the record of a selection: a rank or a score is not a number")
         keys = {network_key(c.genotype) for c in self.candidates}
-        if self.rule != "algorithm1" and network_key(self.algorithm1) not in keys:
+        if self.rule not in ("algorithm1", "searcher") and network_key(self.algorithm1) not in keys:
             raise RunError("not the record of a selection: its candidates lack Algorithm 1's genotype")
 
 

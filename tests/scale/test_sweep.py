@@ -49,6 +49,10 @@ def cell(notebook, text):
     return source
 
 
+def by_sweep_command(*_, run_name):
+    return f"python3 run.py notebook 04 -p dataset planted -p run_name {run_name}"
+
+
 def notebooks(point):
     """What 02 and 04 do with the parameters of a point, by their own cells where they are more than a call."""
     config = point.task.search_config.change_from(point.parameters)
@@ -61,7 +65,8 @@ def notebooks(point):
     names = {
         "run": run, "features": run.features(), "genotype": run.genotype(), "selection": bmnas.load_selection(run),
         "config": run.config(), "budget": budget, "joint": False, "bmnas": bmnas, "by_hand_rows": lambda run: [],
-        "progress_bar": lambda: lambda what, done, of: None,
+        "progress_bar": lambda: lambda what, done, of: None, "rows": "quick", "as_they_come": list, "In": [],
+        "parameters": {}, "command": by_sweep_command,
     }  # fmt: skip
     exec(cell("04", "bmnas.save_evaluation(run"), names)
     return run.folder
