@@ -60,6 +60,8 @@ def type_words(kind: Any) -> str:
         numbers = {int, float} <= set(members)
         words = [type_words(each) for each in members if not (numbers and each in (int, float))]
         return " or ".join(["number"] * numbers + words)
+    if get_origin(kind) is dict:
+        return f"a {type_words(members[1])} for each name"
     if get_origin(kind) is tuple:
         return f"list of {type_words(members[0])}"
     return {int: "whole number", float: "number", str: "text", bool: "True or False", NoneType: "None"}[kind]

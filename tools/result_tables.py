@@ -136,6 +136,13 @@ def memory_table(results: Mapping[str, Any]) -> str:
     return table(("setting", "measured, MB", "foreseen, MB"), rows)
 
 
+def on_disk_table(results: Mapping[str, Any]) -> str:
+    """Writes what an epoch costs where features stay on the disk, see `benchmarks/on_disk.py`."""
+    rows = [[name, quartiles(row, 2)] for name, row in results["disk / memory"].items()]
+    headings = ("files in the cache of the system", "time of an epoch, disk / memory")
+    return table(headings, rows)
+
+
 def quartiles(values: Quartiles | float, digits: int = 1) -> str:
     """Writes a median with its quartiles in brackets, or a single number."""
     if not isinstance(values, Mapping):
@@ -152,6 +159,7 @@ TABLES = {
     "scaling": scaling_table,
     "extraction": extraction_table,
     "memory": memory_table,
+    "on_disk": on_disk_table,
 }
 
 

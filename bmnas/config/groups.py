@@ -156,9 +156,9 @@ class ComputationSettings:
 class ObjectiveSettings:
     """What is minimised and what selects, in searches, read-outs, evaluations and rivals alike."""
 
-    class_weight: Literal["balanced"] | dict[str, Rate] | None = None
+    class_weight: Literal["balanced"] | Annotated[dict[str, Rate], Field(min_length=1)] | None = None
     """Weights of the classes in every loss: "balanced" (n / (classes * n_k) of the training split), or by name."""
-    metric: str | None = None
+    metric: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ]+$")] | None = None
     """The score that selects, by its full name, such as "balanced accuracy"; that of the kind of task when None."""
     modality_dropout: Probability | None = None
     """How often training hides a modality of a sample; when None 0.2 where some are missing, and 0 elsewhere."""

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bmnas.errors import FeatureError
+from bmnas.features.convert import as_numbers
 from bmnas.features.feature_set import FeatureSet
 from bmnas.storage.digests import json_sha256
 
@@ -31,10 +32,7 @@ def checked_batch(arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets
 def _checked(name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool) -> Tensor:
     if name not in arrays:
         raise FeatureError(f"the network uses the feature {name!r}; given were: {', '.join(arrays)}")
-    try:
-        array = np.array(arrays[name], dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise FeatureError(f"feature {name!r} is not an array of numbers: {error}") from error
+    array = np.array(as_numbers(f"feature {name!r}", arrays[name], keep_half=False))  # a copy: it may be read-only
     if array.ndim == 2 and shape[1] == 1:
         array = array[:, :, None]
     if array.shape[1:] != tuple(shape):
@@ -55,7 +53,11 @@ def _absent(array: np.ndarray) -> np.ndarray:
 
 def _completed(batch: dict[str, Tensor], arrays: Mapping[str, ArrayLike], shapes: Shapes) -> dict[str, Tensor]:
     """Adds rows of NaN for features that were left out; refuses samples that lack all that was given."""
-    others = {name: np.asarray(values, np.float32) for name, values in arrays.items() if name not in batch}
+    others = {
+        name: as_numbers(f"feature {name!r}", values, keep_half=False)
+        for name, values in arrays.items()
+        if name not in batch
+    }
     given = {name: x.numpy() for name, x in batch.items()} | others
     if not given:
         raise FeatureError(f"no feature was given; the network uses {', '.join(shapes)}")

@@ -193,6 +193,7 @@ class Extraction:
                 "unreadable": {"count": len(unreadable), "dropped": dropped, "samples": unreadable},
             },
             groups=[self.samples.group(int(row)) for row in self.rows],
+            report=False,
         )
         names = "".join(f"{self.samples.names[row]}\n" for row in self.rows)
         write_text(place.path / NAMES, names, FeatureError)

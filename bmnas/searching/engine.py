@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bmnas.config import SearchConfig
 from bmnas.features.feature_set import FeatureSet
-from bmnas.machine import keep_pages
+from bmnas.machine import keep_pages, use_threads
 from bmnas.registry import Registry
 from bmnas.searching.seed_state import SeedState
 from bmnas.space.hypernet import Hypernet
@@ -89,7 +89,8 @@ class SingleEngine:
         self.tensors = features.tensors(self.device)
         keep_pages()
         self.hypernet = state.hypernet
-        check_first_step(state.hypernet, self.first_batch)
+        with use_threads(self.config.threads):
+            check_first_step(state.hypernet, self.first_batch)
         self.network = self.computed(state.hypernet)
         self.weight_learner = self._learner(state, state.weight_optimizer, state.weights)
         self.arch_learner = self._learner(state, state.arch_optimizer, state.choices)

@@ -176,7 +176,7 @@ class Selection:
 
     def _check(self) -> None:
         """Checks that a record is consistent."""
-        numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, *c.merit)]
+        numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score, *c.merit)]
         counts = [self.ranked, *(v for c in self.candidates for v in (c.rank, c.epochs))]
         if self.rule not in RULES or type(self.exhaustive) is not bool:
             raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")

@@ -83,7 +83,8 @@ def run_jobs(
     retries: list[Job] = []
     while retries or waiting:
         if retries:
-            batch, retries, at_once = retries, [], 1 if chosen.shares_fate else workers
+            alone = 1 if chosen.shares_fate else len(retries)  # or a job that kills its worker takes others along again
+            batch, retries, at_once = retries[:alone], retries[alone:], workers
         else:
             batch, waiting, at_once = waiting, [], workers
         for outcome in map(_seen, chosen.run(execute, batch, at_once, address)):

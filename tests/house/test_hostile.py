@@ -397,7 +397,7 @@ def test_a_search_without_an_epoch_has_no_best(tmp_path):
     run = Run(tmp_path / "run")
     run.claim(CONFIG, tiny_features())
     for look in (lambda: run.trace().best, lambda: run.trace().movement()):
-        with pytest.raises(RunError, match="no finished epoch yet"):
+        with pytest.raises(RunError, match="no finished epoch"):
             look()
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import use_threads
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.seed_state import SeedState, optimizers
 from bmnas.training import metrics
@@ -74,7 +75,9 @@ class StackedEngine:
         places = self.states if len(states) > 1 else [first, first]
         self.seeds = [state.config.seed for state in places]
         self.tensors = features.tensors(first.device)
-        check_first_step(first.hypernet, self.tensors.batch(self.tensors.rows("train")[: first.config.batch_size])[0])
+        batch, _ = self.tensors.batch(self.tensors.rows("train")[: first.config.batch_size])
+        with use_threads(first.config.threads):
+            check_first_step(first.hypernet, batch)
         self.stack = StackedHypernet([state.hypernet for state in places])
         weights = self.stack.of(first.weights, first.hypernet)
         choices = self.stack.of(first.choices, first.hypernet)
