@@ -68,6 +68,7 @@ class Signs(nn.Module):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+        self.placeholders = None
 
     def forward(self, batch):
         a, b = batch["A_1"][:, 0, 0], batch["B_1"][:, 0, 0]

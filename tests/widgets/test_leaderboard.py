@@ -19,9 +19,13 @@ def results():
     rng, groups = np.random.default_rng(0), np.arange(400)
     genotype = answer(("A_1", "B_1"))
     about = {
-        bmnas.SEARCHED: (0.8, 500, Origin("run", "run.py 04", "BM-NAS", search_epochs=60, genotype=genotype.to_dict())),
-        "strong <b>": (0.95, 90, Origin("run", "run.py 04", "a paper", "frozen")),
-        "weak": (0.5, 9000, Origin("run", "run.py 04", "another")),
+        bmnas.SEARCHED: (
+            0.8,
+            500,
+            Origin("run", command="run.py 04", source="BM-NAS", search_epochs=60, genotype=genotype.to_dict()),
+        ),
+        "strong <b>": (0.95, 90, Origin("run", command="run.py 04", source="a paper", limits="frozen")),
+        "weak": (0.5, 9000, Origin("run", command="run.py 04", source="another")),
     }
     return [
         replace(evaluation(name, draw(rng, 3, 400, 1, skill), groups, size), origin=origin)
