@@ -7,6 +7,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
 
@@ -18,6 +19,9 @@ RUNS = tempfile.mkdtemp(prefix="bmnas-tests-")
 os.environ["BMNAS_RUNS"] = RUNS  # no test may see, or leave, the user's runs
 atexit.register(shutil.rmtree, RUNS, ignore_errors=True)
 torch.set_num_threads(1)  # two are slower than one on a busy machine
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
+hypothesis.settings.load_profile("busy machine")
 
 LATER = ("slow", "notebooks", "browser")
 

@@ -43,7 +43,7 @@ def test_joblib_retries_what_a_killed_worker_takes_along(tmp_path):
         "computed",
         "computed",
     ]
-    assert calls(tmp_path)[2] == 2 and calls(tmp_path)[3] == 2
+    assert calls(tmp_path)[2] == 2 and calls(tmp_path)[3] in (1, 2)  # the first try of 3 may end before it starts
     whole = expected(tmp_path / "one process", 6)
     assert results(tmp_path) == {name: whole[name] for name in results(tmp_path)} and len(results(tmp_path)) == 4
 
