@@ -86,7 +86,7 @@ def test_the_one_hot_limit_is_the_derived_network(cells):
             nodes = [*CHANNELS, *net.cells][: len(cell.alpha)]
             set_slots(cell.alpha, nodes, chosen.inputs)
             for step, wanted in zip(cell.steps.values(), chosen.steps, strict=True):
-                set_slots(step.beta, ["x", "y", *cell.steps][: len(step.beta)], wanted.inputs)
+                set_slots(step.beta, ["x", "y", *cell.steps][: len(step.beta)], wanted.inputs)  # pyright: ignore[reportGeneralTypeIssues]
                 step.gamma.zero_()
                 step.gamma[list(step.primitives).index(wanted.primitive)] = 200.0
     assert derive(net.architecture(), M) == genotype
@@ -121,7 +121,7 @@ def test_derivation_by_brute_force(seed):
         assert chosen.inputs == best(cell.alpha, nodes, taken)
         taken.append(set(chosen.inputs))
         for step, wanted in zip(cell.steps.values(), chosen.steps, strict=True):
-            assert wanted.inputs == best(step.beta, ["x", "y", *cell.steps][: len(step.beta)], [])
+            assert wanted.inputs == best(step.beta, ["x", "y", *cell.steps][: len(step.beta)], [])  # pyright: ignore[reportGeneralTypeIssues]
             assert wanted.primitive == list(step.primitives)[int(step.gamma.argmax())]
 
 
