@@ -3,6 +3,8 @@
 The names below follow the sections of the paper.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from bmnas import tasks as _tasks  # fills TASKS
 from bmnas.scale import engines as _engines  # fills ENGINES
 from bmnas.scale import jobs as _jobs  # fills JOB_ENGINES
@@ -71,10 +73,21 @@ from bmnas.trust.truth_table import Standing, standing, truth
 
 # one's own data, in scikit-learn's manner
 from bmnas.evaluation.subset_scores import subset_scores
-from bmnas.scale.own_data.classifier import FusionClassifier
+
+if TYPE_CHECKING:  # made at its first use, below
+    from bmnas.scale.own_data.classifier import FusionClassifier
 
 # run folders
 from bmnas.errors import BmnasError
 from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Imports FusionClassifier when it is first asked for: scikit-learn's base classes take a second."""
+    if name != "FusionClassifier":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bmnas.scale.own_data.classifier import FusionClassifier
+
+    return FusionClassifier

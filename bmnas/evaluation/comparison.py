@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from bmnas.errors import ConfigError
 
@@ -113,10 +112,7 @@ def paired_interval(differences: np.ndarray) -> tuple[float, float, float, float
     if variance == 0:
         return mean, mean, mean, float(mean == 0)
     freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_groups**2 / (groups - 1))
-    freedom = max(freedom, min(seeds, groups) - 1)
-    error = variance**0.5
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom))
+    return student_interval(mean, variance**0.5, max(freedom, min(seeds, groups) - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -145,8 +141,20 @@ def seeds_interval(differences: np.ndarray) -> tuple[float, float, float, float]
     error = float(differences.std(ddof=1)) / seeds**0.5
     if error == 0:
         return mean, mean, mean, float(mean == 0)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, seeds - 1)) * error
-    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, seeds - 1))
+    return student_interval(mean, error, seeds - 1)
+
+
+def student_interval(mean: float, error: float, freedom: float) -> tuple[float, float, float, float]:
+    """Returns mean, both ends of its 95 % interval and the two-sided p of a mean of 0, by Student's t.
+
+    Args:
+        error: standard error of the mean, above 0.
+        freedom: degrees of freedom.
+    """
+    from scipy import stats  # here: half a second that a search does not need
+
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
+    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom))
 
 
 def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.metrics import accuracy_score, average_precision_score, f1_score, recall_score, roc_auc_score
 
 MULTICLASS = (
     "accuracy",
@@ -32,6 +31,8 @@ def multiclass_score(name: str, probabilities: np.ndarray, targets: np.ndarray) 
     Returns:
         A value between 0 and 1; NaN where the samples do not define it.
     """
+    from sklearn.metrics import accuracy_score, f1_score, recall_score  # here: a second that a search does not need
+
     predicted = probabilities.argmax(1)
     if name == "accuracy":
         return float(accuracy_score(targets, predicted))
@@ -45,6 +46,8 @@ def multiclass_score(name: str, probabilities: np.ndarray, targets: np.ndarray) 
 
 def ranking_score(name: str, probabilities: np.ndarray, targets: np.ndarray) -> float:
     """Computes macro AUROC or macro average precision of labels, (n, labels) both; NaN where no label defines it."""
+    from sklearn.metrics import average_precision_score, roc_auc_score  # here, see above
+
     function: Callable[..., float] = roc_auc_score if name == "macro AUROC" else average_precision_score
     labels = [k for k in range(targets.shape[1]) if 0 < targets[:, k].sum() < len(targets)]
     each = [float(function(targets[:, k], probabilities[:, k])) for k in labels]

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import rel_entr
-from sklearn.cluster import KMeans
 
 from bmnas.errors import ConfigError
 
@@ -85,6 +83,8 @@ def decompose(distribution: ArrayLike, first: str = "x1", second: str = "x2") ->
 
 def information(table: np.ndarray) -> float:
     """Computes the mutual information I(X; Y) of a table P(x, y) in bits."""
+    from scipy.special import rel_entr  # here: time that a search does not need
+
     product = table.sum(1, keepdims=True) * table.sum(0, keepdims=True)
     return float(rel_entr(table, product).sum() / np.log(2))
 
@@ -138,12 +138,16 @@ def parts_of(first: str, second: str, knowledge: tuple[float, float, float], sha
 
 
 def _clusters(codes: np.ndarray) -> np.ndarray:
+    from sklearn.cluster import KMeans  # here: a second that a search does not need
+
     count = int(min(CLUSTERS, max(2, len(codes) // ROWS_A_CLUSTER), len(np.unique(codes, axis=0))))
     return KMeans(count, n_init="auto", random_state=0).fit_predict(codes)
 
 
 def _least_information(p: np.ndarray) -> float:
     """I* in bits."""
+    from scipy.special import rel_entr  # here, see above
+
     of_y = p.sum((0, 1))
     kept = p[:, :, of_y > 0].transpose(2, 0, 1) / of_y[of_y > 0, None, None]  # (|Y|, |X1|, |X2|) of x1, x2 given y
     weights = of_y[of_y > 0]

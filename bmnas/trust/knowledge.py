@@ -21,7 +21,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from bmnas.evaluation.comparison import paired_interval
@@ -239,6 +238,8 @@ def pool(experts: Sequence[Tensor], base: Tensor, data: ProbeData) -> Tensor:
 
 def _weights(stacked: Tensor, targets: Tensor) -> Tensor:
     """The weights (k,) of least cross-entropy; a convex problem, those of probes at least 0."""
+    from scipy.optimize import minimize  # here: time that a search does not need
+
     k = stacked.shape[-1]
 
     def value_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import gammaln
 
 from bmnas.errors import ConfigError
 
@@ -56,4 +55,6 @@ def random_regret(truth: pd.DataFrame, trainings: int) -> RandomRegret:
 
 
 def _log_choose(n: np.ndarray | int, k: int) -> np.ndarray:
+    from scipy.special import gammaln  # here: time that a search does not need
+
     return gammaln(np.asarray(n) + 1.0) - gammaln(k + 1.0) - gammaln(np.asarray(n) - k + 1.0)

@@ -55,6 +55,12 @@ def test_importing_all_of_bmnas_loads_no_viewer():
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
 
 
+def test_bmnas_starts_without_what_takes_a_second_and_a_search_does_not_need():
+    program = "import bmnas, sys; print([name for name in ('sklearn', 'scipy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
 @pytest.mark.parametrize("path", modules("bmnas"), ids=lambda path: str(path.relative_to(ROOT)))
 def test_bmnas_names_no_viewer(path):
     assert not set(imports(path)) & set(VIEWERS)

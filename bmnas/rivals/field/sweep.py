@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
-from scipy.stats import kendalltau
 
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
@@ -98,5 +97,7 @@ def rank_correlation(swept: Sequence[Swept]) -> float:
     """Returns Kendall's tau of search and evaluation scores; NaN for fewer than two configurations."""
     if len(swept) < 2:
         return float("nan")
+    from scipy.stats import kendalltau  # here: half a second that a search does not need
+
     tau, _ = kendalltau([one.trace.best.val_score for one in swept], [one.result.mean for one in swept])
     return float(tau)  # pyright: ignore[reportArgumentType]

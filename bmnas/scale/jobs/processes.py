@@ -5,7 +5,6 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
 
 from bmnas.errors import ConfigError
 from bmnas.machine import free_memory
@@ -45,12 +44,16 @@ class Joblib:
 
 def _parallel(workers: int) -> Callable[[Iterator[Any]], Iterator[Outcome]]:
     """One worker is a process of its own, too: with n_jobs = 1 joblib would compute in this one."""
+    from joblib import Parallel  # here: time that a process without workers does not need
+
     settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": workers, "return_as": "generator_unordered"}
     return Parallel(n_jobs=max(2, workers), backend="loky", **settings)  # pyright: ignore[reportReturnType]
 
 
 def _tasks(work: Execute, jobs: Sequence[Job], started: list[Job]) -> Iterator[Any]:
     """Yields tasks for joblib, which takes one whenever a worker is free, and notes which it took."""
+    from joblib import delayed  # here, see above
+
     for job in jobs:
         started.append(job)
         yield delayed(work)(job)
