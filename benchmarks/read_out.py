@@ -15,6 +15,7 @@ import json
 import os
 import random
 import statistics
+import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -25,21 +26,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import bmnas
-from bmnas.config import SearchConfig
-from bmnas.machine import use_threads
-from bmnas.searching.algorithm1 import Search
-from bmnas.searching.inherited_score import InheritedScore
-from bmnas.searching.selection import Selection
-from bmnas.searching.shortlist import select
-from bmnas.searching.shortlisting.candidates import plain_networks
-from bmnas.searching.shortlisting.halving import rungs
-from bmnas.searching.shortlisting.paths import path_epochs, trained_paths
-from bmnas.space.enumeration import Space
-from bmnas.space.equivalence import network_key
-from bmnas.space.genotype import Genotype
-from bmnas.trust.exhaustive_training import network_scores
-from bmnas.trust.truth_table import PUBLISHED, Truth
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import bmnas  # noqa: E402
+from bmnas.config import SearchConfig  # noqa: E402
+from bmnas.machine import use_threads  # noqa: E402
+from bmnas.searching.algorithm1 import Search  # noqa: E402
+from bmnas.searching.inherited_score import InheritedScore  # noqa: E402
+from bmnas.searching.selection import Selection  # noqa: E402
+from bmnas.searching.shortlist import select  # noqa: E402
+from bmnas.searching.shortlisting.candidates import plain_networks  # noqa: E402
+from bmnas.searching.shortlisting.halving import rungs  # noqa: E402
+from bmnas.searching.shortlisting.paths import path_epochs, trained_paths  # noqa: E402
+from bmnas.space.enumeration import Space  # noqa: E402
+from bmnas.space.equivalence import network_key  # noqa: E402
+from bmnas.space.genotype import Genotype  # noqa: E402
+from bmnas.trust.exhaustive_training import network_scores  # noqa: E402
+from bmnas.trust.truth_table import PUBLISHED, Truth  # noqa: E402
+from tools.result_tables import read_out_table  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "read_out.json"
 CHOSEN_ON = ("mfeat-raw", "emoji", "ink")
@@ -158,26 +162,6 @@ def random_search(task: Known, cost: float, seed: int) -> dict[str, Any]:
     return {"regret": round(statistics.fmean(regrets), 5), "cost": number, "network": ""}
 
 
-def summary(results: dict[str, Any]) -> str:
-    """Writes the results as a table, in points."""
-    lines = [
-        "| truth table | read-out | mean regret | worst | Kendall tau | cost in short trainings | seeds |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for name, seeds in results["tables"].items():
-        rows = list(seeds.values())
-        for rule in rows[0]:
-            regrets = [row[rule]["regret"] for row in rows if row[rule]["regret"] is not None]
-            if not regrets:
-                continue
-            taus = [row[rule]["tau"] for row in rows if "tau" in row[rule]]
-            cost = statistics.fmean(row[rule]["cost"] for row in rows)
-            worst = f"{100 * max(regrets):.2f}"
-            cells = [f"{100 * statistics.fmean(regrets):.2f}", worst, f"{statistics.fmean(taus):.2f}" if taus else "-"]
-            lines.append(f"| `{name}` | {rule} | {' | '.join(cells)} | {cost:.1f} | {len(rows)} |")
-    return "\n".join(lines)
-
-
 def main() -> None:
     """Runs what the results file lacks."""
     parser = argparse.ArgumentParser(description="Read-outs against the truth.")
@@ -203,7 +187,7 @@ def main() -> None:
             results["tables"] = {each: results["tables"][each] for each in TABLES if each in results["tables"]}
             options.into.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             print(name, seed, {rule: row["regret"] for rule, row in future.result().items()}, flush=True)
-    print(summary(results))
+    print(read_out_table(results))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """What a large search would need, computed from measured results: nothing on the page is typed by hand."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-RESULTS = Path(__file__).resolve().parents[1] / "benchmarks/results"
+from tools.result_tables import load_results, table
+
 SAMPLES, FEATURES, SEEDS, EPOCHS = 1_000_000, 50, 1000, 30
 VARIANT = "algebra"
 BYTES, CHANNELS, L = 2, 1024, 8  # float16 features of a common size
@@ -22,8 +21,8 @@ def growth(rows: dict[str, Any], at: float) -> float:
 
 def cost_table() -> str:
     """A table for `SAMPLES` samples, `FEATURES` features and `SEEDS` seeds."""
-    scaling = json.loads((RESULTS / "cost/scaling.json").read_text(encoding="utf-8"))
-    disk = json.loads((RESULTS / "on_disk.json").read_text(encoding="utf-8"))
+    scaling = load_results("cost/scaling")
+    disk = load_results("on_disk")
     sizes = scaling["sizes"]
     features = growth(sizes["K"], FEATURES) / growth(sizes["K"], 4)  # samples were measured with K = 4
     epoch = growth(sizes["samples"], SAMPLES) / 1e3 * features
@@ -38,5 +37,5 @@ def cost_table() -> str:
         (f"{SEEDS:,} seeds", f"{slower * seed * SEEDS:,.0f} core-hours"),
         (f"{SEEDS:,} seeds on 1,000 cores", f"{slower * seed * SEEDS / 1000 / 24:,.1f} days"),
     ]
-    lines = ["| what | computed |", "|---|---|", *(f"| {what} | {much} |" for what, much in rows)]
-    return "\n".join([*lines, "", f"Measured on: {disk['processor']}, {disk['instructions']}, torch {disk['torch']}."])
+    measured_on = f"{disk['processor']}, {disk['instructions']}, torch {disk['torch']}"
+    return f"{table(('what', 'computed'), rows)}\n\nMeasured on: {measured_on}."

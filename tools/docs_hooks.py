@@ -5,7 +5,6 @@ A page asks for what is made from code by a line such as `<!-- made: settings Se
 
 import ast
 import html
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 import bmnas.config
-from benchmarks.read_out import RESULTS, summary
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from bmnas.rivals.rows import RIVALS
@@ -73,7 +71,7 @@ def api_list(package: str) -> str:
 
 def api_entries(source: str) -> Iterator[str]:
     """Headings and mkdocstrings' directives, in the order of an `__init__.py`."""
-    imports = {node.lineno: node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)}
+    imports = {node.lineno: node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
     for number, line in enumerate(source.splitlines(), start=1):
         if heading := SECTION.match(line):
             yield f"## {heading[1][0].upper()}{heading[1][1:]}"
@@ -126,11 +124,6 @@ def assignments(values: Mapping[str, Any]) -> str:
     return ", ".join(code(f"{name} = {value!r}") for name, value in values.items())
 
 
-def read_out_table() -> str:
-    """What each read-out loses to the best network, from the results file of benchmarks/read_out.py."""
-    return summary(json.loads(RESULTS.read_text(encoding="utf-8")))
-
-
 def code(text: str) -> str:
     """Writes text in a fixed-width font."""
     return f"`{text}`"
@@ -138,7 +131,6 @@ def code(text: str) -> str:
 
 MAKERS = {
     "cost": cost_table,
-    "read_out": read_out_table,
     "settings": settings_table,
     "notebooks": notebook_tables,
     "api": api_list,

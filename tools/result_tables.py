@@ -143,6 +143,24 @@ def on_disk_table(results: Mapping[str, Any]) -> str:
     return table(headings, rows)
 
 
+def read_out_table(results: Mapping[str, Any]) -> str:
+    """Writes what each read-out loses to the best network, in points, see `benchmarks/read_out.py`."""
+    headings = ("truth table", "read-out", "mean regret", "worst", "Kendall tau", "cost in short trainings", "seeds")
+    lines = []
+    for name, seeds in results["tables"].items():
+        rows = list(seeds.values())
+        for rule in rows[0]:
+            regrets = [row[rule]["regret"] for row in rows if row[rule]["regret"] is not None]
+            if not regrets:
+                continue
+            taus = [row[rule]["tau"] for row in rows if "tau" in row[rule]]
+            cost = statistics.fmean(row[rule]["cost"] for row in rows)
+            regret = f"{100 * statistics.fmean(regrets):.2f}", f"{100 * max(regrets):.2f}"
+            tau = f"{statistics.fmean(taus):.2f}" if taus else "-"
+            lines.append([f"`{name}`", rule, *regret, tau, f"{cost:.1f}", str(len(rows))])
+    return table(headings, lines)
+
+
 def quartiles(values: Quartiles | float, digits: int = 1) -> str:
     """Writes a median with its quartiles in brackets, or a single number."""
     if not isinstance(values, Mapping):
@@ -160,6 +178,7 @@ TABLES = {
     "extraction": extraction_table,
     "memory": memory_table,
     "on_disk": on_disk_table,
+    "read_out": read_out_table,
 }
 
 
