@@ -106,9 +106,5 @@ def _search(
             yield trial
     finally:
         if run is not None and best is not None:
-            _keep_answer(run, best.genotype)
-
-
-def _keep_answer(run: Run, genotype: Genotype) -> None:
-    genotype.save(run.path("genotype.json"))
-    run.save_json(SELECTION, Selection(rule="searcher", algorithm1=genotype).to_dict())
+            best.genotype.save(run.path("genotype.json"))
+            run.save_json(SELECTION, Selection(rule="searcher", algorithm1=best.genotype).to_dict())
