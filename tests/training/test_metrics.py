@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 import bmnas
 from bmnas.errors import ConfigError
 from bmnas.training import metrics
+from bmnas.training.scores import SCORES
 from tests.support.tiny import BUDGET, CONFIG
 
 
@@ -38,7 +39,9 @@ def test_cross_entropy_and_accuracy(seed):
     probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
     assert metrics.loss("multiclass", logits, targets).item() == pytest.approx(log_loss(targets, probabilities))
     assert metrics.score("multiclass", logits, targets) == accuracy_score(targets, logits.argmax(1))
-    assert metrics.scores("multiclass", logits, targets)["accuracy"] == accuracy_score(targets, logits.argmax(1))
+    scores = metrics.scores("multiclass", logits, targets)
+    assert list(scores) == list(SCORES["multiclass"])
+    assert scores["accuracy"] == accuracy_score(targets, logits.argmax(1))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -56,7 +59,14 @@ def test_binary_cross_entropy_and_weighted_f1(seed):
     )
     assert metrics.per_class("multilabel", logits, targets) == pytest.approx(each)
     found = metrics.scores("multilabel", logits, targets)
-    assert list(found)[:4] == ["weighted F1", "macro F1", "micro F1", "samples F1"]
+    assert list(found) == [
+        "weighted F1",
+        "macro F1",
+        "micro F1",
+        "samples F1",
+        "macro AUROC",
+        "macro average precision",
+    ]
     assert found["macro F1"] == pytest.approx(np.mean(each))
     assert found["micro F1"] == pytest.approx(counted_f1((y > 0).ravel(), (p > 0.3).ravel()))
     assert found["samples F1"] == pytest.approx(
