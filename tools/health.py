@@ -5,14 +5,26 @@
 
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
+INSTALLED = {"lab", "test"}  # extras
+
 
 def pins(root: Path) -> dict[str, str]:
-    """Reads distribution -> version, from constraints.txt."""
-    lines = (line.split("#")[0].strip() for line in (root / "constraints.txt").read_text(encoding="utf-8").split("\n"))
-    return dict(line.split("==") for line in lines if line)
+    """Reads distribution -> version from constraints.txt, without the extras that run.py does not install."""
+    versions = {}
+    installed = True
+    for line in (root / "constraints.txt").read_text(encoding="utf-8").split("\n"):
+        extras = re.findall(r"\[(\w+)\]", line) if line.startswith("#") else []
+        if extras:  # the heading of what they pin
+            installed = bool(INSTALLED & set(extras))
+        pin = line.split("#")[0].strip()
+        if pin and installed:
+            name, version = pin.split("==")
+            versions[name] = version
+    return versions
 
 
 def installed_version(name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 import bmnas
 import widgets
+from tools import health
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -106,6 +107,10 @@ def test_every_direct_dependency_has_a_range_and_a_pin_within_it():
     wanted, pinned = declared("lab", "onnx", "ray", "dask", "slurm", "test"), pins()
     assert set(pinned) == set(wanted)
     assert [name for name, lowest in wanted.items() if version(pinned[name]) < lowest] == []
+
+
+def test_an_environment_is_well_without_the_extras_that_nobody_installed():
+    assert set(health.pins(ROOT)) == set(declared("lab", "test"))
 
 
 @pytest.mark.parametrize(
