@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from bmnas.machine import optional_package
+
 ROOT = Path(__file__).resolve().parents[1]
 SEARCH = {"epochs": 3, "samples": 120, "selection": "algorithm1"}
 EVALUATION = {"seeds": 2, "epochs": 2}
@@ -86,9 +88,9 @@ def kill_trial(runs: Path, chance: random.Random, most: int) -> tuple[list[int],
 
 def ray_trial(runs: Path) -> str:
     """Runs the sweep on two nodes of two processes each, kills one node in the middle -> what the command printed."""
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    cluster = optional_package("ray.cluster_utils", "ray", "--ray").Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False}
+    )
     node = cluster.add_node(num_cpus=2)
     process = start(runs, "--workers", "4", "--engine", f"ray:{cluster.address}")
     while len(done(runs)) < POINTS // 3:

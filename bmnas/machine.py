@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,24 @@ def processor() -> str:
     except (OSError, KeyError):
         named = [platform.processor() or platform.machine()]
     return ", ".join([*named, torch.backends.cpu.get_cpu_capability()])
+
+
+def optional_package(package: str, extra: str, purpose: str) -> Any:
+    """Imports a package of an optional extra, which run.py does not install.
+
+    Args:
+        purpose: what needs it, for the message.
+
+    Raises:
+        ConfigError: it is not installed; gives the command.
+    """
+    try:
+        return import_module(package)
+    except ImportError as error:
+        raise ConfigError(
+            f"{purpose} needs the package {package.split('.')[0]!r}, which is not installed ({error}). "
+            f"Install it with: pip install 'bmnas[{extra}]'"
+        ) from error
 
 
 def environment(threads: int) -> dict[str, Any]:

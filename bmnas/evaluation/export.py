@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmnas.errors import ConfigError, PredictionError
+from bmnas.errors import PredictionError
+from bmnas.machine import optional_package
 
-INSTALL = "pip install 'bmnas[onnx]'"
+PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # torch's exporter needs the last
 OPSET = 18
 TOLERANCE = 1e-4  # of the largest logit, between torch and onnxruntime in float32
 
@@ -65,12 +66,7 @@ def write_onnx(
         ConfigError: the packages of the extra `onnx` are not installed; gives the command.
         PredictionError: both differ by more than rounding; the file is deleted.
     """
-    try:
-        import onnx
-        import onnxruntime
-        import onnxscript  # noqa: F401  # torch's exporter needs it
-    except ImportError as error:
-        raise ConfigError(f"{error.name} is not installed; export needs it: {INSTALL}") from error
+    onnx, onnxruntime, _ = (optional_package(name, "onnx", "export") for name in PACKAGES)
     names = list(shapes)
     program = torch.onnx.export(
         exported_program(network, shapes), input_names=names, output_names=["logits"], opset_version=OPSET, dynamo=True,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bmnas import machine
 from bmnas.errors import ConfigError
-from bmnas.scale.jobs import optional
 from bmnas.scale.jobs.processes import check_memory
 from bmnas.storage.job_list import run_jobs
 from tests.support.small_jobs import calls, results, square_job
@@ -89,7 +89,7 @@ def test_an_engine_that_is_not_installed_gives_the_command(tmp_path, engine, pac
     def missing(name):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(optional, "import_module", missing)
+    monkeypatch.setattr(machine, "import_module", missing)
     with pytest.raises(ConfigError, match=rf"pip install 'bmnas\[{package}\]'"):
         run_jobs([square_job(tmp_path, 1)], engine)
 

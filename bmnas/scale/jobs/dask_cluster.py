@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from bmnas.errors import ConfigError
-from bmnas.scale.jobs.optional import required
+from bmnas.machine import optional_package
 from bmnas.storage.job_list import JOB_ENGINES, Execute
 from bmnas.storage.jobs import Job, Outcome
 
@@ -15,7 +15,7 @@ class Dask:
 
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
-        distributed = required("distributed", "dask")
+        distributed = optional_package("distributed", "dask", "the engine dask (joblib needs nothing more)")
         try:
             client = distributed.Client(address, timeout="10s") if address else _local(distributed, workers)
         except (OSError, TimeoutError, ValueError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bmnas.errors import ConfigError
-from bmnas.scale.jobs.optional import required
+from bmnas.machine import optional_package
 from bmnas.storage.job_list import JOB_ENGINES, Execute
 from bmnas.storage.jobs import Job, Outcome
 
@@ -19,7 +19,7 @@ class Ray:
 
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
-        ray = required("ray", "ray")
+        ray = optional_package("ray", "ray", "the engine ray (joblib needs nothing more)")
         connected = ray.is_initialized()
         if not connected:
             connect(ray, workers, address)

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bmnas.errors import ConfigError
-from bmnas.machine import runs_root
-from bmnas.scale.jobs.optional import required
+from bmnas.machine import optional_package, runs_root
 from bmnas.storage.job_list import JOB_ENGINES, Execute
 from bmnas.storage.jobs import Job, Outcome
 
@@ -24,7 +23,7 @@ class Slurm:
 
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
-        submitit = required("submitit", "slurm")
+        submitit = optional_package("submitit", "slurm", "the engine slurm (joblib needs nothing more)")
         executor = _executor(submitit, address)
         waiting, running = list(reversed(jobs)), []
         while waiting or running:
