@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools import cost_projection
+from tools import cost_projection, result_tables
 
 
 def rows(line):
@@ -21,7 +21,7 @@ def test_the_table_follows_from_the_results(tmp_path, monkeypatch):
     about = {"processor": "a processor", "instructions": "AVX2", "torch": "2"}
     (tmp_path / "cost/scaling.json").write_text(json.dumps({"sizes": sizes}))
     (tmp_path / "on_disk.json").write_text(json.dumps({**about, "disk / memory": {"cold": {"median": 2.0}}}))
-    monkeypatch.setattr(cost_projection, "RESULTS", tmp_path)
+    monkeypatch.setattr(result_tables, "RESULTS", tmp_path)
     table = cost_projection.cost_table()
     assert "300 core-hours" in table and "600 core-hours (2.00" in table and "600,000 core-hours" in table
     assert "600 min" in table and "0.82 TB" in table and "a processor, AVX2" in table
