@@ -43,7 +43,7 @@ def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarr
 
 
 def as_whole_numbers(name: str, values: ArrayLike, expected: str) -> np.ndarray:
-    """int64."""
+    """Converts to int64."""
     array = as_array(name, values, "iu", expected)
     if array.dtype.kind == "u" and array.max(initial=0) > MOST:
         row = int(array.argmax())
@@ -112,7 +112,7 @@ def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
-    """int64 row numbers."""
+    """Converts to int64 row numbers."""
     return as_whole_numbers(f"splits[{split!r}]", rows, "row numbers")
 
 
