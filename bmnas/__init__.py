@@ -74,7 +74,9 @@ from bmnas.evaluation.subset_scores import subset_scores
 from bmnas.scale.own_data.classifier import FusionClassifier
 
 # run folders
-from bmnas.errors import BmnasError
+from bmnas.errors import BmnasError, report_briefly
 from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
 
 __version__ = "0.1.0"
+
+report_briefly()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,19 @@ def repo_root() -> Path:
 def runs_root() -> Path:
     """Returns the folder of all runs: `BMNAS_RUNS`, else `runs` in the project."""
     folder = os.environ.get("BMNAS_RUNS")
-    return Path(folder).expanduser() if folder else repo_root() / "runs"
+    return _absolute(folder) if folder else repo_root() / "runs"
 
 
 def data_root() -> Path:
     """Returns the folder of all raw data: `BMNAS_DATA`, else `data` in the project."""
     folder = os.environ.get("BMNAS_DATA")
-    return Path(folder).expanduser() if folder else repo_root() / "data"
+    return _absolute(folder) if folder else repo_root() / "data"
+
+
+@cache
+def _absolute(folder: str) -> Path:
+    """Once for each folder: the working directory may change."""
+    return Path(folder).expanduser().absolute()
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:

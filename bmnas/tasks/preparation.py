@@ -75,8 +75,8 @@ def prepare(
     """
     task: Task = TASKS[dataset]
     target = resolve_device(device)
-    place = Path(root) if root is not None else data_root()
-    folder = Path(cache) if cache is not None else runs_root() / "_features"
+    place = data_root() if root is None else Path(root).absolute()
+    folder = runs_root() / "_features" if cache is None else Path(cache).absolute()
     if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):
         source = "real"
     wishes = {"seed": seed, "L": L, "samples": samples, **options}
