@@ -14,6 +14,7 @@
         evaluation.json, ablation.csv, figures/
         joint.json             of backbones and network trained together, where 04 was asked for it
         lock                   only while a search is at work: its process
+        in_app                 only while a search that the app has started is not finished
         scores/, timing/       the results of each seed that was trained, and how long it took
         features/              only for features that are not stored elsewhere
 
