@@ -66,6 +66,16 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
+def check_threads(threads: object) -> None:
+    """Makes sure that this can be a number of CPU threads; None leaves it open.
+
+    Raises:
+        ConfigError: it is no whole number of at least 1.
+    """
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ConfigError(f"threads is {threads!r}; expected a whole number of at least 1")
+
+
 @contextmanager
 def use_threads(threads: int | None = None) -> Iterator[None]:
     """Computes with this many CPU threads of torch inside; afterwards there are as many as before.
@@ -76,6 +86,7 @@ def use_threads(threads: int | None = None) -> Iterator[None]:
     Args:
         threads: how many; None takes those of the `use_threads` around this one, and one where there is none.
     """
+    check_threads(threads)
     before = torch.get_num_threads()
     number = threads or _chosen.get() or 1
     token = _chosen.set(number)

@@ -10,8 +10,8 @@ goes, and a finished one is replayed.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from html import escape
 from typing import Any, TypeVar
@@ -91,7 +91,7 @@ class SearchApp:
         """Shows the search that the app was at work on a moment ago: the page was loaded again, or a second time."""
         recent = [(_last_change(run), run) for run in bmnas.list_runs() if run.path(MARK).exists()]
         changed, run = max(recent, key=lambda each: each[0], default=(0.0, None))
-        if run is not None and time.time() - changed < RECENT:
+        if run is not None and datetime.now(UTC).timestamp() - changed < RECENT:
             self._start(self._resume(run))
 
     def begin(self) -> None:
