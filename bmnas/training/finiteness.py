@@ -56,8 +56,7 @@ def check_first_step(network: nn.Module, batch: Mapping[str, Tensor]) -> None:
     copied, seen = copy.deepcopy(network).train(), {}
     if not _all_finite(list(copied.parameters())):  # of a search that diverged before; it says so itself
         return
-    modules = dict(copied.named_modules())
-    layers = {name: m for name, m in modules.items() if not type(m).__module__.startswith("bmnas.")}
+    layers = {name: m for name, m in copied.named_modules() if not type(m).__module__.startswith("bmnas.")}
     for name, module in layers.items():
         module.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs}))
     with torch.random.fork_rng({x.device for x in batch.values() if x.device.type == "cuda"}):
