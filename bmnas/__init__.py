@@ -78,7 +78,7 @@ if TYPE_CHECKING:  # made at its first use, below
     from bmnas.scale.own_data.classifier import FusionClassifier
 
 # run folders
-from bmnas.errors import BmnasError
+from bmnas.errors import BmnasError, report_briefly
 from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
 
 __version__ = "0.1.0"
@@ -91,3 +91,6 @@ def __getattr__(name: str) -> Any:
     from bmnas.scale.own_data.classifier import FusionClassifier
 
     return FusionClassifier
+
+
+report_briefly()

@@ -1,8 +1,25 @@
-"""Typed errors. Every message says what was given, what was expected and what to do."""
+"""Typed errors. Every message says what was given, what was expected and what to do.
+
+A message is read, a traceback seldom: terminals and notebooks show the message alone, and say how to see the rest.
+"""
+
+import os
+import sys
+import traceback
+from types import TracebackType
+
+VARIABLE = "BMNAS_TRACEBACK"
 
 
 class BmnasError(ValueError):
     """The base of every error that bmnas raises on purpose."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Gives IPython what it shows: the message, and when asked again (by `%tb`) the whole traceback."""
+        if os.environ.get(VARIABLE) or getattr(self, "was_shown", False):
+            return traceback.format_exception(self)
+        self.was_shown = True
+        return [f"{type(self).__name__}: {self}", "(%tb shows where)"]
 
 
 class UnknownNameError(BmnasError):
@@ -35,3 +52,19 @@ class SearchDiverged(BmnasError):
 
 class PredictionError(BmnasError):
     """Outputs of a network that are NaN or infinite, of which no score and no prediction is made."""
+
+
+def report_briefly() -> None:
+    """Makes Python show uncaught errors of bmnas by their message; of others, and where somebody else decided, nothing
+    changes.
+    """
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _report
+
+
+def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not isinstance(error, BmnasError) or os.environ.get(VARIABLE):
+        sys.__excepthook__(kind, error, trace)
+        return
+    how = "traceback.print_last()" if hasattr(sys, "ps1") else f"{VARIABLE}=1"
+    print(f"{kind.__name__}: {error}\n({how} shows where)", file=sys.stderr)

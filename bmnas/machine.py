@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -31,13 +32,19 @@ def repo_root() -> Path:
 def runs_root() -> Path:
     """Returns the folder of all runs: `BMNAS_RUNS`, else `runs` in the project."""
     folder = os.environ.get("BMNAS_RUNS")
-    return Path(folder).expanduser() if folder else repo_root() / "runs"
+    return _absolute(folder) if folder else repo_root() / "runs"
 
 
 def data_root() -> Path:
     """Returns the folder of all raw data: `BMNAS_DATA`, else `data` in the project."""
     folder = os.environ.get("BMNAS_DATA")
-    return Path(folder).expanduser() if folder else repo_root() / "data"
+    return _absolute(folder) if folder else repo_root() / "data"
+
+
+@cache
+def _absolute(folder: str) -> Path:
+    """Once for each folder: the working directory may change."""
+    return Path(folder).expanduser().absolute()
 
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
@@ -60,6 +67,16 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 
 
+def check_threads(threads: object) -> None:
+    """Makes sure that this can be a number of CPU threads; None leaves it open.
+
+    Raises:
+        ConfigError: it is no whole number of at least 1.
+    """
+    if threads is not None and (type(threads) is not int or threads < 1):
+        raise ConfigError(f"threads is {threads!r}; expected a whole number of at least 1")
+
+
 @contextmanager
 def use_threads(threads: int | None = None) -> Iterator[None]:
     """Computes with this many CPU threads of torch inside; afterwards there are as many as before.
@@ -70,6 +87,7 @@ def use_threads(threads: int | None = None) -> Iterator[None]:
     Args:
         threads: how many; None takes those of the `use_threads` around this one, and one where there is none.
     """
+    check_threads(threads)
     before = torch.get_num_threads()
     number = threads or _chosen.get() or 1
     token = _chosen.set(number)

@@ -6,20 +6,24 @@ from typing import Any
 
 from bmnas.errors import UnknownNameError
 
+LISTED, NEAREST = 20, 5  # names that a message lists at most, and how many of more than that
 
-def by_nearness(name: str, names: Iterable[str]) -> list[str]:
-    """Sorts names by their likeness to `name`, the nearest first."""
+
+def nearest_names(name: str, names: Iterable[str]) -> str:
+    """Lists names for a message, the nearest to `name` first; of very many only the first."""
 
     def likeness(other: str) -> float:
         return SequenceMatcher(None, name.lower(), other.lower()).ratio()
 
-    return sorted(names, key=lambda other: (-likeness(other), other))
+    listed = sorted(names, key=lambda other: (-likeness(other), other))
+    if len(listed) > LISTED:
+        listed = [*listed[:NEAREST], f"and {len(listed) - NEAREST} more"]
+    return ", ".join(listed) or "none"
 
 
 def unknown(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:
     """Returns the error for an unknown name, which lists the names there are, the nearest first."""
-    listed = ", ".join(by_nearness(str(name), names)) or "none"
-    return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {listed}")
+    return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {nearest_names(str(name), names)}")
 
 
 class Registry(dict[str, Any]):

@@ -13,6 +13,7 @@ of the same name that were there go to earlier/<date>/ below it when the new one
 
 import argparse
 import ast
+import json
 import os
 import shlex
 import signal
@@ -34,6 +35,7 @@ from bmnas.searching.run_folder import check_run_name
 from tools.progress import say
 from tools.record import UNFINISHED, execute, export, finish
 from tools.summary import Report, run_of, summarise
+from widgets.notebook.cells import check_types
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SEARCH = "02_search"  # what comes after it in order needs nothing but the search
@@ -79,13 +81,24 @@ def assign(notebooks: Sequence[Path], parameters: dict[str, Any]) -> dict[Path, 
 
     Raises:
         UnknownNameError: no notebook knows one of them; the known ones are listed, nearest first.
+        ConfigError: one is of another type than a notebook declares.
     """
     defaults = {notebook: known_parameters(notebook) for notebook in notebooks}
     everywhere = sorted({name for names in defaults.values() for name in names})
     for name in parameters:
         if name not in everywhere:
             raise unknown("parameter", name, everywhere)
-    return {notebook: {k: v for k, v in parameters.items() if k in defaults[notebook]} for notebook in notebooks}
+    plan = {notebook: {k: v for k, v in parameters.items() if k in defaults[notebook]} for notebook in notebooks}
+    for notebook, values in plan.items():
+        check_types(first_cell(notebook), values)
+    return plan
+
+
+def first_cell(notebook: Path) -> str:
+    """Returns the source of the cell that states a notebook's parameters; "" where there is none."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
+    return "".join(tagged[0]["source"]) if tagged else ""
 
 
 def check_dataset(parameters: dict[str, Any]) -> None:

@@ -5,11 +5,13 @@
 
 It calls what notebook 02 calls, with the data sets' own settings, so its runs are the notebook's runs and the other
 way round. Where the page is closed its kernel ends; the next start of the same search resumes after the last epoch. A
-finished search is replayed.
+page that is loaded again resumes the search that it showed. A search that another process is at work on is shown as it
+goes, and a finished one is replayed.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from html import escape
 from typing import Any, TypeVar
@@ -17,10 +19,12 @@ from typing import Any, TypeVar
 import ipywidgets as ipw
 
 import bmnas
-from bmnas.errors import BmnasError
+from bmnas.config import SearchConfig
+from bmnas.errors import BmnasError, RunError
 from bmnas.evaluation.saved_results import EVALUATION
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
+from bmnas.searching.other_process import follow, is_searched, process_at_work, wait_for
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import genotype_graph
@@ -38,6 +42,8 @@ from widgets.search.status import summary_text
 
 T = TypeVar("T")
 NEW = "choose a run"
+MARK = "in_app"  # in the folder of a run while the app is at work on it
+RECENT = 600.0  # seconds; a page that is loaded later starts anew
 
 
 class SearchApp:
@@ -81,6 +87,13 @@ class SearchApp:
         except BmnasError as error:
             self.message.value = escape(str(error))
 
+    def attach(self) -> None:
+        """Shows the search that the app was at work on a moment ago: the page was loaded again, or a second time."""
+        recent = [(_last_change(run), run) for run in bmnas.list_runs() if run.path(MARK).exists()]
+        changed, run = max(recent, key=lambda each: each[0], default=(0.0, None))
+        if run is not None and datetime.now(UTC).timestamp() - changed < RECENT:
+            self._start(self._resume(run))
+
     def begin(self) -> None:
         """Starts a search beside the kernel's main thread, which continues to handle clicks."""
         self._start(self._search(str(self.dataset.value), int(self.seed.value or 0)))
@@ -112,29 +125,78 @@ class SearchApp:
         config = bmnas.TASKS[dataset].search_config.change(seed=seed)
         features = await live(partial(bmnas.prepare, dataset, L=config.L, progress=self._tell))
         run = Run(runs_root() / bmnas.run_name(dataset, config, features))
-        next_seed = await self._watch(run, features, dataset, bmnas.search(features, config, run))
-        await live(partial(bmnas.read_out, run, features, self._tell))
+        return await self._search_in(run, features, config)
+
+    async def _resume(self, run: Run) -> str:
+        self.seed.value = run.config().seed
+        if run.dataset() in self.dataset.options:
+            self.dataset.value = run.dataset()
+        return await self._search_in(run, run.features(), run.config())
+
+    async def _search_in(self, run: Run, features: FeatureSet, config: SearchConfig) -> str:
+        """Searches in a folder, or follows the process that does so, and shows the answer."""
+        try:
+            view = await self._search_or_follow(run, features, config)
+            if view.stopped and process_at_work(run) is not None:
+                return f"The search continues in process {process_at_work(run)}."
+            await live(partial(wait_for, run))  # it may be reading out
+            await live(partial(bmnas.read_out, run, features, self._tell))
+        except Exception:
+            run.path(MARK).unlink(missing_ok=True)
+            raise
+        run.path(MARK).unlink(missing_ok=True)
         self.stage.children = [*self.stage.children, *_answer(run, features)]
-        if next_seed is None:
+        if view.next_seed is None:
             return f"Everything is in {run.folder}; notebooks 03 to 05 use it."
-        self.seed.value = next_seed
-        return await self._search(dataset, next_seed)
+        self.seed.value = view.next_seed
+        return await self._search(run.dataset(), view.next_seed)
+
+    async def _search_or_follow(self, run: Run, features: FeatureSet, config: SearchConfig) -> SearchDashboard:
+        """Shows a search to its end or to a Stop; takes it over where the process that it follows ends before."""
+        while True:
+            process = process_at_work(run)
+            if process is None:
+                words, events = "", bmnas.search(features, config, run)
+            else:
+                words = (
+                    f"Process {process} is at work on this search, which is shown as it goes. Stop ends the view alone."
+                )
+                events = follow(run)
+            try:
+                view = await self._watch(run, features, features.task, events, words, marked=process is None)
+            except RunError:
+                if process_at_work(run) is None:
+                    raise
+                continue  # another process was faster
+            if view.stopped or is_searched(run):
+                return view
 
     async def _watch_again(self, name: str) -> str:
         run = bmnas.open_run(name, "")
         features = _optional(run.features)
-        next_seed = await self._watch(run, features, run.dataset(), run.trace())
+        view = await self._watch(run, features, run.dataset(), run.trace())
         self.stage.children = [*self.stage.children, *_answer(run, features)]
-        if next_seed is None:
+        if view.next_seed is None:
             return ""
-        self.seed.value = next_seed
-        return await self._search(run.dataset(), next_seed)
+        self.seed.value = view.next_seed
+        return await self._search(run.dataset(), view.next_seed)
 
     async def _watch(
-        self, run: Run, features: FeatureSet | None, dataset: str, events: Iterable[EpochEvent]
-    ) -> int | None:
-        """Shows a search, live or recorded -> the seed that was asked for during a replay."""
-        self.message.value = ""
+        self,
+        run: Run,
+        features: FeatureSet | None,
+        dataset: str,
+        events: Iterable[EpochEvent],
+        words: str = "",
+        marked: bool = False,
+    ) -> SearchDashboard:
+        """Shows a search, live or recorded, to its end or to a Stop.
+
+        Args:
+            words: above the view.
+            marked: whether the folder says from the first epoch on that the app is at work on it.
+        """
+        self.message.value = escape(words)
         self._clear()
         note, modalities = (features.notes, features.modalities) if features else ("", None)
         view = SearchDashboard(f"Search on {dataset}: {run.name}", note, run, modalities, place=self.stage)
@@ -142,12 +204,14 @@ class SearchApp:
         def loop() -> None:
             with view:
                 for event in events:
+                    if marked:
+                        run.path(MARK).touch()
                     view.update(event)
                     if view.stopped:
                         break
 
         await live(loop)
-        return view.next_seed
+        return view
 
     @property
     def _controls(self) -> tuple[ipw.Button | ipw.Dropdown, ...]:
@@ -161,6 +225,10 @@ class SearchApp:
 
     def _tell(self, what: str, done: int, of: int) -> None:
         self.message.value = escape(f"{what}: {done} of {of}")
+
+
+def _last_change(run: Run) -> float:
+    return max(run.path(name).stat().st_mtime for name in (MARK, "trace.jsonl") if run.path(name).exists())
 
 
 def _dropdown(label: str, options: Sequence[str]) -> ipw.Dropdown:

@@ -1,8 +1,10 @@
 """What one's own arrays become in a feature set: types, shapes, and what the names say."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from bmnas.errors import FeatureError
@@ -25,6 +27,41 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
     return array
 
 
+def check_order(values: Mapping[str, Any]) -> None:
+    """Makes sure that data frames whose rows belong together have them in one order, as their indices say.
+
+    Args:
+        values: words for a message -> a data frame or series, or anything else, which has no index.
+
+    Raises:
+        FeatureError: two indices differ; names both, and the first row.
+    """
+    indices = {name: value.index for name, value in values.items() if isinstance(value, pd.DataFrame | pd.Series)}
+    names = list(indices)
+    for name in names[1:]:
+        ours, first = indices[name], indices[names[0]]
+        if len(ours) != len(first) or ours.equals(first):
+            continue
+        row = next(row for row, (a, b) in enumerate(zip(ours, first, strict=True)) if a != b)
+        raise FeatureError(
+            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {ours[row]!r} and "
+            f"{first[row]!r}. Sort one like the other (frame.loc[other.index]), or give arrays (frame.to_numpy())"
+        )
+
+
+def check_present(name: str, values: Any) -> None:
+    """Makes sure that no label is missing: numpy turns the NaN of a list of texts into the text "nan".
+
+    Raises:
+        FeatureError: one is None or NaN; names the row.
+    """
+    if (isinstance(values, np.ndarray) and values.dtype.kind != "O") or not isinstance(values, Iterable):
+        return
+    for row, value in enumerate(values.ravel() if isinstance(values, np.ndarray) else values):
+        if np.ndim(value) == 0 and pd.isna(value):
+            raise FeatureError(f"{name} is {value!r} in row {row}; expected one a sample. Leave such samples out")
+
+
 def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarray:
     """Converts to float32, or keeps float16 where that was given; in the same memory where the type fits."""
     array = as_array(name, values, "fiub", "real numbers")
@@ -43,7 +80,7 @@ def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarr
 
 
 def as_whole_numbers(name: str, values: ArrayLike, expected: str) -> np.ndarray:
-    """int64."""
+    """Converts to int64."""
     array = as_array(name, values, "iu", expected)
     if array.dtype.kind == "u" and array.max(initial=0) > MOST:
         row = int(array.argmax())
@@ -71,6 +108,7 @@ def as_targets(
 
     Names of classes become their numbers: in the order of `classes`, or in alphabetical order where there are none.
     """
+    check_present("targets", targets)
     numbers, classes = _numbered(targets, classes)
     return *_typed_targets(numbers, kind), classes
 
@@ -112,13 +150,17 @@ def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
-    """int64 row numbers."""
+    """Converts to int64 row numbers."""
     return as_whole_numbers(f"splits[{split!r}]", rows, "row numbers")
 
 
 def as_groups(groups: ArrayLike) -> np.ndarray:
-    """int64 numbers of groups that may have names."""
-    array = as_array("groups", groups, "iuUS", "numbers or names, one a sample")
+    """Converts to int64 numbers, equal where the numbers or names of groups are."""
+    check_present("groups", groups)
+    names: Any = np.asarray(groups)
+    if names.dtype.kind == "O" and all(isinstance(name, str) for name in names.ravel()):
+        names = names.astype(str)
+    array = as_array("groups", names, "iuUS", "numbers or names, one a sample")
     return np.unique(array, return_inverse=True)[1].astype(np.int64)
 
 

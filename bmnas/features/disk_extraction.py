@@ -81,7 +81,7 @@ def bulk_extract(
         FeatureError: the folder exists, belongs to other settings, is in use, the disk is too small, or a feature is
             not finite.
     """
-    folder, start = Path(folder), time.perf_counter()
+    folder, start = Path(folder).absolute(), time.perf_counter()
     if folder.exists():
         raise FeatureError(f"{folder} exists already; nothing is overwritten. Open it, or delete it first")
     work = work_folder(folder)

@@ -115,6 +115,8 @@ class FeatureSet(FeatureFields):
         """
         given = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
         checks.check_mappings({**given, "backbones": backbones, "pooling": pooling, "options": options})
+        order = {f"feature {name!r}": array for name, array in arrays.items()}
+        convert.check_order({**order, "targets": targets, "groups": groups})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
         targets, kind, classes = convert.as_targets(targets, kind, classes)
         members = (
@@ -166,11 +168,12 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the file and the field that is wrong.
         """
-        fields = store.read(Path(folder), verify)
+        place = Path(folder).absolute()
+        fields = store.read(place, verify)
         try:
-            return cls(**vars(fields), folder=Path(folder))
+            return cls(**vars(fields), folder=place)
         except FeatureError as error:
-            raise FeatureError(f"{Path(folder) / store.MANIFEST}: {error}") from error
+            raise FeatureError(f"{place / store.MANIFEST}: {error}") from error
 
     def save(self, folder: str | Path) -> Path:
         """Writes one .npy a feature and manifest.json to a new folder, whole or not at all.
@@ -178,7 +181,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: the folder exists; nothing is overwritten.
         """
-        return store.write(self, Path(folder))
+        return store.write(self, Path(folder).absolute())
 
     def choose(self, modalities: Sequence[str] | None = None, features: Sequence[str] | None = None) -> "FeatureSet":
         """The same samples with some modalities or features alone; no file is touched, and no number copied.

@@ -32,7 +32,7 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet
                     f"part {number} cannot be joined: {name} is {theirs!r}, but {ours!r} in the first part; extract "
                     "both with the same backbones and options"
                 )
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
         arrays = {

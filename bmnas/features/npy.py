@@ -16,6 +16,10 @@ def open_npy(path: Path, mode: Literal["r", "r+"] = "r") -> np.memmap:
         ValueError: it is no .npy, or its header says what no array of its size can be.
     """
     try:
-        return np.lib.format.open_memmap(regular(path), mode=mode)
+        array = np.lib.format.open_memmap(regular(path), mode=mode)
     except (EOFError, IndexError, KeyError, MemoryError, OverflowError, RecursionError, TypeError) as error:
         raise ValueError(f"its header describes no array ({type(error).__name__}: {error})") from error
+    more = path.stat().st_size - array.offset - array.nbytes
+    if more:
+        raise ValueError(f"{more} bytes follow the array of {array.dtype} {array.shape} that its header describes")
+    return array

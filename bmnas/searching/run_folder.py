@@ -14,6 +14,7 @@
         evaluation.json, ablation.csv, figures/
         joint.json             of backbones and network trained together, where 04 was asked for it
         lock                   only while a search is at work: its process
+        in_app                 only while a search that the app has started is not finished
         scores/, timing/       the results of each seed that was trained, and how long it took
         features/              only for features that are not stored elsewhere
 
@@ -32,7 +33,7 @@ from bmnas.config import SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, runs_root
-from bmnas.registry import by_nearness
+from bmnas.registry import nearest_names
 from bmnas.searching.run_features import features_folder, store_features
 from bmnas.searching.run_record import ENVIRONMENT, RunRecord
 from bmnas.searching.trace import EpochEvent, Trace
@@ -57,7 +58,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = Path(folder).absolute()  # once: the working directory may change
         check_run_name(self.folder.name)
 
     @property
@@ -275,7 +276,7 @@ def open_run(name: str | None, dataset: str) -> Run:
         for run in runs:
             if run.name == name:
                 return run
-        listed = ", ".join(by_nearness(name, [run.name for run in runs])) or "none"
+        listed = nearest_names(name, [run.name for run in runs])
         raise RunError(f"no run {name!r} in {runs_root()}; there are (nearest first): {listed}")
     of_dataset = [run for run in runs if _is_of(run, dataset)]
     if not of_dataset:

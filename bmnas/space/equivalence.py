@@ -36,15 +36,21 @@ def living_features(genotype: Genotype) -> tuple[str, ...]:
 
 def _cell(cell: CellGenotype, r: int) -> tuple[Any, tuple[str, str]]:
     """Returns what a Cell computes, and its inputs x and y; y is "" where it is blind to it."""
-    inside = _inside(cell.steps, r)
+    inside = _inside(cell.steps, r, tuple(PRIMITIVES[step.primitive] for step in cell.steps))
     steps, outputs = inside
     sees_y = "y" in outputs or any("y" in inputs for _, inputs in steps)
     return inside, (cell.inputs[0], cell.inputs[1] if sees_y else "")
 
 
 @lru_cache(maxsize=100_000)
-def _inside(steps: tuple[StepGenotype, ...], r: int) -> tuple[tuple[Node, ...], tuple[str, ...]]:
-    """Returns the Steps that some output depends on, in their smallest numbering, and the outputs."""
+def _inside(
+    steps: tuple[StepGenotype, ...], r: int, kinds: tuple[type, ...]
+) -> tuple[tuple[Node, ...], tuple[str, ...]]:
+    """Returns the Steps that some output depends on, in their smallest numbering, and the outputs.
+
+    Args:
+        kinds: the primitives themselves, as one's own may be defined again under its name.
+    """
     nodes, values = _simplified(steps)
     states = ["x", "y", *(step_name(m) for m in range(1, len(steps) + 1))]
     outputs = [values[state] for state in states[-r:] if values[state] != NOTHING]

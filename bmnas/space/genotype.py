@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, ConfigDict, TypeAdapter
 
 from bmnas.errors import GenotypeError
-from bmnas.registry import PRIMITIVES, by_nearness
+from bmnas.registry import PRIMITIVES, nearest_names
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.reading import parse_json, read_text
 from bmnas.storage.validation import validate
@@ -122,7 +122,7 @@ class Genotype:
         for n, cell in enumerate(self.cells, start=1):
             for name in cell.inputs:
                 if not CELL_NAME.fullmatch(name) and name not in names:
-                    listed = ", ".join(by_nearness(name, names))
+                    listed = nearest_names(name, names)
                     raise GenotypeError(
                         f"{cell_name(n)} takes {name!r}, which these features do not have; they are (nearest first): "
                         f"{listed}. Use the genotype with the features it was found on, or edit its inputs"
@@ -224,7 +224,7 @@ def _check_cell(n: int, cell: CellGenotype, r: int) -> None:
 
 def _check_step(where: str, step: StepGenotype, nodes: list[str]) -> None:
     if step.primitive not in PRIMITIVES:
-        listed = ", ".join(by_nearness(step.primitive, PRIMITIVES))
+        listed = nearest_names(step.primitive, PRIMITIVES)
         raise GenotypeError(f"{where}: unknown primitive {step.primitive!r}; known (nearest first): {listed}")
     arity = PRIMITIVES[step.primitive].arity
     if len(step.inputs) != arity or len(set(step.inputs)) != arity:

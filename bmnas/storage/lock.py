@@ -36,7 +36,7 @@ def hold(
         lock.acquire(blocking=wait)
     except (Timeout, RuntimeError) as failure:  # RuntimeError: this thread would wait for itself
         raise (busy or error)(
-            f"{path.parent} is being worked on by {_holder(path)}. Reading the folder is safe meanwhile"
+            f"{path.parent} is being worked on by {_holder_words(path)}. Reading the folder is safe meanwhile"
         ) from failure
     except OSError as failure:
         raise error(f"{path.parent} cannot be written: {failure}; nothing was changed") from failure
@@ -49,6 +49,23 @@ def hold(
             lock.release()
 
 
+def holder(path: Path) -> int | None:
+    """Returns the number of the other process that holds a lock; None where it is free, or this process holds it.
+
+    Nothing is locked by looking. Where the holder runs on another machine, nothing is known of it: None.
+    """
+    try:
+        process = int(path.read_bytes()[:20])
+        if process == os.getpid():
+            return None
+        os.kill(process, 0)  # signal 0 is not sent: it only says whether there is such a process
+    except PermissionError:  # there is, of somebody else
+        return process
+    except (OSError, ValueError, OverflowError):
+        return None
+    return process
+
+
 def _write_process_id(descriptor: int) -> None:
     with suppress(OSError):  # a full disk: the lock holds, only its holder has no name
         os.ftruncate(descriptor, 0)
@@ -56,7 +73,7 @@ def _write_process_id(descriptor: int) -> None:
         os.write(descriptor, str(os.getpid()).encode())
 
 
-def _holder(path: Path) -> str:
+def _holder_words(path: Path) -> str:
     """Returns who holds a lock, and what to do about it."""
     try:
         holder = path.read_bytes()[:20].decode(errors="replace").strip() or "unknown"

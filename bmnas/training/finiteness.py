@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from bmnas.errors import PredictionError, SearchDiverged
 from bmnas.space.algebra import Algebra
-from bmnas.storage.own_code import own_code
 
 NAMED = 5  # rows that a message names
 
@@ -52,13 +51,13 @@ def check_first_step(network: nn.Module, batch: Mapping[str, Tensor]) -> None:
         batch: features of some samples, (B, C_in, L or 1) each.
 
     Raises:
-        SearchDiverged: it does not; names the layer, or the module of one's own in whose backward pass they arise.
+        SearchDiverged: it does not; names the first layer, or the one in whose backward pass they arise.
     """
     copied, seen = copy.deepcopy(network).train(), {}
     if not _all_finite(list(copied.parameters())):  # of a search that diverged before; it says so itself
         return
-    own = {name: module for name, module in copied.named_modules() if own_code(type(module))}
-    for name, module in own.items():
+    layers = {name: m for name, m in copied.named_modules() if not type(m).__module__.startswith("bmnas.")}
+    for name, module in layers.items():
         module.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs}))
     with torch.random.fork_rng({x.device for x in batch.values() if x.device.type == "cuda"}):
         with torch.no_grad():
@@ -67,13 +66,14 @@ def check_first_step(network: nn.Module, batch: Mapping[str, Tensor]) -> None:
             raise SearchDiverged(f"before the first step: the outputs are NaN or infinite{origin(copied, batch)}")
         for name, inputs in seen.items():
             points = [x.detach().clone().requires_grad_() for x in inputs if isinstance(x, Tensor)]
-            output = own[name](*points)
+            output = layers[name](*points)
             if output.requires_grad and not _all_finite(
-                torch.autograd.grad(output.sum(), [*points, *own[name].parameters()], allow_unused=True)
+                torch.autograd.grad(output.sum(), [*points, *layers[name].parameters()], allow_unused=True)
             ):
+                largest = max(x.abs().max().item() for x in points)
                 raise SearchDiverged(
-                    f"before the first step: the gradients of {name!r} are NaN or infinite, as of a root or a "
-                    "logarithm at 0; keep its inputs away from there"
+                    f"before the first step: the gradients of {name!r} are NaN or infinite for inputs up to "
+                    f"{largest:.3g}. Scale features that are far too large; keep roots and logarithms away from 0"
                 )
 
 

@@ -55,7 +55,7 @@ def train_all(
     """
     about = belonging(TASKS[features.task], features, config, budget)
     name = f"{features.task}-N{config.N}M{config.M}-{about['features'][:8]}.json"
-    path = folder / name
+    path = folder.absolute() / name
     table = Truth(about, sample, budget.seeds, {})
     if path.exists():
         before = Truth.open(path)

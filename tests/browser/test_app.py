@@ -23,7 +23,7 @@ from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
 from tools.app_server import served_notebook, voila_settings
-from widgets.app import NEW, SearchApp
+from widgets.app import MARK, NEW, SearchApp
 from widgets.networks.titles import CHOSEN
 from widgets.search.dashboard import SearchDashboard
 from widgets.static.display import IMAGES
@@ -138,6 +138,114 @@ def test_a_damaged_run_is_named(runs: Path) -> None:
     app = SearchApp([])
     app.runs.value = "broken"
     assert "trace.jsonl" in app.message.value and app.stage.children == ()
+
+
+SEARCHING = """
+import sys, time
+from dataclasses import replace
+from pathlib import Path
+import bmnas
+from widgets.app import MARK
+task = bmnas.TASKS["planted"]
+config = task.search_config.change(epochs=3, selection="algorithm1", seed=0)
+features = bmnas.prepare("planted", L=config.L)
+run = bmnas.Run(bmnas.machine.runs_root() / bmnas.run_name("planted", config, features))
+for event in bmnas.search(features, config, run):
+    run.path(MARK).touch()
+    print(event.epoch, flush=True)
+    sys.stdin.readline()
+bmnas.read_out(run, features)
+"""
+
+
+@pytest.fixture
+def other(runs: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Another process at the same search, after its first epoch; a line to it, and it runs the next one."""
+    environment = {**os.environ, "BMNAS_RUNS": str(runs), "OMP_NUM_THREADS": "1"}
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", SEARCHING], env=environment, stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "1\n"
+    yield process
+    process.kill()
+    process.wait(30)
+
+
+def at_epochs(monkeypatch: pytest.MonkeyPatch, react: Callable[[SearchDashboard, int], None]) -> list[int]:
+    """Calls `react` after each epoch that a view shows -> their numbers."""
+    shown: list[int] = []
+    update = SearchDashboard.update
+
+    def watched(view: SearchDashboard, event: EpochEvent) -> None:
+        update(view, event)
+        shown.append(event.epoch)
+        react(view, event.epoch)
+
+    monkeypatch.setattr(SearchDashboard, "update", watched)
+    return shown
+
+
+def attach(app: SearchApp) -> None:
+    """What the app's notebook does when its page is loaded."""
+
+    async def session() -> None:
+        app.attach()
+        if app.task is not None:
+            await app.task
+
+    asyncio.run(session())
+
+
+def test_a_search_of_another_process_is_shown_as_it_goes(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    app, messages = SearchApp(["planted"]), []
+
+    def react(view: SearchDashboard, epoch: int) -> None:
+        messages.append(app.message.value)
+        other.stdin.write("\n")
+        other.stdin.flush()
+
+    shown = at_epochs(monkeypatch, react)
+    click_start(app)
+    assert shown == [1, 2, 3] and str(other.pid) in messages[0]
+    assert other.wait(30) == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].value
+
+
+def test_a_stop_ends_the_view_of_another_process_alone(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def react(view: SearchDashboard, epoch: int) -> None:
+        assert view._controls is not None
+        view._controls.stop.click()
+
+    shown, app = at_epochs(monkeypatch, react), SearchApp(["planted"])
+    click_start(app)
+    assert shown == [1] and str(other.pid) in app.message.value and other.poll() is None
+
+
+def test_a_page_that_is_loaded_again_takes_over_where_its_former_kernel_ends(
+    other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def react(view: SearchDashboard, epoch: int) -> None:
+        if epoch == 1 and other.poll() is None:
+            other.kill()
+            other.wait(30)
+
+    shown, app = at_epochs(monkeypatch, react), SearchApp(["planted"])
+    attach(app)
+    (run,) = bmnas.list_runs()
+    assert shown == [1, 1, 2, 3] and len(run.trace()) == 3 and run.genotype()
+    assert not run.path(MARK).exists() and "Everything is in" in app.message.value
+    shown.clear()
+    attach(SearchApp(["planted"]))
+    assert shown == []  # what is finished is nothing to come back to
+
+
+def test_a_search_that_was_left_long_ago_is_not_resumed_by_itself(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    other.kill()
+    other.wait(30)
+    (run,) = bmnas.list_runs()
+    for name in (MARK, "trace.jsonl"):
+        os.utime(run.path(name), (0, 0))
+    shown = at_epochs(monkeypatch, lambda view, epoch: None)
+    attach(SearchApp(["planted"]))
+    assert shown == []
 
 
 def test_any_notebook_can_be_served_by_its_number() -> None:
@@ -288,9 +396,32 @@ def test_a_closed_page_and_a_stopped_server_leave_no_kernel_and_a_whole_run(serv
         page = browser.new_page()
         page.goto(served.address)
         more = min(epochs + 1, TASKS["planted"].search_config.epochs)  # on a slow machine the first one may be over
-        start_planted(page, tmp_path / "runs", more)  # goes on where it ended
+        wait_until(lambda: len(lines(folder / "trace.jsonl")) >= more)  # it resumes where it ended, by itself
         served.server.send_signal(signal.SIGINT)
         assert served.server.wait(30) == 0
         wait_until(lambda: served.kernels() == [])
         assert check_whole(folder) >= more
+        browser.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
+@pytest.mark.timeout(300)
+def test_a_reload_and_a_second_tab_show_the_search_that_is_at_work(served: Served, tmp_path: Path) -> None:
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        first, second = browser.new_page(), browser.new_page()
+        first.goto(served.address)
+        start_planted(first, tmp_path / "runs", 1)
+        first.locator("button", has_text="Pause").click()
+        first.get_by_text("paused after epoch").wait_for(timeout=SECONDS * 1000)
+        second.goto(served.address)
+        second.get_by_text("is at work on this search").wait_for(timeout=SECONDS * 1000)
+        second.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
+        second.close()
+        first.reload()
+        first.get_by_text("Everything is in").wait_for(timeout=SECONDS * 1000)
+        (folder,) = (tmp_path / "runs").glob("planted-*")
+        assert check_whole(folder) == TASKS["planted"].search_config.epochs
         browser.close()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 VIEWERS = ("plotly", "ipywidgets", "anywidget", "IPython", "matplotlib", "widgets")
-DISTRIBUTION = {"IPython": "ipython", "sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTION = {"IPython": "ipython", "jupyter_client": "jupyter-client", "sklearn": "scikit-learn", "PIL": "pillow"}
 NOTEBOOKS = ("01_feature_extraction", "02_search", "03_derivation", "04_evaluation", "05_ablation", "06_trust")
 SIZE_LIMIT = 1_000_000  # bytes of a tracked file
 

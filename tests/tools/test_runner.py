@@ -375,3 +375,31 @@ def test_summary_shows_the_scores_that_a_run_has(tmp_path):
     assert text.count("ours ") == 1  # which both tables have
     assert "searched " in text and "85.00 % (21.47 to 148.53)" in text
     assert "random features " in text and re.search(r"50\.00 % +accuracy", text)
+
+
+NOTEBOOKS = runner.FOLDER  # the real ones, whatever a test puts in their place
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "value", "expected"),
+    [
+        ("01", "features_seed", "abc", "int"),
+        ("01", "L", "2.5", "int"),
+        ("02", "epochs", "1e3", "int"),
+        ("02", "options", "{split: paper}", "dict"),
+        ("02", "fast", "yes", "bool"),
+        ("03", "epoch", "first", "int"),
+        ("04", "joint", "yes", "bool"),
+        ("05", "max_lr", "large", "float"),
+        ("06", "threads", "two", "int"),
+    ],
+)
+def test_a_mistyped_parameter_is_refused_before_anything_runs(
+    number, name, value, expected, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(runner, "FOLDER", NOTEBOOKS)
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
+    assert runner.main([number, "-p", name, value]) == 2
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{name} is {runner.parse(value)!r}; expected {expected}")
+    assert not (tmp_path / "runs").exists()

@@ -7,9 +7,17 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+RESUME = "Interrupted. Everything up to the last finished step is kept; run the cell again to resume."
 T = TypeVar("T")
 TICK = 0.2  # seconds; between ticks the kernel handles clicks, at a tick it sees an interrupt
 _STOP: ContextVar[threading.Event | None] = ContextVar("_STOP", default=None)
+
+
+class Interrupted(asyncio.CancelledError):
+    """Somebody interrupted a cell; IPython shows this line, and no traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [RESUME]
 
 
 def is_live() -> bool:
@@ -34,6 +42,9 @@ async def live(fn: Callable[..., T], *args: Any) -> T:
 
     On an interrupt, or any other exception here, `stop_requested()` (and so `SearchDashboard.stopped`) becomes true
     within `fn`, its end is awaited, and the exception is raised again. Exceptions of `fn` come out of `live`.
+
+    Raises:
+        Interrupted: for an interrupt, which reaches an awaiting cell as the end of a task of asyncio.
     """
     stop = threading.Event()
     token = _STOP.set(stop)  # the thread gets a copy of this context
@@ -44,8 +55,10 @@ async def live(fn: Callable[..., T], *args: Any) -> T:
     try:
         while not task.done():
             await asyncio.wait([task], timeout=TICK)
-    except BaseException:
+    except BaseException as error:
         stop.set()
         await asyncio.wait([task])
+        if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+            raise Interrupted(RESUME) from None
         raise
     return task.result()

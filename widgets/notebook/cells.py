@@ -53,9 +53,18 @@ def check_parameters(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict
             if name not in parameters:
                 raise unknown("parameter", name, parameters)
     for cell in tagged:
-        for declaration in DECLARATION.finditer(cell):
-            _check_type(declaration["name"], parameters[declaration["name"]], declaration["types"])
+        check_types(cell, parameters)
     return parameters
+
+
+def check_types(cell: str, values: Mapping[str, Any]) -> None:
+    """Makes sure that values are of the types that the comments of a cell of parameters declare.
+
+    Raises:
+        ConfigError: names the parameter, its value and its type.
+    """
+    for declaration in DECLARATION.finditer(cell):
+        _check_type(declaration["name"], values.get(declaration["name"]), declaration["types"])
 
 
 def assigned(source: str) -> list[str]:
@@ -75,9 +84,10 @@ def _check_type(name: str, value: Any, declared: str) -> None:
     types = tuple(kind for option in declared.split(" or ") for kind in TYPES[option])
     if value is None or (isinstance(value, types) and (bool in types or not isinstance(value, bool))):
         return
+    like = ", such as {'name': 'value'}" if "dict" in declared else ""
     raise ConfigError(
-        f"{name} is {value!r}; expected {declared}, as the notebook's first cell declares. Leave it out to take the "
-        "notebook's own value"
+        f"{name} is {value!r}; expected {declared}{like}, as the notebook's first cell declares. Leave it out to take "
+        "the notebook's own value"
     )
 
 

@@ -38,7 +38,7 @@ from widgets.search.figure import search_figure
 from widgets.search.replay import Replay, replay_of
 from widgets.search.screen import Screen
 from widgets.search.status import progress_text, summary_text
-from widgets.static.display import HasFolder, prepare_images, say_what_is_missing, static
+from widgets.static.display import IMAGES, HasFolder, say_what_is_missing, static
 
 PAINT = 10.0  # seconds that a search waits at most for a browser to show the empty figure
 
@@ -78,7 +78,7 @@ class SearchDashboard:
         self._screen: Screen | None = None
         self._top = DisplayHandle()
         self._below = DisplayHandle()
-        prepare_images()
+        IMAGES.start()
         if place is not None or is_live():
             self._show_widgets()
         else:

@@ -15,7 +15,7 @@ from bmnas.space.graph import Modalities
 from widgets import style
 from widgets.live.cell import is_live, stop_requested
 from widgets.networks.dag import genotype_figure
-from widgets.static.display import HasFolder, prepare_images, static
+from widgets.static.display import IMAGES, HasFolder, static
 
 REDRAW = 1.0  # seconds between two drawings at least
 
@@ -69,7 +69,7 @@ class TrialsView:
         self.run, self.modalities = run, modalities
         self.trials: list[Trial] = []
         self._drawn = float("-inf")
-        prepare_images()
+        IMAGES.start()
         self._top, self._below = DisplayHandle(), DisplayHandle()
         self._top.display(_plain("waiting for the first network"), raw=True)
         self._below.display(_plain(""), raw=True)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import plotly.graph_objects as go
-from IPython.display import display
+from IPython import get_ipython
+from IPython.display import DisplayHandle, display
 
 from bmnas.storage.whole_files import whole
 from widgets import style
@@ -148,11 +149,18 @@ class Images:
 
 IMAGES = Images()
 _said: set[str] = set()
+_places: list[DisplayHandle] = []  # the last is where a notebook says why there are no pictures
 
 
 def prepare_images() -> None:
-    """Starts the browser that makes the pictures, in the background; call it early to save its two seconds."""
+    """Starts the browser that makes the pictures, in the background; call it early to save its two seconds.
+
+    Where there is none, the reason appears here, at the head of a notebook, and not among its results.
+    """
     IMAGES.start()
+    if get_ipython() is not None:
+        _places.append(DisplayHandle())
+        _places[-1].display({"text/plain": ""}, raw=True)
 
 
 def bundle(fig: go.Figure, text: str = "[figure]") -> dict[str, Any]:
@@ -201,7 +209,11 @@ def show(fig: go.Figure, name: str, run: HasFolder | None = None, text: str = ""
 
 
 def say_what_is_missing() -> None:
-    """Prints, once a notebook, why there are no pictures."""
+    """Says, once a notebook, why there are no pictures: where `prepare_images` was called, or here."""
     if IMAGES.problem and IMAGES.problem not in _said:
         _said.add(IMAGES.problem)
-        print(LEFT_OUT.format(why=IMAGES.problem))
+        words = LEFT_OUT.format(why=IMAGES.problem)
+        if _places:
+            _places[-1].update({"text/plain": words}, raw=True)
+        else:
+            print(words)

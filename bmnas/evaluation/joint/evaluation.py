@@ -162,7 +162,7 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
         DataError: there are none, they are absent, or others.
     """
     task = _task(features)
-    place = Path(root) if root is not None else data_root()
+    place = data_root() if root is None else Path(root).absolute()
     options = features.manifest["options"]
     if task.real is not None:
         real = task.real.open(place / task.real.folder, options)

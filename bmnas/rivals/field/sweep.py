@@ -7,6 +7,7 @@ import pandas as pd
 
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
+from bmnas.registry import Registry
 from bmnas.rivals.field.contest import Contest, search_epochs, with_origin
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
@@ -15,11 +16,12 @@ from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.training.progress import Progress
 
-SIZES: dict[str, tuple[tuple[int, int], ...]] = {
-    "quick": ((1, 1), (1, 2), (2, 1)),
-    "paper": ((1, 1), (1, 2), (2, 1), (2, 2)),
-    "all": tuple((N, M) for N in (1, 2, 4) for M in (1, 2, 3)),
-}
+SIZES = Registry("choice of sizes")
+SIZES.update(
+    quick=((1, 1), (1, 2), (2, 1)),
+    paper=((1, 1), (1, 2), (2, 1), (2, 2)),
+    all=tuple((N, M) for N in (1, 2, 4) for M in (1, 2, 3)),
+)
 """Choice of rows -> pairs (N, M)."""
 
 

@@ -17,6 +17,7 @@ from bmnas.errors import ConfigError, FeatureError
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.subset_scores import subset_scores
 from bmnas.evaluation.trained_network import train_and_save
+from bmnas.features.convert import check_order, check_present
 from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import field_rows
@@ -148,7 +149,14 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
     def score(self, X: Mapping[str, Any], y: ArrayLike, sample_weight: None = None) -> float:
         """Computes the score that `metric` names."""
         probabilities, kind = self.predict_proba(X), self.features_.kind
-        targets = np.asarray(y, np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, np.asarray(y))
+        check_order({**{f"feature {name!r}": values for name, values in X.items()}, "y": y})
+        labels = np.asarray(y)
+        if labels.shape[:1] != probabilities.shape[:1]:
+            raise FeatureError(f"X has {len(probabilities)} samples, y {labels.shape}")
+        unseen = [] if kind == "multilabel" else np.setdiff1d(labels, self.classes_).tolist()
+        if unseen:
+            raise FeatureError(f"y has {unseen[0]!r}; fit had the labels {self.classes_.tolist()}")
+        targets = np.asarray(y, np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, labels)
         logits = torch.from_numpy(probabilities).double().clamp(1e-12, 1 - 1e-12)
         logits = logits.log() if kind == "multiclass" else logits.logit()
         return named_score(kind, self.metric or METRICS[kind], logits, torch.from_numpy(targets))
@@ -156,6 +164,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
     def _feature_set(
         self, X: Mapping[str, Any], y: ArrayLike, groups: ArrayLike | None, masks: Mapping[str, ArrayLike] | None
     ) -> FeatureSet:
+        check_order({**{f"feature {name!r}": values for name, values in X.items()}, "y": y, "groups": groups})
+        check_present("y", y)
+        check_present("groups", () if groups is None else groups)
         labels = np.array(y)
         if labels.ndim not in (1, 2) or not len(labels):
             raise FeatureError(f"y has the shape {labels.shape}; expected one label a sample, or a row of 0 and 1")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bmnas.errors import FeatureError
 from bmnas.features.blocks import blocks
+from bmnas.features.convert import as_array, as_numbers, check_order
 from bmnas.features.taps import pool
 
 
@@ -26,6 +27,7 @@ def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
     """
     if not isinstance(X, Mapping) or not X:
         raise FeatureError(f"X is {type(X).__name__}; expected a dictionary of features, {{'Image': array, ...}}")
+    check_order({f"feature {name!r}": values for name, values in X.items()})
     arrays = {name: _as_array(str(name), values, L) for name, values in X.items()}
     counts = {name: len(array) for name, array in arrays.items()}
     if len(set(counts.values())) > 1:
@@ -40,15 +42,17 @@ def columns_of(X: Mapping[str, Any]) -> dict[str, list[str]]:
 
 def _as_array(name: str, values: Any, L: int) -> np.ndarray:
     if isinstance(values, pd.DataFrame | pd.Series):
-        values = values.to_numpy(dtype=np.float32, na_value=np.nan)
+        values = _of_frame(name, values)
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if not isinstance(values, np.ndarray):
         values = _uniform(name, values)
     if isinstance(values, list) or values.dtype == object:
         return _ragged(name, list(values), L)
-    if values.dtype.kind not in "fiub":
-        raise FeatureError(f"feature {name!r} has the type {values.dtype}; expected numbers")
+    if values.ndim < 4:
+        values = as_numbers(f"feature {name!r}", values)
+    else:  # converted block by block
+        values = as_array(f"feature {name!r}", values, "fiub", "real numbers")
     if values.ndim == 1:
         return values[:, None]
     if values.ndim == 2 or values.ndim == 3 and values.shape[2] in (1, L):
@@ -58,8 +62,22 @@ def _as_array(name: str, values: Any, L: int) -> np.ndarray:
             f"feature {name!r} has the shape {values.shape}; expected (samples, channels), (samples, channels, T) or "
             "(samples, channels, height, width)"
         )
-    parts = [_pooled(name, torch.from_numpy(np.array(block, np.float32)), L) for _, block in blocks(values)]
+    parts = [_pooled(name, torch.from_numpy(_numbers(name, block)), L) for _, block in blocks(values)]
     return np.concatenate(parts) if parts else np.empty((0, values.shape[1], L), np.float32)
+
+
+def _numbers(name: str, values: Any) -> np.ndarray:
+    """Copies to float32."""
+    return np.array(as_numbers(f"feature {name!r}", values, keep_half=False))
+
+
+def _of_frame(name: str, values: pd.DataFrame | pd.Series) -> np.ndarray:
+    """Returns the numbers of a data frame, NaN where a value is missing."""
+    columns = values.to_frame() if isinstance(values, pd.Series) else values
+    for column, kind in columns.dtypes.items():
+        if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_complex_dtype(kind):
+            raise FeatureError(f"feature {name!r}: the column {column!r} has the type {kind}; expected numbers")
+    return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _uniform(name: str, values: Any) -> np.ndarray | list[Any]:
@@ -78,7 +96,7 @@ def _plain(sample: Any) -> Any:
 
 def _ragged(name: str, samples: Sequence[Any], L: int) -> np.ndarray:
     """Pools each sample (C, T) over its own length to (C, L): nothing is padded."""
-    there = {i: np.asarray(_plain(sample), np.float32) for i, sample in enumerate(samples) if sample is not None}
+    there = {i: _numbers(f"{name}, sample {i}", _plain(s)) for i, s in enumerate(samples) if s is not None}
     ranks = {array.ndim for array in there.values()}
     channels = {array.shape[0] if array.ndim else 0 for array in there.values()}
     if len(ranks) != 1 or ranks > {1, 2, 3} or ranks == {0} or len(channels) != 1:

@@ -28,6 +28,7 @@ def read_picture(
     """
     try:
         with Image.open(regular(path)) as picture:
+            check_depth(picture.mode)
             picture = picture.convert(MODES[channels])
             if short_side is not None:
                 scale = short_side / min(picture.size)
@@ -42,3 +43,13 @@ def read_picture(
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be decoded as a picture: {error}") from error
     return array.reshape(*array.shape[:2], channels)  # (H, W, channels)
+
+
+def check_depth(mode: str) -> None:
+    """Makes sure that a picture has 8 bits a colour: Pillow cuts larger numbers off at 255.
+
+    Raises:
+        ValueError: a mode of more.
+    """
+    if mode.startswith(("I", "F")):
+        raise ValueError(f"it has more than 8 bits a pixel (mode {mode}); expected 8 bits a colour")

@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import regular
+from bmnas.tasks.file_readers.jpeg import check_depth
 from bmnas.tasks.file_readers.text import fail
 
 SHAPE = (3, 256, 160)  # channels, height, width
@@ -44,6 +45,7 @@ def read_poster(path: Path) -> np.ndarray:
     height, width = SHAPE[1:]
     try:
         with Image.open(regular(path)) as picture:
+            check_depth(picture.mode)
             factor = 1
             while picture.width / factor > 2 * width and picture.height * 2 / factor > 2 * height:
                 factor *= 2

@@ -1,0 +1,98 @@
+"""What people see of an error: one clear sentence in terminals and notebooks, and the traceback when asked."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from jupyter_client.manager import start_new_kernel
+
+FAILING = "import bmnas; bmnas.TASKS['mfaet']"
+INTERRUPTED = """
+import threading, time
+from widgets.live.cell import live, stop_requested
+running = threading.Event()
+def work():
+    print("at work")
+    while not stop_requested():
+        time.sleep(0.01)
+await live(work)
+"""
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    manager, client = start_new_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"})
+    yield manager, client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+def executed(kernel, source, when_printed=lambda: None):
+    """What a cell shows: the messages of its outputs, in order."""
+    shown = []
+
+    def hook(message):
+        shown.append(message)
+        if message["msg_type"] == "stream":
+            when_printed()
+
+    kernel[1].execute_interactive(source, output_hook=hook, timeout=120, store_history=True)
+    return shown
+
+
+def errors(shown):
+    return [message["content"] for message in shown if message["msg_type"] == "error"]
+
+
+def test_a_notebook_shows_the_sentence_and_then_the_traceback_when_asked(kernel):
+    (error,) = errors(executed(kernel, FAILING))
+    assert error["ename"] == "UnknownNameError" and "mfeat" in error["evalue"]
+    assert len(error["traceback"]) == 2 and "mfeat" in error["traceback"][0]
+    assert "Traceback" not in "".join(error["traceback"])
+    (again,) = errors(executed(kernel, "%tb"))
+    assert "Traceback" in "".join(again["traceback"]) and "registry.py" in "".join(again["traceback"])
+
+
+def test_errors_that_are_not_ours_look_as_ever(kernel):
+    (error,) = errors(executed(kernel, "1 / 0"))
+    assert len(error["traceback"]) > 2 and "ZeroDivisionError" in error["traceback"][-1]
+
+
+def test_an_interrupt_shows_one_line(kernel):
+    (error,) = errors(executed(kernel, INTERRUPTED, when_printed=kernel[0].interrupt_kernel))
+    assert len(error["traceback"]) == 1 and "resume" in error["traceback"][0]
+    assert "asyncio" not in error["traceback"][0]
+
+
+def test_what_pictures_lack_is_said_at_the_head_of_a_notebook(kernel):
+    first = executed(kernel, "from widgets.static import display as d; d.prepare_images()")
+    twice = "d.say_what_is_missing(); d.say_what_is_missing()"
+    later = executed(kernel, f"d.IMAGES.problem = 'there is no browser'; {twice}")
+    (place,) = [message["content"]["transient"]["display_id"] for message in first if "display" in message["msg_type"]]
+    (update,) = [message for message in later if message["msg_type"] != "status"][-1:]
+    assert update["msg_type"] == "update_display_data"
+    assert update["content"]["transient"]["display_id"] == place
+    assert "there is no browser" in update["content"]["data"]["text/plain"]
+    assert not [message for message in later if message["msg_type"] == "stream"]
+
+
+def printed(source, **variables):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, env=environment)
+    return done.returncode, done.stderr
+
+
+def test_a_terminal_shows_the_sentence_alone():
+    status, shown = printed(FAILING)
+    assert status == 1 and len(shown.splitlines()) == 2
+    assert shown.startswith("UnknownNameError: ") and "mfeat" in shown and "BMNAS_TRACEBACK" in shown
+
+
+@pytest.mark.parametrize(
+    ("source", "variables"),
+    [(FAILING, {"BMNAS_TRACEBACK": "1"}), ("import bmnas; 1 / 0", {})],
+)
+def test_a_terminal_shows_tracebacks_when_asked_and_of_other_errors(source, variables):
+    status, shown = printed(source, **variables)
+    assert status == 1 and "Traceback" in shown
