@@ -1,4 +1,4 @@
-"""What the hypernet and the derived network have in common: dropout, the output of a Cell and the classifier.
+"""What the hypernet and the derived network have in common: basic layers, the output of a Cell and the classifier.
 
 None is in the paper's text; all are in the release (node_search.py, node.py, model.py) and needed for the sizes
 that Table 8 prints.
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, linear
 from torch.utils.flop_counter import FlopCounterMode
 
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
@@ -47,7 +47,7 @@ def draw_mask(shape: Sequence[int], dropped: int, like: Tensor, generator: torch
 
     Args:
         shape: of the mask.
-        dropped: of `LEVELS`.
+        dropped: of `LEVELS`, at least 1.
         like: a tensor of the mask's precision and device.
         generator: of the random numbers; torch's own when None.
     """
@@ -55,7 +55,8 @@ def draw_mask(shape: Sequence[int], dropped: int, like: Tensor, generator: torch
     words = torch.empty(-(-size // 4), dtype=torch.int64, device=like.device)
     bits = words.random_(-(2**63), None, generator=generator).view(torch.int16)[:size]
     mask = torch.empty(size, dtype=like.dtype, device=like.device)
-    return torch.ge(bits, dropped - LEVELS // 2, out=mask).view(tuple(shape))
+    # > and not >=: all of LEVELS, as a bound of >=, would not fit into 16 bits
+    return torch.gt(bits, dropped - LEVELS // 2 - 1, out=mask).view(tuple(shape))
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -78,6 +79,31 @@ class BatchNorm(nn.BatchNorm1d):
         return batch_norm(rows, self.running_mean, variance, slopes, offsets, *momenta)
 
 
+class Pointwise(nn.Conv1d):
+    """`nn.Conv1d` of width 1: one matrix product where there is one position, which a convolution is slow at.
+
+    Args:
+        C_in, C_out: channels.
+        groups: as of `nn.Conv1d`; the product is block-diagonal.
+    """
+
+    def __init__(self, C_in: int, C_out: int, groups: int = 1) -> None:
+        super().__init__(C_in, C_out, 1, groups=groups)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Maps (B, C_in, L) to (B, C_out, L)."""
+        if input.shape[2] != 1:
+            return super().forward(input)
+        rows, weight = input.squeeze(2), self.weight.squeeze(2)  # (B, C_in), (C_out, C_in / groups)
+        if self.groups > 1:
+            blocks = weight.unflatten(0, (self.groups, -1)).transpose(1, 2)  # (G, C_in / G, C_out / G)
+            rows = torch.bmm(rows.unflatten(1, (self.groups, -1)).transpose(0, 1), blocks)  # (G, B, C_out / G)
+            out = rows.transpose(0, 1).flatten(1) + self.bias  # (B, C_out)
+        else:
+            out = linear(rows, weight, self.bias)
+        return out.unsqueeze(2)
+
+
 class CellOutput(nn.Module):
     """The last r states of a Cell -> (B, C, L): concatenate, reduce, add the residual x, LayerNorm([C, L]).
 
@@ -89,7 +115,7 @@ class CellOutput(nn.Module):
         super().__init__()
         self.r = r
         if r != 1:
-            self.conv = nn.Conv1d(r * C, C, 1)
+            self.conv = Pointwise(r * C, C)
             self.batch_norm = BatchNorm(C)
             self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm([C, L])

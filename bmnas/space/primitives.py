@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import ConfigError
 from bmnas.registry import PRIMITIVES
-from bmnas.space.layers import BatchNorm, Dropout
+from bmnas.space.layers import BatchNorm, Dropout, Pointwise
 from bmnas.storage.own_code import own_code
 
 ATTENTION_DROPOUT = 0.1  # hard-coded in the release, whatever the configured dropout
@@ -115,7 +115,7 @@ class LinearGLU(nn.Module):
         super().__init__()
         check_mode(mode)
         # groups=2 keeps the halves apart: rows 0..C-1 are W1 (seen by x alone), rows C..2C-1 are W2 (by y alone)
-        self.conv = nn.Conv1d(2 * C, 2 * C, 1, groups=2 if mode == "paper" else 1)
+        self.conv = Pointwise(2 * C, 2 * C, groups=2 if mode == "paper" else 1)
         self.norm = BatchNorm(2 * C)
         self.dropout = Dropout(dropout)
 
@@ -134,7 +134,7 @@ class ConcatFC(nn.Module):
 
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:
         super().__init__()
-        self.conv = nn.Conv1d(2 * C, C, 1)
+        self.conv = Pointwise(2 * C, C)
         self.norm = BatchNorm(C)
         self.dropout = Dropout(dropout)
 

@@ -7,7 +7,7 @@ fully connected layer on the channels.
 from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, FeatureError
-from bmnas.space.layers import BatchNorm, Dropout
+from bmnas.space.layers import BatchNorm, Dropout, Pointwise
 
 
 class Reshape(nn.Module):
@@ -40,7 +40,7 @@ class Reshape(nn.Module):
         self.C = C
         self.L = L
         self.learned = vector and tokeniser == "learned"
-        self.conv = nn.Conv1d(C_in, C * L if self.learned else C, 1)
+        self.conv = Pointwise(C_in, C * L if self.learned else C)
         self.norm = BatchNorm(C)
         self.dropout = Dropout(dropout)
 

@@ -50,7 +50,7 @@ def train_network(
         SearchDiverged, RunError: see `train_epochs`.
     """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(parameters, budget.max_lr, weight_decay=budget.weight_decay)
+    optimizer = torch.optim.Adam(parameters, budget.max_lr, weight_decay=budget.weight_decay, fused=True)
     period = budget.epochs if budget.Ti is None else budget.Ti
     return train_epochs(
         NetworkLearner(network=network, kind=kind, optimizer=optimizer, parameters=parameters),

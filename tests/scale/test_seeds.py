@@ -14,7 +14,7 @@ from bmnas.features.feature_set import FeatureTensors
 from bmnas.registry import PRIMITIVES
 from bmnas.scale.seeds.engine import StackedEngine
 from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
-from bmnas.scale.seeds.stacked import Pointwise
+from bmnas.scale.seeds.stacked import SeedPointwise
 from bmnas.searching import seed_state
 from bmnas.searching.algorithm1 import Algorithm1, Search, search
 from bmnas.searching.run_folder import Run, open_run, run_name
@@ -477,7 +477,7 @@ def test_a_convolution_of_width_one_is_a_product(groups):
     torch.manual_seed(0)
     conv = nn.Conv1d(6, 4, 1, groups=groups).double()
     x = torch.randn(3, 6, 5, dtype=torch.float64)
-    torch.testing.assert_close(Pointwise(conv)(x), conv(x), rtol=0, atol=1e-12)
+    torch.testing.assert_close(SeedPointwise(conv)(x), conv(x), rtol=0, atol=1e-12)
 
 
 def test_every_dropout_of_a_hypernet_can_be_repeated():

@@ -16,7 +16,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from bmnas.errors import ConfigError
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
-from bmnas.space.layers import BatchNorm, Dropout, draw_mask
+from bmnas.space.layers import BatchNorm, Dropout, Pointwise, draw_mask
 
 
 class StackedHypernet:
@@ -48,8 +48,9 @@ class StackedHypernet:
             return SeedDropout(layer.p, self.masks)
         if isinstance(layer, BatchNorm):
             return SeedNorm(layer.num_features, layer.eps, layer.momentum, device="meta")
-        if type(layer) is nn.Conv1d and layer.kernel_size == layer.stride == (1,) and layer.padding == (0,):
-            return Pointwise(layer)
+        if isinstance(layer, nn.Conv1d) and type(layer) in (nn.Conv1d, Pointwise):
+            plain = layer.kernel_size == layer.stride == (1,) and layer.padding == (0,)
+            return SeedPointwise(layer) if plain else layer
         return layer
 
     def of(self, parameters: Sequence[nn.Parameter], net: Hypernet) -> list[nn.Parameter]:
@@ -123,7 +124,7 @@ class StackedHypernet:
         return self.mask_shapes[shapes]
 
 
-class Pointwise(nn.Module):
+class SeedPointwise(nn.Module):
     """A Conv1d of width 1 as a matrix product over all positions of the batch, with parameters of the same names."""
 
     def __init__(self, conv: nn.Conv1d) -> None:
