@@ -146,8 +146,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    wanted = parser.parse_args()
-    chance = random.Random(wanted.seed)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
     tally = Counter()
     failures = 0
     trials = 0
@@ -159,7 +159,7 @@ def main() -> int:
         moments = json.loads((whole / "moments.json").read_text())
         expected = content(whole)
         print(f"{len(expected)} files; stages end after {', '.join(f'{m:.2f}' for m in moments)} s", flush=True)
-        while tally.total() < wanted.kills:
+        while tally.total() < options.kills:
             folder = Path(place) / f"trial-{trials}"
             folder.mkdir()
             wrong = trial(folder, moments, chance, tally)

@@ -124,8 +124,8 @@ def main() -> int:
             else:
                 more, again = kill_trial(runs, chance, min(chance.randint(1, 5), options.kills - len(kills)))
                 kills += more
-            found = content(runs)
-            wrong = [f"{n} differs" for n in sorted({*found, *expected}) if found.get(n) != expected.get(n)]
+            contents = content(runs)
+            wrong = [f"{n} differs" for n in sorted({*contents, *expected}) if contents.get(n) != expected.get(n)]
             wrong += [f"{name} was computed again" for name in again]
             different += bool(wrong)
             print(f"trial {trials}: {len(kills)} kills, {wrong or 'the same'}", flush=True)

@@ -99,13 +99,13 @@ class Known:
         return round(tau, 4)
 
 
-known = cache(Known)
+references = cache(Known)
 
 
 def measure(name: str, seed: int) -> dict[str, Any]:
     """Searches once and reads out by each rule; returns plain values."""
     use_threads(1)
-    task = known(name)
+    task = references(name)
     config = task.config.change(seed=seed)
     search, events = Search(task.features, config), []
     for _ in range(config.epochs):
@@ -175,8 +175,8 @@ def main() -> None:
     if options.into.exists():
         results = json.loads(options.into.read_text(encoding="utf-8"))
     results["chosen_on"] = list(CHOSEN_ON)
-    wanted = [(name, seed) for seed in range(options.seeds) for name in options.tables]
-    missing = [(name, seed) for name, seed in wanted if str(seed) not in results["tables"].get(name, {})]
+    searches = [(name, seed) for seed in range(options.seeds) for name in options.tables]
+    missing = [(name, seed) for name, seed in searches if str(seed) not in results["tables"].get(name, {})]
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         waiting = {pool.submit(measure, *one): one for one in missing}
         for future in as_completed(waiting):

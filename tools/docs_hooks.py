@@ -46,7 +46,7 @@ def as_page(text: str) -> str:
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Puts in what is made from code."""
-    return MADE.sub(lambda wanted: MAKERS[wanted[1]](*filter(None, [wanted[2]])), markdown)
+    return MADE.sub(lambda match: MAKERS[match[1]](*filter(None, [match[2]])), markdown)
 
 
 def on_page_content(content: str, **_: Any) -> str:

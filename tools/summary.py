@@ -71,8 +71,8 @@ def scores(folder: Path) -> list[str]:
 def score_line(row: Mapping[str, Any]) -> str:
     """Returns one method's score in per cent with its interval; a trained method with one seed has none."""
     ends = [row.get(end) for end in ("low", "high")]  # older files have no intervals
-    known = [100 * end for end in ends if isinstance(end, float) and isfinite(end)]
-    interval = f" ({known[0]:.2f} to {known[1]:.2f})" if len(known) == 2 else ""
+    bounds = [100 * end for end in ends if isinstance(end, float) and isfinite(end)]
+    interval = f" ({bounds[0]:.2f} to {bounds[1]:.2f})" if len(bounds) == 2 else ""
     return f"    {row['method']!s:<56}{100 * row['mean']:6.2f} %{interval:<18} {row['metric']}"
 
 

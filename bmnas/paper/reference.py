@@ -85,8 +85,8 @@ def load_reference_state(
     assert isinstance(module, Hypernet | FusionNetwork)
     own = module.state_dict()
     renamed = {our_name(key, features): tensor for key, tensor in state.items()}
-    wanted = {key for key in own if key.rpartition(".")[2] not in (*ARCHITECTURE_NAMES, "num_batches_tracked")}
-    if strict and (missing := sorted(wanted - set(renamed))):
+    expected_keys = {key for key in own if key.rpartition(".")[2] not in (*ARCHITECTURE_NAMES, "num_batches_tracked")}
+    if strict and (missing := sorted(expected_keys - set(renamed))):
         raise BmnasError(
             f"the release's state has no value for {missing[0]} ({len(missing)} missing); "
             "give all of it, or strict=False for a part"

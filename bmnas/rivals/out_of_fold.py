@@ -76,10 +76,12 @@ def _kept(
 
 def head_logits(modality: str, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int) -> np.ndarray:
     """Answers every sample by a head of one modality that was not fitted to it, float32 (n, classes)."""
-    known = np.concatenate([features.rows("train"), features.rows("val")])
-    parts = folds(features.recorded_together(known), seed)
-    others = np.setdiff1d(np.arange(len(features)), known)
-    jobs = [(known[parts != fold], known[parts == fold]) for fold in range(FOLDS)] + [(known, others)]
+    labelled_rows = np.concatenate([features.rows("train"), features.rows("val")])
+    parts = folds(features.recorded_together(labelled_rows), seed)
+    others = np.setdiff1d(np.arange(len(features)), labelled_rows)
+    jobs = [(labelled_rows[parts != fold], labelled_rows[parts == fold]) for fold in range(FOLDS)] + [
+        (labelled_rows, others)
+    ]
     logits = np.zeros((len(features), len(features.classes)), np.float32)
     tensors = features.tensors(config.device)
     with use_threads(config.threads):
@@ -120,6 +122,6 @@ def _answers(
     """Trains a head on some rows and answers others."""
     head = filled(build_head(modality, features, config, seed), features, config)
     head.to(tensors.device)
-    rows, asked = (torch.from_numpy(part).to(tensors.device) for part in (fitted, answered))
+    rows, answered_rows = (torch.from_numpy(part).to(tensors.device) for part in (fitted, answered))
     fit(head, tensors, objective_of(features, config), rows, config.batch_size, budget, seed)
-    return predict(head, tensors, asked)[0].cpu().numpy()
+    return predict(head, tensors, answered_rows)[0].cpu().numpy()

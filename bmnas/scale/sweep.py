@@ -56,10 +56,10 @@ class Point:
     label: str = ""
 
     def __post_init__(self) -> None:
-        known = {*SearchConfig.names(), *EvalConfig.names(), *FEATURES, "preset", "options"}
+        parameters = {*SearchConfig.names(), *EvalConfig.names(), *FEATURES, "preset", "options"}
         for name in self.parameters:
-            if name not in known:
-                raise unknown("parameter", name, known)
+            if name not in parameters:
+                raise unknown("parameter", name, parameters)
         self.config()
         self.budget()
 

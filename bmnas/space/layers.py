@@ -87,6 +87,8 @@ class Pointwise(nn.Conv1d):
         groups: as of `nn.Conv1d`; the product is block-diagonal.
     """
 
+    bias: Tensor  # always there
+
     def __init__(self, C_in: int, C_out: int, groups: int = 1) -> None:
         super().__init__(C_in, C_out, 1, groups=groups)
 

@@ -33,14 +33,14 @@ def _try_out(name: str, C: int, L: int, dropout: float, mode: str) -> None:
     try:
         with torch.random.fork_rng(), torch.no_grad():
             inputs = torch.randn(arity, *shape)
-            given = inputs.clone()
+            original = inputs.clone()
             output = kind(C, L, dropout, mode).eval()(*inputs)
     except Exception as error:  # anything that somebody else's code may raise
         raise ConfigError(
             f"the primitive {name!r} fails on {arity} inputs of the shape (B, C, L) = {shape}: "
             f"{type(error).__name__}: {error}"
         ) from error
-    if not torch.equal(inputs, given):
+    if not torch.equal(inputs, original):
         raise ConfigError(f"the primitive {name!r} changes its inputs, which others share; expected a new tensor")
     if not isinstance(output, torch.Tensor) or output.shape != shape:
         what = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__

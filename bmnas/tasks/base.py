@@ -157,6 +157,6 @@ class Task:
             if type(options[name]) is not int or options[name] < least:
                 raise ConfigError(f"{name} is {options[name]!r}; expected a whole number of at least {least}")
         if options["source"] != self.source and not (self.source == "stand-in" and options["source"] == "real"):
-            known = "; expected 'real' or 'stand-in'" if self.source == "stand-in" else ""
-            raise DataError(f"source is {options['source']!r}; the dataset {self.name!r} is {self.source}{known}")
+            choices = "; expected 'real' or 'stand-in'" if self.source == "stand-in" else ""
+            raise DataError(f"source is {options['source']!r}; the dataset {self.name!r} is {self.source}{choices}")
         return options

@@ -106,9 +106,9 @@ def prepare(
 
 def key(task: Task, options: Mapping[str, Any]) -> str:
     """Ten hexadecimal digits of the options that make the features others, and the task's recipe and own code."""
-    kept = {name: value for name, value in options.items() if name not in HOW}
+    deciding = {name: value for name, value in options.items() if name not in HOW}
     grouped = {"grouped_by": task.grouped_by} if task.grouped_by else {}
-    recipe = {"task": task.name, "recipe": task.recipe, "options": kept, **grouped}
+    recipe = {"task": task.name, "recipe": task.recipe, "options": deciding, **grouped}
     return json_sha256(recipe | own_recipe(task))[:10]
 
 

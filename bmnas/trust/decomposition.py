@@ -149,9 +149,9 @@ def _least_information(p: np.ndarray) -> float:
     from scipy.special import rel_entr  # here, see above
 
     of_y = p.sum((0, 1))
-    kept = p[:, :, of_y > 0].transpose(2, 0, 1) / of_y[of_y > 0, None, None]  # (|Y|, |X1|, |X2|) of x1, x2 given y
+    given_y = p[:, :, of_y > 0].transpose(2, 0, 1) / of_y[of_y > 0, None, None]  # (|Y|, |X1|, |X2|) of x1, x2 given y
     weights = of_y[of_y > 0]
-    rows, columns = kept.sum(2, keepdims=True), kept.sum(1, keepdims=True)
+    rows, columns = given_y.sum(2, keepdims=True), given_y.sum(1, keepdims=True)
     q = rows * columns
     before = np.inf
     for _ in range(ROUNDS):
@@ -172,5 +172,5 @@ def _fitted(q: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return q
 
 
-def _ratio(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
-    return np.divide(wanted, present, out=np.zeros_like(wanted), where=present > 0)
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)

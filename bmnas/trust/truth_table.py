@@ -219,12 +219,12 @@ def find_truth(
         UnknownNameError, FeatureError: see `truth`.
     """
     task: Task = TASKS[dataset]
-    wanted = belonging(task, features, config or task.search_config, budget or task.eval_config)
-    space, differences = wanted["space"], []
+    identity = belonging(task, features, config or task.search_config, budget or task.eval_config)
+    space, differences = identity["space"], []
     for folder in (own_tables(), PUBLISHED):
         for path in sorted(folder.glob(f"{dataset}-N{space['N']}M{space['M']}-*.json")):
             table = Truth.open(path)
-            unlike = list(_differences(table.about, wanted))
+            unlike = list(_differences(table.about, identity))
             if not unlike and len(table.networks) < len(table.genotypes()):
                 unlike = [f"only {len(table.networks)} of {len(table.genotypes())} networks are trained"]
             if not unlike:
@@ -279,9 +279,9 @@ def ordinal(number: int) -> str:
     return f"{number:,}{ending}"
 
 
-def _differences(theirs: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
-    """Says in which settings a table differs from what is wanted."""
-    for name, value in wanted.items():
+def _differences(theirs: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[str]:
+    """Says in which settings a table differs from this identity."""
+    for name, value in identity.items():
         other = theirs.get(name)
         if isinstance(value, dict) and isinstance(other, dict):
             yield from _differences(other, value)

@@ -33,8 +33,8 @@ def field_rows(contest: Contest, choice: str = "quick") -> list[Row]:
     if choice not in CHOICES:
         raise ConfigError(str(unknown("choice of rows", choice, CHOICES)))
     listed = [*unimodal(contest), *fusions(contest), *rivals(contest), *searched(contest), *searcher_rows(contest)]
-    wanted = CHOICES[: CHOICES.index(choice) + 1]
-    return [row for row in listed if row.choice in wanted]
+    choices = CHOICES[: CHOICES.index(choice) + 1]
+    return [row for row in listed if row.choice in choices]
 
 
 def unimodal(contest: Contest) -> list[Row]:

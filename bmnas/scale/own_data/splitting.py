@@ -56,7 +56,7 @@ def _part(
     rarest = np.bincount(labels)[np.unique(labels)].min() if labels.ndim == 1 else 0
     if 2 <= folds <= min(len(np.unique(members)), rarest):
         splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-        left, taken = next(iter(splitter.split(rows, labels, members)))
+        left, drawn = next(iter(splitter.split(rows, labels, members)))
     else:
-        left, taken = next(iter(GroupShuffleSplit(1, test_size=share, random_state=seed).split(rows, groups=members)))
-    return rows[left], rows[taken]
+        left, drawn = next(iter(GroupShuffleSplit(1, test_size=share, random_state=seed).split(rows, groups=members)))
+    return rows[left], rows[drawn]

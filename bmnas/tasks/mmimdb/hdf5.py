@@ -113,10 +113,10 @@ class MmimdbFile:
             if not isinstance(data, h5py.Dataset):
                 fail(self.path, None, f"data set {name}", "missing", f"one of shape (N, {shape})")
             samples = data.shape[0] if samples is None and data.shape else samples
-            wanted = tuple(
+            expected_shape = tuple(
                 data.shape[i + 1] if n is None and len(data.shape) > i + 1 else n for i, n in enumerate(shape)
             )
-            if data.shape != (samples, *wanted) or not samples:
+            if data.shape != (samples, *expected_shape) or not samples:
                 fail(self.path, None, f"the shape of {name}", data.shape, f"({samples or 'N'}, {shape})")
             if data.dtype.kind not in KINDS[name] or (
                 data.dtype.kind == "O" and not h5py.check_string_dtype(data.dtype)

@@ -33,7 +33,7 @@ def words(text: str) -> list[str]:
     return ["N" if token[0] in "0123456789" else token for token in TOKEN.findall(text)]
 
 
-def read_vectors(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
+def read_vectors(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]:
     """Reads the vectors of the wanted words, word -> float32 (300,); in one pass, never held whole.
 
     Raises:
@@ -45,7 +45,7 @@ def read_vectors(path: Path, wanted: set[str]) -> dict[str, np.ndarray]:
             vectors = {}
             for i in range(count):
                 word, vector = _entry(path, file, i, 4 * length)
-                if word in wanted:
+                if word in vocabulary:
                     vectors[word] = np.frombuffer(vector, "<f4").astype(np.float32)
                     if not np.isfinite(vectors[word]).all():
                         fail(path, None, f"the vector of {word!r}", "NaN or infinite", f"{length} finite numbers")

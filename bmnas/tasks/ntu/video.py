@@ -9,30 +9,30 @@ from av.error import FFmpegError
 from bmnas.errors import DataError
 
 
-def frame_numbers(frames: int, wanted: int, through: int | None = None, reference: bool = False) -> np.ndarray:
-    """Spreads `wanted` frame numbers from the first frame to the last, int64; few frames are repeated.
+def frame_numbers(frames: int, count: int, through: int | None = None, reference: bool = False) -> np.ndarray:
+    """Spreads `count` frame numbers from the first frame to the last, int64; few frames are repeated.
 
     The release's `load_video` spreads its numbers to `frames` itself, a frame that never exists, so that its last slot
     stays black; here the last number is `frames` - 1. `reference` gives the release's numbers.
 
     Args:
         frames: how many there are.
-        wanted: how many to take.
-        through: take so many first, evenly, and `wanted` of these, evenly: the release takes 24, then 8 of them.
+        count: how many to take.
+        through: take so many first, evenly, and `count` of these, evenly: the release takes 24, then 8 of them.
         reference: count to `frames`, as the release does.
     """
-    first = np.linspace(0, frames if reference else frames - 1, through or wanted).astype(np.int64)
-    return first[np.linspace(0, len(first) - 1, wanted).astype(np.int64)]
+    first = np.linspace(0, frames if reference else frames - 1, through or count).astype(np.int64)
+    return first[np.linspace(0, len(first) - 1, count).astype(np.int64)]
 
 
 def read_video(
-    path: Path, wanted: int, size: tuple[int, int], through: int | None = None, reference: bool = False
+    path: Path, count: int, size: tuple[int, int], through: int | None = None, reference: bool = False
 ) -> np.ndarray:
-    """Reads a video as uint8 (wanted, height, width, 3), RGB.
+    """Reads a video as uint8 (count, height, width, 3), RGB.
 
     Args:
         path: any file that FFmpeg reads; the first video stream counts.
-        wanted, through, reference: which frames, see `frame_numbers`; a frame that does not exist is black.
+        count, through, reference: which frames, see `frame_numbers`; a frame that does not exist is black.
         size: (height, width); frames of another size are scaled.
 
     Raises:
@@ -41,9 +41,9 @@ def read_video(
     """
     _check_length(path)
     frames = _decode(path, size)
-    numbers = frame_numbers(len(frames), wanted, through, reference)
+    numbers = frame_numbers(len(frames), count, through, reference)
     black = np.zeros((*size, 3), np.uint8)
-    return np.stack([frames[k] if k < len(frames) else black for k in numbers])  # (wanted, H, W, 3)
+    return np.stack([frames[k] if k < len(frames) else black for k in numbers])  # (count, H, W, 3)
 
 
 def _check_length(path: Path) -> None:

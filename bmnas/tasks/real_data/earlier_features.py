@@ -45,17 +45,17 @@ def extracted_before(
     Raises:
         DataError: `error`, and how the features that are there differ from those that were asked for.
     """
-    wanted = {name: value for name, value in wishes.items() if value is not None and name not in HOW}
+    demands = {name: value for name, value in wishes.items() if value is not None and name not in HOW}
     there = ""
     for folder, options in extracted(task, cache).items():
-        others = [name for name, value in wanted.items() if not _has(options, name, value)]
+        others = [name for name, value in demands.items() if not _has(options, name, value)]
         if not others:
             features = FeatureSet.open(folder)
             why = str(error).partition(";")[0]  # the rest is what to do without features
             differ = "" if samples is None else _differences(folder, options, samples)
             warnings.warn(f"{folder} is used; its features cannot be made again: {why}{differ}", stacklevel=3)
             return replace(features, notes=f"{features.notes}; features stored before, not made again")
-        differ = ", ".join(f"{name} = {options.get(name)!r}, not {wanted[name]!r}" for name in others)
+        differ = ", ".join(f"{name} = {options.get(name)!r}, not {demands[name]!r}" for name in others)
         there += f". Features extracted before, in {folder}, have {differ}"
     raise DataError(f"{error}{there}") from error
 

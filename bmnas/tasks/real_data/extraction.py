@@ -267,8 +267,8 @@ def fewer(splits: dict[str, np.ndarray], samples: int, seed: int) -> dict[str, n
         DataError: fewer rows than that.
     """
     rng = np.random.default_rng(seed)
-    wanted = {"train": samples, "val": samples // 4, "test": samples // 4}
-    for part, count in wanted.items():
+    sizes = {"train": samples, "val": samples // 4, "test": samples // 4}
+    for part, count in sizes.items():
         if not 1 <= count <= len(splits[part]):
             raise DataError(f"samples is {samples}: {count} rows for {part}, which has {len(splits[part])}; take fewer")
-    return {part: np.sort(rng.choice(splits[part], count, replace=False)) for part, count in wanted.items()}
+    return {part: np.sort(rng.choice(splits[part], count, replace=False)) for part, count in sizes.items()}

@@ -164,13 +164,13 @@ def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress |
         raise DataError(f"{folder} cannot be written: {error}; make room, then run the same again") from error
 
 
-def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: Progress | None) -> None:
+def _fetch(url: str, path: Path, expected: str | None, target: Path, progress: Progress | None) -> None:
     """Downloads a file, whole or not at all, and compares its sha256.
 
     Args:
         url, path: from where, to where.
         expected: sha256; None compares nothing.
-        wanted: what lacks without it, for errors and progress.
+        target: what lacks without it, for errors and progress.
         progress: as in `mnist_files`.
 
     Raises:
@@ -180,7 +180,7 @@ def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: P
 
     pooch.get_logger().setLevel("WARNING")
     _make_writable(path.parent, url)
-    meter: Any = _Meter(wanted, progress)  # pooch takes any object with these methods, but says bool
+    meter: Any = _Meter(target, progress)  # pooch takes any object with these methods, but says bool
     downloader = pooch.HTTPDownloader(progressbar=meter, timeout=TIMEOUT)
     known_hash = None if expected is None else f"sha256:{expected}"
     try:
@@ -189,7 +189,7 @@ def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: P
         raise
     except OSError as error:
         raise DataError(
-            f"{wanted} is missing and {url} cannot be downloaded: {error}. Put it there by hand, set BMNAS_DATA to a "
+            f"{target} is missing and {url} cannot be downloaded: {error}. Put it there by hand, set BMNAS_DATA to a "
             "folder that has it, or use the dataset 'digits', which needs no download"
         ) from error
     except ValueError as error:
@@ -199,8 +199,8 @@ def _fetch(url: str, path: Path, expected: str | None, wanted: Path, progress: P
 class _Meter:
     """What pooch takes for a progress bar: reports the bytes, and stops where there are too many."""
 
-    def __init__(self, wanted: Path, progress: Progress | None) -> None:
-        self.wanted = wanted
+    def __init__(self, target: Path, progress: Progress | None) -> None:
+        self.target = target
         self.progress = progress
         self.total = 0
         self.done = 0
@@ -209,9 +209,9 @@ class _Meter:
         """Adds bytes."""
         self.done += count
         if max(self.done, self.total) > LARGEST_FILE:
-            raise DataError(f"{self.wanted} cannot be downloaded: it has more than {LARGEST_FILE} bytes")
+            raise DataError(f"{self.target} cannot be downloaded: it has more than {LARGEST_FILE} bytes")
         if self.progress and count:
-            self.progress(f"download {self.wanted.name}", self.done, self.total)
+            self.progress(f"download {self.target.name}", self.done, self.total)
 
     def reset(self) -> None:
         """Starts again; pooch does so at the end, to show that all has come."""

@@ -108,9 +108,9 @@ def same_digit(digits: np.ndarray, recordings: Recordings, numbers: range, rng: 
     rows = recordings.of(numbers)
     chosen = np.empty(len(digits), np.int64)
     for digit in range(10):
-        wanted = np.flatnonzero(digits == digit)
+        of_digit = np.flatnonzero(digits == digit)
         spoken = rng.permutation(rows[recordings.digits[rows] == digit])
-        chosen[wanted] = np.resize(spoken, len(wanted))
+        chosen[of_digit] = np.resize(spoken, len(of_digit))
     return chosen
 
 
@@ -165,11 +165,11 @@ def pictures(images: np.ndarray, chosen: np.ndarray, train: np.ndarray, pca_comp
         basis = principal_components(training - mean, pca_components)  # (784, components)
     training = _reduced(training, mean, basis)
     middle, spread = training.mean(), training.std()
-    wanted = np.empty((len(chosen), 1, 28, 28), np.float32)
+    reduced = np.empty((len(chosen), 1, 28, 28), np.float32)
     for start in range(0, len(chosen), BLOCK):
         part = _reduced(_flat(images[chosen[start : start + BLOCK]]), mean, basis)
-        wanted[start : start + BLOCK] = ((part - middle) / spread).reshape(-1, 1, 28, 28)
-    return wanted
+        reduced[start : start + BLOCK] = ((part - middle) / spread).reshape(-1, 1, 28, 28)
+    return reduced
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

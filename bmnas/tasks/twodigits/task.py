@@ -44,9 +44,9 @@ def draw_pairs(rows: np.ndarray, digits: np.ndarray, count: int, rng: np.random.
         (count, 2) drawings.
     """
     of_digit = [rows[digits[rows] == digit] for digit in range(CLASSES)]
-    wanted = rng.integers(0, CLASSES, (count, 2))
+    digit_pairs = rng.integers(0, CLASSES, (count, 2))
     pairs = []
-    for left_digit, right_digit in wanted:
+    for left_digit, right_digit in digit_pairs:
         left = rng.choice(of_digit[left_digit])
         rights = of_digit[right_digit]
         pairs.append((left, rng.choice(rights[rights != left])))
