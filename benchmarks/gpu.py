@@ -78,7 +78,8 @@ class Clock:
     """Seconds of work that a device has finished; and what is left of the limit."""
 
     def __init__(self, device: torch.device, limit: float) -> None:
-        self.device, self.end = device, time.monotonic() + limit
+        self.device = device
+        self.end = time.monotonic() + limit
 
     def seconds(self, work: Callable[[], Any]) -> float:
         self.wait()

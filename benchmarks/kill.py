@@ -166,7 +166,8 @@ def main() -> int:
             files = content(folder)
             wrong += [f"{n} differs" for n in sorted({*files, *expected}) if files.get(n) != expected.get(n)]
             left = [path.name for path in folder.rglob("*") if path.suffix in (".partial", ".lock")]
-            failures, trials = failures + bool(wrong), trials + 1
+            failures += bool(wrong)
+            trials += 1
             print(f"trial {trials}: {tally.total()} kills, {wrong or 'the same'}, left: {left}", flush=True)
             shutil.rmtree(folder)
     result = {"kills": tally.total(), "trials": trials, "different": failures, "files": len(expected)}

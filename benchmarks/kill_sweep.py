@@ -110,7 +110,9 @@ def main() -> int:
     parser.add_argument("--ray", action="store_true", help="a killed node of a Ray cluster instead")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    chance, different, trials = random.Random(options.seed), 0, 0
+    chance = random.Random(options.seed)
+    different = 0
+    trials = 0
     kills: list[int] = []
     with tempfile.TemporaryDirectory(prefix="bmnas-sweep-") as place:
         whole = Path(place) / "whole"
@@ -118,7 +120,9 @@ def main() -> int:
         expected = content(whole)
         print(f"{len(expected)} files of {POINTS} points", flush=True)
         while trials == 0 or (not options.ray and len(kills) < options.kills):
-            runs, trials, again = Path(place) / f"trial-{trials}", trials + 1, []
+            runs = Path(place) / f"trial-{trials}"
+            trials += 1
+            again = []
             if options.ray:
                 print(ray_trial(runs), flush=True)
             else:

@@ -22,7 +22,8 @@ def scaling(results: dict) -> go.Figure:
     sizes = results["sizes"]
     fig = make_subplots(2, 4, subplot_titles=[UNITS.get(size, size) for size in sizes], vertical_spacing=0.16)
     for place, rows in enumerate(sizes.values()):
-        row, column = place // 4 + 1, place % 4 + 1
+        row = place // 4 + 1
+        column = place % 4 + 1
         values = [int(value) for value in rows]
         for name, colour in COLOURS.items():
             grown = [variants[name]["times the smallest"] for variants in rows.values() if name in variants]
@@ -72,7 +73,8 @@ def step(results: dict) -> go.Figure:
 def seeds(results: dict) -> go.Figure:
     """Draws an epoch of S seeds at once, over an epoch of one."""
     rows = {int(count): row["at once / one"] for count, row in results["seeds"].items() if "at once / one" in row}
-    x, y = [1, *rows], [1.0, *(row["median"] for row in rows.values())]
+    x = [1, *rows]
+    y = [1.0, *(row["median"] for row in rows.values())]
     bars = {
         "array": [0, *(row["high"] - row["median"] for row in rows.values())],
         "arrayminus": [0, *(row["median"] - row["low"] for row in rows.values())],

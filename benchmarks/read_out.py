@@ -107,7 +107,8 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     use_threads(1)
     task = references(name)
     config = task.config.change(seed=seed)
-    search, events = Search(task.features, config), []
+    search = Search(task.features, config)
+    events = []
     for _ in range(config.epochs):
         events.append(search.run_epoch())
     derived = events[events[-1].best_epoch - 1].genotype
@@ -153,7 +154,8 @@ def last_features(task: Known, seed: int) -> dict[str, Any]:
 
 def random_search(task: Known, cost: float, seed: int) -> dict[str, Any]:
     """Returns the mean regret of random search that trains as many networks, the best on validation of one seed."""
-    draw, networks = random.Random(seed), list(task.table.by_network.values())
+    draw = random.Random(seed)
+    networks = list(task.table.by_network.values())
     number = min(len(networks), max(1, round(cost)))
     regrets = []
     for _ in range(DRAWS):

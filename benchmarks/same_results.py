@@ -73,7 +73,8 @@ def main() -> int:
         try:
             lines = []
             for dataset in options.datasets:
-                before, now = old_folder.absolute() / dataset, Path(scratch) / "now" / dataset
+                before = old_folder.absolute() / dataset
+                now = Path(scratch) / "now" / dataset
                 if not results(before):
                     run(tree, dataset, options.epochs, before)
                 run(ROOT, dataset, options.epochs, now)

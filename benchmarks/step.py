@@ -116,7 +116,8 @@ def disagreement(case: Case) -> float:
             part.p = 0.0
     plain = transcription(case, net, dropout=0.0)
     outputs = maps(case, torch.float64)
-    theirs, ours = plain(outputs), Algebra(net)(stored(case, outputs))
+    theirs = plain(outputs)
+    ours = Algebra(net)(stored(case, outputs))
     worst = (theirs - ours).abs().max().item()
     weights = torch.cos(torch.arange(ours.numel(), dtype=torch.float64)).view_as(ours) / ours.numel()
     gradients = torch.autograd.grad((theirs * weights).sum(), [plain.alphas, plain.gammas[0]])

@@ -98,7 +98,8 @@ def points_of(options: argparse.Namespace) -> list[Point]:
 
 def line(job: Job, varied: Sequence[Sequence[str]]) -> dict[str, Any]:
     """Returns a finished point as a line of a table."""
-    result, identity = job.result(), job.identity
+    result = job.result()
+    identity = job.identity
     settings = {**identity["budget"], **identity["search"]}
     return {
         "dataset": identity["dataset"],

@@ -29,7 +29,8 @@ class SweepTable:
     def show(self, jobs: Sequence[Job]) -> None:
         """Starts a table of other jobs."""
         with self._turn:
-            self.jobs, self._drawn = jobs, 0
+            self.jobs = jobs
+            self._drawn = 0
 
     def report(self, outcome: Outcome, done: int, total: int) -> None:
         """Takes in what became of a job."""

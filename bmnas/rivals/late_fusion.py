@@ -82,7 +82,8 @@ class TunedSum(nn.Module):
 
     def __init__(self, modalities: Sequence[str], kind: str) -> None:
         super().__init__()
-        self.modalities, self.kind = tuple(modalities), kind
+        self.modalities = tuple(modalities)
+        self.kind = kind
         self.weights = nn.Parameter(torch.ones(len(self.modalities)))
         self.log_temperatures = nn.Parameter(torch.zeros(len(self.modalities)))
 
@@ -128,7 +129,8 @@ def stored_rows(features: FeatureSet, config: SearchConfig) -> list[Evaluation]:
 
     For a sample that lacks the modality it is the logarithm of the shares of the classes in the training split.
     """
-    metric, votes = objective_of(features, config).metric, _votes(features)
+    metric = objective_of(features, config).metric
+    votes = _votes(features)
     complete = {name: np.where(np.isnan(z), _prior(features), z) for name, z in votes.items()}
     scored = {name: [_scored(name, z, features)] for name, z in complete.items()}
     return [combine_seeds(f"{name} alone", result, features, metric) for name, result in scored.items()]
@@ -185,7 +187,8 @@ def late_fusion(
 
     Each seed has heads of its own, so that intervals count what their training leaves to chance.
     """
-    rule, heads = name.removesuffix(" (heads)"), not features.logits
+    rule = name.removesuffix(" (heads)")
+    heads = not features.logits
     seeds = budget.seeds if heads or rule != SUM else 1
     results = []
     for seed in range(seeds):
@@ -210,9 +213,11 @@ def _trained(
 ) -> dict[str, Any]:
     """Trains and tests a fusion of the unimodal outputs with one seed."""
     if rule == TUNED:
-        outputs, about = _feature_set({m: features.logits[m] for m in _votes(features)}, features), {}
+        outputs = _feature_set({m: features.logits[m] for m in _votes(features)}, features)
+        about = {}
     else:
-        outputs, about = log_probability_features(features), {"hidden": {LINEAR: None, MLP: HIDDEN}[rule]}
+        outputs = log_probability_features(features)
+        about = {"hidden": {LINEAR: None, MLP: HIDDEN}[rule]}
 
     def build(seed: int) -> nn.Module:
         with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
@@ -236,7 +241,8 @@ def _votes(features: FeatureSet) -> dict[str, np.ndarray]:
 def _scored(name: str, values: np.ndarray, features: FeatureSet) -> dict[str, Any]:
     """Scores votes (n, classes) on the test split."""
     rows = features.rows("test")
-    logits, targets = torch.from_numpy(values[rows]), torch.from_numpy(np.array(features.targets[rows]))
+    logits = torch.from_numpy(values[rows])
+    targets = torch.from_numpy(np.array(features.targets[rows]))
     check_predictions(logits, f"{name}, test", rows.tolist())
     return {
         "scores": metrics.scores(features.kind, logits, targets),

@@ -94,7 +94,8 @@ def head_logits(modality: str, features: FeatureSet, config: SearchConfig, budge
 def build_head(modality: str, features: FeatureSet, config: SearchConfig, seed: int) -> nn.Module:
     """Builds the head of a modality, its initial values decided by `seed` alone."""
     with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
-        names, classes = features.modalities[modality], len(features.classes)
+        names = features.modalities[modality]
+        classes = len(features.classes)
         return ModalityHead(features.channels, names, classes, WIDTH, config.dropout)
 
 
@@ -102,7 +103,8 @@ def folds(groups: np.ndarray, seed: int) -> np.ndarray:
     """Deals groups into FOLDS parts of about equal size, int64 (n,); a group stays whole."""
     names, codes, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
-    filled, part = np.zeros(FOLDS, np.int64), np.zeros(len(names), np.int64)
+    filled = np.zeros(FOLDS, np.int64)
+    part = np.zeros(len(names), np.int64)
     for group in order:
         part[group] = filled.argmin()
         filled[part[group]] += sizes[group]

@@ -228,7 +228,9 @@ def _advance(
     states: dict[int, SeedState], runs: Mapping[int, Run], make_engine: Callable[[Sequence[SeedState]], Engine]
 ) -> Iterator[tuple[int, EpochEvent]]:
     """Moves all seeds to their last epoch, those that are behind first."""
-    alone, algorithm, members = len(states) == 1, None, []
+    alone = len(states) == 1
+    algorithm = None
+    members = []
     while waiting := [seed for seed, state in states.items() if not state.finished]:
         epoch = min(states[seed].epoch for seed in waiting)
         behind = [seed for seed in waiting if states[seed].epoch == epoch]

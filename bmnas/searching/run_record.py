@@ -121,7 +121,8 @@ def check_machine(run: Path, config: SearchConfig) -> None:
     if not (run / ENVIRONMENT).exists():
         return
     kind = "cuda" if resolve_device(config.device).type == "cuda" else "processor"
-    there, here = read_json(run / ENVIRONMENT).get(kind), environment(config.threads)[kind]
+    there = read_json(run / ENVIRONMENT).get(kind)
+    here = environment(config.threads)[kind]
     if there not in (None, here):
         raise RunError(
             f"{run} was started on {there}; this machine has {here}, and rounds differently. Continue it there, choose "

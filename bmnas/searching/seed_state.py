@@ -30,7 +30,8 @@ class SeedState:
     """
 
     def __init__(self, features: FeatureSet, config: SearchConfig) -> None:
-        self.config, self.kind = config, objective_of(features, config)
+        self.config = config
+        self.kind = objective_of(features, config)
         self.device = resolve_device(config.device)
         self.hypernet = build_hypernet(features, config).to(self.device)
         self.weights = self.hypernet.weight_parameters(config.train_reshape)

@@ -51,7 +51,8 @@ class Algebra(nn.Module):
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, classes) of a batch, as `Hypernet.forward`."""
-        net, cells = self.hypernet, self.hypernet.named_cells().values()
+        net = self.hypernet
+        cells = self.hypernet.named_cells().values()
         batch = net.filled(batch)
         K = len(net.features)
         features = torch.stack(
@@ -94,7 +95,8 @@ def mixed_step(step: MixedStep, states: Sequence[Tensor]) -> Tensor:
 
 def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
     """Computes weight * Attention(s, s), (B, L, C). A positive scale of its input changes LayerNorm's epsilon alone."""
-    mask, scale = attention.dropout.mask(s.shape, s), attention.dropout.scale
+    mask = attention.dropout.mask(s.shape, s)
+    scale = attention.dropout.scale
     scores = torch.bmm(s / math.sqrt(s.shape[2]), s.transpose(1, 2))  # (B, L, L)
     attended = torch.bmm(scores.softmax(-1), s)  # (B, L, C)
     dropped = attended if mask is None else attended * mask

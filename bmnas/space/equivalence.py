@@ -56,7 +56,8 @@ def _inside(
     outputs = [values[state] for state in states[-r:] if values[state] != NOTHING]
     if r == 1 and outputs == ["x"]:
         outputs = []  # LayerNorm(x + x) = LayerNorm(x)
-    living, waiting = set[str](), list(outputs)
+    living = set[str]()
+    waiting = list(outputs)
     while waiting:
         name = waiting.pop()
         if name in nodes and name not in living:
@@ -70,7 +71,8 @@ def _simplified(steps: Sequence[StepGenotype]) -> tuple[dict[str, Node], dict[st
     nodes: dict[str, Node] = {}
     values = {"x": "x", "y": "y"}
     for m, step in enumerate(steps, start=1):
-        name, inputs = step_name(m), tuple(values[node] for node in step.inputs)
+        name = step_name(m)
+        inputs = tuple(values[node] for node in step.inputs)
         if getattr(PRIMITIVES[step.primitive], "constant", False):
             values[name] = NOTHING
         elif step.primitive == "Sum" and NOTHING in inputs:

@@ -26,7 +26,8 @@ def check_primitives(names: Iterable[str], C: int, L: int, dropout: float, mode:
 
 
 def _try_out(name: str, C: int, L: int, dropout: float, mode: str) -> None:
-    kind, shape = PRIMITIVES[name], (ROWS, C, L)
+    kind = PRIMITIVES[name]
+    shape = (ROWS, C, L)
     arity = getattr(kind, "arity", None)
     if type(arity) is not int or arity < 1:
         raise ConfigError(f"the primitive {name!r} has arity {arity!r}; expected how many inputs it takes, 1 or more")

@@ -111,7 +111,8 @@ def logits(classifier: Classifier, cells: Sequence[Tensor]) -> Tensor:
 
     Its parameters read channel by channel: they are turned here, as they are smaller than a batch.
     """
-    N, (_, L, C) = len(cells), cells[0].shape
+    N = len(cells)
+    (_, L, C) = cells[0].shape
 
     def turned(parameter: Tensor) -> Tensor:
         return parameter.reshape(-1, N, C, L).transpose(2, 3)  # (..., N, L, C)

@@ -84,9 +84,13 @@ def run_jobs(
     while retries or waiting:
         if retries:
             alone = 1 if chosen.shares_fate else len(retries)  # or a job that kills its worker takes others along again
-            batch, retries, at_once = retries[:alone], retries[alone:], workers
+            batch = retries[:alone]
+            retries = retries[alone:]
+            at_once = workers
         else:
-            batch, waiting, at_once = waiting, [], workers
+            batch = waiting
+            waiting = []
+            at_once = workers
         for outcome in map(_seen, chosen.run(execute, batch, at_once, address)):
             if outcome.status == "elsewhere":
                 waiting.append(outcome.job)

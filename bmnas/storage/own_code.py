@@ -32,7 +32,8 @@ def own_code(thing: Any) -> str | None:
     Args:
         thing: a class, a function, a module of torch, or a dataclass or tuple of such.
     """
-    digest, walk = hashlib.sha256(), _Walk()
+    digest = hashlib.sha256()
+    walk = _Walk()
     for part in walk.parts(thing):
         digest.update(part.encode() + b"\n")
     return digest.hexdigest()[:16] if walk.is_own else None

@@ -53,7 +53,8 @@ def check_first_step(network: nn.Module, batch: Mapping[str, Tensor]) -> None:
     Raises:
         SearchDiverged: it does not; names the first layer, or the one in whose backward pass they arise.
     """
-    copied, seen = copy.deepcopy(network).train(), {}
+    copied = copy.deepcopy(network).train()
+    seen = {}
     if not _all_finite(list(copied.parameters())):  # of a search that diverged before; it says so itself
         return
     layers = {name: m for name, m in copied.named_modules() if not type(m).__module__.startswith("bmnas.")}

@@ -37,7 +37,8 @@ class WarmRestarts:
         start = 0
         period = self.Ti * self.steps_per_epoch
         while step >= start + period:
-            start, period = start + period, period * self.Tm
+            start = start + period
+            period = period * self.Tm
         return _cosine(self.max_lr, self.min_lr, (step - start) / period)
 
     def next(self) -> float:
@@ -103,7 +104,8 @@ def _release_rates(max_lr: float, min_lr: float, Ti: int, Tm: int, epoch_length:
         rate = _cosine(max_lr, min_lr, step / epoch_length / period)
         yield rate
         if rate <= min_lr + 1e-10:
-            step, period = 0, period * Tm
+            step = 0
+            period = period * Tm
         else:
             step += 1
 

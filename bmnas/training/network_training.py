@@ -104,14 +104,19 @@ class BestOnValidation:
     def __init__(
         self, network: nn.Module, tensors: Samples, kind: str | Objective, patience: int | None = None
     ) -> None:
-        self.network, self.tensors, self.kind = network, tensors, kind
-        self.patience, self.epoch = patience, 0
-        self.score, self.state = -math.inf, network.state_dict()
+        self.network = network
+        self.tensors = tensors
+        self.kind = kind
+        self.patience = patience
+        self.epoch = 0
+        self.score = -math.inf
+        self.state = network.state_dict()
 
     def __call__(self, epoch: int) -> bool:
         """Compares the network with the best so far. Returns whether the training ends here."""
         score = metrics.score(self.kind, *predict(self.network, self.tensors, self.tensors.rows("val")))
         if score > self.score:
-            self.score, self.state = score, copy.deepcopy(self.network.state_dict())
+            self.score = score
+            self.state = copy.deepcopy(self.network.state_dict())
             self.epoch = epoch
         return self.patience is not None and epoch - self.epoch >= self.patience

@@ -125,7 +125,9 @@ def batch_gradients(
     parts = max(1, min(parts, B // 2))
     edges = [B * i // parts for i in range(parts + 1)]
     loss = getattr(network, "training_loss", metrics.loss)
-    mean, gradients, logits = torch.zeros((), device=targets.device), [], []
+    mean = torch.zeros((), device=targets.device)
+    gradients = []
+    logits = []
     for start, stop in pairwise(edges):
         out = network(inputs if parts == 1 else _slice(inputs, start, stop))  # (b, classes)
         part = loss(kind, out, targets[start:stop]) * ((stop - start) / B)

@@ -69,7 +69,8 @@ class Row:
 
 def search_epochs(contest: Contest) -> float:
     """Counts the passes over the training split of Algorithm 1 and of the brief trainings of its read-out."""
-    config, splits = contest.config, contest.features.splits
+    config = contest.config
+    splits = contest.features.splits
     ratio = len(splits["val"]) / len(splits["train"])
     warm = min(config.warmup_epochs, config.epochs)
     algorithm1 = config.epochs + (config.epochs - warm) * config.arch_passes * ratio

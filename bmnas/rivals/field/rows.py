@@ -39,7 +39,8 @@ def field_rows(contest: Contest, choice: str = "quick") -> list[Row]:
 
 def unimodal(contest: Contest) -> list[Row]:
     """Lists the modalities alone: their stored answers, and heads that are trained with the budget of a fusion."""
-    features, seeds = contest.features, contest.budget.seeds
+    features = contest.features
+    seeds = contest.budget.seeds
 
     def stored(result: Evaluation) -> Row:
         origin = contest.origin(source="the backbone's own answer, stored with the features")
@@ -61,7 +62,8 @@ def unimodal(contest: Contest) -> list[Row]:
 
 def fusions(contest: Contest) -> list[Row]:
     """Lists the late fusions: of the stored unimodal outputs, and of heads that are trained out of fold."""
-    features, seeds = contest.features, contest.budget.seeds
+    features = contest.features
+    seeds = contest.budget.seeds
     sources = {"quick": features, "paper": without_logits(features)} if features.logits else {"quick": features}
 
     def row(name: str, choice: str, source: FeatureSet) -> Row:

@@ -56,7 +56,8 @@ def search_trials(name: str, budget: Budget, contest: Contest, progress: Progres
     Returns:
         All trials, which also lie in `searchers/<name>.jsonl` of the run folder.
     """
-    config, path = contest.config, contest.run.path(f"searchers/{name}.jsonl")
+    config = contest.config
+    path = contest.run.path(f"searchers/{name}.jsonl")
     with hold(path.with_suffix(".lock"), wait=True):
         recorded = read_records(path, Trial.from_record, remedy="delete the file to search again")
 

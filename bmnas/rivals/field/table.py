@@ -122,11 +122,13 @@ def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) 
 def _line(
     result: Evaluation, comparison: Comparison | None, published: PublishedScore | None, name: str
 ) -> dict[str, Any]:
-    origin, (low, high) = result.origin or Origin(), result.interval
+    origin = result.origin or Origin()
+    low, high = result.interval
     difference, verdict = "", ""
     if comparison is not None:
         ends = f" ({100 * comparison.low:+.2f} to {100 * comparison.high:+.2f})" if isfinite(comparison.low) else ""
-        difference, verdict = f"{100 * comparison.difference:+.2f}{ends}", comparison.verdict
+        difference = f"{100 * comparison.difference:+.2f}{ends}"
+        verdict = comparison.verdict
     return {
         "method": result.name,
         f"{result.metric} [%]": 100 * result.mean,

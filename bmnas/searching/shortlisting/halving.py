@@ -67,7 +67,8 @@ def halve(
     """
     total = sum(rung.cost for rung in steps)
     outcomes: dict[Genotype, Outcome] = {}
-    staying, done = list(candidates), 0
+    staying = list(candidates)
+    done = 0
     for number, rung in enumerate(steps):
         staying = staying[: rung.networks]
         for genotype in staying:

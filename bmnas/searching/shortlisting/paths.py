@@ -33,7 +33,8 @@ class SampledPaths(nn.Module):
 
     def __init__(self, hypernet: Hypernet, space: Space, seed: int) -> None:
         super().__init__()
-        self.hypernet, self.space = hypernet, space
+        self.hypernet = hypernet
+        self.space = space
         self.generator = random.Random(seed)
         for choice in hypernet.architecture_parameters():
             choice.requires_grad_(False)

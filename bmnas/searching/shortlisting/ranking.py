@@ -32,7 +32,8 @@ def restarts(space: Space, first: Sequence[Genotype], seed: int) -> Iterator[Gen
 
 
 def _rank_all(space: Space, score: Score, report: Progress) -> dict[Genotype, float]:
-    size, scores = space.size(EXHAUSTIVE), {}
+    size = space.size(EXHAUSTIVE)
+    scores = {}
     for genotype in space.genotypes():
         if len(scores) % max(1, size // 50) == 0:
             report("ranking genotypes", len(scores), size)

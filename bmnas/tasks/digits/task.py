@@ -45,7 +45,9 @@ def open_digits(options: Options, root: Path, progress: Progress | None) -> RawD
     rng = np.random.default_rng(options["seed"])
     pictures, digits = (np.asarray(part) for part in load_digits(return_X_y=True))
     order = rng.permutation(len(digits))
-    train, val, test = order[:samples], order[TRAIN : TRAIN + VAL], order[TRAIN + VAL :]
+    train = order[:samples]
+    val = order[TRAIN : TRAIN + VAL]
+    test = order[TRAIN + VAL :]
     rows = np.concatenate([train, val, test, np.tile(train, copies)])
     labels = digits[rows].astype(np.int64)
     images = pictures[rows].reshape(-1, 1, 8, 8).astype(np.float32) / 16

@@ -116,7 +116,8 @@ def _modalities(classes: int, kind: str) -> tuple[Modality, ...]:
     def text_net() -> nn.Module:
         return MaxoutMLP(classes, inputs=WORDS)
 
-    images, texts = [f"Image_{i}" for i in (1, 2, 3, 4)], ["Text_1", "Text_2"]
+    images = [f"Image_{i}" for i in (1, 2, 3, 4)]
+    texts = ["Text_1", "Text_2"]
     training = {"batch_size": 50, "kind": kind}
     picture_taps = {name: Tap(f"blocks.{i}", "grid") for i, name in enumerate(images)}
     text_taps = {"Text_1": Tap("op1"), "Text_2": Tap("op3")}
