@@ -80,7 +80,7 @@ class Space:
     def neighbours(self, genotype: Genotype) -> Iterator[Genotype]:
         """Yields all that differ from it in one Cell's pair or in one Step."""
         for n, cell in enumerate(genotype.cells):
-            for pair in self._pairs(n):
+            for pair in self.pairs(n):
                 yield from self._with(genotype, n, replace(cell, inputs=pair))
             for m in range(self.M):
                 for step in self.step_choices(m):
@@ -95,6 +95,16 @@ class Space:
             steps = tuple(generator.choice(self.step_choices(m)) for m in range(self.M))
             cells += (CellGenotype(pair, steps),)
         return Genotype(cells, self.r)
+
+    def allows(self, pairs: Sequence[Pair]) -> bool:
+        """Returns whether the pairs of all Cells, in order, keep to the pair rule."""
+        rule = PAIR_RULES[self.pair_rule]
+        return all(rule(pair, pairs[:n]) for n, pair in enumerate(pairs))
+
+    def pairs(self, n: int) -> list[Pair]:
+        """Lists what Cell n (from 0) may take where the pair rule leaves all: features and earlier Cells, unordered."""
+        cells = [cell_name(i) for i in range(1, n + 1)] if self.cells_as_inputs else []
+        return list(combinations((*self.features, *cells), 2))
 
     def step_choices(self, m: int) -> tuple[StepGenotype, ...]:
         """Lists what Step m (from 0) may be: every primitive with all choices of inputs; a symmetric one unordered."""
@@ -112,12 +122,8 @@ class Space:
     def _all_steps(self) -> list[Steps]:
         return list(product(*self._step_choices))
 
-    def _pairs(self, n: int) -> list[Pair]:
-        cells = [cell_name(i) for i in range(1, n + 1)] if self.cells_as_inputs else []
-        return list(combinations((*self.features, *cells), 2))
-
     def _allowed(self, n: int, earlier: Sequence[Pair]) -> list[Pair]:
-        return [pair for pair in self._pairs(n) if PAIR_RULES[self.pair_rule](pair, earlier)]
+        return [pair for pair in self.pairs(n) if PAIR_RULES[self.pair_rule](pair, earlier)]
 
     def _cells(self, before: tuple[CellGenotype, ...]) -> Iterator[tuple[CellGenotype, ...]]:
         if len(before) == self.N:
@@ -142,9 +148,7 @@ class Space:
     def _with(self, genotype: Genotype, n: int, cell: CellGenotype) -> Iterator[Genotype]:
         """Yields the genotype with another Cell n, if that differs and the pair rule still holds."""
         cells = (*genotype.cells[:n], cell, *genotype.cells[n + 1 :])
-        pairs = [c.inputs for c in cells]
-        rule = PAIR_RULES[self.pair_rule]
-        if cell != genotype.cells[n] and all(rule(pair, pairs[:i]) for i, pair in enumerate(pairs)):
+        if cell != genotype.cells[n] and self.allows([c.inputs for c in cells]):
             yield Genotype(cells, genotype.r)
 
 

@@ -1,14 +1,18 @@
 """A search of another searcher in a run folder: its files, kill and resume, and what it lacks."""
 
+import multiprocessing
+import os
+import signal
+
 import pytest
 
 from bmnas.errors import ConfigError, RunError, UnknownNameError
-from bmnas.registry import SEARCHERS
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run, run_name
 from bmnas.searching.searchers import recorded_search
 from bmnas.searching.searchers.recorded_search import TRIALS, search_trials
 from bmnas.searching.selection import SELECTION, load_selection
+from tests.support.searchers import EVERY, usable
 from tests.support.tiny import CONFIG, tiny_features
 
 RANDOM = CONFIG.change(searcher="random", budget=6)
@@ -23,7 +27,7 @@ def contents(run):
     return {name: run.path(name).read_bytes() for name in SAME}
 
 
-@pytest.mark.parametrize("searcher", sorted(SEARCHERS))
+@pytest.mark.parametrize("searcher", EVERY)
 def test_a_search_leaves_its_answer(tmp_path, searcher):
     run, features = Run(tmp_path / "run"), tiny_features()
     trials = list(search_trials(features, RANDOM.change(searcher=searcher), run))
@@ -59,6 +63,33 @@ def test_a_killed_search_resumes_and_ends_in_the_same_bytes(tmp_path, monkeypatc
     assert contents(run) == contents(whole)
     monkeypatch.setattr(recorded_search, "brief_score", None)
     assert len(list(search_trials(features, RANDOM, run))) == 6  # nothing is trained again
+
+
+def kill_itself(folder, searcher, trainings):
+    """A process that searches until it has recorded some trainings, and ends by SIGKILL in the next one."""
+
+    def dying(*inputs):
+        if len(recorded_search.recorded_trials(Run(folder))) == trainings:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return brief_score(*inputs)
+
+    recorded_search.brief_score, brief_score = dying, recorded_search.brief_score
+    list(search_trials(tiny_features(), CONFIG.change(searcher=searcher, budget=14), Run(folder)))
+
+
+@pytest.mark.parametrize("searcher", [usable("tpe"), *(usable(name, pytest.mark.slow) for name in ("nsga_ii", "gp"))])
+def test_a_process_that_was_killed_resumes_and_ends_in_the_same_bytes(tmp_path, searcher):
+    process = multiprocessing.get_context("forkserver").Process(
+        target=kill_itself, args=(tmp_path / "run", searcher, 12)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    run, whole, config = Run(tmp_path / "run"), Run(tmp_path / "whole"), CONFIG.change(searcher=searcher, budget=14)
+    assert len(recorded_search.recorded_trials(run)) == 12
+    list(search_trials(tiny_features(), config, run))
+    list(search_trials(tiny_features(), config, whole))
+    assert contents(run) == contents(whole)
 
 
 def test_another_searcher_or_budget_is_another_run(tmp_path):

@@ -13,6 +13,7 @@ from bmnas.registry import SEARCHERS
 from bmnas.searching.searchers.trials import Budget, Trial, run_searcher
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
+from tests.support.searchers import EVERY
 
 SMALL = Space(("A_1", "A_2", "B_1"), N=1, M=1, r=1, primitives=("Sum", "LinearGLU"))
 LARGE = Space(("A_1", "A_2", "B_1", "B_2"), N=2, M=2, r=2, primitives=("Sum", "Attention", "LinearGLU"))
@@ -91,7 +92,7 @@ def test_a_searcher_trains_what_its_rule_says(name, seed):
     assert [trial.best_trial for trial in trials] == [scores.index(max(scores[: n + 1])) + 1 for n in range(60)]
 
 
-@pytest.mark.parametrize("name", sorted(SEARCHERS))
+@pytest.mark.parametrize("name", EVERY)
 @given(
     st.integers(1, 12),
     st.integers(0, 99),
@@ -110,7 +111,7 @@ def test_any_searcher_keeps_to_space_and_budget(name, trainings, seed, space):
     assert [t.record() for t in trials] == [t.record() for t in trials_of(name, space, trainings, seed)]
 
 
-@pytest.mark.parametrize("name", sorted(SEARCHERS))
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("kept", [0, 1, 7, 14])
 def test_a_search_resumes_after_its_recorded_trials(name, kept):
     whole = trials_of(name, LARGE, 15)

@@ -10,7 +10,7 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
-from bmnas.searching.searchers.trials import Budget, Trial, run_searcher
+from bmnas.searching.searchers.trials import Budget, Trial, lacks, run_searcher
 from bmnas.searching.shortlist import brief_score
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
@@ -20,12 +20,12 @@ from bmnas.training.progress import Progress
 
 COMPLETE = ("mfas",)
 """Searchers whose published cost is part of what they are."""
-TITLES = {"mfas": "MFAS"}
+TITLES = {"mfas": "MFAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP"}
 """Searcher -> its name in the table, where that is another."""
 
 
 def searcher_rows(contest: Contest) -> list[Row]:
-    """Lists a row for each of `bmnas.SEARCHERS`."""
+    """Lists a row for each of `bmnas.SEARCHERS`; one whose package is not installed says so and is not made."""
     short = contest.config.shortlist_epochs
     equal = ceil(search_epochs(contest) / short)
 
@@ -45,7 +45,8 @@ def searcher_rows(contest: Contest) -> list[Row]:
             )
             return with_origin(result, origin)
 
-        return Row(title, "all", make, contest.budget.seeds + (equal if budget.amount else 200))
+        trainings = contest.budget.seeds + (equal if budget.amount else 200)
+        return Row(title, "all", make, trainings, lacks(SEARCHERS[name]))
 
     return [row(name) for name in SEARCHERS]
 

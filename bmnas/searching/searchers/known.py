@@ -3,6 +3,7 @@
 from bmnas.registry import SEARCHERS
 from bmnas.searching.searchers.local_search import propose_neighbours
 from bmnas.searching.searchers.mfas import propose_by_surrogate
+from bmnas.searching.searchers.optuna_samplers import gaussian_process, nsga_ii, tpe
 from bmnas.searching.searchers.random_search import propose_at_random
 from bmnas.searching.searchers.regularised_evolution import propose_by_evolution
 
@@ -10,3 +11,6 @@ SEARCHERS["random"] = propose_at_random
 SEARCHERS["local_search"] = propose_neighbours
 SEARCHERS["regularised_evolution"] = propose_by_evolution
 SEARCHERS["mfas"] = propose_by_surrogate
+SEARCHERS["tpe"] = tpe
+SEARCHERS["nsga_ii"] = nsga_ii
+SEARCHERS["gp"] = gaussian_process

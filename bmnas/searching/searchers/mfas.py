@@ -29,7 +29,6 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.searching.searchers.trials import Proposals
-from bmnas.space.derivation import PAIR_RULES
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import CellGenotype, Genotype
 from bmnas.training.steps import seeded
@@ -160,9 +159,7 @@ def propose_by_surrogate(space: Space, generator: random.Random) -> Proposals:
     rows = [(*pair, *choice) for pair in pairs for choice in product(*steps)]
 
     def valid(configuration: Configuration) -> bool:
-        chosen = [(space.features[row[0]], space.features[row[1]]) for row in configuration]
-        rule = PAIR_RULES[space.pair_rule]
-        return all(rule(pair, chosen[:n]) for n, pair in enumerate(chosen))
+        return space.allows([(space.features[row[0]], space.features[row[1]]) for row in configuration])
 
     search = smbo(rows, space.N, generator.getrandbits(32), valid=valid)
     configuration = next(search)

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
 from bmnas.errors import ConfigError, RunError
@@ -109,6 +110,12 @@ class Trial:
         if type(trial.score) not in (int, float) or not 1 <= trial.best_trial <= trial.trial:
             raise ValueError(f"score {trial.score!r}, trial {trial.trial!r}, best {trial.best_trial!r}")
         return trial
+
+
+def lacks(searcher: Searcher) -> str:
+    """Says which package a searcher needs and does not find; "" where it can be used."""
+    package = getattr(searcher, "package", None)
+    return f"needs pip install 'bmnas[{package}]'" if package and find_spec(package) is None else ""
 
 
 def run_searcher(

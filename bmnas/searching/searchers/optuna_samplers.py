@@ -1,0 +1,141 @@
+"""Optuna's samplers as searchers: TPE, NSGA-II and a Gaussian process (the optional extra `bmnas[optuna]`).
+
+    TPE       takes what maximises l(x) / g(x), densities of the good and of the other genotypes so far
+    NSGA-II   crosses and mutates the better half of a population; with one objective, an elitist genetic algorithm
+    GP        takes what maximises the expected improvement over the best, by a Gaussian process on the scores
+
+A genotype is a point of categorical parameters: one for the unordered pair of each Cell, one for each Step (a primitive
+and its inputs). Their values are the same throughout, as Optuna asks for. A point that breaks the rule of pairs is
+reported as failed and another is asked for.
+
+The sampler is made again for each point, seeded by the search's seed and the number of points so far, and the study is
+in memory alone. So a proposal depends on nothing but the scores before it, and a search that was killed asks again with
+the recorded scores: the run folder stays the truth, and no study of Optuna's can be left behind half-told.
+
+Samplers return to what they know. A network that was trained is answered from memory and told again; after REPEATS
+points in a row that bring nothing new, a random network that was not trained yet is put into the study.
+
+Source: Akiba and others, KDD 2019, https://github.com/optuna/optuna; TPE of Bergstra and others, NeurIPS 2011; NSGA-II
+of Deb and others, IEEE Transactions on Evolutionary Computation 6 (2002).
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bmnas.machine import optional_package, use_threads
+from bmnas.searching.searchers.regularised_evolution import POPULATION
+from bmnas.searching.searchers.trials import PATIENCE, Proposals
+from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import network_key
+from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
+
+REPEATS = 5  # points in a row that bring nothing new, after which a random one is tried
+
+Point = dict[str, int]  # parameter -> place of its value
+
+
+@dataclass(frozen=True)
+class OptunaSearcher:
+    """Proposes what a sampler of Optuna suggests; ends when no network is left.
+
+    Args:
+        sampler: name of a class in `optuna.samplers`.
+        settings: of the sampler; Optuna's own where it is not named.
+    """
+
+    sampler: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    package = "optuna"
+
+    def __call__(self, space: Space, generator: random.Random) -> Proposals:
+        """Proposes genotypes, see `bmnas.searching.searchers.trials`.
+
+        Raises:
+            ConfigError: Optuna is not installed; gives the command.
+        """
+        optuna = optional_package("optuna", "optuna", f"the searcher by {self.sampler}")
+        study, points = _study(optuna), Points(space)
+        sizes = {name: range(len(values)) for name, values in points.values.items()}
+        distributions = {name: optuna.distributions.CategoricalDistribution(size) for name, size in sizes.items()}
+        trained = set[tuple]()
+        repeats = 0
+        while True:
+            study.sampler = getattr(optuna.samplers, self.sampler)(seed=generator.getrandbits(32), **self.settings)
+            if repeats == REPEATS:
+                genotype = _untrained(space, generator, trained)
+                if genotype is None:
+                    return
+                study.enqueue_trial(points.of(genotype))
+            with use_threads(1):
+                trial = study.ask(distributions)
+            genotype = points.genotype(trial.params)
+            if genotype is None:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                repeats += 1
+                continue
+            repeats = repeats + 1 if network_key(genotype) in trained else 0
+            trained.add(network_key(genotype))
+            study.tell(trial, (yield genotype))
+
+
+class Points:
+    """The genotypes of a space as points of categorical parameters.
+
+    Attributes:
+        values: "Cell_n" -> its pairs, and "Cell_n.Step_m" -> what the Step may be.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.values: dict[str, list[Any]] = {}
+        for n in range(space.N):
+            self.values[cell_name(n + 1)] = space.pairs(n)
+            for m in range(space.M):
+                self.values[f"{cell_name(n + 1)}.{step_name(m + 1)}"] = list(space.step_choices(m))
+
+    def of(self, genotype: Genotype) -> Point:
+        """Returns the point of a genotype of the space."""
+        point: Point = {}
+        for n, cell in enumerate(genotype.cells, start=1):
+            point[cell_name(n)] = self.values[cell_name(n)].index(cell.inputs)
+            for m, step in enumerate(cell.steps, start=1):
+                name = f"{cell_name(n)}.{step_name(m)}"
+                point[name] = self.values[name].index(step)
+        return point
+
+    def genotype(self, point: Point) -> Genotype | None:
+        """Returns the genotype of a point; None where its pairs break the rule."""
+        chosen = {name: values[point[name]] for name, values in self.values.items()}
+        cells = [
+            CellGenotype(
+                inputs=chosen[cell_name(n)],
+                steps=tuple(chosen[f"{cell_name(n)}.{step_name(m)}"] for m in range(1, self.space.M + 1)),
+            )
+            for n in range(1, self.space.N + 1)
+        ]
+        if not self.space.allows([cell.inputs for cell in cells]):
+            return None
+        return Genotype(tuple(cells), self.space.r)
+
+
+def _study(optuna: Any) -> Any:
+    """Makes a study in memory, without the line that Optuna prints about it."""
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        return optuna.create_study(direction="maximize")
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def _untrained(space: Space, generator: random.Random, trained: set[tuple]) -> Genotype | None:
+    """Draws a random genotype whose network was not trained yet; None where PATIENCE draws find none."""
+    draws = (space.random(generator) for _ in range(PATIENCE))
+    return next((genotype for genotype in draws if network_key(genotype) not in trained), None)
+
+
+tpe = OptunaSearcher("TPESampler")
+nsga_ii = OptunaSearcher("NSGAIISampler", {"population_size": POPULATION})
+gaussian_process = OptunaSearcher("GPSampler")
