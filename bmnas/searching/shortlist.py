@@ -69,8 +69,6 @@ def select(
         progress: called as progress(what, done, of) now and then.
         replay: scores that an interrupted call left, and the place for new ones.
     """
-    if config.selection == "algorithm1":
-        return Selection(rule="algorithm1", algorithm1=derived, modalities=_modalities(derived, features))
     search = FinishedSearch(
         hypernet=hypernet,
         derived=derived,
@@ -80,7 +78,7 @@ def select(
         replay=replay,
     )
     with use_threads(config.threads):
-        return _by_halving(search) if config.selection == "shortlist" else _by_best_ranked(search)
+        return READ_OUTS[config.selection](search)
 
 
 @dataclass(frozen=True)
@@ -110,6 +108,12 @@ class FinishedSearch:
             self.features.tensors(next(hypernet.parameters()).device),
             objective_of(self.features, self.config),
         )
+
+
+def _by_derivation(search: FinishedSearch) -> Selection:
+    """Selects what Algorithm 1 derived."""
+    modalities = _modalities(search.derived, search.features)
+    return Selection(rule="algorithm1", algorithm1=search.derived, modalities=modalities)
 
 
 def _by_halving(search: FinishedSearch) -> Selection:
@@ -167,6 +171,14 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
         )
     search.report("training the shortlist", len(listed), len(listed))
     return _selection("best_ranked", search, candidates, len(scores))
+
+
+READ_OUTS: dict[str, Callable[[FinishedSearch], Selection]] = {
+    "algorithm1": _by_derivation,
+    "shortlist": _by_halving,
+    "best_ranked": _by_best_ranked,
+}
+"""Rule -> what reads the answer out; the names are those of `bmnas.config.groups.ReadOut`."""
 
 
 def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], ranked: int) -> Selection:
