@@ -8,13 +8,14 @@ import torch
 
 from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError
+from bmnas.searching import inherited_score
 from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Candidate, Selection, load_selection
 from bmnas.searching.shortlist import READ_OUTS, read_out, select
-from bmnas.searching.shortlisting import ranking
+from bmnas.searching.shortlisting import finished_search, ranking
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
@@ -102,8 +103,8 @@ def test_a_cell_is_computed_once_for_all_genotypes_that_give_it_the_same_inputs(
     config = CONFIG.change(N=2, primitives=("Sum", "LinearGLU"))
     hypernet, _ = searched(features, config)
     score, computed = InheritedScore(hypernet, features.tensors("cpu"), features.kind), []
-    compute = score._cell
-    monkeypatch.setattr(score, "_cell", lambda n, *rest: computed.append(n) or compute(n, *rest))
+    compute = inherited_score.path_cell
+    monkeypatch.setattr(inherited_score, "path_cell", lambda *given: computed.append(given[1]) or compute(*given))
     genotypes = list(Space.of(features.names, config).genotypes())
     for genotype in genotypes:
         score(genotype)
@@ -212,8 +213,9 @@ def test_ties_go_to_the_better_rank():
 def test_the_rule_algorithm1_ranks_and_trains_nothing(monkeypatch):
     features = tiny_features()
     hypernet, derived = searched(features, CONFIG)
-    for name in ("InheritedScore", "brief_score", "fit"):
-        monkeypatch.setattr(selection, name, None)  # calling it would fail
+    monkeypatch.setattr(finished_search, "InheritedScore", None)  # calling it would fail
+    for name in ("brief_score", "fit"):
+        monkeypatch.setattr(selection, name, None)
     with seen_rows() as seen:
         found = select(hypernet, derived, features, CONFIG.change(selection="algorithm1"))
     assert seen == []

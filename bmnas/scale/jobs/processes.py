@@ -31,13 +31,19 @@ class Joblib:
         from joblib import Parallel  # here: time that a process without workers does not need
 
         check_memory(jobs, workers)
-        settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": workers, "return_as": "generator_unordered"}
+        settings: dict[str, Any] = {
+            "n_jobs": max(2, workers),  # with 1 joblib would compute in this process
+            "backend": "loky",
+            "batch_size": 1,
+            "pre_dispatch": workers,
+            "return_as": "generator_unordered",
+        }
         waiting = list(jobs)
         while waiting:
             started: list[Job] = []
             settled: list[Job] = []
             try:
-                pool = Parallel(n_jobs=max(2, workers), backend="loky", **settings)  # with 1 it would be this process
+                pool: Any = Parallel(**settings)
                 for outcome in pool(_tasks(work, waiting, started)):
                     settled.append(outcome.job)
                     yield outcome
