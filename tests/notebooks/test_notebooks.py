@@ -57,6 +57,9 @@ def execute(notebook, folder, monkeypatch, **parameters):
     return executed
 
 
+of_the_story = pytest.mark.xdist_group("story")  # they share its execution
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     """All six notebooks in order on the default data set, as `run.py` starts them."""
@@ -75,6 +78,7 @@ def test_there_are_notebooks():
     assert len(NOTEBOOKS) == 6
 
 
+@of_the_story
 def test_the_story_ends_in_a_summary(story):
     folder, shown = story
     assert "test scores" in shown and "ablation" in shown
@@ -82,6 +86,7 @@ def test_the_story_ends_in_a_summary(story):
     assert sorted(path.name for path in folder.iterdir()) == ["runs"]  # nothing is written anywhere else
 
 
+@of_the_story
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_an_executed_notebook_is_a_complete_record(story, notebook):
     executed = story[0] / "runs/_notebooks/mfeat" / notebook.name
@@ -91,6 +96,7 @@ def test_an_executed_notebook_is_a_complete_record(story, notebook):
     assert executed.stat().st_size <= SIZE_LIMIT
 
 
+@of_the_story
 def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
     shown = text(story[0] / "runs/_notebooks/mfeat/06_trust.ipynb")
     assert "All 60 networks of this space" in shown and "random search of this cost" in shown
@@ -102,6 +108,7 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
         assert f"trap: {name}" in shown
 
 
+@of_the_story
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_page_of_a_notebook_needs_no_internet(story, notebook):
     page = (story[0] / "runs/_notebooks/mfeat" / notebook.name).with_suffix(".html").read_text(encoding="utf-8")
