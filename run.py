@@ -16,24 +16,25 @@
     python3 run.py sweep mfeat --seeds 0-9          a grid of searches, many at once; see docs/many_runs.md
     python3 run.py setup                            only the environment
 
-Only the standard library is used, and only syntax that an old Python reads, so that it can say what it needs.
+Only the standard library is used, here and in tools/children.py, and only syntax that an old Python reads, so that it
+can say what it needs.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import difflib
 import hashlib
 import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tools.children import end_with_parent, foreground
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -56,8 +57,6 @@ COMMANDS = {
 ONE_THREAD = ("test", "bench", "truth", "sweep")  # commands for which OMP_NUM_THREADS is 1 unless it is set
 FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 PIP_NEWS = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
-STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class SetupError(Exception):
@@ -209,48 +208,6 @@ def set_up():
         if health() != "well":
             raise SetupError(f"the environment is still not as it should be: {health()}; see {LOG}")
         say(f"Set up in {time.monotonic() - started:.0f} s")
-
-
-def foreground(command, env):
-    """Runs a command to its end -> its exit status. It ends at the latest when this process does, however that ends.
-
-    Ctrl-C in a terminal reaches the command by itself; other signals to this process are passed on.
-    """
-    child = subprocess.Popen(command, env=env, preexec_fn=end_with_parent())
-    stopped_by = []
-
-    def pass_on(number, _frame):
-        stopped_by.append(number)
-        if number != signal.SIGINT or not sys.stdin.isatty():
-            child.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in STOPS}
-    status = child.wait()
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    if stopped_by:
-        return 128 + stopped_by[0]
-    if status >= 0:
-        return status
-    name = signal.Signals(-status).name
-    cause = "most often the system, out of memory" if name == "SIGKILL" else "a crash, or somebody who stopped it"
-    say(f"{Path(command[1]).name} was ended by {name} ({cause}). Finished work is kept; the same command resumes")
-    return 128 - status
-
-
-def end_with_parent():
-    """Makes a function that a child calls first: on Linux it asks for SIGTERM when its parent ends."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    parent = os.getpid()
-
-    def ask():
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it has ended already
-            os._exit(1)
-
-    return ask
 
 
 def main(arguments):

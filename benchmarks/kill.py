@@ -2,6 +2,7 @@
 in the same bytes, without doing again what was finished.
 
     python benchmarks/kill.py --kills 100
+    python benchmarks/kill.py --kills 5 --each-stage      each stage is killed once, at a random moment of it
 
 Prints a line a trial and, last, the tally as JSON. The exit status is 1 when any trial ended differently.
 """
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -119,11 +121,18 @@ def ended(child: int) -> bool:
     return os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def trial(folder: Path, moments: list[float], chance: random.Random, tally: Counter) -> list[str]:
-    """Kills one to three times, then lets it end; what went wrong."""
-    wrong: list[str] = []
+def random_stages(folder: Path, chance: random.Random) -> Iterator[int]:
+    """Yields one to three stages, each of those that are not over."""
     for _ in range(chance.randint(1, 3)):
-        s = chance.randrange(STAGES.index(stage(folder)), len(STAGES))
+        yield chance.randrange(STAGES.index(stage(folder)), len(STAGES))
+
+
+def trial(
+    folder: Path, moments: list[float], stages: Iterable[int], chance: random.Random, tally: Counter
+) -> list[str]:
+    """Kills once in each of the stages, then lets it end; what went wrong."""
+    wrong: list[str] = []
+    for s in stages:
         child = start(folder)
         while STAGES.index(stage(folder)) < s and not ended(child):
             time.sleep(0.002)
@@ -146,6 +155,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--each-stage", action="store_true", help="kills once in each stage, in order, not at random")
     options = parser.parse_args()
     chance = random.Random(options.seed)
     tally = Counter()
@@ -162,7 +172,8 @@ def main() -> int:
         while tally.total() < options.kills:
             folder = Path(place) / f"trial-{trials}"
             folder.mkdir()
-            wrong = trial(folder, moments, chance, tally)
+            stages = range(len(STAGES)) if options.each_stage else random_stages(folder, chance)
+            wrong = trial(folder, moments, stages, chance, tally)
             files = content(folder)
             wrong += [f"{n} differs" for n in sorted({*files, *expected}) if files.get(n) != expected.get(n)]
             left = [path.name for path in folder.rglob("*") if path.suffix in (".partial", ".lock")]

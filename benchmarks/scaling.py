@@ -1,4 +1,4 @@
-"""How a search step grows with each size, one size at a time: formula, shortcuts, and the release's style.
+"""How a search step grows with each size, one size at a time: plain formula, algebra, and the release's style.
 
     python benchmarks/scaling.py
     python benchmarks/scaling.py --quick

@@ -23,12 +23,21 @@ torch.set_num_threads(1)  # two are slower than one on a busy machine
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")
 
-LATER = ("slow", "notebooks", "browser")
+LATER = ("notebooks", "browser", "slow")
 
 
+def stage(item: pytest.Item) -> int:
+    """The place of an item's kind: fast, then the longest, so that short ones come last when processes wait."""
+    return next((number for number, mark in enumerate(LATER, 1) if item.get_closest_marker(mark)), 0)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, then slow ones, whole notebooks, and the browser."""
-    items.sort(key=lambda item: max((i for i, mark in enumerate(LATER, 1) if item.get_closest_marker(mark)), default=0))
+    """Fast tests first, then whole notebooks, the browser, and slow ones; a file's tests of a kind share a process."""
+    items.sort(key=stage)
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {stage(item)}"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

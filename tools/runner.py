@@ -32,6 +32,7 @@ from bmnas.errors import BmnasError
 from bmnas.machine import runs_root
 from bmnas.registry import TASKS, unknown
 from bmnas.searching.run_folder import check_run_name
+from tools.children import STOPS
 from tools.progress import say
 from tools.record import UNFINISHED, execute, export, finish
 from tools.summary import Report, run_of, summarise
@@ -39,7 +40,6 @@ from widgets.notebook.cells import check_types
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 SEARCH = "02_search"  # what comes after it in order needs nothing but the search
-STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def choose(names: Sequence[str]) -> list[Path]:

@@ -178,11 +178,15 @@ class SearcherSettings:
     """What the budget counts: short trainings, epochs of these, or seconds spent in them."""
 
 
+ReadOut = Literal["algorithm1", "shortlist", "best_ranked"]
+"""The rules by which an answer is read out; a function each in `bmnas.searching.shortlist.READ_OUTS`."""
+
+
 @dataclass(frozen=True)
 class ReadOutSettings:
     """How the answer is read out of a finished search."""
 
-    selection: Literal["algorithm1", "shortlist", "best_ranked"] = "shortlist"
+    selection: ReadOut = "shortlist"
     """How the answer is read: "algorithm1" (best validation epoch), "shortlist" (successive halving), or "best_ranked"
     (the best of the hypernet's ranking, trained alike); see `bmnas.searching.shortlist`."""
     shortlist_size: Count = 5

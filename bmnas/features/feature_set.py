@@ -7,7 +7,7 @@ task: `FeatureSet.from_arrays`.
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -214,18 +214,16 @@ class FeatureSet(FeatureFields):
         """For another process: a stored feature set is opened there, and the same one only once."""
         if self.folder is not None:
             return opened, (self.folder.absolute(), json_sha256(self.manifest))
-        return _made, ({part.name: getattr(self, part.name) for part in fields(self) if part.init},)
+        return partial(FeatureSet, **{part.name: getattr(self, part.name) for part in fields(self) if part.init}), ()
 
     def __repr__(self) -> str:
         sizes = " / ".join(str(len(self.splits[name])) for name in checks.SPLITS)
+        counts = ", ".join(f"{name} of {rows.sum():,} samples" for name, rows in self.missing.items())
+        missing = f"; missing: {counts}" if counts else ""
         return (
             f"FeatureSet({self.task}, {self.source}: {len(self.names)} features {', '.join(self.names)}; L = {self.L}; "
-            f"{len(self.classes)} classes, {self.kind}; train / val / test = {sizes}{self._missing_counts()})"
+            f"{len(self.classes)} classes, {self.kind}; train / val / test = {sizes}{missing})"
         )
-
-    def _missing_counts(self) -> str:
-        counts = ", ".join(f"{name} of {rows.sum():,} samples" for name, rows in self.missing.items())
-        return f"; missing: {counts}" if counts else ""
 
     def rows(self, split: str) -> np.ndarray:
         """Returns the rows of a split, int64.
@@ -281,7 +279,3 @@ def opened(folder: Path, manifest: str) -> FeatureSet:
     if json_sha256(features.manifest) != manifest:
         raise FeatureError(f"{folder} holds other features here than where this job was made; share one folder")
     return features
-
-
-def _made(fields: dict[str, Any]) -> FeatureSet:
-    return FeatureSet(**fields)

@@ -135,10 +135,11 @@ def run_sweep(
     yield list(preparations.values())
     outcomes = run_jobs(list(preparations.values()), engine, workers, report)
     ready = dict(zip(preparations, outcomes, strict=True))
+    places = {mark: job.result() for mark, job in ready.items() if job.finished}
     jobs = [
-        point_job(point, _opened(ready[digest(point)].result()))
+        point_job(point, opened(runs_root() / FOLDER / place["features"], place["manifest"]))
         for point in points
-        if ready[digest(point)].finished
+        if (place := places.get(digest(point)))
     ]  # fmt: skip
     _forget(jobs, "run", runs_root())
     yield jobs
@@ -234,10 +235,6 @@ def evaluate_run(
 def sweeps_folder() -> Path:
     """Returns where the lines of all sweeps are."""
     return runs_root() / "_sweeps"
-
-
-def _opened(result: Mapping[str, Any]) -> FeatureSet:
-    return opened(runs_root() / FOLDER / result["features"], result["manifest"])
 
 
 def _forget(jobs: Iterable[Job], made: str, place: Path) -> None:

@@ -7,12 +7,13 @@ describe its mixtures, not one chosen path.
 import copy
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from bmnas.searching.shortlisting.paths import path_cell
-from bmnas.space.genotype import CellGenotype, Genotype, cell_name
+from bmnas.space.genotype import Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_predictions
@@ -63,16 +64,14 @@ class InheritedScore:
         nodes, outputs, keys = dict(self.nodes), [], {}
         for n, cell in enumerate(genotype.cells, start=1):
             keys[cell_name(n)] = (n, cell, *(keys.get(name) for name in cell.inputs))  # and nothing else decides it
-            nodes[cell_name(n)] = self._once(keys[cell_name(n)], lambda n=n, cell=cell: self._cell(n, cell, nodes))
+            compute = partial(path_cell, self.hypernet, n, cell, nodes)
+            nodes[cell_name(n)] = self._once(keys[cell_name(n)], compute)
             outputs.append(nodes[cell_name(n)])
         logits = self.hypernet.classifier(outputs)  # (n, classes)
         if not torch.isfinite(logits).all():
             broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
             check_predictions(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
         return logits
-
-    def _cell(self, n: int, cell: CellGenotype, nodes: dict[str, Tensor]) -> Tensor:
-        return path_cell(self.hypernet, n, cell, nodes)
 
     def _once(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
         """Returns the cached output of this key, or computes it; the longest unused gives way."""

@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
+from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError
 from bmnas.searching.run_folder import Run
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
 SELECTION = "selection.json"
-RULES = ("algorithm1", "shortlist", "best_ranked", "searcher")
+RULES = (*get_args(ReadOut), "searcher")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ docs/read_out.md compares the three on every truth table. No rule reads the test
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, partial
 
 from torch import nn
@@ -24,7 +23,6 @@ from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
 from bmnas.searching.filling import objective_of
-from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import SELECTION, Candidate, Selection, load_selection
@@ -35,10 +33,10 @@ from bmnas.searching.shortlisting.candidates import (
     single_modalities,
     varied,
 )
+from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.halving import halve, rungs
 from bmnas.searching.shortlisting.paths import trained_paths
 from bmnas.searching.shortlisting.ranking import Score, rank, ranked_as_a_whole, restarts
-from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import living_features, network_key
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import modality_of
@@ -69,8 +67,6 @@ def select(
         progress: called as progress(what, done, of) now and then.
         replay: scores that an interrupted call left, and the place for new ones.
     """
-    if config.selection == "algorithm1":
-        return Selection(rule="algorithm1", algorithm1=derived, modalities=_modalities(derived, features))
     search = FinishedSearch(
         hypernet=hypernet,
         derived=derived,
@@ -80,36 +76,13 @@ def select(
         replay=replay,
     )
     with use_threads(config.threads):
-        return _by_halving(search) if config.selection == "shortlist" else _by_best_ranked(search)
+        return READ_OUTS[config.selection](search)
 
 
-@dataclass(frozen=True)
-class FinishedSearch:
-    """What an answer is read out of; see `select`."""
-
-    hypernet: Hypernet
-    derived: Genotype
-    features: FeatureSet
-    config: SearchConfig
-    report: Progress
-    replay: Replay | None
-
-    @property
-    def space(self) -> Space:
-        """The genotypes that may be the answer."""
-        return Space.of(self.features.names, self.config)
-
-    def once(self, what: str, score: Score, seconds: float | None = None) -> Score:
-        """Returns a score that is computed once for each genotype, also where a read-out is killed and resumed."""
-        return score if self.replay is None else self.replay.of(what, score, seconds)
-
-    def inherited(self, hypernet: Hypernet) -> InheritedScore:
-        """Returns the validation scores of genotypes with the weights of a hypernet."""
-        return InheritedScore(
-            hypernet,
-            self.features.tensors(next(hypernet.parameters()).device),
-            objective_of(self.features, self.config),
-        )
+def _by_derivation(search: FinishedSearch) -> Selection:
+    """Selects what Algorithm 1 derived."""
+    modalities = _modalities(search.derived, search.features)
+    return Selection(rule="algorithm1", algorithm1=search.derived, modalities=modalities)
 
 
 def _by_halving(search: FinishedSearch) -> Selection:
@@ -167,6 +140,14 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
         )
     search.report("training the shortlist", len(listed), len(listed))
     return _selection("best_ranked", search, candidates, len(scores))
+
+
+READ_OUTS: dict[str, Callable[[FinishedSearch], Selection]] = {
+    "algorithm1": _by_derivation,
+    "shortlist": _by_halving,
+    "best_ranked": _by_best_ranked,
+}
+"""Rule -> what reads the answer out; the names are those of `bmnas.config.groups.ReadOut`."""
 
 
 def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], ranked: int) -> Selection:

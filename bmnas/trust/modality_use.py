@@ -93,8 +93,9 @@ def shapley_values(players: Sequence[str], value: Callable[[Coalition], float]) 
     """
     if len(players) > MOST_MODALITIES:
         raise ConfigError(f"{len(players)} modalities have too many subsets; expected at most {MOST_MODALITIES}")
-    worth = {subset: value(subset) for subset in _subsets(players)}
     M = len(players)
+    subsets = chain.from_iterable(combinations(players, size) for size in range(M + 1))
+    worth = {subset: value(subset) for subset in map(frozenset, subsets)}
     result = {}
     for player in players:
         shares = (
@@ -121,8 +122,10 @@ def modality_use(trained: TrainedNetwork, features: FeatureSet, split: str = "va
     rows = features.rows(split)
     inputs = {name: np.asarray(features.arrays[name][rows], dtype=np.float32) for name in trained.shapes}
     targets = torch.from_numpy(np.array(features.targets[rows]))
-    members = _members(trained, features)
-    means = {name: _mean(features, name) for name in inputs}
+    used = {modality: [n for n in listed if n in trained.shapes] for modality, listed in features.modalities.items()}
+    members = {modality: listed for modality, listed in used.items() if listed}
+    train = features.rows("train")
+    means = {n: np.asarray(features.arrays[n][train], dtype=np.float32).mean(0) for n in inputs}  # (C_in, L)
 
     @cache
     def worth(present: Coalition) -> float:
@@ -158,19 +161,3 @@ def _projection(trained: TrainedNetwork, inputs: Mapping[str, np.ndarray], membe
     mine, others = np.repeat(np.arange(n), n), np.tile(np.arange(n), n)
     logits = trained.logits({name: x[mine if name in members else others] for name, x in inputs.items()})
     return additive_projection(logits.reshape(n, n, -1))
-
-
-def _members(trained: TrainedNetwork, features: FeatureSet) -> dict[str, list[str]]:
-    """Modality -> the features of it that the network uses."""
-    used = {modality: [n for n in listed if n in trained.shapes] for modality, listed in features.modalities.items()}
-    return {modality: listed for modality, listed in used.items() if listed}
-
-
-def _mean(features: FeatureSet, name: str) -> np.ndarray:
-    """The mean of a feature over the training rows, (C_in, L)."""
-    return np.asarray(features.arrays[name][features.rows("train")], dtype=np.float32).mean(0)
-
-
-def _subsets(players: Sequence[str]) -> list[Coalition]:
-    sizes = range(len(players) + 1)
-    return [frozenset(s) for s in chain.from_iterable(combinations(players, size) for size in sizes)]

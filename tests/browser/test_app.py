@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nbformat
 import pytest
 
 import bmnas
@@ -22,7 +23,7 @@ from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
-from tools.app_server import served_notebook, voila_settings
+from tools.app_server import APP, served_notebook, voila_settings
 from widgets.app import MARK, NEW, SearchApp
 from widgets.networks.titles import CHOSEN
 from widgets.search.dashboard import SearchDashboard
@@ -277,14 +278,25 @@ def heed_interrupt() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+WITHOUT_SHORTLIST = """
+from dataclasses import replace
+import bmnas
+task = bmnas.TASKS["planted"]
+bmnas.TASKS["planted"] = replace(task, search_config=task.search_config.change(selection="algorithm1"))
+"""
+
+
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    """The app, at work."""
+    """The app, at work; its searches on planted features end without the trainings of a shortlist."""
     pytest.importorskip("voila")
+    app = nbformat.read(APP / "app.ipynb", 4)
+    app.cells.insert(0, nbformat.v4.new_code_cell(WITHOUT_SHORTLIST))
+    nbformat.write(app, tmp_path / "app.ipynb")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options, variables = voila_settings()
+    options, variables = voila_settings(tmp_path / "app.ipynb")
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     settings = {"BMNAS_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment = {**os.environ, **own, **settings, **variables}
@@ -316,6 +328,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
 @pytest.mark.timeout(300)
 def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
+    """One search: watched, paused, looked at from a second tab, and resumed by a reload."""
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
     problems: list[str] = []
     with sync_playwright() as playwright:
@@ -327,25 +340,34 @@ def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
         page.goto(served.address)
         page.locator("button", has_text="Start search").wait_for(timeout=SECONDS * 1000)
         assert page.locator(".jp-InputArea-editor, .input_area").count() == 0  # no code
-        page.locator("select").nth(1).select_option("planted")
-        page.locator("button", has_text="Start search").click()
+        folder = start_planted(page, tmp_path / "runs", 1)
         page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
-        page.locator("button", has_text="Pause").click()
-        page.get_by_text("paused after epoch").wait_for(timeout=SECONDS * 1000)
-        held = page.get_by_text("paused after epoch").inner_text()
+        held = pause(page)
         page.locator("button", has_text="heat map").click()
         page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]?.type === 'heatmap'")
-        assert page.get_by_text("paused after epoch").inner_text() == held
         page.screenshot(path=tmp_path / "app.png")
-        page.locator("button", has_text="Resume").click()
+        second = browser.new_page()
+        second.goto(served.address)
+        second.get_by_text("is at work on this search").wait_for(timeout=SECONDS * 1000)
+        second.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
+        second.close()
+        assert page.get_by_text("paused after epoch").inner_text() == held
+        page.reload()
         page.get_by_text("Everything is in").wait_for(timeout=SECONDS * 1000)
-        (folder,) = (tmp_path / "runs").glob("planted-*")
+        assert check_whole(folder) == TASKS["planted"].search_config.epochs
         page.locator("select").nth(0).select_option(folder.name)
         page.locator(".widget-html b", has_text=folder.name).first.wait_for(timeout=SECONDS * 1000)
         page.get_by_text(CHOSEN).wait_for(timeout=SECONDS * 1000)
         page.screenshot(path=tmp_path / "shown.png")
         browser.close()
     assert problems == []
+
+
+def pause(page: Any) -> str:
+    """Pauses the search of a page -> where it stands."""
+    page.locator("button", has_text="Pause").click()
+    page.get_by_text("paused after epoch").wait_for(timeout=SECONDS * 1000)
+    return page.get_by_text("paused after epoch").inner_text()
 
 
 def start_planted(page: Any, runs: Path, epochs: int) -> Path:
@@ -390,6 +412,9 @@ def test_a_closed_page_and_a_stopped_server_leave_no_kernel_and_a_whole_run(serv
             opener.evaluate("address => { window.other = window.open(address) }", served.address)
         folder = start_planted(opened.value, tmp_path / "runs", 2)
         assert len(served.kernels()) == 1
+        pause(opened.value)
+        opened.value.locator("button", has_text="Resume").click()
+        opened.value.get_by_text("paused after epoch").wait_for(state="hidden", timeout=SECONDS * 1000)
         opener.evaluate("() => window.other.close()")
         wait_until(lambda: served.kernels() == [])
         epochs = check_whole(folder)
@@ -401,27 +426,4 @@ def test_a_closed_page_and_a_stopped_server_leave_no_kernel_and_a_whole_run(serv
         assert served.server.wait(30) == 0
         wait_until(lambda: served.kernels() == [])
         assert check_whole(folder) >= more
-        browser.close()
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")
-@pytest.mark.timeout(300)
-def test_a_reload_and_a_second_tab_show_the_search_that_is_at_work(served: Served, tmp_path: Path) -> None:
-    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        first, second = browser.new_page(), browser.new_page()
-        first.goto(served.address)
-        start_planted(first, tmp_path / "runs", 1)
-        first.locator("button", has_text="Pause").click()
-        first.get_by_text("paused after epoch").wait_for(timeout=SECONDS * 1000)
-        second.goto(served.address)
-        second.get_by_text("is at work on this search").wait_for(timeout=SECONDS * 1000)
-        second.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
-        second.close()
-        first.reload()
-        first.get_by_text("Everything is in").wait_for(timeout=SECONDS * 1000)
-        (folder,) = (tmp_path / "runs").glob("planted-*")
-        assert check_whole(folder) == TASKS["planted"].search_config.epochs
         browser.close()

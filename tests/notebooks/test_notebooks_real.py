@@ -1,14 +1,13 @@
 """The notebooks on miniature files of every real data set, and on every stand-in: what they say and show.
 
-Two chains of notebooks run at a time, each in a process of its own.
+A chain of notebooks is executed once, by the first test that asks for it; its tests share a process.
 """
 
 import json
-import os
 import re
 import shutil
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
 
 NOTEBOOKS = [path.stem for path in sorted(runner.FOLDER.glob("0*.ipynb"))]
 FIRST, ALL = NOTEBOOKS[:1], NOTEBOOKS
+SHORT = ["02_search", "04_evaluation"]
 TINY = {"epochs": 1, "seeds": 1, "C": 8, "shortlist_size": 1, "shortlist_epochs": 1, "trap_samples": 0}
 CLIPS = [raw_files.ntu_name(performer, action) for performer, action in ((1, 1), (27, 60), (2, 1), (3, 60))]
 TITLES = {"mmimdb": "MM-IMDB", "ntu": "NTU RGB+D", "egogesture": "EgoGesture"}
@@ -54,17 +54,27 @@ CASES = {
     "videos and skeletons": Case("ntu", "write_ntu", FIRST),
     "json": Case("egogesture", "write_ego", FIRST),
     "stand-in mmimdb": Case("mmimdb", "", ALL, {"samples": 120, "selection": "shortlist", "N": 1}),
-    "stand-in ntu": Case("ntu", "", ALL, {"samples": 120, "preset": "ntu-2"}),
-    "stand-in egogesture": Case("egogesture", "", ["02_search", "04_evaluation"], {"samples": 120, "preset": "ego-4"}),
+    "stand-in ntu": Case("ntu", "", SHORT, {"samples": 120, "preset": "ntu-2"}),
+    "stand-in egogesture": Case("egogesture", "", SHORT, {"samples": 120, "preset": "ego-4"}),
 }
 REAL = [name for name, case in CASES.items() if case.write]
 STAND_INS = [name for name, case in CASES.items() if not case.write]
 
 
-def chain(name: str, folder: Path) -> dict[str, str]:
+def grouped(parameters: Iterable[Any]) -> list[Any]:
+    """Parameters whose first (or only) one is a case: the tests of a case share a process, and its chain."""
+
+    def group(values: tuple[Any, ...]) -> Any:
+        return pytest.param(*values, marks=pytest.mark.xdist_group(values[0]))
+
+    return [group(values if isinstance(values, tuple) else (values,)) for values in parameters]
+
+
+def chain(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     """Executes the notebooks of a case in order -> notebook -> why it failed; the raw data is removed after 01."""
     case, data = CASES[name], folder / "data"
-    os.environ |= {"BMNAS_RUNS": str(folder / "runs"), "BMNAS_DATA": str(data), "OMP_NUM_THREADS": "1"}
+    for variable, value in (("BMNAS_RUNS", folder / "runs"), ("BMNAS_DATA", data), ("OMP_NUM_THREADS", 1)):
+        patch.setenv(variable, str(value))
     parameters = {"dataset": case.dataset, **TINY, **case.parameters}
     if case.write:
         write = globals().get(case.write) or getattr(raw_files, case.write)
@@ -84,26 +94,21 @@ def chain(name: str, folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def chains(tmp_path_factory):
-    """Case -> its folder, and what will have failed in it."""
-    order = sorted(CASES, key=lambda name: -len(CASES[name].notebooks))
-    folders = {name: tmp_path_factory.mktemp(name.replace(" ", "-")) for name in order}
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        yield {name: (folder, pool.submit(chain, name, folder)) for name, folder in folders.items()}
-
-
-@pytest.fixture
-def finished(chains):
+def finished(tmp_path_factory):
     """name -> the folder of a chain that ended without an error."""
 
-    def wait(name: str) -> Path:
-        folder: Path
-        future: Future[dict[str, str]]
-        folder, future = chains[name]
-        assert future.result() == {}
+    @cache
+    def chained(name: str) -> tuple[Path, dict[str, str]]:
+        folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
+        with pytest.MonkeyPatch.context() as patch:
+            return folder, chain(name, folder, patch)
+
+    def finish(name: str) -> Path:
+        folder, failed = chained(name)
+        assert failed == {}
         return folder
 
-    return wait
+    return finish
 
 
 def cells(folder: Path, number: str) -> list[dict[str, Any]]:
@@ -139,7 +144,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     return json.loads(found.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", grouped(REAL))
 def test_real_files_are_extracted_and_shown(name, finished):
     folder, case = finished(name), CASES[name]
     told, task = text(folder, "01"), TASKS[case.dataset]
@@ -157,6 +162,7 @@ def test_real_files_are_extracted_and_shown(name, finished):
     assert form == (name if case.dataset == "mmimdb" else None)
 
 
+@pytest.mark.xdist_group("hdf5")
 @pytest.mark.parametrize("number", ["02", "03", "04", "05", "06"])
 def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finished):
     told = text(finished("hdf5"), number)
@@ -166,13 +172,16 @@ def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finis
     assert pictures(finished("hdf5"), number)
 
 
+@pytest.mark.xdist_group("hdf5")
 def test_files_of_a_real_run_name_no_stand_in(finished):
     for path in run_folder(finished("hdf5")).rglob("*"):
         if path.is_file() and path.suffix in (".json", ".jsonl", ".csv", ".svg"):
             assert "stand-in" not in path.read_text(encoding="utf-8").lower(), path
 
 
-@pytest.mark.parametrize(("name", "number"), [(name, n[:2]) for name in STAND_INS for n in CASES[name].notebooks])
+@pytest.mark.parametrize(
+    ("name", "number"), grouped((name, n[:2]) for name in STAND_INS for n in CASES[name].notebooks)
+)
 def test_a_stand_in_is_loud_in_banner_and_figures(name, number, finished):
     folder, case = finished(name), CASES[name]
     told = text(folder, number)
@@ -183,7 +192,7 @@ def test_a_stand_in_is_loud_in_banner_and_figures(name, number, finished):
     assert len(pictures(folder, number)) > len(silent)
 
 
-@pytest.mark.parametrize("name", STAND_INS)
+@pytest.mark.parametrize("name", grouped(STAND_INS))
 def test_a_stand_in_is_loud_in_files(name, finished):
     run = run_folder(finished(name))
     ablated = ["ablation.csv"] if NOTEBOOKS[-1] in CASES[name].notebooks else []
@@ -193,7 +202,7 @@ def test_a_stand_in_is_loud_in_files(name, finished):
     assert silent <= set(WITHOUT_DATA)
 
 
-@pytest.mark.parametrize(("name", "row"), [("stand-in ntu", "ntu-2"), ("stand-in egogesture", "ego-4")])
+@pytest.mark.parametrize(("name", "row"), grouped([("stand-in ntu", "ntu-2"), ("stand-in egogesture", "ego-4")]))
 def test_a_row_of_table_8_is_searched(name, row, finished):
     asked = PAPER_CONFIGS[row].change(C=TINY["C"], epochs=1, shortlist_size=1, shortlist_epochs=1)
     run = run_folder(finished(name))
@@ -210,7 +219,7 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return json.loads((place / "manifest.json").read_text())
 
 
-@pytest.mark.parametrize("name", ["hdf5", *STAND_INS])
+@pytest.mark.parametrize("name", grouped(["hdf5", *STAND_INS]))
 def test_scores_and_classes(name, finished):
     folder, case = finished(name), CASES[name]
     told, task = text(folder, "04"), TASKS[case.dataset]
@@ -229,7 +238,12 @@ def test_scores_and_classes(name, finished):
         assert "macro F1" not in told
 
 
+@pytest.mark.xdist_group("stand-in mmimdb")
 def test_the_shortlist_of_mmimdb_is_made_where_it_is_asked_for(finished):
     told = text(finished("stand-in mmimdb"), "02").lower()
     assert re.search(r"\d+ genotypes ranked \(all there are\)", told) and "no shortlist was made" not in told
+
+
+@pytest.mark.xdist_group("hdf5")
+def test_no_shortlist_of_mmimdb_is_made_where_nobody_asks(finished):
     assert "no shortlist was made" in text(finished("hdf5"), "02").lower()

@@ -48,8 +48,9 @@ def test_joblib_retries_what_a_killed_worker_takes_along(tmp_path):
     assert results(tmp_path) == {name: whole[name] for name in results(tmp_path)} and len(results(tmp_path)) == 4
 
 
-def start_driver(folder, count, seconds):
-    command = [sys.executable, "-m", "tests.support.small_jobs", str(folder), str(count), "joblib", "2", str(seconds)]
+def start_driver(folder, count, seconds, engine="joblib", workers=2):
+    settings = [str(count), engine, str(workers), str(seconds)]
+    command = [sys.executable, "-m", "tests.support.small_jobs", str(folder), *settings]
     return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True)
 
 
@@ -67,7 +68,7 @@ def test_a_killed_driver_loses_no_finished_job(tmp_path):
 
 
 def test_two_drivers_divide_the_work(tmp_path):
-    drivers = [start_driver(tmp_path, 10, 0.2) for _ in range(2)]
+    drivers = [start_driver(tmp_path, 10, 0.2), start_driver(tmp_path, 10, 0.2, "in-process", 1)]
     assert [driver.wait() for driver in drivers] == [0, 0]
     assert calls(tmp_path) == dict.fromkeys(range(10), 1)
     assert results(tmp_path) == expected(tmp_path / "one process", 10)

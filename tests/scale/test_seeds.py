@@ -208,7 +208,7 @@ def test_the_random_numbers_of_others_are_left_alone():
 # run folders
 
 
-SHORT = {mode: config.change(epochs=2) for mode, config in FIVE_EPOCHS.items()}
+SHORT = {mode: config.change(epochs=2, shortlist_size=1) for mode, config in FIVE_EPOCHS.items()}
 
 
 @pytest.fixture(scope="module")

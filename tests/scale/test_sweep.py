@@ -1,6 +1,7 @@
 """Sweeps: the run folders that the notebooks make, whoever computes them; foreign machines are not mixed in."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,22 @@ MAY_DIFFER = ("environment.json", "timing.jsonl")
 def runs(tmp_path, monkeypatch):
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="module")
+def swept_point(tmp_path_factory):
+    """A folder in which POINT was swept once; it is copied, never changed."""
+    folder = tmp_path_factory.mktemp("swept") / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BMNAS_RUNS", str(folder))
+        sweep([POINT])
+    return folder
+
+
+@pytest.fixture
+def swept(swept_point, runs):
+    """The folder of runs, in which POINT was swept."""
+    return shutil.copytree(swept_point, runs)
 
 
 def sweep(points, **settings):
@@ -72,8 +89,7 @@ def notebooks(point):
     return run.folder
 
 
-def test_a_sweep_makes_the_folders_and_bytes_of_the_notebooks(runs, monkeypatch, tmp_path):
-    sweep([POINT])
+def test_a_sweep_makes_the_folders_and_bytes_of_the_notebooks(swept, monkeypatch, tmp_path):
     (run,) = list_runs()
     by_sweep = content(run.folder)
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "by notebooks"))
@@ -82,8 +98,7 @@ def test_a_sweep_makes_the_folders_and_bytes_of_the_notebooks(runs, monkeypatch,
     assert {"trace.jsonl", "evaluation.json", "network.safetensors"} <= {str(name) for name in by_sweep}
 
 
-def test_a_finished_point_is_not_computed_again_and_a_deleted_one_is(runs):
-    sweep([POINT])
+def test_a_finished_point_is_not_computed_again_and_a_deleted_one_is(swept):
     (run,) = list_runs()
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*") if path.is_file()}
     assert [outcome.status for outcome in sweep([POINT])] == ["read", "read"]
@@ -178,13 +193,11 @@ def test_the_table_reads_the_folders(runs, tmp_path):
     assert stage(run.folder, 2) == "read-out" and "epoch 2 of 5" in stage(run.folder, 5)
 
 
-def test_errors_of_a_point_are_kept_for_the_end(runs, capsys):
-    (runs / "_features").mkdir(parents=True)
-    sweep([POINT])
+def test_errors_of_a_point_are_kept_for_the_end(swept, capsys):
     (run,) = list_runs()
     run.path("evaluation.json").unlink()
     run.path("trace.jsonl").write_text("{}\n")
-    next((runs / "_sweeps/results").glob("*.json")).unlink()
+    next((swept / "_sweeps/results").glob("*.json")).unlink()
     arguments = [*COMMAND, "--seeds", "3", "-e", "seeds", "2"]
     assert command.main(arguments) == 1
     assert "trace.jsonl" in capsys.readouterr().err

@@ -1,18 +1,21 @@
 """Both answers of a search: inherited scores by an independent path, ranking, shortlist, records."""
 
 import json
+from typing import get_args
 
 import pytest
 import torch
 
+from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError
+from bmnas.searching import inherited_score
 from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Candidate, Selection, load_selection
-from bmnas.searching.shortlist import read_out, select
-from bmnas.searching.shortlisting import ranking
+from bmnas.searching.shortlist import READ_OUTS, read_out, select
+from bmnas.searching.shortlisting import finished_search, ranking
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
@@ -100,8 +103,8 @@ def test_a_cell_is_computed_once_for_all_genotypes_that_give_it_the_same_inputs(
     config = CONFIG.change(N=2, primitives=("Sum", "LinearGLU"))
     hypernet, _ = searched(features, config)
     score, computed = InheritedScore(hypernet, features.tensors("cpu"), features.kind), []
-    compute = score._cell
-    monkeypatch.setattr(score, "_cell", lambda n, *rest: computed.append(n) or compute(n, *rest))
+    compute = inherited_score.path_cell
+    monkeypatch.setattr(inherited_score, "path_cell", lambda *given: computed.append(given[1]) or compute(*given))
     genotypes = list(Space.of(features.names, config).genotypes())
     for genotype in genotypes:
         score(genotype)
@@ -210,8 +213,9 @@ def test_ties_go_to_the_better_rank():
 def test_the_rule_algorithm1_ranks_and_trains_nothing(monkeypatch):
     features = tiny_features()
     hypernet, derived = searched(features, CONFIG)
-    for name in ("InheritedScore", "brief_score", "fit"):
-        monkeypatch.setattr(selection, name, None)  # calling it would fail
+    monkeypatch.setattr(finished_search, "InheritedScore", None)  # calling it would fail
+    for name in ("brief_score", "fit"):
+        monkeypatch.setattr(selection, name, None)
     with seen_rows() as seen:
         found = select(hypernet, derived, features, CONFIG.change(selection="algorithm1"))
     assert seen == []
@@ -223,18 +227,22 @@ def test_the_rule_algorithm1_ranks_and_trains_nothing(monkeypatch):
     assert found.shortlist is None and "Only Algorithm 1's" in found.comparison()
 
 
-@pytest.mark.parametrize("config", [SHORT, SMALL], ids=["shortlist", "best_ranked"])
-def test_test_rows_are_never_read(config):
-    features = tiny_features()
+def test_every_rule_of_the_settings_has_its_function():
+    assert set(READ_OUTS) == set(get_args(ReadOut))
+
+
+@pytest.mark.parametrize("rule", READ_OUTS)
+def test_test_rows_are_never_read(rule):
+    features, config = tiny_features(), SHORT.change(selection=rule)
     hypernet, derived = searched(features, config)
     with seen_rows() as seen:
         select(hypernet, derived, features, config)
-    assert {split_of(features, rows) for rows in seen} == {"train", "val"}
+    assert {split_of(features, rows) for rows in seen} == (set() if rule == "algorithm1" else {"train", "val"})
 
 
-@pytest.mark.parametrize("config", [SHORT, SMALL], ids=["shortlist", "best_ranked"])
-def test_selecting_twice_gives_the_same_and_leaves_the_hypernet_alone(config):
-    features = tiny_features()
+@pytest.mark.parametrize("rule", READ_OUTS)
+def test_selecting_twice_gives_the_same_and_leaves_the_hypernet_alone(rule):
+    features, config = tiny_features(), SHORT.change(selection=rule)
     hypernet, derived = searched(features, config)
     before = {name: tensor.clone() for name, tensor in hypernet.state_dict().items()}
     assert select(hypernet, derived, features, config) == select(hypernet, derived, features, config)

@@ -15,6 +15,7 @@ import pytest
 import run
 
 SOURCE = Path(run.__file__)
+BARE = ("run.py", "tools/__init__.py", "tools/children.py")  # what a bare Python runs
 
 # An in-tree build backend: pip can install the miniature without any index.
 BACKEND = """
@@ -48,17 +49,22 @@ sys.exit(int(os.environ.get("FAIL_" + told["who"], "0")))
 """
 
 
+def copy_bare(root):
+    (root / "tools").mkdir()
+    for name in BARE:
+        (root / name).write_text((SOURCE.parent / name).read_text())
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
     root = tmp_path_factory.mktemp("checkout").resolve()
-    (root / "run.py").write_text(SOURCE.read_text())
+    copy_bare(root)
     (root / "pyproject.toml").write_text(PYPROJECT)
     (root / "constraints.txt").write_text("# nothing is pinned\n")
     (root / "backend.py").write_text(BACKEND)
-    for folder in ("bmnas", "tools", "benchmarks"):
+    for folder in ("bmnas", "benchmarks"):
         (root / folder).mkdir()
-    for empty in ("bmnas/__init__.py", "tools/__init__.py"):
-        (root / empty).write_text("")
+    (root / "bmnas/__init__.py").write_text("")
     for real in ("health", "checks", "module"):
         (root / f"tools/{real}.py").write_text((SOURCE.parent / f"tools/{real}.py").read_text())
     started = [path for path in run.COMMANDS.values() if path and path != "tools/checks.py"]
@@ -197,8 +203,9 @@ def test_bench_command_passes_arguments_on(ready):
 
 
 def test_a_folder_that_is_no_environment_is_left_alone(tmp_path):
-    for name in ("run.py", "pyproject.toml", "constraints.txt"):
-        (tmp_path / name).write_text(SOURCE.read_text() if name == "run.py" else "")
+    copy_bare(tmp_path)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_text("")
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/mine.txt").write_text("precious")
     refused = start(tmp_path, "setup")
@@ -280,11 +287,13 @@ def test_an_old_python_is_told_what_is_needed():
     problem = run.python_problem((3, 8, 10), "/usr/bin/python3")
     assert problem and "3.11" in problem and "/usr/bin/python3" in problem and "3.8" in problem
     assert run.python_problem((3, 11, 0)) is None
-    ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=(3, 7))  # an old Python gets as far as the message
+    for name in BARE:  # an old Python gets as far as the message
+        ast.parse((SOURCE.parent / name).read_text(encoding="utf-8"), feature_version=(3, 7))
 
 
-def test_only_the_standard_library_is_imported():
-    tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", BARE)
+def test_only_the_standard_library_is_imported(name):
+    tree = ast.parse((SOURCE.parent / name).read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in names} <= set(sys.stdlib_module_names)
+    assert {name.split(".")[0] for name in names - {"tools.children"}} <= set(sys.stdlib_module_names)

@@ -1,11 +1,9 @@
 """Genotypes made by hand, stored by name in a run folder, and the rows under which they are evaluated."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bmnas.errors import RunError
 from bmnas.evaluation.ablation import AblationRow
-from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import RUN_NAME, Run
 from bmnas.space.genotype import Genotype
 from bmnas.storage.lock import hold
@@ -54,8 +52,4 @@ def by_hand_rows(run: Run, built: Genotype | None = None) -> tuple[AblationRow, 
     genotypes = {f"by hand: {name}": saved_genotype(run, name) for name in saved_names(run)}
     if built is not None and built not in (*genotypes.values(), run.genotype()):
         genotypes["by hand, not saved"] = built
-    return tuple(AblationRow(name, "-", _always(genotype)) for name, genotype in genotypes.items())
-
-
-def _always(built: Genotype) -> Callable[[Genotype, FeatureSet, int], Genotype]:
-    return lambda genotype, features, seed: built
+    return tuple(AblationRow(name, "-", lambda *_, own=genotype: own) for name, genotype in genotypes.items())

@@ -104,7 +104,9 @@ def feature_bars(rows: Sequence[FeatureRow], title: str = "Features", note: str 
     )  # fmt: skip
     fig.update_layout(margin={"l": 20, "r": 190, "t": 96 if note else 72, "b": 60})
     style.finish(fig, title, note, height=34 * len(rows) + (170 if note else 146))
-    fig.update_xaxes(title_text="channels C_in (logarithmic)", type="log", dtick=1, range=_log_range(rows))
+    channels = [row.channels for row in rows]
+    ends = [float(np.floor(np.log10(min(channels)) - 0.01)), float(np.log10(max(channels))) + 0.02]
+    fig.update_xaxes(title_text="channels C_in (logarithmic)", type="log", dtick=1, range=ends)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig
 
@@ -155,8 +157,3 @@ def _shape_text(row: FeatureRow) -> str:
     return (
         f"{row.channels} channels, vector" if row.length == 1 else f"{row.channels} channels × {row.length} positions"
     )
-
-
-def _log_range(rows: Sequence[FeatureRow]) -> list[float]:
-    channels = [row.channels for row in rows]
-    return [float(np.floor(np.log10(min(channels)) - 0.01)), float(np.log10(max(channels))) + 0.02]

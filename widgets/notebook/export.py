@@ -95,11 +95,7 @@ class _OfflineExporter(HTMLExporter):
 
     def default_filters(self) -> Iterator[tuple[str, Callable[..., str]]]:
         yield from super().default_filters()
-        yield "markdown2html", _markdown
-
-
-def _markdown(source: str) -> str:
-    return MarkdownWithMath(renderer=_Renderer(escape=False)).render(source)
+        yield "markdown2html", lambda source: MarkdownWithMath(renderer=_Renderer(escape=False)).render(source)
 
 
 def _figure(data: dict[str, Any], name: str) -> str:

@@ -42,9 +42,5 @@ def field_styler(results: Sequence[Evaluation], task: str, caption: str, name: s
     empty = [column for column in frame.columns if set(filled[column]) == {""}]
     frame = frame.drop(columns=empty)
     texts = {name: filled[name] for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])}
-    return table(frame.assign(**texts), caption, best=_score(frame))
-
-
-def _score(frame: pd.DataFrame) -> str:
-    """The column of the measured score, the first one in per cent."""
-    return next(column for column in frame if str(column).endswith("[%]"))
+    measured = next(column for column in frame if str(column).endswith("[%]"))  # the first one in per cent
+    return table(frame.assign(**texts), caption, best=measured)

@@ -67,17 +67,13 @@ def merge_results(*runs: Run | Sequence[Evaluation]) -> list[Evaluation]:
                 if result.origin is None or not result.origin.run:
                     raise ConfigError(f"two results are called {name!r}, and one does not say which run it is of")
                 name = f"{name}, {result.origin.run}"
-            merged.setdefault(name, result if name == result.name else _renamed(result, name))
+            merged.setdefault(name, result if name == result.name else replace(result, name=name))
     return list(merged.values())
 
 
 def _answers(result: Evaluation) -> object:
     """What makes two results the same."""
     return result.scores if result.outcomes is None else result.outcomes.packed()
-
-
-def _renamed(result: Evaluation, name: str) -> Evaluation:
-    return replace(result, name=name)
 
 
 def _check_same(first: Evaluation, other: Evaluation) -> None:

@@ -17,7 +17,10 @@ class Dask:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
         distributed = optional_package("distributed", "dask", "the engine dask (joblib needs nothing more)")
         try:
-            client = distributed.Client(address, timeout="10s") if address else _local(distributed, workers)
+            scheduler = address or distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None
+            )
+            client = distributed.Client(scheduler, timeout="10s")
         except (OSError, TimeoutError, ValueError) as error:
             raise ConfigError(
                 f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler`, or take the "
@@ -35,11 +38,6 @@ class Dask:
                 future = next(running)
                 job, error = job_of.pop(future.key), future.exception()
                 yield future.result() if error is None else Outcome(job, "lost", f"its worker was lost ({error})")
-
-
-def _local(distributed, workers: int):  # noqa: ANN001, ANN202
-    cluster = distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
-    return distributed.Client(cluster)
 
 
 JOB_ENGINES["dask"] = Dask()

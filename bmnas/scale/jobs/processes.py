@@ -1,6 +1,6 @@
 """Processes of this machine, by joblib."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -28,26 +28,28 @@ class Joblib:
         Raises:
             ConfigError: the workers need more memory than is free.
         """
+        from joblib import Parallel  # here: time that a process without workers does not need
+
         check_memory(jobs, workers)
+        settings: dict[str, Any] = {
+            "n_jobs": max(2, workers),  # with 1 joblib would compute in this process
+            "backend": "loky",
+            "batch_size": 1,
+            "pre_dispatch": workers,
+            "return_as": "generator_unordered",
+        }
         waiting = list(jobs)
         while waiting:
             started: list[Job] = []
             settled: list[Job] = []
             try:
-                for outcome in _parallel(workers)(_tasks(work, waiting, started)):
+                pool: Any = Parallel(**settings)
+                for outcome in pool(_tasks(work, waiting, started)):
                     settled.append(outcome.job)
                     yield outcome
             except BrokenProcessPool:
                 yield from (Outcome(job, "lost", LOST) for job in started if job not in settled)
             waiting = [job for job in waiting if job not in started]
-
-
-def _parallel(workers: int) -> Callable[[Iterator[Any]], Iterator[Outcome]]:
-    """One worker is a process of its own, too: with n_jobs = 1 joblib would compute in this one."""
-    from joblib import Parallel  # here: time that a process without workers does not need
-
-    settings: dict[str, Any] = {"batch_size": 1, "pre_dispatch": workers, "return_as": "generator_unordered"}
-    return Parallel(n_jobs=max(2, workers), backend="loky", **settings)  # pyright: ignore[reportReturnType]
 
 
 def _tasks(work: Execute, jobs: Sequence[Job], started: list[Job]) -> Iterator[Any]:

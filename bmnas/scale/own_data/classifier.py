@@ -115,7 +115,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         """
         self.columns_ = columns_of(X) if isinstance(X, Mapping) else {}
         self.features_ = self._feature_set(X, y, groups, masks)
-        config, budget = self._config(), self._budget()
+        config = self._config()
+        budget = EvalConfig(epochs=15, seeds=3, max_lr=LEARNING_RATE).change(**dict(self.budget or {}))
         if self.run is None:
             with TemporaryDirectory() as folder:
                 self._fit(Run(Path(folder) / "run"), config, budget)
@@ -216,9 +217,6 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         if config.L != self.features_.L:
             raise ConfigError(f"search has L = {config.L}; give L to FusionClassifier itself")
         return config
-
-    def _budget(self) -> EvalConfig:
-        return EvalConfig(epochs=15, seeds=3, max_lr=LEARNING_RATE).change(**dict(self.budget or {}))
 
     def _fit(self, run: Run, config: SearchConfig, budget: EvalConfig) -> None:
         features = self.features_

@@ -1,0 +1,43 @@
+"""What an answer is read out of: a finished search, its features and settings, and the scores that are kept."""
+
+from dataclasses import dataclass
+
+from bmnas.config import SearchConfig
+from bmnas.features.feature_set import FeatureSet
+from bmnas.searching.filling import objective_of
+from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.shortlisting.ranking import Score
+from bmnas.space.enumeration import Space
+from bmnas.space.genotype import Genotype
+from bmnas.space.hypernet import Hypernet
+from bmnas.storage.replay import Replay
+from bmnas.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class FinishedSearch:
+    """A search and what its read-out needs; see `bmnas.searching.shortlist.select`."""
+
+    hypernet: Hypernet
+    derived: Genotype
+    features: FeatureSet
+    config: SearchConfig
+    report: Progress
+    replay: Replay | None
+
+    @property
+    def space(self) -> Space:
+        """The genotypes that may be the answer."""
+        return Space.of(self.features.names, self.config)
+
+    def once(self, what: str, score: Score, seconds: float | None = None) -> Score:
+        """Returns a score that is computed once for each genotype, also where a read-out is killed and resumed."""
+        return score if self.replay is None else self.replay.of(what, score, seconds)
+
+    def inherited(self, hypernet: Hypernet) -> InheritedScore:
+        """Returns the validation scores of genotypes with the weights of a hypernet."""
+        return InheritedScore(
+            hypernet,
+            self.features.tensors(next(hypernet.parameters()).device),
+            objective_of(self.features, self.config),
+        )
