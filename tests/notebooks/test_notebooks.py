@@ -92,6 +92,7 @@ def test_an_executed_notebook_is_a_complete_record(story, notebook):
     executed = story[0] / "runs/_notebooks/mfeat" / notebook.name
     assert [output for output in outputs(executed) if output["output_type"] == "error"] == []
     assert figures(executed), "a notebook shows at least one figure"
+    assert "stand-in" not in text(executed).lower()  # mfeat is real
     assert not [o for o in outputs(executed) if any("widget-view" in kind for kind in o.get("data", {}))]
     assert executed.stat().st_size <= SIZE_LIMIT
 

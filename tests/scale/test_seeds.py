@@ -354,7 +354,8 @@ def test_a_folder_of_another_configuration(tmp_path):
 @pytest.mark.notebooks
 def test_the_notebook_searches_two_seeds(tmp_path, monkeypatch):
     notebook = next(path for path in NOTEBOOKS if path.stem == "02_search")
-    shown = text(execute(notebook, tmp_path, monkeypatch, **tiny(notebook, seeds=2, seed=3, N=1)))
+    settings = tiny(notebook, seeds=2, seed=3, N=1, selection="algorithm1")
+    shown = text(execute(notebook, tmp_path, monkeypatch, **settings))
     runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/genotype.json"))
     assert [run.name.rpartition("-")[0] for run in runs] == ["mfeat-s3", "mfeat-s4"]
     assert all(run.name in shown for run in runs) and "2 finished runs, 2 Steps" in shown
