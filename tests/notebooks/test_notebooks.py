@@ -156,7 +156,7 @@ def test_a_notebook_without_a_run_names_the_one_that_makes_it(notebook, tmp_path
 def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch):
     """On a run that the library made, as 02 would."""
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
-    config = bmnas.TASKS["digits"].search_config.change(epochs=1, shortlist_size=1, shortlist_epochs=1)
+    config = bmnas.TASKS["digits"].search_config.change(epochs=1, selection="algorithm1")
     features = bmnas.prepare("digits", L=config.L, samples=64, copies=0)
     run = bmnas.Run(tmp_path / "runs" / bmnas.run_name("digits", config, features))
     assert len(list(bmnas.search(features, config, run))) == 1

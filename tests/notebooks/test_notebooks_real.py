@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import papermill
 import pytest
+import torch
 
 from bmnas.config import PAPER_CONFIGS
 from bmnas.registry import TASKS
@@ -47,7 +48,12 @@ def write_ntu(root: Path) -> None:
 
 
 def write_ego(root: Path) -> None:
+    """With checkpoints of its backbones, which the other real data sets train."""
     raw_files.write_ego(root, clips=1, frames=3)
+    (root / "weights").mkdir()
+    for modality in TASKS["egogesture"].modalities:
+        assert modality.backbone is not None
+        torch.save(modality.backbone().state_dict(), root / f"weights/{modality.name}.pth")
 
 
 CASES = {
