@@ -43,22 +43,29 @@ class Case(NamedTuple):
     parameters: dict[str, Any] = {}
 
 
+def write_weights(root: Path, *names: str) -> None:
+    """Writes checkpoints of the large backbones: only those of the other modalities are trained."""
+    (root / "weights").mkdir()
+    modalities = {modality.name: modality for modality in TASKS[root.name].modalities}
+    for name in names:
+        build = modalities[name].backbone
+        assert build is not None
+        torch.save(build().state_dict(), root / f"weights/{name}.pth")
+
+
 def write_ntu(root: Path) -> None:
     raw_files.write_ntu(root, CLIPS, frames=3)
+    write_weights(root, "Video")
 
 
 def write_ego(root: Path) -> None:
-    """With checkpoints of its backbones, which the other real data sets train."""
     raw_files.write_ego(root, clips=1, frames=3)
-    (root / "weights").mkdir()
-    for modality in TASKS["egogesture"].modalities:
-        assert modality.backbone is not None
-        torch.save(modality.backbone().state_dict(), root / f"weights/{modality.name}.pth")
+    write_weights(root, "RGB", "Depth")
 
 
 CASES = {
     "hdf5": Case("mmimdb", "write_hdf5", TO_SCORES),
-    "videos and skeletons": Case("ntu", "write_ntu", FIRST),
+    "videos and skeletons": Case("ntu", "write_ntu", FIRST, {"options": {"dtype": "float32"}}),  # random weights
     "json": Case("egogesture", "write_ego", FIRST),
     "stand-in mmimdb": Case("mmimdb", "", ALL, {"samples": 120, "selection": "shortlist", "N": 1}),
     "stand-in ntu": Case("ntu", "", SHORT, {"samples": 120, "preset": "ntu-2"}),
@@ -86,7 +93,8 @@ def chain(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     if case.write:
         write = globals().get(case.write) or getattr(raw_files, case.write)
         write(data / case.dataset)
-        parameters |= {"source": "real", "options": {"backbone_epochs": 1, "workers": 0}}
+        options = {"backbone_epochs": 1, "workers": 0, **parameters.get("options", {})}
+        parameters |= {"source": "real", "options": options}
     for notebook in case.notebooks:
         source = runner.FOLDER / f"{notebook}.ipynb"
         known = {key: value for key, value in parameters.items() if key in runner.known_parameters(source)}

@@ -88,7 +88,7 @@ def test_labels_are_counted_one_by_one():
     assert found.knowledge.verdict == CANNOT  # each label is seen in one channel
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", EXPECTED)
 def test_traps(name, seed):
     features = trap(name, seed, samples=400)
