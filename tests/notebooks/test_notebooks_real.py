@@ -16,7 +16,11 @@ import pytest
 import torch
 
 from bmnas.config import PAPER_CONFIGS
+from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import TASKS
+from bmnas.tasks.egogesture import task as egogesture
+from bmnas.tasks.mmimdb import task as mmimdb
+from bmnas.tasks.ntu import task as ntu
 from tests.support import raw_files
 from tools import runner
 
@@ -28,6 +32,7 @@ TO_SCORES = NOTEBOOKS[:4]  # 05 and 06 read what 03 and 04 read
 SHORT = ["02_search", "04_evaluation"]
 TINY = {"epochs": 1, "seeds": 1, "C": 8, "shortlist_size": 1, "shortlist_epochs": 1, "trap_samples": 0}
 CLIPS = [raw_files.ntu_name(performer, action) for performer, action in ((1, 1), (27, 60), (2, 1), (3, 60))]
+STAND_IN_OF = {"mmimdb": mmimdb.STAND_IN, "ntu": ntu.STAND_IN, "egogesture": egogesture.STAND_IN}
 TITLES = {"mmimdb": "MM-IMDB", "ntu": "NTU RGB+D", "egogesture": "EgoGesture"}
 FIGURES = ("image/svg+xml", "image/png")
 LOUD = re.compile(r"NOT (?:real data|MM-IMDB|NTU RGB\+D|EgoGesture)")
@@ -168,6 +173,10 @@ def test_real_files_are_extracted_and_shown(name, finished):
     about = manifest(folder)
     assert about["source"] == "real" and about["options"]["data"]["counts"]
     assert [entry["name"] for entry in about["features"]] == list(task.features)
+    features = FeatureSet.open(next((folder / "runs/_features").glob("*/manifest.json")).parent)
+    stand_in = STAND_IN_OF[case.dataset]
+    assert features.channels == {name: c for part in stand_in.modalities.values() for name, c in part.items()}
+    assert features.vectors == set(stand_in.vectors)
     assert len(about["classes"]) == len(task.classes) == {"mmimdb": 23, "ntu": 60, "egogesture": 83}[case.dataset]
     assert f"{task.metric} in %" in told
     for modality in task.modalities:

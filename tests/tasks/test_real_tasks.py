@@ -17,17 +17,12 @@ from bmnas.errors import ConfigError, DataError, UnknownNameError
 from bmnas.features.backbones.hcn import HCN
 from bmnas.features.backbones.maxout_mlp import MaxoutMLP
 from bmnas.features.backbones.weight_files import load_backbone, weight_file
-from bmnas.features.disk_extraction import bulk_extract
-from bmnas.features.extraction import Backbone, extract
-from bmnas.features.extraction_settings import ExtractionSettings
+from bmnas.features.extraction import extract
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.searching.algorithm1 import search
 from bmnas.tasks.base import Modality
-from bmnas.tasks.egogesture import task as egogesture
-from bmnas.tasks.mmimdb import task as mmimdb
-from bmnas.tasks.ntu import task as ntu
 from bmnas.tasks.preparation import prepare
 from bmnas.tasks.real_data.sample_pictures import real_pictures
 from tests.support import raw_files
@@ -231,23 +226,6 @@ def test_an_incomplete_folder_is_an_error_and_no_stand_in(name, tmp_path):
 def test_an_empty_folder_is_no_data(tmp_path):
     (tmp_path / "ntu").mkdir()
     assert prepare("ntu", root=tmp_path, cache=tmp_path / "cache", samples=60).source == "stand-in"
-
-
-@pytest.mark.slow
-def test_the_real_backbones_take_the_real_samples(root, tmp_path):
-    """One sample a split through the networks of the paper, with fresh weights: shapes, vectors, names."""
-    for module in (ntu, mmimdb, egogesture):
-        task = module.TASK
-        samples = task.real.open(root / task.name, task.options)
-        splits = {part: rows[:1] for part, rows in samples.splits.items()}
-        networks = {m.name: Backbone(m.backbone(), m.taps) for m in task.modalities}
-        features = bulk_extract(
-            tmp_path / task.name, samples, networks,
-            ExtractionSettings(L=task.options["L"], workers=0, device="cpu", batch_size=1, dtype="float32"),
-            splits=splits,
-        ).features  # fmt: skip
-        assert features.channels == {f: c for part in module.STAND_IN.modalities.values() for f, c in part.items()}
-        assert features.vectors == set(module.STAND_IN.vectors)
 
 
 def gone(root, tmp_path, name="mmimdb", **options):
