@@ -116,7 +116,7 @@ class Selection:
 
     def _compared(self) -> str:
         if self.rule == "searcher":
-            return "The best of the networks that the searcher trained; Algorithm 1 was not run."
+            return "The best of the networks that the searcher scored; Algorithm 1 was not run."
         if self.rule == "algorithm1":
             return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
         trained = {network_key(candidate.genotype): candidate for candidate in self.candidates}

@@ -7,7 +7,8 @@ from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.searchers import TITLES, search_trials, searcher_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.searching import shortlist
-from bmnas.searching.searchers.trials import Budget
+from bmnas.searching.searchers.trials import Budget, Trial
+from bmnas.storage.records import read_records
 from tests.rivals.test_field import contest
 from tests.support.tiny import CONFIG
 
@@ -22,6 +23,16 @@ def test_all_rows_include_every_searcher_with_its_cost(tmp_path):
         assert result.origin is not None and result.origin.genotype is not None
         assert result.origin.search_epochs == CONFIG.epochs * 1.5  # as much as Algorithm 1, one epoch a training
     assert not names & {row.name for row in field_rows(made, "paper")}
+
+
+def test_a_one_shot_searcher_costs_its_supernet(tmp_path):
+    made = contest(tmp_path)
+    (row,) = [row for row in searcher_rows(made) if row.name == "SPOS, searched"]
+    (result,) = evaluate_field(made, [row])
+    assert result.origin is not None and result.origin.search_epochs == CONFIG.epochs * 1.5
+    trials = [Trial.from_record(line) for line in read_records(made.run.path("searchers/spos.jsonl"))]
+    assert len(trials) > CONFIG.epochs * 1.5
+    assert result.origin.genotype == trials[trials[-1].best_trial - 1].genotype.to_dict()
 
 
 def test_a_search_that_was_stopped_resumes_after_its_last_training(tmp_path, monkeypatch):

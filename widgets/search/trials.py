@@ -1,4 +1,4 @@
-"""A search by short trainings: the score of each trained network, and the best so far, over the cost."""
+"""A search that proposes networks: the validation score of each, and the best so far."""
 
 import json
 import time
@@ -21,11 +21,11 @@ REDRAW = 1.0  # seconds between two drawings at least
 
 
 def trials_figure(trials: Sequence[Trial], metric: str, title: str, note: str = "") -> go.Figure:
-    """Draws a dot a trained network, and the best so far as a line, over the short trainings so far."""
+    """Draws a dot a network, and the best so far as a line, over the networks so far."""
     cost = [trial.trial for trial in trials]
     fig = go.Figure()
     fig.add_scatter(
-        x=cost, y=[100 * trial.score for trial in trials], mode="markers", name="trained network",
+        x=cost, y=[100 * trial.score for trial in trials], mode="markers", name="network",
         hovertext=[escape(trial.genotype.describe()).replace("\n", "<br>") for trial in trials], hoverinfo="text+x+y",
         marker={"size": 9, "color": style.PALETTE[0]},
     )  # fmt: skip
@@ -35,7 +35,7 @@ def trials_figure(trials: Sequence[Trial], metric: str, title: str, note: str = 
     )
     fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
     style.finish(fig, title, note, height=420)
-    fig.update_xaxes(title_text="short trainings so far")
+    fig.update_xaxes(title_text="networks scored so far")
     fig.update_yaxes(title_text=f"{escape(metric)} on val [%]")
     return fig
 
@@ -43,8 +43,8 @@ def trials_figure(trials: Sequence[Trial], metric: str, title: str, note: str = 
 def trial_text(trial: Trial) -> str:
     """Says in one line where a search stands."""
     return (
-        f"{trial.trial} networks trained, last {100 * trial.score:.1f} % on val; best {100 * trial.best_score:.1f} % "
-        f"(training {trial.best_trial})"
+        f"{trial.trial} networks scored, last {100 * trial.score:.1f} % on val; best {100 * trial.best_score:.1f} % "
+        f"(network {trial.best_trial})"
     )
 
 
@@ -115,7 +115,7 @@ class TrialsView:
             self._top.update(_plain("no network was trained"), raw=True)
             return
         best = self.best
-        network = genotype_figure(best.genotype, f"Best network, of training {best.trial}", self.note, self.modalities)
+        network = genotype_figure(best.genotype, f"Best network, number {best.trial}", self.note, self.modalities)
         self._top.update(static(self._figure(), "search", self.run, trial_text(self.trials[-1])), raw=True)
         self._below.update(static(network, "network", self.run, best.genotype.describe()), raw=True)
 

@@ -4,23 +4,24 @@ A searcher spends as many short trainings as Algorithm 1 and its read-out cost t
 themselves, as published. The short trainings are those of the read-out, so that all searchers see the same scores.
 """
 
+from dataclasses import replace
 from math import ceil
 
+from bmnas.config import SearchConfig
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.searching.searchers.recorded_search import budget_of, spent_epochs, trainer_of
 from bmnas.searching.searchers.trials import Budget, Trial, lacks, run_searcher
-from bmnas.searching.shortlist import brief_score
 from bmnas.space.enumeration import Space
-from bmnas.space.genotype import Genotype
 from bmnas.storage.lock import hold
 from bmnas.storage.records import append_record, read_records
 from bmnas.training.progress import Progress
 
 COMPLETE = ("mfas",)
 """Searchers whose published cost is part of what they are."""
-TITLES = {"mfas": "MFAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP"}
+TITLES = {"mfas": "MFAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP", "spos": "SPOS"}
 """Searcher -> its name in the table, where that is another."""
 
 
@@ -39,7 +40,7 @@ def searcher_rows(contest: Contest) -> list[Row]:
             result = evaluate(title, best, *contest.common, progress)
             origin = contest.origin(
                 source="bmnas.SEARCHERS",
-                search_epochs=len(trials) * short,
+                search_epochs=spent_epochs(_settings(name, budget, contest), len(trials)),
                 network=best.describe(),
                 genotype=best.to_dict(),
             )
@@ -51,26 +52,31 @@ def searcher_rows(contest: Contest) -> list[Row]:
     return [row(name) for name in SEARCHERS]
 
 
+def _settings(name: str, budget: Budget, contest: Contest) -> SearchConfig:
+    """Returns the settings of the contest's search with another searcher, and its budget in short trainings."""
+    amount = None if budget.amount is None else int(budget.amount)
+    return replace(contest.config, searcher=name, budget=amount, budget_unit="trainings")
+
+
 def search_trials(name: str, budget: Budget, contest: Contest, progress: Progress | None) -> list[Trial]:
     """Runs a searcher with the seed of the contest's search; a killed one resumes after its last short training.
 
     Returns:
         All trials, which also lie in `searchers/<name>.jsonl` of the run folder.
     """
-    config = contest.config
+    config = _settings(name, budget, contest)
+    allowed = budget_of(config)
     path = contest.run.path(f"searchers/{name}.jsonl")
     with hold(path.with_suffix(".lock"), wait=True):
         recorded = read_records(path, Trial.from_record, remedy="delete the file to search again")
 
-        def train(genotype: Genotype, seed: int) -> float:
-            return brief_score(genotype, contest.features, config.change(seed=seed))
-
+        trainer = trainer_of(contest.features, config, path.with_suffix(".safetensors"))
         space = Space.of(contest.features.names, config)
         trials = []
-        for trial in run_searcher(SEARCHERS[name], space, train, budget, config.seed, recorded):
+        for trial in run_searcher(SEARCHERS[name], space, trainer, allowed, config.seed, recorded):
             trials.append(trial)
             if len(trials) > len(recorded):
                 append_record(path, trial.record())
             if progress is not None:
-                progress(f"{name}: search", trial.trial, int(budget.amount or trial.trial))
+                progress(f"{name}: search", trial.trial, int(allowed.amount or trial.trial))
     return trials

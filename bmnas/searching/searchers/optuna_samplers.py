@@ -25,15 +25,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bmnas.machine import optional_package, use_threads
+from bmnas.searching.searchers.points import Points
 from bmnas.searching.searchers.regularised_evolution import POPULATION
 from bmnas.searching.searchers.trials import PATIENCE, Proposals
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
-from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
+from bmnas.space.genotype import Genotype
 
 REPEATS = 5  # points in a row that bring nothing new, after which a random one is tried
-
-Point = dict[str, int]  # parameter -> place of its value
 
 
 @dataclass(frozen=True)
@@ -78,46 +77,6 @@ class OptunaSearcher:
             repeats = repeats + 1 if network_key(genotype) in trained else 0
             trained.add(network_key(genotype))
             study.tell(trial, (yield genotype))
-
-
-class Points:
-    """The genotypes of a space as points of categorical parameters.
-
-    Attributes:
-        values: "Cell_n" -> its pairs, and "Cell_n.Step_m" -> what the Step may be.
-    """
-
-    def __init__(self, space: Space) -> None:
-        self.space = space
-        self.values: dict[str, list[Any]] = {}
-        for n in range(space.N):
-            self.values[cell_name(n + 1)] = space.pairs(n)
-            for m in range(space.M):
-                self.values[f"{cell_name(n + 1)}.{step_name(m + 1)}"] = list(space.step_choices(m))
-
-    def of(self, genotype: Genotype) -> Point:
-        """Returns the point of a genotype of the space."""
-        point: Point = {}
-        for n, cell in enumerate(genotype.cells, start=1):
-            point[cell_name(n)] = self.values[cell_name(n)].index(cell.inputs)
-            for m, step in enumerate(cell.steps, start=1):
-                name = f"{cell_name(n)}.{step_name(m)}"
-                point[name] = self.values[name].index(step)
-        return point
-
-    def genotype(self, point: Point) -> Genotype | None:
-        """Returns the genotype of a point; None where its pairs break the rule."""
-        chosen = {name: values[point[name]] for name, values in self.values.items()}
-        cells = [
-            CellGenotype(
-                inputs=chosen[cell_name(n)],
-                steps=tuple(chosen[f"{cell_name(n)}.{step_name(m)}"] for m in range(1, self.space.M + 1)),
-            )
-            for n in range(1, self.space.N + 1)
-        ]
-        if not self.space.allows([cell.inputs for cell in cells]):
-            return None
-        return Genotype(tuple(cells), self.space.r)
 
 
 def _study(optuna: Any) -> Any:

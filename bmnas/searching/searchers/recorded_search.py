@@ -4,12 +4,14 @@ Beside the files that every run has (`config.json`, `genotype.json`, `selection.
 
     trials.jsonl         one line a short training, the same in every equal search
     trial_timing.jsonl   the seconds of each
+    supernet.safetensors the weights that a one-shot searcher's genotypes inherit
 
 There is no trace, checkpoint, alpha, beta or gamma: such a search has none.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
@@ -18,7 +20,8 @@ from bmnas.machine import use_threads
 from bmnas.registry import SEARCHERS
 from bmnas.searching.networks import check_length
 from bmnas.searching.run_folder import Run
-from bmnas.searching.searchers.trials import Budget, Trial, run_searcher
+from bmnas.searching.searchers.supernet import inherited_trainer, inherits, supernet_epochs
+from bmnas.searching.searchers.trials import Budget, Trainer, Trial, run_searcher
 from bmnas.searching.selection import SELECTION, Selection
 from bmnas.searching.shortlist import brief_score
 from bmnas.space.derivation import check_pairs
@@ -30,10 +33,13 @@ TRIALS = "trials.jsonl"
 TIMING = "trial_timing.jsonl"
 DEFAULT_TRAININGS = 20
 END_BY_THEMSELVES = ("mfas",)
+SUPERNET = "supernet.safetensors"
 
 
 def search_trials(features: FeatureSet, config: SearchConfig, run: Run | None = None) -> Iterator[Trial]:
     """Runs `config.searcher`; yields a trial a short training (`shortlist_epochs` epochs on train, scored on val).
+
+    A one-shot searcher trains a supernet first; a trial is then a genotype's validation score with its weights.
 
     With a run folder each trial is recorded before it is yielded, and a search that was interrupted resumes after its
     last recorded trial: those before are yielded first. On the CPU the result is that of an uninterrupted search. The
@@ -75,11 +81,13 @@ def recorded_trials(run: Run) -> list[Trial]:
 
 
 def budget_of(config: SearchConfig) -> Budget:
-    """Returns what the searcher of a configuration may spend.
+    """Returns what the searcher of a configuration may spend on its proposals.
 
     Raises:
         ConfigError: a unit without a budget.
     """
+    if inherits(SEARCHERS[config.searcher]):
+        return Budget(None)  # the supernet spends it before; evolution ends by itself
     amount = config.budget
     if amount is None and config.searcher not in END_BY_THEMSELVES:
         if config.budget_unit != "trainings":
@@ -88,13 +96,36 @@ def budget_of(config: SearchConfig) -> Budget:
     return Budget(amount, config.budget_unit, config.shortlist_epochs)
 
 
-def _search(
-    features: FeatureSet, config: SearchConfig, run: Run | None, recorded: list[Trial], budget: Budget
-) -> Iterator[Trial]:
-    def trainer(genotype: Genotype, _: int) -> float:
+def trainer_of(features: FeatureSet, config: SearchConfig, supernet: Path | None) -> Trainer:
+    """Returns what scores the proposals of a configuration's searcher on val.
+
+    Args:
+        supernet: keeps the weights of a one-shot searcher's supernet; None keeps them nowhere.
+
+    Raises:
+        ConfigError: a budget that the searcher cannot keep to.
+    """
+    if inherits(SEARCHERS[config.searcher]):
+        return inherited_trainer(features, config, supernet_epochs(config), supernet)
+
+    def brief(genotype: Genotype, _: int) -> float:
         with use_threads(config.threads):
             return brief_score(genotype, features, config)
 
+    return brief
+
+
+def spent_epochs(config: SearchConfig, trials: int) -> int:
+    """Returns the epochs on train that a search cost: those of its short trainings, or of its supernet."""
+    if inherits(SEARCHERS[config.searcher]):
+        return supernet_epochs(config)
+    return trials * config.shortlist_epochs
+
+
+def _search(
+    features: FeatureSet, config: SearchConfig, run: Run | None, recorded: list[Trial], budget: Budget
+) -> Iterator[Trial]:
+    trainer = trainer_of(features, config, None if run is None else run.path(SUPERNET))
     best: Trial | None = None
     space = Space.of(features.names, config)
     try:
