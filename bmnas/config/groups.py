@@ -123,9 +123,10 @@ class RuleSettings:
     """"restarts": after whole epochs; "release": as the release computes it, which seldom restarts."""
     ties: Literal["earlier", "later"] | None = None
     """Which of two epochs with equal validation scores is kept, the "earlier" or the "later"."""
-    relaxation: Literal["shared", "two_slots"] = "shared"
+    relaxation: Literal["shared", "two_slots", "gumbel"] = "shared"
     """Whether both inputs of a Cell and of a Step are one mixture ("shared", as in the paper and the release), or each
-    has softmax weights of its own, so that the order of operands is learnt ("two_slots")."""
+    has softmax weights of its own, so that the order of operands is learnt ("two_slots"). "gumbel" is
+    GDAS: such weights too, and each step draws a sample of them."""
     train_reshape: bool = True
     """Whether the search trains the reshape layers (the release's NTU search does not)."""
     tokeniser: Literal["copy", "learned"] = "copy"

@@ -151,6 +151,11 @@ class SearchConfig(
             raise unknown("searcher", self.searcher, [ALGORITHM_1, *SEARCHERS])
         if self.r is not None and self.r > self.M + 2:
             raise ConfigError(f"r is {self.r}; a Cell with M = {self.M} has {self.M + 2} states [x, y, Steps]")
+        if self.relaxation == "gumbel" and self.compile is not None:
+            raise ConfigError(
+                f"compile is {self.compile!r} with relaxation = 'gumbel', whose every step computes another network; "
+                "set compile = None"
+            )
         most = max(1, self.batch_size // 2)
         if self.accumulate > most:
             raise ConfigError(

@@ -24,6 +24,7 @@ from bmnas.searching.run_folder import Run
 from bmnas.searching.run_record import check_machine
 from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
+from bmnas.space.slots import temperature
 from bmnas.training import metrics
 from bmnas.training.batch_queue import read_ahead
 from bmnas.training.loop import Tally, take_step, train_epoch
@@ -57,6 +58,8 @@ class Algorithm1:
         """Runs one epoch of Algorithm 1; returns for each seed its event, or why it cannot continue."""
         started = time.perf_counter()
         epoch = self.states[0].epoch + 1
+        for state in self.states:
+            state.hypernet.set_temperature(temperature(epoch, self.config.epochs))
         with use_threads(self.config.threads):
             trained = self.update_weights(epoch)
             train_mode_scores = self.update_architecture(epoch) if epoch > self.config.warmup_epochs else None

@@ -1,6 +1,7 @@
 """The networks of a configuration for stored features: the hypernet of the search, and the network of a genotype."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import torch
 
@@ -127,7 +128,8 @@ def _check_pool(config: SearchConfig) -> None:
 
 
 def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
-    """Computes the memory that a search takes, from the shapes of its hypernet."""
+    """Computes the memory that a search takes, from the shapes of its hypernet; of samples that of all alternatives."""
     _check_pool(config)
+    config = replace(config, relaxation="two_slots") if config.relaxation == "gumbel" else config
     with torch.device("meta"):
         return footprint(build_hypernet(features, config), features, config)

@@ -98,7 +98,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
     ranked = len(merits)
     merits |= {genotype: merit(genotype) for genotype in (search.derived, *plain, *singles)}
     order = best_ranked(merits)
-    learnt = config.relaxation == "two_slots"
+    learnt = config.relaxation != "shared"
     listed = list(different([search.derived, *singles, *varied(order, 2 * config.shortlist_size, not learnt), *plain]))
     merits |= {genotype: merit(genotype) for genotype in listed}
     train = _brief_trainings(search)

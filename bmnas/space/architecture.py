@@ -25,8 +25,8 @@ class Architecture:
         alpha: Cell -> node before it -> weight of Identity on that edge.
         beta: Cell -> Step -> node before it -> weight of Identity on that edge.
         gamma: Cell -> Step -> primitive -> weight.
-        slots: only of `relaxation="two_slots"`: Cell or "Cell.Step" -> node -> weight in the slot x, and in y; each
-            sums to 1. `alpha` and `beta` then hold 1 - (1 - x)(1 - y), the weight of a node in either slot.
+        slots: only where the relaxation is not "shared": Cell or "Cell.Step" -> node -> weight in the slot x, and in y;
+            each sums to 1. `alpha` and `beta` then hold 1 - (1 - x)(1 - y), the weight of a node in either slot.
     """
 
     alpha: dict[str, Weights]

@@ -5,8 +5,8 @@ products go to the lexicographically first pair. A Step takes the nodes of large
 order, ties to the lower index, as many as its primitive has inputs; its primitive is the argmax of gamma, ties to the
 first. Weights and products are float32, as in the release.
 
-With `relaxation="two_slots"` a Cell takes the ordered pair (i, j), i other than j, with the largest product of the
-weight of i in the slot x and of j in the slot y; so does a Step, for its operands.
+With two slots (`relaxation` is not "shared") a Cell takes the ordered pair (i, j), i other than j, with the largest
+product of the weight of i in the slot x and of j in the slot y; so does a Step, for its operands.
 
 What no two Cells may share is the `rule`:
 

@@ -14,6 +14,9 @@ and the softmax runs over the earlier nodes:
 
     x = sum_j softmax(alpha[:, 0])_j S_j,    y = sum_j softmax(alpha[:, 1])_j S_j
     Step = sum_f softmax(gamma)_f f(sum_j softmax(beta[:, 0])_j S_j, sum_j softmax(beta[:, 1])_j S_j)
+
+`relaxation="gumbel"` (GDAS) has the same columns. Each pass draws one node a slot and one primitive a Step, see
+`bmnas.space.slots`; `temperature` is set before each epoch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +32,7 @@ from bmnas.space.layers import CellOutput, Classifier
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES, check_mode
 from bmnas.space.reshape import Reshape
+from bmnas.space.slots import HOT, sample, sampled_pair, slot_mixtures
 
 ARCHITECTURE_INIT = 1e-3  # standard deviation of the logits at the start, as in the release
 ARCHITECTURE_NAMES = ("alpha", "beta", "gamma")
@@ -47,17 +51,6 @@ def mixed_edges(logits: Tensor, nodes: Sequence[Tensor]) -> Tensor:
     return torch.einsum("e,ebcl->bcl", weights, torch.stack(tuple(nodes)))  # (B, C, L)
 
 
-def slot_mixtures(logits: Tensor, nodes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """x = sum_j softmax(logits[:, 0])_j S_j, and y of the other column: one mixture a slot.
-
-    Args:
-        logits: (nodes, 2), columns x and y.
-        nodes: (B, C, L) each.
-    """
-    x, y = torch.einsum("es,ebcl->sbcl", logits.softmax(0), torch.stack(tuple(nodes))).unbind()  # (B, C, L) each
-    return x, y
-
-
 class MixedStep(nn.Module):
     """A Step of the hypernet: sum_f softmax(gamma)_f f(s, s), s the mixture of all earlier nodes (Eqs. 9, 10).
 
@@ -69,7 +62,7 @@ class MixedStep(nn.Module):
         self, m: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str, relaxation: str = "shared"
     ) -> None:
         super().__init__()
-        self.relaxation = relaxation
+        self.relaxation, self.temperature = relaxation, HOT
         nodes = m + 1  # x, y and the m - 1 Steps before
         offered = [name for name in primitives if PRIMITIVES[name].arity <= nodes]
         self.primitives = nn.ModuleDict({name: PRIMITIVES[name](C, L, dropout, mode) for name in offered})
@@ -77,6 +70,12 @@ class MixedStep(nn.Module):
         self.gamma = nn.Parameter(ARCHITECTURE_INIT * torch.randn(len(offered)))
 
     def forward(self, nodes: Sequence[Tensor]) -> Tensor:
+        if self.relaxation == "gumbel":
+            tau = self.temperature if self.training else None
+            operands = sampled_pair(self.beta, nodes, tau)  # 2 times (B, C, L)
+            place, weight = sample(self.gamma, tau)
+            name, primitive = list(self.primitives.items())[place]
+            return weight * primitive(*operands[: PRIMITIVES[name].arity])
         if self.relaxation == "two_slots":
             operands = slot_mixtures(self.beta, nodes)  # 2 times (B, C, L)
             outputs = [primitive(*operands[: PRIMITIVES[name].arity]) for name, primitive in self.primitives.items()]
@@ -102,7 +101,7 @@ class MixedCell(nn.Module):
         relaxation: str = "shared",
     ) -> None:
         super().__init__()
-        self.relaxation = relaxation
+        self.relaxation, self.temperature = relaxation, HOT
         self.alpha = nn.Parameter(ARCHITECTURE_INIT * torch.randn(predecessors, 2))
         steps = {step_name(m): MixedStep(m, primitives, C, L, dropout, mode, relaxation) for m in range(1, M + 1)}
         self.steps = nn.ModuleDict(steps)
@@ -113,6 +112,8 @@ class MixedCell(nn.Module):
         return cast(dict[str, MixedStep], dict(self.steps.items()))
 
     def forward(self, predecessors: Sequence[Tensor]) -> Tensor:
+        if self.relaxation == "gumbel":
+            return self.fuse(*sampled_pair(self.alpha, predecessors, self.temperature if self.training else None))
         if self.relaxation == "two_slots":
             return self.fuse(*slot_mixtures(self.alpha, predecessors))
         s = mixed_edges(self.alpha, predecessors)  # (B, C, L)
@@ -143,7 +144,7 @@ class Hypernet(nn.Module):
         vectors: the features stored as (C_in, 1).
         tokeniser: how a vector becomes L tokens, see `Reshape`.
         placeholders: fill missing features; None where no sample lacks any.
-        relaxation: "shared" (the paper), or "two_slots", see above.
+        relaxation: "shared" (the paper), "two_slots" or "gumbel", see above.
 
     Raises:
         ConfigError: unknown mode or tokeniser, a size out of range, or a primitive of more operands than slots.
@@ -204,6 +205,12 @@ class Hypernet(nn.Module):
         """Returns Cell_1 .. Cell_N by name."""
         return cast(dict[str, MixedCell], dict(self.cells.items()))
 
+    def set_temperature(self, tau: float) -> None:
+        """Sets what samples are drawn with where the relaxation is "gumbel"."""
+        for module in self.modules():
+            if isinstance(module, MixedCell | MixedStep):
+                module.temperature = tau
+
     def architecture_parameters(self) -> list[nn.Parameter]:
         """Lists alpha, beta and gamma: what Algorithm 1 trains on the validation split."""
         return [p for name, p in self.named_parameters() if name.rpartition(".")[2] in ARCHITECTURE_NAMES]
@@ -224,7 +231,7 @@ class Hypernet(nn.Module):
     def architecture(self) -> Architecture:
         """Returns the softmax weights (float32) by name."""
         alpha, beta, gamma, slots = {}, {}, {}, {}
-        weights_of = _slot_weights if self.relaxation == "two_slots" else _identity_weights
+        weights_of = _identity_weights if self.relaxation == "shared" else _slot_weights
         for cell_key, cell in self.named_cells().items():
             predecessors = (*self.features, *alpha)  # the Cells before are those that alpha has already
             alpha[cell_key] = weights_of(predecessors, cell.alpha, slots, cell_key)
@@ -277,11 +284,11 @@ def _check_sizes(K: int, N: int, M: int, r: int, primitives: Sequence[str]) -> N
 
 
 def _check_relaxation(relaxation: str, primitives: Sequence[str]) -> None:
-    if relaxation not in ("shared", "two_slots"):
-        raise ConfigError(f"relaxation is {relaxation!r}; expected 'shared' or 'two_slots'")
+    if relaxation not in ("shared", "two_slots", "gumbel"):
+        raise ConfigError(f"relaxation is {relaxation!r}; expected 'shared', 'two_slots' or 'gumbel'")
     wide = [name for name in primitives if PRIMITIVES[name].arity > 2]
-    if relaxation == "two_slots" and wide:
+    if relaxation != "shared" and wide:
         raise ConfigError(
-            f"relaxation is 'two_slots', which gives a Step two operands, but {wide[0]} takes "
+            f"relaxation is {relaxation!r}, which gives a Step two operands, but {wide[0]} takes "
             f"{PRIMITIVES[wide[0]].arity}; leave it out of primitives, or set relaxation = 'shared'"
         )

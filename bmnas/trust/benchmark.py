@@ -18,6 +18,8 @@ from bmnas.space.genotype import Genotype
 from bmnas.trust.truth_table import Truth, find_truth
 
 DEFAULT_SEEDS = range(10)
+BY_GRADIENT = ("algorithm1", "gdas")
+"""Searches that train a hypernet on the features themselves."""
 
 
 def bench(
@@ -49,6 +51,11 @@ def bench(
         FeatureError: there is no table of this data set; gives the command that makes it.
         DataError: the table holds a random sample of its space, so that most proposals have no score.
     """
+    if searcher in BY_GRADIENT:
+        raise ConfigError(
+            f"{searcher!r} learns from the features themselves, and a truth table has scores alone; search with "
+            "bmnas.search (GDAS is its setting relaxation = 'gumbel') and judge the answer with bmnas.standing"
+        )
     table = find_truth(task) if isinstance(task, str) else task
     if table.sample is not None:
         raise DataError(

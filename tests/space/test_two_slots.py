@@ -175,8 +175,9 @@ def test_what_cannot_be_computed_is_refused():
 
 
 @pytest.mark.parametrize("config", [CONFIG, TWO_CELLS])
-def test_a_search_resumes_and_is_read_out(tmp_path, config):
-    features, config = tiny_features(), config.change(relaxation="two_slots", shortlist_size=1, path_epochs=1)
+@pytest.mark.parametrize("relaxation", ["two_slots", "gumbel"])
+def test_a_search_resumes_and_is_read_out(tmp_path, config, relaxation):
+    features, config = tiny_features(), config.change(relaxation=relaxation, shortlist_size=1, path_epochs=1)
     whole, parts = Run(tmp_path / "whole"), Run(tmp_path / "parts")
     list(search(features, config, whole))
     going = search(features, config, parts)

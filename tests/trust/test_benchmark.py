@@ -59,6 +59,9 @@ def test_a_searcher_of_ones_own():
 def test_what_cannot_be_benched_is_refused():
     with pytest.raises(UnknownNameError, match="random"):
         bmnas.bench("randm", "mfeat")
+    for name in ("algorithm1", "gdas"):
+        with pytest.raises(ConfigError, match=r"bmnas\.search "):
+            bmnas.bench(name, "mfeat")
     with pytest.raises(UnknownNameError, match="mfeat"):
         bmnas.bench("random", "mfaet")
     with pytest.raises(ConfigError):
