@@ -62,7 +62,8 @@ class MixedStep(nn.Module):
         self, m: int, primitives: Sequence[str], C: int, L: int, dropout: float, mode: str, relaxation: str = "shared"
     ) -> None:
         super().__init__()
-        self.relaxation, self.temperature = relaxation, HOT
+        self.relaxation = relaxation
+        self.temperature = HOT
         nodes = m + 1  # x, y and the m - 1 Steps before
         offered = [name for name in primitives if PRIMITIVES[name].arity <= nodes]
         self.primitives = nn.ModuleDict({name: PRIMITIVES[name](C, L, dropout, mode) for name in offered})
@@ -101,7 +102,8 @@ class MixedCell(nn.Module):
         relaxation: str = "shared",
     ) -> None:
         super().__init__()
-        self.relaxation, self.temperature = relaxation, HOT
+        self.relaxation = relaxation
+        self.temperature = HOT
         self.alpha = nn.Parameter(ARCHITECTURE_INIT * torch.randn(predecessors, 2))
         steps = {step_name(m): MixedStep(m, primitives, C, L, dropout, mode, relaxation) for m in range(1, M + 1)}
         self.steps = nn.ModuleDict(steps)

@@ -30,7 +30,6 @@ from bmnas.searching.searchers.regularised_evolution import POPULATION
 from bmnas.searching.searchers.trials import PATIENCE, Proposals
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
-from bmnas.space.genotype import Genotype
 
 REPEATS = 5  # points in a row that bring nothing new, after which a random one is tried
 
@@ -55,7 +54,8 @@ class OptunaSearcher:
             ConfigError: Optuna is not installed; gives the command.
         """
         optuna = optional_package("optuna", "optuna", f"the searcher by {self.sampler}")
-        study, points = _study(optuna), Points(space)
+        study = _study(optuna)
+        points = Points(space)
         sizes = {name: range(len(values)) for name, values in points.values.items()}
         distributions = {name: optuna.distributions.CategoricalDistribution(size) for name, size in sizes.items()}
         trained = set[tuple]()
@@ -63,10 +63,11 @@ class OptunaSearcher:
         while True:
             study.sampler = getattr(optuna.samplers, self.sampler)(seed=generator.getrandbits(32), **self.settings)
             if repeats == REPEATS:
-                genotype = _untrained(space, generator, trained)
-                if genotype is None:
+                draws = (space.random(generator) for _ in range(PATIENCE))
+                untrained = next((genotype for genotype in draws if network_key(genotype) not in trained), None)
+                if untrained is None:
                     return
-                study.enqueue_trial(points.of(genotype))
+                study.enqueue_trial(points.of(untrained))
             with use_threads(1):
                 trial = study.ask(distributions)
             genotype = points.genotype(trial.params)
@@ -87,12 +88,6 @@ def _study(optuna: Any) -> Any:
         return optuna.create_study(direction="maximize")
     finally:
         optuna.logging.set_verbosity(verbosity)
-
-
-def _untrained(space: Space, generator: random.Random, trained: set[tuple]) -> Genotype | None:
-    """Draws a random genotype whose network was not trained yet; None where PATIENCE draws find none."""
-    draws = (space.random(generator) for _ in range(PATIENCE))
-    return next((genotype for genotype in draws if network_key(genotype) not in trained), None)
 
 
 tpe = OptunaSearcher("TPESampler")

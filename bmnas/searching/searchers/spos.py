@@ -40,7 +40,8 @@ class SinglePathOneShot:
 
     def __call__(self, space: Space, generator: random.Random) -> Proposals:
         """Proposes genotypes, see `bmnas.searching.searchers.trials`; ends after the last generation."""
-        points, scores = Points(space), dict[Genotype, float]()
+        points = Points(space)
+        scores = dict[Genotype, float]()
         visited = set[tuple]()
 
         def mutant() -> Point:
