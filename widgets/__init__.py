@@ -3,7 +3,7 @@
 # while a search runs
 from widgets.live.cell import is_live, live, stop_requested
 from widgets.search.dashboard import SearchDashboard
-from widgets.search.trials import TrialsView
+from widgets.search.trials import TrialsView, trials_figure
 
 # for demos, without code
 from widgets.app import SearchApp

@@ -13,6 +13,7 @@ from papermill.exceptions import PapermillExecutionError
 import bmnas
 from bmnas.errors import RunError, UnknownNameError
 from bmnas.evaluation.joint.evaluation import JOINT
+from bmnas.searching.searchers.recorded_search import recorded_trials
 from tools import runner
 
 pytestmark = pytest.mark.notebooks
@@ -44,12 +45,12 @@ def figures(path):
     return [output for output in outputs(path) if set(FIGURES) & set(output.get("data", {}))]
 
 
-def execute(notebook, folder, monkeypatch, **parameters):
-    """Executes one notebook with its own folder of runs, from another working directory."""
+def execute(notebook, folder, monkeypatch, runs=None, **parameters):
+    """Executes one notebook with its own folder of runs unless one is given, from another working directory."""
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(elsewhere)
-    monkeypatch.setenv("BMNAS_RUNS", str(folder / "runs"))
+    monkeypatch.setenv("BMNAS_RUNS", str(runs or folder / "runs"))
     executed = folder / notebook.name
     papermill.execute_notebook(
         str(notebook), str(executed), parameters, kernel_name="python3", progress_bar=False, log_output=False
@@ -107,6 +108,27 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
     assert names <= {path.stem for path in figures}
     for name in ("one modality", "noise", "copies"):
         assert f"trap: {name}" in shown
+
+
+@of_the_story
+def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
+    """On the features of the story, so that 02 does not make them again."""
+    settings = {"dataset": "mfeat", "run_name": "mfas", "runs": story[0] / "runs"}
+    own = {"02_search": {"searcher": "mfas", "budget": 3}}
+    shown = {}
+    for notebook in NOTEBOOKS[1:4]:
+        executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, **settings, **own.get(notebook.stem, {})))
+        assert figures(executed)
+        shown[notebook.stem] = text(executed)
+    (run,) = (run for run in bmnas.list_runs() if run.name == "mfas")
+    trials = recorded_trials(run)
+    derived = shown["03_derivation"]
+    assert len(trials) == 3 and run.genotype() == trials[trials[-1].best_trial - 1].genotype
+    assert "3 networks trained" in shown["02_search"] and "3 short trainings" in derived
+    assert run.genotype().describe().split("\n")[0] in derived and "has no α, β, γ" in derived
+    assert {"search", "explorer", "genotype"} <= {path.stem for path in run.folder.glob("figures/*.svg")}
+    assert not {"soft", "derived", "gap"} & {path.stem for path in run.folder.glob("figures/*")}
+    assert bmnas.SEARCHED in {result.name for result in bmnas.load_evaluation(run)}
 
 
 @of_the_story
