@@ -42,6 +42,7 @@ from widgets.results.diagnosis_figures import (
     redundancy_figure,
     use_figure,
 )
+from widgets.results.decisions import decisions_table
 from widgets.results.search_cost import regret_figure, searchers_table
 from widgets.results.truth_explorer import TruthExplorer, truth_info
 

@@ -8,7 +8,7 @@ Its entropy is
 
 from 0 (one alternative has all the weight) to 1 (all are alike). Where the order of a Step's inputs matters, both
 orders are alternatives; one mixture for both inputs weighs them alike. So by one mixture a Step with exactly as many
-nodes before it as it takes (x and y, where M = 1) has no choice: it takes them all, and weights say nothing of the order.
+nodes before it as it takes (x and y, where M = 1) has no choice: it takes them all, and no weight says in which order.
 """
 
 import math

@@ -22,7 +22,8 @@ NOTEBOOKS = sorted(runner.FOLDER.glob("*.ipynb"))
 SIZE_LIMIT = 2_000_000  # bytes of an executed notebook
 FIGURES = ("application/vnd.plotly.v1+json", "image/svg+xml", "image/png")
 # Whatever makes a run shorter; each notebook gets those that it knows.
-TINY = {"epochs": 2, "samples": 240, "seeds": 1, "shortlist_size": 2, "shortlist_epochs": 1, "trap_samples": 60}
+TINY = {"epochs": 2, "samples": 240, "seeds": 1, "searches": 2, "trap_samples": 60}
+TINY |= {"shortlist_size": 2, "shortlist_epochs": 1}
 
 
 def tiny(notebook, **more):
@@ -103,8 +104,9 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
     shown = text(story[0] / "runs/_notebooks/mfeat/06_trust.ipynb")
     assert "All 60 networks of this space" in shown and "random search of this cost" in shown
     assert "Algorithm 1" in shown and "yours ranks" in shown
+    assert all(name in shown for name in bmnas.SEARCHERS) and "no choice" in shown
     figures = story[0].glob("runs/mfeat*/figures/*.svg")
-    names = {"knowledge", "redundancy", "modality_use", "truth", "regret", "headroom"}
+    names = {"knowledge", "redundancy", "modality_use", "truth", "regret", "headroom", "decisions"}
     assert names <= {path.stem for path in figures}
     for name in ("one modality", "noise", "copies"):
         assert f"trap: {name}" in shown
