@@ -66,21 +66,22 @@ def trials_tau(table: Truth, trials: Sequence[Trial]) -> float:
     return float(truth.corr(seen, method="kendall"))
 
 
-def regret_curves(table: Truth, paths: Mapping[str, Sequence[SearchPath]]) -> pd.DataFrame:
+def regret_curves(table: Truth, paths: Mapping[str, Sequence[SearchPath]], trainings: int) -> pd.DataFrame:
     """Computes the mean regret of each searcher after each number of trainings.
 
     Args:
         paths: searcher -> the paths of its searches, one a seed; each answers with networks of the table.
+        trainings: what each search could spend.
 
     Returns:
-        A row a number of trainings (the index, from 1 to the number of networks), a column a searcher.
+        A row a number of trainings (the index, from 1), a column a searcher.
     """
     means = {key: _mean(test) for key, (_, test) in table.by_network.items()}
     best = max(means.values())
-    counts = range(1, len(means) + 1)
+    counts = range(1, trainings + 1)
 
-    def regret(path: SearchPath, trainings: int) -> float:
-        answer = path.at(trainings)
+    def regret(path: SearchPath, spent: int) -> float:
+        answer = path.at(spent)
         return math.nan if answer is None else best - means[network_key(answer)]
 
     curves = {name: [_mean([regret(path, n) for path in mine]) for n in counts] for name, mine in paths.items()}

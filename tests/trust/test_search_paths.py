@@ -153,7 +153,7 @@ def test_tau_of_what_a_searcher_trained_is_kendalls():
 def test_a_regret_curve_is_the_mean_of_what_its_searches_answer():
     searches = [trials_path("random", trials(seed)) for seed in range(4)]
     late = SearchPath("late", ((3.0, searches[0].picks[-1][1]),))
-    curves = regret_curves(TABLE, {"random": searches, "late": [late]})
+    curves = regret_curves(TABLE, {"random": searches, "late": [late]}, 9)
     assert list(curves.index) == list(range(1, 10)) and list(curves) == ["random", "late"]
     best = max(test[0] for _, test in TABLE.networks.values())
     for spent in (1, 4, 9):

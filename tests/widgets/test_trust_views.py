@@ -135,7 +135,7 @@ def test_other_searchers_are_lines_with_their_intervals_in_the_table():
     low, high = map(float, str(rows[2]["95 % interval"]).split(" to "))
     assert low <= round(rows[2]["regret [points]"], 2) <= high and rows[2]["trainings"] == 4
     searches = {name: [path_of(name, seed) for seed in range(3)] for name in ("random", "local_search")}
-    curves = regret_curves(TABLE, searches)
+    curves = regret_curves(TABLE, searches, len(NETWORKS))
     drawn = {trace.name: trace for trace in regret_figure(TABLE.frame(), standings, curves=curves).data}
     assert list(drawn["local_search"].y) == pytest.approx(list(100 * curves["local_search"]))
     assert drawn["local_search"].mode == "lines" and drawn["late"].mode == "markers"

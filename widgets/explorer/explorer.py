@@ -152,7 +152,7 @@ class GenotypeExplorer:
     def _build(self) -> ipw.VBox:
         self.play = ipw.Play(value=self.number, min=1, max=self.most, interval=700, show_repeat=False)
         self.slider = ipw.IntSlider(value=self.number, min=1, max=self.most)
-        ipw.jslink((self.play, "value"), (self.slider, "value"))
+        ipw.link((self.play, "value"), (self.slider, "value"))  # in Python: a link in the browser is never closed
         self.cell = ipw.Dropdown(options=self.cells, value=self.opened, description="open")
         self.modes = ipw.ToggleButtons(options=[SOFT, DERIVED], value=self.mode)
         self._name_controls()
