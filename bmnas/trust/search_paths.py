@@ -45,11 +45,16 @@ class SearchPath:
 def trials_path(name: str, trials: Sequence[Trial], cost: float = 1.0) -> SearchPath:
     """Makes the path of a search by short trainings: its answer is the best on validation so far.
 
+    The last pick stands at what the whole search cost.
+
     Args:
         trials: of the search, one or more.
         cost: of a short training, in trainings of the truth's budget.
     """
-    return SearchPath(name, tuple((cost * trial.trial, trial.genotype) for trial in trials if trial.is_best))
+    picks = [(cost * trial.trial, trial.genotype) for trial in trials if trial.is_best]
+    if not trials[-1].is_best:
+        picks.append((cost * trials[-1].trial, picks[-1][1]))
+    return SearchPath(name, tuple(picks))
 
 
 def trials_tau(table: Truth, trials: Sequence[Trial]) -> float:

@@ -73,6 +73,7 @@ def trials(seed=3):
 
 def test_the_path_of_trainings_improves_on_validation_and_ends_at_the_best():
     path = trials_path("random", trials())
+    assert path.cost == len(TABLE.networks)  # all that was spent, also where the best came before
     halved = trials_path("random", trials(), cost=0.5)
     assert [cost for cost, _ in halved.picks] == [cost / 2 for cost, _ in path.picks]
     vals = [TABLE.networks[genotype][0][0] for _, genotype in path.picks]

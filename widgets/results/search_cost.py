@@ -42,7 +42,7 @@ def regret_figure(
 ) -> go.Figure:
     """Draws the regret of each searcher at its cost; random search as its mean and the range of 8 in 10 draws.
 
-    A searcher of several searches is a line, of their mean; an answer of a single one is a diamond.
+    A searcher that has a curve is a line, the mean of its searches; another answer is a diamond.
 
     Args:
         truth: as `bmnas.truth` gives it.
@@ -70,7 +70,8 @@ def regret_figure(
             line={"color": colour, "width": 2, "dash": dash, "shape": "hv"},
             hovertemplate=f"{escape(str(name))}: %{{y:.2f}} points at %{{x}} trainings<extra></extra>",
         )  # fmt: skip
-    rows = [row for row in standings.to_dict("records") if row["searches"] == 1 and not math.isnan(row["regret"])]
+    rows = [row for row in standings.to_dict("records") if row["searcher"] not in lines]
+    rows = [row for row in rows if not math.isnan(row["regret"])]
     for row, colour in zip(rows, cycle([*style.PALETTE[:2], *style.PALETTE[3:]]), strict=False):
         fig.add_scatter(
             x=[row["trainings"]], y=[100 * row["regret"]], mode="markers", name=str(row["searcher"]), cliponaxis=False,
