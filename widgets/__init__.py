@@ -3,7 +3,7 @@
 # while a search runs
 from widgets.live.cell import is_live, live, stop_requested
 from widgets.search.dashboard import SearchDashboard
-from widgets.search.trials import TrialsView
+from widgets.search.trials import TrialsView, trials_figure
 
 # for demos, without code
 from widgets.app import SearchApp
@@ -42,6 +42,7 @@ from widgets.results.diagnosis_figures import (
     redundancy_figure,
     use_figure,
 )
+from widgets.results.decisions import decisions_table
 from widgets.results.search_cost import regret_figure, searchers_table
 from widgets.results.truth_explorer import TruthExplorer, truth_info
 

@@ -29,6 +29,8 @@ from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import genotype_graph
 from bmnas.tasks import EMBEDDED
+from widgets.explorer.explorer import GenotypeExplorer
+from widgets.explorer.info import explorer_info, has_stages
 from widgets.live.cell import live
 from widgets.live.controls import close_all
 from widgets.networks.dag import dag_drawing
@@ -69,11 +71,12 @@ class SearchApp:
         line = ipw.HBox([self.dataset, self.seed, self.start], layout=ipw.Layout(flex_flow="row wrap"))
         self.box = ipw.VBox([ipw.HBox([self.runs, self.replay]), line, self.message, self.stage])
         self.task: asyncio.Task[None] | None = None
+        self.explorer: GenotypeExplorer | None = None  # of a run of another searcher than Algorithm 1
         self.refresh()
 
     def refresh(self) -> None:
-        """Lists the runs that have a trace; nothing is chosen."""
-        names = [run.name for run in bmnas.list_runs() if run.path("trace.jsonl").exists()]
+        """Lists the runs that have the record of a search; nothing is chosen."""
+        names = [run.name for run in bmnas.list_runs() if has_stages(run)]
         self.runs.options = [(NEW if names else "no run yet", ""), *((name, name) for name in names)]
         self.runs.value = ""
 
@@ -82,7 +85,8 @@ class SearchApp:
         try:
             run = bmnas.open_run(name, "")
             self._clear()
-            self.stage.children = _pictures(run)
+            self.explorer = None if run.trace().events else GenotypeExplorer(explorer_info(run))
+            self.stage.children = _pictures(run) if self.explorer is None else _trainings(run, self.explorer)
             self.message.value = ""
         except BmnasError as error:
             self.message.value = escape(str(error))
@@ -99,9 +103,15 @@ class SearchApp:
         self._start(self._search(str(self.dataset.value), int(self.seed.value or 0)))
 
     def _replay(self, name: str) -> None:
-        """Shows a run of the menu as if its search were live."""
-        if name:
+        """Shows a run of the menu as if its search were live; one of another searcher training by training."""
+        if not name:
+            return
+        if bmnas.open_run(name, "").path("trace.jsonl").exists():
             self._start(self._watch_again(name))
+            return
+        self.show(name)
+        if self.explorer is not None:
+            self.explorer.replay()
 
     def _start(self, work: Coroutine[Any, Any, str]) -> None:
         for control in self._controls:
@@ -244,8 +254,6 @@ def _pictures(run: Run) -> list[ipw.Widget]:
     """
     trace = run.trace()
     features = _optional(run.features)
-    if not trace.events:
-        return [ipw.HTML(f"{escape(run.name)} has no finished epoch yet")]
     note, modalities = (features.notes, features.modalities) if features else ("", None)
     screen = Screen(f"Search on {run.dataset()}: {run.name}", note, modalities)
     for event in trace:
@@ -253,6 +261,12 @@ def _pictures(run: Run) -> list[ipw.Widget]:
     screen.draw()
     words = ipw.HTML(escape(summary_text(trace.events[-1])))
     return [words, screen.box, *_answer(run, features), *_leaderboard(run, features)]
+
+
+def _trainings(run: Run, explorer: GenotypeExplorer) -> list[ipw.Widget]:
+    """Shows the short trainings of another searcher than Algorithm 1, and its answer."""
+    features = _optional(run.features)
+    return [explorer.box(), *_answer(run, features), *_leaderboard(run, features)]
 
 
 def _leaderboard(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:

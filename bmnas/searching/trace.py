@@ -138,12 +138,13 @@ class Trace:
         """Returns the event of an epoch, counted from 1.
 
         Raises:
-            RunError: there is no such epoch.
+            RunError: there is no such epoch, or none at all.
         """
+        last = self.last.epoch
         for event in self.events:
             if event.epoch == epoch:
                 return event
-        raise RunError(f"epoch is {epoch!r}; expected one of the {len(self.events)} recorded epochs, 1 to {len(self)}")
+        raise RunError(f"epoch is {epoch!r}; expected one of the {len(self.events)} recorded epochs, 1 to {last}")
 
     def scores(self) -> pd.DataFrame:
         """Lists one row an epoch: losses, scores, learning rate, seconds."""

@@ -63,7 +63,10 @@ def genotype_graph(genotype: Genotype, modalities: Modalities | None = None) -> 
 
 
 def hypernet_graph(
-    architecture: Architecture, genotype: Genotype | None = None, modalities: Modalities | None = None
+    architecture: Architecture,
+    genotype: Genotype | None = None,
+    modalities: Modalities | None = None,
+    others: Sequence[Genotype] = (),
 ) -> nx.DiGraph:
     """Makes the graph of the relaxed network: every edge with its softmax weight, those of `genotype` marked as chosen.
 
@@ -72,6 +75,7 @@ def hypernet_graph(
         genotype: what was derived from them; without it nothing is chosen, a Step shows its heaviest primitive
             (the first of equal ones) and a Cell's output concatenates all its Steps (r = M).
         modalities: as for `genotype_graph`.
+        others: genotypes of other seeds; a choice that most of them have otherwise is undecided.
     """
     graph = nx.DiGraph()
     cells = list(architecture.alpha)
@@ -86,7 +90,7 @@ def hypernet_graph(
         steps = len(architecture.gamma[name])
         _add_output_edges(graph, name, steps, genotype.r if genotype else steps)
     if genotype:
-        _mark_undecided(graph, decisions(architecture, genotype).values())
+        _mark_undecided(graph, decisions(architecture, genotype, others).values())
     return graph
 
 

@@ -4,6 +4,7 @@ A table holds the scores of all networks of a space (`bmnas.truth`), so that a s
 sees validation scores alone; its answer is then judged by the test scores.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,10 +12,13 @@ import numpy as np
 import pandas as pd
 
 from bmnas.errors import ConfigError, DataError
+from bmnas.evaluation.comparison import seeds_interval
 from bmnas.registry import SEARCHERS
 from bmnas.searching.searchers.trials import Budget, Searcher, Trial, run_searcher
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
+from bmnas.trust.random_search import random_regret
+from bmnas.trust.search_paths import trials_tau
 from bmnas.trust.truth_table import Truth, find_truth
 
 DEFAULT_SEEDS = range(10)
@@ -43,7 +47,8 @@ def bench(
     Returns:
         A row a seed: seed, trainings (the cost), val (the score that the searcher saw), test (mean over the table's
         seeds), regret (best test of the space less this one), rank (by test, 1 is the best), val_rank (by what the
-        searcher saw: 1 is what it looked for), networks (of the space), genotype.
+        searcher saw: 1 is what it looked for), tau (Kendall's, of the scores that it saw and the truth, over the
+        networks that it trained), networks (of the space), genotype.
 
     Raises:
         UnknownNameError: unknown searcher or data set; lists those there are.
@@ -57,20 +62,20 @@ def bench(
             "bmnas.search (GDAS is its setting relaxation = 'gumbel') and judge the answer with bmnas.standing"
         )
     table = find_truth(task) if isinstance(task, str) else task
+    rows = [_row(bench_trials(searcher, table, seed, budget), table, seed) for seed in seeds]
+    if not rows:
+        raise ConfigError("seeds is empty; expected at least one, like range(10)")
+    return pd.DataFrame(rows)
+
+
+def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int | None) -> list[Trial]:
+    """Runs one search on a truth table; raises as `bench` does."""
     if table.sample is not None:
         raise DataError(
             f"the truth table holds {len(table.networks)} random networks of its space; a searcher needs all of them. "
             "Choose a data set whose whole space is trained"
         )
     propose = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
-    rows = [_row(propose, table, seed, budget) for seed in seeds]
-    if not rows:
-        raise ConfigError("seeds is empty; expected at least one, like range(10)")
-    return pd.DataFrame(rows)
-
-
-def _row(propose: Searcher, table: Truth, seed: int, budget: int | None) -> dict[str, Any]:
-    """Runs one search and judges its answer."""
     column = seed % table.seeds
     seen = {key: val[column] for key, (val, _) in table.by_network.items()}
 
@@ -80,7 +85,44 @@ def _row(propose: Searcher, table: Truth, seed: int, budget: int | None) -> dict
     trials = list(run_searcher(propose, table.space(), look_up, Budget(budget), seed))
     if not trials:
         raise ConfigError("the searcher proposed nothing; expected a generator function that yields genotypes")
+    return trials
+
+
+def bench_standing(name: str, rows: pd.DataFrame, table: Truth) -> dict[str, Any]:
+    """Sums up what `bench` gave, as a row of `bmnas.trust.search_paths.standings_frame`.
+
+    Columns as there, of several searches: means, but the median rank; low and high are the 95 % interval of the regret
+    by Student's t over the searches.
+    """
+    mean, low, high, _ = seeds_interval(np.asarray(rows["regret"], dtype=float))
+    trainings, test, tau = (float(np.mean(rows[column])) for column in ("trainings", "test", "tau"))
+    return {
+        "searcher": name,
+        "searches": len(rows),
+        "trainings": trainings,
+        "test": test,
+        "regret": mean,
+        "low": low,
+        "high": high,
+        "rank": float(np.median(rows["rank"])),
+        "random": random_regret(table.frame(), min(len(table.networks), math.ceil(trainings))).mean,
+        "tau": tau,
+    }
+
+
+def add_searchers(
+    standings: pd.DataFrame, table: Truth, searchers: Iterable[str], seeds: Iterable[int], budget: int
+) -> pd.DataFrame:
+    """Adds a row of `bench_standing` for each searcher to the answers of `standings_frame`; raises as `bench` does."""
+    seeds = list(seeds)
+    rows = [bench_standing(name, bench(name, table, seeds, budget), table) for name in searchers]
+    return pd.DataFrame([*standings.to_dict("records"), *rows])
+
+
+def _row(trials: list[Trial], table: Truth, seed: int) -> dict[str, Any]:
+    """Judges the answer of a search."""
     answer = answer_of(trials)
+    seen = [val[seed % table.seeds] for val, _ in table.by_network.values()]
     standing = table.standing(answer.genotype)
     return {
         "seed": seed,
@@ -89,7 +131,8 @@ def _row(propose: Searcher, table: Truth, seed: int, budget: int | None) -> dict
         "test": standing.score,
         "regret": standing.best - standing.score,
         "rank": standing.rank,
-        "val_rank": 1 + int(np.sum(np.array(list(seen.values())) > answer.score)),
+        "val_rank": 1 + int(np.sum(np.array(seen) > answer.score)),
+        "tau": trials_tau(table, trials),
         "networks": standing.networks,
         "genotype": answer.genotype,
     }

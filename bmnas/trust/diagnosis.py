@@ -15,7 +15,7 @@ from bmnas.trust.modality_use import ModalityUse, modality_use
 from bmnas.trust.probes import ProbeData, probe_data
 from bmnas.trust.redundancy import RedundancyMap, similarities
 
-LEAST_ROWS = 2  # of the validation split, of which a half chooses for the other
+LEAST_ROWS = 2  # of the validation split, of which a half chooses for the other; or groups of rows
 STAGES = 3
 
 
@@ -56,8 +56,9 @@ def diagnose(
 ) -> Diagnosis:
     """Finds out, in seconds and without a search, whether fusing features can help.
 
-    Probes are trained on the training split and compared on the validation split; the test split is not read. All
-    equations stand in `bmnas.trust.knowledge` (bits), `bmnas.trust.decomposition` (redundancy, uniqueness, synergy),
+    Probes are trained on the training split and compared on the validation split; the test split is not read. Rows that
+    were recorded together (`FeatureSet.groups`) are one in the intervals. All equations stand in
+    `bmnas.trust.knowledge` (bits), `bmnas.trust.decomposition` (redundancy, uniqueness, synergy),
     `bmnas.trust.redundancy` (CKA) and `bmnas.trust.modality_use` (EMAP, Shapley values).
 
     Args:
@@ -68,12 +69,9 @@ def diagnose(
     Raises:
         FeatureError: the validation split is too small to compare anything.
     """
-    rows = len(features.rows("val"))
-    if rows < LEAST_ROWS:
-        raise FeatureError(f"the validation split has {rows} rows; a diagnosis needs at least {LEAST_ROWS}")
     report = progress or (lambda what, done, of: None)
     report("diagnosis", 0, STAGES)
-    opinions = ask_probes(probe_data(features, features.modalities), list(features.modalities))
+    opinions = _opinions(features)
     knowledge = measure(opinions)
     report("diagnosis", 1, STAGES)
     decomposition = _decomposition(opinions, knowledge)
@@ -93,8 +91,21 @@ def diagnose(
 
 @use_threads()
 def knowledge_of(features: FeatureSet) -> Knowledge:
-    """Measures what the modalities know, the part of `diagnose` on which its verdict stands."""
-    return measure(ask_probes(probe_data(features, features.modalities), list(features.modalities)))
+    """Measures what the modalities know, the part of `diagnose` on which its verdict stands; raises as that does."""
+    return measure(_opinions(features))
+
+
+def _opinions(features: FeatureSet) -> Opinions:
+    """Asks the probes of all modalities, if two validation rows or more are independent of each other."""
+    rows = features.rows("val")
+    independent = len(np.unique(features.recorded_together(rows)))
+    if independent < LEAST_ROWS:
+        groups = "" if features.groups is None else f", which were recorded together in {independent} groups"
+        raise FeatureError(
+            f"the validation split has {len(rows)} rows{groups}; a diagnosis needs at least {LEAST_ROWS} that are "
+            "independent. Make the split larger"
+        )
+    return ask_probes(probe_data(features, features.modalities), list(features.modalities))
 
 
 def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | None:

@@ -13,6 +13,9 @@ late fusion is a weighted product of the modalities' probes, of the additive pro
 with weights that a half of the validation rows chooses for the other half (Hinton, Neural Computation 14 (2002)). The
 joint one has the joint probe as one more factor, so that it is hardly worse than late fusion where there is nothing to
 gain. Modalities that are independent given the class leave no headroom: there the product of experts is exact.
+
+Intervals are of probes and validation rows both (`bmnas.evaluation.comparison`). Rows that were recorded together count
+once: they are clustered in the intervals, and lie in the same half.
 """
 
 from collections.abc import Sequence
@@ -23,11 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmnas.evaluation.comparison import paired_interval
+from bmnas.evaluation.comparison import group_scores, paired_interval
 from bmnas.trust.probes import ProbeData, ProbeResult, bits, run_probe
 
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
-SHRINKAGE = 1.0  # rows' worth of bits that a factor's weight of 1 costs, so that a few rows do not make it large
+SHRINKAGE = 1.0  # independent rows' worth of bits that a factor's weight of 1 costs, so that a few do not make it large
 MOST_WEIGHT = 2.0
 ENOUGH_ROWS = 20  # of the validation split, for a verdict
 CAN, CANNOT, UNDECIDED = "can help", "cannot help", "undecided"
@@ -51,6 +54,7 @@ class Knowledge:
 
     Attributes:
         rows: of the validation split, of which each half chooses for the other.
+        groups: of rows that were recorded together; None where each row stands alone.
         entropy: H(Y): the cross-entropy of the training split's base rates.
         own: modality -> I(X_m).
         late, joint: I(late) and I(joint).
@@ -65,6 +69,7 @@ class Knowledge:
     joint: Bits
     headroom: Bits
     late_gain: Bits
+    groups: int | None = None
 
     @property
     def best(self) -> str:
@@ -81,9 +86,9 @@ class Knowledge:
         """Returns whether fusing features can help beyond tuned late fusion.
 
         CANNOT where the whole interval of the headroom is below the margin, CAN where it is above 0. Fewer than 20
-        rows decide nothing.
+        rows, or groups of rows that were recorded together, decide nothing.
         """
-        if self.rows < ENOUGH_ROWS:
+        if (self.rows if self.groups is None else self.groups) < ENOUGH_ROWS:
             return UNDECIDED
         if self.headroom.high < self.margin:
             return CANNOT
@@ -98,10 +103,12 @@ class Knowledge:
         if self.verdict == CAN:
             return f"Fusion can help here: fused features know {span}."
         if self.verdict == UNDECIDED:
-            return (
-                f"Undecided whether fusion can help here, by {self.rows} validation rows: fused features know {span}."
-            )
+            return f"Undecided whether fusion can help here, by {self._rows_words()}: fused features know {span}."
         return f"Fusion cannot help here: fused features know {span}; {self._late_words()}."
+
+    def _rows_words(self) -> str:
+        groups = "" if self.groups is None else f" in {self.groups} groups that were recorded together"
+        return f"{self.rows} validation rows{groups}"
 
     def _late_words(self) -> str:
         gain = self.late_gain
@@ -156,7 +163,7 @@ class Opinions:
 
     def bits(self, logits: Tensor) -> Bits:
         """Compares log-probabilities with the base rates: what they know."""
-        return _difference(self.base_losses, bits(logits, self.targets))
+        return compare_losses(self.base_losses, bits(logits, self.targets), self.data)
 
     @property
     def base_losses(self) -> Tensor:
@@ -193,8 +200,9 @@ def measure(opinions: Opinions) -> Knowledge:
         own={name: opinions.bits(logits) for name, logits in alone.items()},
         late=opinions.bits(opinions.late),
         joint=opinions.bits(opinions.together),
-        headroom=_difference(late, joint),
-        late_gain=_difference(losses[best], late),
+        headroom=compare_losses(late, joint, opinions.data),
+        late_gain=compare_losses(losses[best], late, opinions.data),
+        groups=None if opinions.data.groups is None else opinions.data.independent,
     )
 
 
@@ -202,7 +210,22 @@ def known_by(data: ProbeData, source: str) -> Bits:
     """Measures what the probe of one source knows."""
     base, targets = base_rates(data), data.targets[data.train :]
     logits = pool([_log_probabilities(run_probe(data, [[source]]).logits, data)], base, data)
-    return _difference(bits(base.expand(1, len(targets), -1), targets), bits(logits, targets))
+    return compare_losses(bits(base.expand(1, len(targets), -1), targets), bits(logits, targets), data)
+
+
+def compare_losses(worse: Tensor, better: Tensor, data: ProbeData) -> Bits:
+    """Estimates how much less the better losses are, in bits, with a 95 % interval.
+
+    Args:
+        worse, better: (S, n) losses of the validation rows; base rates without a seed stand beside each seed.
+        data: whose rows they are, and which of these were recorded together.
+    """
+    differences = (worse - better).numpy()
+    if data.groups is not None:
+        counts = np.stack([differences, np.ones_like(differences)], axis=-1)  # (S, n, 2)
+        differences = group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, data.groups)  # (S, G)
+    mean, low, high, _ = paired_interval(differences)
+    return Bits(mean, low, high)
 
 
 def base_rates(data: ProbeData) -> Tensor:
@@ -231,12 +254,13 @@ def pool(experts: Sequence[Tensor], base: Tensor, data: ProbeData) -> Tensor:
     for seed in range(len(stacked)):
         for half in (0, 1):
             chosen = data.halves == half
-            weights = _weights(stacked[seed, chosen], targets[chosen])
+            independent = int(chosen.sum()) if data.groups is None else len(np.unique(data.groups[chosen.numpy()]))
+            weights = _weights(stacked[seed, chosen], targets[chosen], independent)
             result[seed, ~chosen] = stacked[seed, ~chosen] @ weights
     return result
 
 
-def _weights(stacked: Tensor, targets: Tensor) -> Tensor:
+def _weights(stacked: Tensor, targets: Tensor, independent: int) -> Tensor:
     """The weights (k,) of least cross-entropy; a convex problem, those of probes at least 0."""
     from scipy.optimize import minimize  # here: time that a search does not need
 
@@ -244,7 +268,7 @@ def _weights(stacked: Tensor, targets: Tensor) -> Tensor:
 
     def value_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
         w = torch.from_numpy(weights).requires_grad_()
-        loss = bits((stacked @ w)[None], targets).mean() + SHRINKAGE / len(targets) * w.square().sum()
+        loss = bits((stacked @ w)[None], targets).mean() + SHRINKAGE / independent * w.square().sum()
         (slope,) = torch.autograd.grad(loss, w)
         return float(loss.detach()), slope.numpy()
 
@@ -258,9 +282,3 @@ def _weights(stacked: Tensor, targets: Tensor) -> Tensor:
 def _log_probabilities(logits: Tensor, data: ProbeData) -> Tensor:
     """Of a label the logit itself, the difference of its two log-probabilities."""
     return logits if data.multilabel else logits.log_softmax(-1)
-
-
-def _difference(worse: Tensor, better: Tensor) -> Bits:
-    """The mean difference of losses (S, n); base rates without a seed stand beside each seed."""
-    mean, low, high, _ = paired_interval((worse - better).numpy())
-    return Bits(mean, low, high)

@@ -10,7 +10,8 @@ trained as a whole. Its negative log-likelihood bounds the conditional entropy f
 mutual information from below (Xu et al., ICLR 2020, https://arxiv.org/abs/2002.10689).
 
 Probes train on the training split. The validation split is halved: a half chooses the weight decay and the number of
-steps for the rows of the other half, so that no row is scored by what it chose.
+steps for the rows of the other half, so that no row is scored by what it chose. Rows that were recorded together are of
+one half.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ class ProbeData:
         train: how many of the n rows are of the training split.
         classes: number of logits.
         rows: of the feature set, (n,).
+        groups: which validation rows were recorded together, (n - train,): numbers from 0, in order of appearance; None
+            where each row stands alone.
     """
 
     inputs: dict[str, Tensor]
@@ -54,6 +57,12 @@ class ProbeData:
     train: int
     classes: int
     rows: np.ndarray
+    groups: np.ndarray | None = None
+
+    @property
+    def independent(self) -> int:
+        """Returns how many validation rows, or groups of them, are independent of each other."""
+        return len(self.rows) - self.train if self.groups is None else int(self.groups.max()) + 1
 
     @property
     def multilabel(self) -> bool:
@@ -62,7 +71,9 @@ class ProbeData:
 
     @property
     def halves(self) -> Tensor:
-        """Returns 0 or 1 for each validation row, by turns."""
+        """Returns 0 or 1 for each validation row, rows or groups by turns."""
+        if self.groups is not None:
+            return torch.from_numpy(self.groups) % 2
         return torch.arange(len(self.rows) - self.train) % 2
 
 
@@ -94,7 +105,14 @@ def probe_data(features: FeatureSet, sources: Mapping[str, Sequence[str]]) -> Pr
         parts = [np.asarray(features.arrays[one][rows], dtype=np.float32).reshape(len(rows), -1) for one in members]
         inputs[name] = _standardised(torch.from_numpy(np.concatenate(parts, axis=1)), len(train))
     targets = torch.from_numpy(np.array(features.targets[rows]))
-    return ProbeData(inputs, targets, len(train), len(features.classes), rows)
+    groups = None if features.groups is None else group_numbers(features.recorded_together(val))
+    return ProbeData(inputs, targets, len(train), len(features.classes), rows, groups)
+
+
+def group_numbers(names: np.ndarray) -> np.ndarray:
+    """Numbers groups from 0, in the order in which they first appear."""
+    _, firsts, codes = np.unique(names, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(firsts))[codes]
 
 
 def run_probe(data: ProbeData, blocks: Blocks, seed: int = 0) -> ProbeResult:

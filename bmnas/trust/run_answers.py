@@ -12,10 +12,11 @@ from bmnas.machine import resolve_device, use_threads
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import recorded_trials
 from bmnas.searching.selection import Selection
 from bmnas.space.genotype import Genotype
 from bmnas.training.network_training import fit
-from bmnas.trust.search_paths import SearchPath, choice_score, ranking_tau
+from bmnas.trust.search_paths import SearchPath, choice_score, ranking_tau, trials_path, trials_tau
 from bmnas.trust.truth_table import Truth
 
 ALGORITHM_1, SHORTLIST = "Algorithm 1", "shortlist"
@@ -43,6 +44,8 @@ def train_on_train(
 def answer_paths(run: Run, selection: Selection, training_seconds: float, training_epochs: int) -> list[SearchPath]:
     """Makes the paths of a run's answers; a search costs as many trainings as its seconds are worth.
 
+    One of another searcher than Algorithm 1 costs what its short trainings cost by their epochs.
+
     Args:
         selection: both answers, as `load_selection` gives them.
         training_seconds: of one training of the truth's budget on this machine.
@@ -51,25 +54,35 @@ def answer_paths(run: Run, selection: Selection, training_seconds: float, traini
     Raises:
         RunError: the record of the run is damaged.
     """
+    brief = run.config().shortlist_epochs / training_epochs
+    if selection.rule == "searcher":
+        return [trials_path(searcher_of(run), recorded_trials(run), brief)]
     searched = sum(event.seconds for event in run.trace().events) / training_seconds
     paths = [SearchPath(ALGORITHM_1, ((searched, selection.algorithm1),))]
     if selection.candidates:
-        brief = run.config().shortlist_epochs / training_epochs
         cost = searched + brief * len(selection.candidates)
         paths.append(SearchPath(SHORTLIST, ((cost, selection.chosen),)))
     return paths
+
+
+def searcher_of(run: Run) -> str:
+    """Names the searcher of a run beside the same one on the table: `mfas, this run`."""
+    return f"{run.config().searcher}, this run"
 
 
 @torch.no_grad()
 def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float]:
     """Measures how the rankings behind a run's answers order the networks of a table (Kendall's tau).
 
-    Algorithm 1 ranks by the weights of its best epoch, the shortlist by inherited scores of the last epoch.
+    Algorithm 1 ranks by the weights of its best epoch, the shortlist by inherited scores of the last epoch, and another
+    searcher the networks that it trained by their validation scores.
 
     Raises:
         RunError: no epoch was finished, or the record is damaged.
     """
     trace, config = run.trace(), run.config()
+    if trials := recorded_trials(run):
+        return {searcher_of(run): trials_tau(table, trials)}
     checkpoint = run.load_checkpoint() if run.has_checkpoint() else None
     if checkpoint is None:
         raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")

@@ -5,20 +5,18 @@ seconds are worth.
 """
 
 import math
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bmnas.errors import ConfigError
+from bmnas.searching.searchers.trials import Trial
 from bmnas.space.architecture import Architecture
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype, cell_name, step_name
 from bmnas.trust.random_search import random_regret
 from bmnas.trust.truth_table import Truth
-
-RANDOM = "random search"
 
 
 @dataclass(frozen=True)
@@ -44,18 +42,55 @@ class SearchPath:
         return self.picks[-1][0]
 
 
-def random_path(table: Truth, seed: int = 0) -> SearchPath:
-    """Draws the networks in a random order; the answer is the best on validation so far."""
-    order = list(table.networks)
-    random.Random(seed).shuffle(order)
-    picks: list[tuple[float, Genotype]] = []
-    best = -math.inf
-    for spent, genotype in enumerate(order, start=1):
-        val = _mean(table.networks[genotype][0])
-        if val > best:
-            best = val
-            picks.append((float(spent), genotype))
-    return SearchPath(RANDOM, tuple(picks))
+def trials_path(name: str, trials: Sequence[Trial], cost: float = 1.0) -> SearchPath:
+    """Makes the path of a search by short trainings: its answer is the best on validation so far.
+
+    The last pick stands at what the whole search cost.
+
+    Args:
+        trials: of the search, one or more.
+        cost: of a short training, in trainings of the truth's budget.
+    """
+    picks = [(cost * trial.trial, trial.genotype) for trial in trials if trial.is_best]
+    if not trials[-1].is_best:
+        picks.append((cost * trials[-1].trial, picks[-1][1]))
+    return SearchPath(name, tuple(picks))
+
+
+def trials_tau(table: Truth, trials: Sequence[Trial]) -> float:
+    """Computes Kendall's tau-b between the scores that a searcher saw and the truth, over the networks that it trained.
+
+    NaN for fewer than two networks, or where all scores are equal.
+    """
+    tests = {key: _mean(test) for key, (_, test) in table.by_network.items()}
+    known = [trial for trial in trials if network_key(trial.genotype) in tests]
+    if len(known) < 2:
+        return math.nan
+    seen = pd.Series([trial.score for trial in known], dtype=float)
+    truth = pd.Series([tests[network_key(trial.genotype)] for trial in known], dtype=float)
+    return float(truth.corr(seen, method="kendall"))
+
+
+def regret_curves(table: Truth, paths: Mapping[str, Sequence[SearchPath]], trainings: int) -> pd.DataFrame:
+    """Computes the mean regret of each searcher after each number of trainings.
+
+    Args:
+        paths: searcher -> the paths of its searches, one a seed; each answers with networks of the table.
+        trainings: what each search could spend.
+
+    Returns:
+        A row a number of trainings (the index, from 1), a column a searcher.
+    """
+    means = {key: _mean(test) for key, (_, test) in table.by_network.items()}
+    best = max(means.values())
+    counts = range(1, trainings + 1)
+
+    def regret(path: SearchPath, spent: int) -> float:
+        answer = path.at(spent)
+        return math.nan if answer is None else best - means[network_key(answer)]
+
+    curves = {name: [_mean([regret(path, n) for path in mine]) for n in counts] for name, mine in paths.items()}
+    return pd.DataFrame(curves, index=pd.Index(counts, name="trainings"))
 
 
 def last_features_path(table: Truth, last: Sequence[str]) -> SearchPath | None:
@@ -104,9 +139,9 @@ def ranking_tau(table: Truth, score: Callable[[Genotype], float]) -> float:
 def standings_frame(table: Truth, paths: Sequence[SearchPath], taus: dict[str, float] | None = None) -> pd.DataFrame:
     """Compares searchers: a row each, with random search of the same cost beside it.
 
-    Columns: searcher, trainings, test, regret (best test score of the table less test), rank, random (mean regret of
-    random search that trains as many networks, rounded up), tau (of its ranking, where it has one). Scores are shares
-    of 1. A path whose answer the table does not hold, as a sample may not, has no score.
+    Columns: searcher, searches (1), trainings, test, regret (best test score of the table less test), rank, random
+    (mean regret of random search that trains as many networks, rounded up), tau (of its ranking, where it has one).
+    Scores are shares of 1. A path whose answer the table does not hold, as a sample may not, has no score.
     """
     truth = table.frame()
     rows = []
@@ -116,6 +151,7 @@ def standings_frame(table: Truth, paths: Sequence[SearchPath], taus: dict[str, f
         standing = table.standing(answer) if network_key(answer) in table.by_network else None
         rows.append({
             "searcher": path.name,
+            "searches": 1,
             "trainings": path.cost,
             "test": standing.score if standing else math.nan,
             "regret": standing.best - standing.score if standing else math.nan,

@@ -22,7 +22,7 @@ from bmnas.searching.trace import Trace
 from bmnas.space.graph import hypernet_graph
 from tests.support.synthetic import NTU, events
 from widgets.explorer.explorer import GenotypeExplorer
-from widgets.explorer.info import ExplorerInfo
+from widgets.explorer.info import ExplorerInfo, Stage
 from widgets.networks.dag import dag_drawing, genotype_figure, hypernet_figure
 from widgets.networks.drawing import dag_svg
 from widgets.networks.facts import Shapes
@@ -413,7 +413,9 @@ def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_pa
         pictures |= {f"{kind} heat map": weight_heatmap(info), f"{kind} lines": weight_lines(info)}
     pictures["hypernet"] = hypernet_figure(last.architecture, last.genotype)
     pictures["genotype"] = genotype_figure(last.genotype)
-    one, two = (ExplorerInfo(f"run-{k}", tuple(events(NTU, 4, 4, 20, k)), {}, SHAPES, "") for k in (0, 1))
+    one, two = (
+        ExplorerInfo(f"run-{k}", tuple(map(Stage.of_epoch, events(NTU, 4, 4, 20, k))), {}, SHAPES, "") for k in (0, 1)
+    )
     pictures["explorer"] = sheet_svg(GenotypeExplorer(one).sheet(7))
     pictures["two runs"] = sheet_svg(GenotypeExplorer(one, two).sheet(7))
     pictures["every Cell"] = sheet_svg(GenotypeExplorer(one).twin())

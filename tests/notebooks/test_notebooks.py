@@ -13,6 +13,7 @@ from papermill.exceptions import PapermillExecutionError
 import bmnas
 from bmnas.errors import RunError, UnknownNameError
 from bmnas.evaluation.joint.evaluation import JOINT
+from bmnas.searching.searchers.recorded_search import recorded_trials
 from tools import runner
 
 pytestmark = pytest.mark.notebooks
@@ -21,7 +22,8 @@ NOTEBOOKS = sorted(runner.FOLDER.glob("*.ipynb"))
 SIZE_LIMIT = 2_000_000  # bytes of an executed notebook
 FIGURES = ("application/vnd.plotly.v1+json", "image/svg+xml", "image/png")
 # Whatever makes a run shorter; each notebook gets those that it knows.
-TINY = {"epochs": 2, "samples": 240, "seeds": 1, "shortlist_size": 2, "shortlist_epochs": 1, "trap_samples": 60}
+TINY = {"epochs": 2, "samples": 240, "seeds": 1, "searches": 2, "trap_samples": 60}
+TINY |= {"shortlist_size": 2, "shortlist_epochs": 1}
 
 
 def tiny(notebook, **more):
@@ -44,12 +46,12 @@ def figures(path):
     return [output for output in outputs(path) if set(FIGURES) & set(output.get("data", {}))]
 
 
-def execute(notebook, folder, monkeypatch, **parameters):
-    """Executes one notebook with its own folder of runs, from another working directory."""
+def execute(notebook, folder, monkeypatch, runs=None, **parameters):
+    """Executes one notebook with its own folder of runs unless one is given, from another working directory."""
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(elsewhere)
-    monkeypatch.setenv("BMNAS_RUNS", str(folder / "runs"))
+    monkeypatch.setenv("BMNAS_RUNS", str(runs or folder / "runs"))
     executed = folder / notebook.name
     papermill.execute_notebook(
         str(notebook), str(executed), parameters, kernel_name="python3", progress_bar=False, log_output=False
@@ -102,11 +104,33 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
     shown = text(story[0] / "runs/_notebooks/mfeat/06_trust.ipynb")
     assert "All 60 networks of this space" in shown and "random search of this cost" in shown
     assert "Algorithm 1" in shown and "yours ranks" in shown
+    assert all(name in shown for name in bmnas.SEARCHERS) and "no choice" in shown
     figures = story[0].glob("runs/mfeat*/figures/*.svg")
-    names = {"knowledge", "redundancy", "modality_use", "truth", "regret", "headroom"}
+    names = {"knowledge", "redundancy", "modality_use", "truth", "regret", "headroom", "decisions"}
     assert names <= {path.stem for path in figures}
     for name in ("one modality", "noise", "copies"):
         assert f"trap: {name}" in shown
+
+
+@of_the_story
+def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
+    """On the features of the story, so that 02 does not make them again."""
+    settings = {"dataset": "mfeat", "run_name": "mfas", "runs": story[0] / "runs"}
+    own = {"02_search": {"searcher": "mfas", "budget": 3}}
+    shown = {}
+    for notebook in NOTEBOOKS[1:4]:
+        executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, **settings, **own.get(notebook.stem, {})))
+        assert figures(executed)
+        shown[notebook.stem] = text(executed)
+    (run,) = (run for run in bmnas.list_runs() if run.name == "mfas")
+    trials = recorded_trials(run)
+    derived = shown["03_derivation"]
+    assert len(trials) == 3 and run.genotype() == trials[trials[-1].best_trial - 1].genotype
+    assert "3 networks trained" in shown["02_search"] and "3 short trainings" in derived
+    assert run.genotype().describe().split("\n")[0] in derived and "has no α, β, γ" in derived
+    assert {"search", "explorer", "genotype"} <= {path.stem for path in run.folder.glob("figures/*.svg")}
+    assert not {"soft", "derived", "gap"} & {path.stem for path in run.folder.glob("figures/*")}
+    assert bmnas.SEARCHED in {result.name for result in bmnas.load_evaluation(run)}
 
 
 @of_the_story

@@ -11,10 +11,12 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.rivals.field.sweep import rank_correlation, sweep, sweep_table
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import recorded_trials, search_trials
+from bmnas.searching.selection import load_selection
 from bmnas.searching.shortlist import read_out
 from tests.rivals.test_field import contest
 from tests.support.tiny import CONFIG
-from widgets.results.sweep import sweep_sheet
+from widgets.results.sweep import HYPERNETS, sweep_sheet
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def test_each_configuration_is_searched_and_evaluated(made):
         assert (each.selection.chosen.N, each.selection.chosen.M) == (each.N, each.M)
         config = CONFIG.change(N=each.N, M=each.M)
         again = evaluate("again", each.selection.chosen, one.features, config, one.budget)
-        assert each.result.scores == again.scores and len(each.trace.events) == CONFIG.epochs
+        assert each.result.scores == again.scores and len(each.curve.scores) == CONFIG.epochs
         assert each.result.origin is not None and each.result.origin.run == each.run.name
     frame = sweep_table(swept)
     assert list(frame["N"]) == [1, 1, 2] and list(frame["high"] - frame["low"] >= 0) == 3 * [True]
@@ -56,10 +58,26 @@ def test_nothing_is_done_twice(made):
 
 def test_the_figures_have_every_configuration_and_tau(made):
     _, swept = made
-    scores = [(each.trace.best.val_score, each.result.mean) for each in swept]
+    scores = [(each.run.trace().best.val_score, each.result.mean) for each in swept]
     tau = kendalltau(*zip(*scores, strict=True))[0]
     assert rank_correlation(swept) == pytest.approx(tau, nan_ok=True) and math.isnan(rank_correlation(swept[:1]))
     marks = sweep_sheet(swept).marks
     assert len(re.findall("<polyline", marks)) == 3
     for each in swept:
         assert marks.count(f"N = {each.N}, M = {each.M}") >= 2
+
+
+def test_another_searcher_searches_each_configuration_itself(tmp_path):
+    one = contest(tmp_path)
+    config = CONFIG.change(searcher="random", budget=3, shortlist_epochs=2)
+    best = list(search_trials(one.features, config, one.run))[-1]
+    selection = load_selection(one.run)
+    one = replace(one, config=config, genotype=selection.chosen, selection=selection)
+    swept = list(sweep(one, ((1, 1), (2, 1))))
+    assert swept[0].run == one.run and swept[0].curve.search_score == best.best_score
+    for each in swept:
+        trials = recorded_trials(each.run)
+        assert list(each.curve.scores) == [trial.best_score for trial in trials] and len(trials) == 3
+        assert each.selection.chosen == trials[trials[-1].best_trial - 1].genotype and not each.run.has_checkpoint()
+        assert each.result.origin is not None and each.result.origin.search_epochs == 3 * 2
+    assert HYPERNETS not in sweep_sheet(swept).marks and "short trainings" in sweep_sheet(swept).marks

@@ -5,11 +5,13 @@ from itertools import combinations, permutations
 
 import pytest
 
+from bmnas.registry import PRIMITIVES
 from bmnas.space.architecture import Architecture
 from bmnas.space.decisions import AGREED, UNDECIDED, decisions
 from bmnas.space.derivation import derive
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.space.graph import hypernet_graph
+from bmnas.space.primitives import Sum
 from widgets.networks.dag import dag_drawing
 
 
@@ -46,9 +48,45 @@ def test_entropies_by_brute_force():
     assert made(SURE)["Cell_1.Step_1", "primitive"].entropy == pytest.approx(normalised([0.97, 0.03]))
 
 
-def test_one_mixture_never_decides_the_order_of_operands():
-    assert made(SURE)["Cell_1.Step_1", "inputs"].decided  # of Sum there is one pair
-    assert not made(GATED)["Cell_1.Step_1", "inputs"].decided
+@pytest.mark.parametrize("weights", [SURE, GATED, EVEN])
+def test_a_step_that_takes_all_nodes_before_it_has_no_choice(weights):
+    """M = 1: x and y, whatever beta is, also of a primitive whose operands have an order."""
+    decision = made(weights)["Cell_1.Step_1", "inputs"]
+    assert (decision.entropy, decision.alternatives, decision.word) == (0, 1, "no choice")
+    graph = hypernet_graph(weights, derive(weights, 1))
+    lines = [line for line in dag_drawing(graph).lines if line.edge[1] == "Cell_1.Step_1"]
+    assert len(lines) == 2
+    for line in lines:
+        assert line.dash == "solid" and "undecided" not in line.hover and graph.edges[line.edge]["decided"]
+
+
+def test_two_features_leave_a_cell_no_choice_and_one_primitive_a_step():
+    only = architecture({"a": 0.5, "b": 0.5}, {"x": 0.5, "y": 0.5}, {"Sum": 1.0})
+    assert {decision.word for decision in made(only).values()} == {"no choice"}
+    others = made(only, [one("Sum", ("b", "a"))] * 2)  # seeds that found another order all the same
+    assert others["Cell_1", "inputs"].word == "undecided"
+
+
+def test_a_second_step_chooses_among_three_nodes():
+    weights = Architecture(
+        {"Cell_1": SURE.alpha["Cell_1"]},
+        {"Cell_1": {"Step_1": {"x": 0.5, "y": 0.5}, "Step_2": {"x": 0.5, "y": 0.5, "Step_1": 0.5}}},
+        {"Cell_1": {"Step_1": {"Sum": 1.0}, "Step_2": {"Sum": 0.1, "LinearGLU": 0.9}}},
+    )
+    first, second = (made(weights)[f"Cell_1.Step_{m}", "inputs"] for m in (1, 2))
+    assert first.word == "no choice" and second.word == "undecided" and second.alternatives == 6
+
+
+def test_a_step_of_one_input_chooses_single_nodes(monkeypatch):
+    class Alone(Sum):
+        arity = 1
+
+    monkeypatch.setitem(PRIMITIVES, "Alone", Alone)
+    decision = made(architecture(SURE.alpha["Cell_1"], {"x": 0.9, "y": 0.2}, {"Alone": 1.0}))["Cell_1.Step_1", "inputs"]
+    assert decision.choice == "x" and decision.entropy == pytest.approx(normalised([0.9, 0.2]))
+
+
+def test_two_slots_choose_the_order_of_operands():
     slots = {
         "Cell_1": ({"a": 0.98, "b": 0.01, "c": 0.01}, {"a": 0.01, "b": 0.98, "c": 0.01}),
         "Cell_1.Step_1": ({"x": 0.1, "y": 0.9}, {"x": 0.95, "y": 0.05}),

@@ -1,25 +1,31 @@
 """Searchers on a truth table: random search against all draws, picks by cost, and rankings of known order."""
 
 import math
+from dataclasses import asdict, replace
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from bmnas.errors import ConfigError
 from bmnas.space.derivation import derive
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
+from bmnas.trust.benchmark import add_searchers, bench, bench_standing, bench_trials
 from bmnas.trust.random_search import random_regret, taken_with
 from bmnas.trust.search_paths import (
     SearchPath,
     choice_score,
     last_features_path,
-    random_path,
     ranking_tau,
+    regret_curves,
     standings_frame,
+    trials_path,
+    trials_tau,
 )
 from bmnas.trust.truth_table import Truth
 from tests.support.synthetic import architecture
@@ -29,7 +35,7 @@ SPACE = Space(("A_1", "A_2", "B_1"), 1, 1, 1, ("Sum", "LinearGLU"))
 
 def table_of(scores):
     networks = dict(zip(SPACE.genotypes(), (((v, v), (t, t)) for v, t in scores), strict=False))
-    return Truth({"space": {"r": 1}}, None, 2, networks)
+    return Truth({"space": asdict(SPACE)}, None, 2, networks)
 
 
 TABLE = table_of([(0.1 * i, 0.05 * i + 0.01 * (i % 2)) for i in range(9)])
@@ -60,8 +66,16 @@ def test_impossible_numbers_of_trainings_are_refused(trainings):
         taken_with(9, trainings)
 
 
-def test_a_random_path_improves_on_validation_and_ends_at_the_best():
-    path = random_path(TABLE, seed=3)
+def trials(seed=3):
+    """All networks of the table in a random order."""
+    return bench_trials("random", TABLE, seed, len(TABLE.networks))
+
+
+def test_the_path_of_trainings_improves_on_validation_and_ends_at_the_best():
+    path = trials_path("random", trials())
+    assert path.cost == len(TABLE.networks)  # all that was spent, also where the best came before
+    halved = trials_path("random", trials(), cost=0.5)
+    assert [cost for cost, _ in halved.picks] == [cost / 2 for cost, _ in path.picks]
     vals = [TABLE.networks[genotype][0][0] for _, genotype in path.picks]
     costs = [cost for cost, _ in path.picks]
     assert vals == sorted(vals) and costs == sorted(costs) and costs[0] == 1 and vals[-1] == pytest.approx(0.8)
@@ -108,7 +122,11 @@ def test_standings_have_random_search_of_equal_cost_beside_them():
     best = max(TABLE.networks, key=lambda g: TABLE.networks[g][1])
     elsewhere = Genotype.from_dict({**best.to_dict()})
     worst = min(TABLE.networks, key=lambda g: TABLE.networks[g][1])
-    paths = [SearchPath("good", ((2.2, elsewhere),)), SearchPath("bad", ((50.0, worst),)), random_path(TABLE)]
+    paths = [
+        SearchPath("good", ((2.2, elsewhere),)),
+        SearchPath("bad", ((50.0, worst),)),
+        trials_path("random", trials()),
+    ]
     good, bad, drawn = standings_frame(TABLE, paths, {"good": 0.4}).to_dict("records")
     frame = TABLE.frame()
     assert good["regret"] == 0 and good["rank"] == 1 and good["tau"] == 0.4
@@ -121,3 +139,38 @@ def test_an_answer_that_a_sample_lacks_has_no_score():
     lacking = list(Space(("A_1", "A_2", "C_1"), 1, 1, 1, ("Sum",)).genotypes())[-1]
     (row,) = standings_frame(TABLE, [SearchPath("other", ((1.0, lacking),))]).to_dict("records")
     assert math.isnan(row["regret"])
+
+
+def test_tau_of_what_a_searcher_trained_is_kendalls():
+    some = trials()[:6]
+    tests = [TABLE.networks[trial.genotype][1][0] for trial in some]
+    expected, _ = stats.kendalltau([trial.score for trial in some], tests)
+    assert trials_tau(TABLE, some) == pytest.approx(expected)
+    assert math.isnan(trials_tau(TABLE, some[:1]))
+    elsewhere = next(Space(("A_1", "C_1"), 1, 1, 1, ("Sum",)).genotypes())
+    assert trials_tau(TABLE, [*some, replace(some[0], genotype=elsewhere)]) == pytest.approx(expected)
+
+
+def test_a_regret_curve_is_the_mean_of_what_its_searches_answer():
+    searches = [trials_path("random", trials(seed)) for seed in range(4)]
+    late = SearchPath("late", ((3.0, searches[0].picks[-1][1]),))
+    curves = regret_curves(TABLE, {"random": searches, "late": [late]}, 9)
+    assert list(curves.index) == list(range(1, 10)) and list(curves) == ["random", "late"]
+    best = max(test[0] for _, test in TABLE.networks.values())
+    for spent in (1, 4, 9):
+        answers = [genotype for path in searches if (genotype := path.at(spent))]
+        mean = np.mean([TABLE.networks[genotype][1][0] for genotype in answers])
+        assert curves.to_dict()["random"][spent] == pytest.approx(best - mean)
+    assert len(answers) == 4 and [math.isnan(x) for x in curves.to_dict("list")["late"]] == [True] * 2 + [False] * 7
+
+
+def test_searches_on_the_table_are_summed_up_with_an_interval():
+    rows = bench("random", TABLE, seeds=range(5), budget=4)
+    answers = standings_frame(TABLE, [trials_path("random", trials())])
+    first, second = add_searchers(answers, TABLE, ["random"], range(5), 4).to_dict("records")
+    standing = bench_standing("random", rows, TABLE)
+    assert first["searches"] == 1 and math.isnan(first["low"]) and second == pytest.approx(standing)
+    expected = stats.ttest_1samp(rows["regret"], 0).confidence_interval(0.95)
+    assert (standing["low"], standing["high"]) == pytest.approx((expected.low, expected.high))
+    assert standing["regret"] == pytest.approx(rows["regret"].mean()) and standing["searches"] == 5
+    assert standing["random"] == random_regret(TABLE.frame(), 4).mean and standing["trainings"] == 4

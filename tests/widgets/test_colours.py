@@ -11,7 +11,7 @@ from bmnas.space.derivation import derive
 from bmnas.space.graph import genotype_graph, hypernet_graph
 from tests.support.synthetic import FEATURES, NTU, architecture, events
 from widgets.colours import feature_colours, modality_colours, node_colours, primitive_colours
-from widgets.explorer.info import ExplorerInfo
+from widgets.explorer.info import ExplorerInfo, Stage
 from widgets.explorer.sheets import weight_sheets
 from widgets.networks.dag import dag_drawing
 from widgets.search.panel import SearchView
@@ -69,7 +69,9 @@ def test_graph_curves_and_bars_agree() -> None:
     for kind in ("alpha", "gamma"):
         for line in WeightPanel(kind).traces(SearchView(record, modalities=MODALITIES)):
             assert line["line"]["color"] == wanted[line["name"]]
-    info = ExplorerInfo("run", record, {name: tuple(group) for name, group in MODALITIES.items()}, None, "")
+    info = ExplorerInfo(
+        "run", tuple(map(Stage.of_epoch, record)), {name: tuple(group) for name, group in MODALITIES.items()}, None, ""
+    )
     alpha, *others = weight_sheets(info, 3, "Cell_2")
     assert all(wanted[name] in alpha.marks for name in last.architecture.alpha["Cell_2"])
     gamma = others[1]

@@ -21,8 +21,8 @@ from tests.support.tiny import TWO_CELLS, tiny_features
 from widgets import style
 from widgets.explorer.choices import choice_counts, choice_sheet, choice_text, genotypes_of
 from widgets.explorer.explorer import GenotypeExplorer
-from widgets.explorer.info import ExplorerInfo, comparable_runs, explorer_info, headlines
-from widgets.explorer.sheets import DERIVED, SOFT, epoch_dag, score_sheet
+from widgets.explorer.info import ExplorerInfo, Stage, comparable_runs, explorer_info, headlines
+from widgets.explorer.sheets import DERIVED, SOFT, score_sheet, stage_dag
 from widgets.live.svg_view import SvgView
 from widgets.networks.dag import CAPTION
 from widgets.networks.facts import Shapes, genotype_facts
@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def synthetic(seed: int = 0, **more: Any) -> ExplorerInfo:
-    return ExplorerInfo(f"run <{seed}>", tuple(events(seed=seed, **more)), {}, None, "")
+    return ExplorerInfo(f"run <{seed}>", tuple(map(Stage.of_epoch, events(seed=seed, **more))), {}, None, "")
 
 
 def texts(svg: str) -> str:
@@ -59,8 +59,8 @@ def is_shown(info: ExplorerInfo, epoch: int, said: str) -> bool:
 def test_the_info_is_the_record(run: Run) -> None:
     info = explorer_info(run)
     recorded = [json.loads(line) for line in run.path("trace.jsonl").read_text().splitlines()]
-    assert [event.val_score for event in info.events] == [line["val_score"] for line in recorded]
-    assert info.state == "stopped after epoch 3 of 4" and info.best.epoch == recorded[-1]["best_epoch"]
+    assert [stage.val_score for stage in info.stages] == [line["val_score"] for line in recorded]
+    assert info.state == "stopped after epoch 3 of 4" and info.best.number == recorded[-1]["best_epoch"]
     before = {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")}
     explorer_info(run)
     assert {path: path.stat().st_mtime_ns for path in run.folder.rglob("*")} == before
@@ -96,9 +96,9 @@ def test_facts_are_those_of_the_network() -> None:
 
 def test_hovering_tells_shapes_parameters_and_formula(run: Run) -> None:
     info = explorer_info(run)
-    svg = page(epoch_dag(info, 2, "Cell_2"))
+    svg = page(stage_dag(info, 2, "Cell_2"))
     titles = [e.text or "" for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}title")]
-    primitive = info.event(2).genotype.cells[1].steps[0].primitive
+    primitive = info.stage(2).genotype.cells[1].steps[0].primitive
     step = next(t for t in titles if t.startswith("Step_1 of Cell_2"))
     assert f"{primitive}(x, y) =" in step and "(4, 4)" in step and "parameters" in step
     assert any(title.startswith("A_1: stored") or "stored (6, 4)" in title for title in titles)
@@ -107,7 +107,7 @@ def test_hovering_tells_shapes_parameters_and_formula(run: Run) -> None:
 @pytest.mark.parametrize("mode", ["soft weights", "derived genotype"])
 def test_every_node_is_there_once_and_only_the_opened_cell_is_open(mode: str) -> None:
     info = synthetic(**WORST)
-    svg = page(epoch_dag(info, 5, "Cell_3", mode))
+    svg = page(stage_dag(info, 5, "Cell_3", mode))
     named = [e.get("data-name") for e in ET.fromstring(svg).iter() if e.get("data-name")]
     assert len(named) == len(set(named))
     inside = {name for name in named if name and "." in name}
@@ -116,7 +116,7 @@ def test_every_node_is_there_once_and_only_the_opened_cell_is_open(mode: str) ->
 
 
 def test_levels_have_every_box_of_the_graph_and_no_two_overlap() -> None:
-    graph = hypernet_graph((event := synthetic(**WORST).events[-1]).architecture, event.genotype)
+    graph = hypernet_graph((last := synthetic(**WORST).stages[-1]).architecture, last.genotype)
     parts = levels(graph)
     assert list(parts) == [UPPER, "Cell_1", "Cell_2", "Cell_3", "Cell_4"]
     assert sorted(box.node for part in parts.values() for box in part.boxes) == sorted(graph)
@@ -214,7 +214,7 @@ def test_two_runs_are_chosen_from_menus(run: Run, monkeypatch: pytest.MonkeyPatc
 
 
 def shown(explorer: GenotypeExplorer, i: int) -> list[str]:
-    svg = page(epoch_dag(explorer.infos[i], 12, "Cell_1"))
+    svg = page(stage_dag(explorer.infos[i], 12, "Cell_1"))
     return [e.get("data-name") or "" for e in ET.fromstring(svg).iter()]
 
 
@@ -226,7 +226,9 @@ def test_the_slider_moves_everything_together(run: Run) -> None:
         explorer.slider.value = epoch
         said = texts(explorer.picture.content)
         assert is_shown(info, epoch, said)
-        alpha = info.event(epoch).architecture.alpha["Cell_1"]
+        weights = info.stage(epoch).architecture
+        assert weights is not None
+        alpha = weights.alpha["Cell_1"]
         assert all(f"{weight:.2f}" in said for weight in alpha.values())
     assert (explorer.play.min, explorer.play.max) == (1, 3)
 
@@ -246,7 +248,7 @@ def test_the_twin_has_first_best_and_last_epoch_and_text_is_escaped() -> None:
     info = synthetic(**WORST)
     explorer = GenotypeExplorer(info)
     said = texts(page(explorer.twin()))
-    for epoch in (1, info.best.epoch, 12):
+    for epoch in (1, info.best.number, 12):
         assert is_shown(info, epoch, said) and is_shown(info, epoch, explorer.text())
     assert "run <0>" in said and "run <0>" not in page(explorer.twin())
     assert len(page(explorer.twin())) < 400_000

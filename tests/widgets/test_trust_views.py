@@ -3,20 +3,26 @@
 import math
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from bmnas.space.decisions import decisions
+from bmnas.space.derivation import derive
 from bmnas.space.enumeration import Space
+from bmnas.trust.benchmark import add_searchers, bench_trials
 from bmnas.trust.decomposition import Decomposition
 from bmnas.trust.diagnosis import Diagnosis
 from bmnas.trust.knowledge import Bits, Knowledge
 from bmnas.trust.modality_use import ModalityUse
 from bmnas.trust.random_search import random_regret
 from bmnas.trust.redundancy import RedundancyMap
-from bmnas.trust.search_paths import SearchPath, random_path, standings_frame
+from bmnas.trust.search_paths import SearchPath, regret_curves, standings_frame, trials_path
 from bmnas.trust.truth_table import Truth
+from tests.support.synthetic import architecture
+from widgets.networks.dag import hypernet_figure
+from widgets.results.decisions import decisions_table
 from widgets.results.diagnosis_figures import (
     JOINT,
     LATE,
@@ -35,12 +41,13 @@ NAMES = ("A_1", "A_2", "B_1")
 SPACE = Space(NAMES, 1, 1, 1, ("Sum", "LinearGLU"))
 NETWORKS = list(SPACE.genotypes())
 TABLE = Truth(
-    {"dataset": "mfeat", "space": {"r": 1}},
+    {"dataset": "mfeat", "space": asdict(SPACE)},
     None,
     2,
     {g: ((0.5 + 0.01 * i, 0.5 + 0.01 * i), (0.4 + 0.02 * i, 0.44 + 0.02 * i)) for i, g in enumerate(NETWORKS)},
 )
 BEST, WORST = NETWORKS[-1], NETWORKS[0]
+BEST2 = next(Space(NAMES, 1, 2, 1, ("Attention",)).genotypes())
 PATHS = [SearchPath("early <b>", ((2.5, WORST),)), SearchPath("late", ((1.0, NETWORKS[3]), (6.0, BEST)))]
 
 
@@ -62,6 +69,7 @@ def test_every_network_is_a_dot_by_rank():
 
 def test_the_budget_moves_the_picks():
     view = explorer()
+    assert TruthExplorer(view.info, 2).picks() == {"late": 5}
     assert view.budget == 6 and view.picks() == {"early <b>": 8, "late": 0}
     view.box()
     view.slider.value = 2
@@ -115,10 +123,48 @@ def test_regret_stands_beside_random_search_of_the_same_cost():
     assert "a note" in fig.layout.title.subtitle.text
 
 
+def path_of(name, seed=0):
+    return trials_path(name, bench_trials(name, TABLE, seed, len(NETWORKS)))
+
+
+def test_other_searchers_are_lines_with_their_intervals_in_the_table():
+    standings = add_searchers(standings_frame(TABLE, PATHS), TABLE, ["random", "local_search"], range(3), 4)
+    rows = searchers_table(standings).to_dict("records")
+    assert [row["searches"] for row in rows] == [1, 1, 3, 3]
+    assert [row["95 % interval"] for row in rows[:2]] == ["-", "-"]
+    low, high = map(float, str(rows[2]["95 % interval"]).split(" to "))
+    assert low <= round(rows[2]["regret [points]"], 2) <= high and rows[2]["trainings"] == 4
+    searches = {name: [path_of(name, seed) for seed in range(3)] for name in ("random", "local_search")}
+    curves = regret_curves(TABLE, searches, len(NETWORKS))
+    drawn = {trace.name: trace for trace in regret_figure(TABLE.frame(), standings, curves=curves).data}
+    assert list(drawn["local_search"].y) == pytest.approx(list(100 * curves["local_search"]))
+    assert drawn["local_search"].mode == "lines" and drawn["late"].mode == "markers"
+    assert drawn["random"].line.color != drawn["local_search"].line.color
+
+
+def test_every_choice_has_a_row_with_the_seeds_that_agree():
+    weights = architecture(("A_1", "A_2", "B_1"), N=1, M=2, seed=4)
+    derived = derive(weights, 1)
+    frame = decisions_table(weights, derived, [derived, derived, BEST2])
+    made = decisions(weights, derived, [derived, derived, BEST2])
+    assert len(frame) == len(made) == 5
+    for row, decision in zip(frame.to_dict("records"), made.values(), strict=True):
+        assert (row["of"], row["chosen"], row[""]) == (decision.place, decision.choice, decision.word)
+        assert decision.agreement is not None and row["other seeds"] == f"{round(3 * decision.agreement)} of 3"
+    assert "other seeds" not in decisions_table(weights, derived)
+
+
+def test_the_picture_of_a_hypernet_counts_other_seeds():
+    weights = architecture(("A_1", "A_2", "B_1"), N=1, M=2, seed=4)
+    derived = derive(weights, 1)
+    alone, apart = (str(hypernet_figure(weights, derived, others=o).to_json()) for o in ([], [BEST2] * 3))
+    assert apart.count("undecided") > alone.count("undecided")
+
+
 def test_an_answer_without_a_score_has_no_mark():
     lacking = next(Space(("A_1", "C_1"), 1, 1, 1, ("Sum",)).genotypes())
-    standings = standings_frame(TABLE, [SearchPath("other", ((1.0, lacking),)), random_path(TABLE)])
-    assert [trace.name for trace in regret_figure(TABLE.frame(), standings).data][2:] == ["random search"]
+    standings = standings_frame(TABLE, [SearchPath("other", ((1.0, lacking),)), path_of("random")])
+    assert [trace.name for trace in regret_figure(TABLE.frame(), standings).data][2:] == ["random"]
     assert list(searchers_table(standings)["rank"])[0] == "-"
 
 

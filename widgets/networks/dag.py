@@ -1,5 +1,6 @@
 """The hypernet and the genotype as pictures: graph -> Drawing."""
 
+from collections.abc import Sequence
 from html import escape
 
 import networkx as nx
@@ -45,9 +46,13 @@ def hypernet_figure(
     title: str = "Hypernet",
     note: str = "",
     modalities: Modalities | None = None,
+    others: Sequence[Genotype] = (),
 ) -> go.Figure:
-    """Draws the relaxed network: a line is as wide as its softmax weight, and coloured if the genotype has it."""
-    return dag_figure(dag_drawing(hypernet_graph(architecture, genotype, modalities)), title, note)
+    """Draws the relaxed network: a line is as wide as its softmax weight, and coloured if the genotype has it.
+
+    What is undecided is grey and dashed: by its entropy, or because most of `others`, answers of other seeds, differ.
+    """
+    return dag_figure(dag_drawing(hypernet_graph(architecture, genotype, modalities, others)), title, note)
 
 
 def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:

@@ -14,3 +14,13 @@ def network_title(epoch: int, best_epoch: int) -> str:
     if epoch == best_epoch:
         return f"Algorithm 1's network (epoch {epoch}, the best)"
     return f"Network of epoch {epoch}"
+
+
+def trained_title(training: int, best: int) -> str:
+    """Names the network of a short training of another searcher.
+
+    Args:
+        training: its number.
+        best: the number of the training of the best validation score.
+    """
+    return f"Network of training {training}" + (" (the best)" if training == best else "")

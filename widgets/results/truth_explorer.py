@@ -79,13 +79,15 @@ class TruthExplorer:
 
     Args:
         info: from `truth_info`.
+        budget: in trainings, at first; what the dearest answer costs when None.
     """
 
-    def __init__(self, info: TruthInfo) -> None:
+    def __init__(self, info: TruthInfo, budget: int | None = None) -> None:
         self.info, self.chosen = info, 0
         self.most = len(info.genotypes)
         costs = [path.cost for path in info.paths if path.cost <= self.most]
-        self.budget = min(self.most, max(1, math.ceil(max(costs, default=1.0))))
+        dearest = math.ceil(max(costs, default=1.0))
+        self.budget = min(self.most, max(1, dearest if budget is None else budget))
         self._box: ipw.VBox | None = None
 
     def picks(self) -> dict[str, int]:

@@ -11,6 +11,8 @@ from bmnas.evaluation.saved_results import EVALUATION, load_evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import recorded_trials
+from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import Modalities
 from widgets.networks.facts import Shapes, genotype_facts
@@ -28,7 +30,7 @@ class RunRow(NamedTuple):
     state: str  # finished, searched, stopped or damaged
     dataset: str = ""
     seed: int = 0
-    epochs: int = 0
+    epochs: int | None = 0  # of Algorithm 1; None of another searcher, which has none
     val: float = NAN  # per cent
     test: float = NAN  # per cent, mean over seeds
     std: float = NAN
@@ -37,6 +39,7 @@ class RunRow(NamedTuple):
     genotype: Genotype | None = None
     modalities: Modalities | None = None  # of the features; None where they are gone
     problem: str = ""  # why it is damaged
+    searcher: str = ""
 
     def score(self, kind: str) -> float:
         """Returns the score in per cent: "test", or "val", which is of the search and no measure of the answer."""
@@ -83,20 +86,26 @@ def run_row(folder: Path) -> RunRow:
 
 def _read(run: Run) -> RunRow:
     """Reads one run; raises whatever a damaged run makes it raise."""
-    events = run.trace().events
+    events, trials = run.trace().events, recorded_trials(run)
     config = run.config()
     dataset = run.dataset()
     if run.source() == "stand-in":  # never in one chart with real data
         dataset = f"{dataset} (stand-in)"
-    if not events:
-        return RunRow(run.name, "stopped", dataset, config.seed)
-    best = events[-1]
-    last = events[-1].epoch
+    row = RunRow(run.name, "stopped", dataset, config.seed, searcher=config.searcher)
+    if not events and not trials:
+        return row
+    last = events[-1] if events else trials[-1]
+    finished = not isinstance(last, EpochEvent) or last.epoch == last.epochs
     path = run.path("genotype.json")
-    genotype = Genotype.load(path) if path.exists() else run.trace().best.genotype
-    state = "stopped" if last < best.epochs else "searched"
-    seconds = sum(event.seconds for event in events) or NAN
-    row = RunRow(run.name, state, dataset, config.seed, last, 100 * best.best_score, seconds=seconds, genotype=genotype)
+    derived = Trace(events).best.genotype if events else trials[trials[-1].best_trial - 1].genotype
+    genotype = Genotype.load(path) if path.exists() else derived
+    row = row._replace(
+        state="searched" if finished else "stopped",
+        epochs=len(events) or None,
+        val=100 * last.best_score,
+        seconds=sum(stage.seconds for stage in events or trials) or NAN,
+        genotype=genotype,
+    )
     if features := _features(run):
         size = float(genotype_facts(genotype, Shapes.of(features, config)).parameters)
         row = row._replace(parameters=size, modalities=features.modalities)

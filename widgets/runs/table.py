@@ -21,15 +21,21 @@ COLUMNS = {
     "parameters": "parameters",
     "seconds": "search [s]",
     "state": "state",
+    "searcher": "searcher",
     "problem": "problem",
 }
 """Field of a run -> heading."""
-UNKNOWN_IF_DAMAGED = [heading for field, heading in COLUMNS.items() if field not in ("name", "state", "problem")]
+UNKNOWN_IF_DAMAGED = [heading for field, heading in COLUMNS.items() if field not in ("name", "state", "searcher", "problem")]
 
 
 def runs_frame(rows: Sequence[RunRow]) -> pd.DataFrame:
-    """Makes a row a run; what is not known is missing. Without a damaged run, there is no column of problems."""
-    fields = [field for field in COLUMNS if field != "problem" or any(row.problem for row in rows)]
+    """Makes a row a run; what is not known is missing.
+
+    There is a column of problems where a run is damaged, and one of searchers where Algorithm 1 is not the only one.
+    """
+    others = any(row.searcher not in ("", "algorithm1") for row in rows)
+    shown = {"problem": any(row.problem for row in rows), "searcher": others}
+    fields = [field for field in COLUMNS if shown.get(field, True)]
     values = [[getattr(row, field) for field in fields] for row in rows]
     frame = pd.DataFrame(values, columns=[COLUMNS[field] for field in fields]).astype(
         {"seed": "Int64", "epochs": "Int64"}

@@ -88,12 +88,12 @@ def score_traces(info: ScoresInfo) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def star(epoch: int, value: float, name: str, form: str) -> dict[str, Any]:
-    """Draws the mark of the best epoch."""
+def star(epoch: int, value: float, name: str, form: str, unit: str = "epoch") -> dict[str, Any]:
+    """Draws the mark of the best epoch, or of the best of what `unit` names."""
     return {
         "type": "scatter", "x": (epoch,), "y": (value,), "mode": "markers", "name": name,
         "marker": {"symbol": "star", "size": 14, "color": BEST, "line": {"color": style.INK, "width": 1}},
-        "hovertemplate": f"best epoch %{{x}}: {form}<extra></extra>",
+        "hovertemplate": f"best {unit} %{{x}}: {form}<extra></extra>",
     }  # fmt: skip
 
 

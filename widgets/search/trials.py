@@ -13,29 +13,40 @@ from bmnas.errors import RunError
 from bmnas.searching.searchers.trials import Trial
 from bmnas.space.graph import Modalities
 from widgets import style
+from widgets.colours import VAL
 from widgets.live.cell import is_live, stop_requested
 from widgets.networks.dag import genotype_figure
+from widgets.networks.titles import trained_title
+from widgets.search.scores import star
 from widgets.static.display import IMAGES, HasFolder, static
 
+PLOTLY = "application/vnd.plotly.v1+json"
 REDRAW = 1.0  # seconds between two drawings at least
 
 
 def trials_figure(trials: Sequence[Trial], metric: str, title: str, note: str = "") -> go.Figure:
-    """Draws a dot a network, and the best so far as a line, over the networks so far."""
+    """Draws a dot a network, the best so far as a line, and a star at the best, over the networks scored so far."""
     cost = [trial.trial for trial in trials]
+    best = trials[trials[-1].best_trial - 1]
     fig = go.Figure()
     fig.add_scatter(
-        x=cost, y=[100 * trial.score for trial in trials], mode="markers", name="network",
-        hovertext=[escape(trial.genotype.describe()).replace("\n", "<br>") for trial in trials], hoverinfo="text+x+y",
-        marker={"size": 9, "color": style.PALETTE[0]},
+        x=cost, y=[100 * trial.best_score for trial in trials], mode="lines", name="best so far", hoverinfo="skip",
+        line={"shape": "hv", "color": VAL, "width": 2, "dash": "dash"},
     )  # fmt: skip
-    best = [100 * trial.best_score for trial in trials]
     fig.add_scatter(
-        x=cost, y=best, mode="lines", name="best so far", line={"shape": "hv", "color": style.PALETTE[1], "width": 2}
+        x=cost, y=[100 * trial.score for trial in trials], mode="markers", name="network",
+        hovertext=[escape(trial.genotype.describe()).replace("\n", "<br>") for trial in trials],
+        hovertemplate="number %{x}: %{y:.2f} %<br>%{hovertext}<extra></extra>", marker={"size": 7, "color": VAL},
+    )  # fmt: skip
+    words = f"best: number {best.trial}, {100 * best.score:.1f} %"
+    mark = star(best.trial, 100 * best.score, words, "%{y:.2f} %<br>%{hovertext}", "number")
+    fig.add_trace(mark | {"hovertext": [escape(best.genotype.describe()).replace("\n", "<br>")]})
+    fig.update_layout(
+        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.22, "yanchor": "top"},
+        margin={"l": 70, "r": 30, "t": style.top(note), "b": 100},
     )
-    fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=420)
-    fig.update_xaxes(title_text="networks scored so far")
+    style.finish(fig, title, note, height=440)
+    fig.update_xaxes(title_text="networks scored so far", **style.epoch_ticks(len(trials), 12))
     fig.update_yaxes(title_text=f"{escape(metric)} on val [%]")
     return fig
 
@@ -91,18 +102,23 @@ class TrialsView:
         return self.trials[self.trials[-1].best_trial - 1]
 
     def update(self, trial: Trial) -> None:
-        """Takes note of a trial, and draws it if the last drawing is a second ago."""
+        """Takes note of a trial, and draws it and the best network if the last drawing is a second ago."""
         self.trials.append(trial)
         if time.monotonic() - self._drawn < REDRAW:
             return
         self._drawn = time.monotonic()
-        data: dict[str, object] = {**_plain(trial_text(trial))}
+        figure, network = ({}, {})
         if is_live():
-            data["application/vnd.plotly.v1+json"] = json.loads(self._figure().to_json() or "{}")
-        self._top.update(data, raw=True)
+            figure, network = ({PLOTLY: json.loads(one.to_json() or "{}")} for one in (self._figure(), self._network()))
+        self._top.update({**_plain(trial_text(trial)), **figure}, raw=True)
+        self._below.update({**_plain(self.best.genotype.describe()), **network}, raw=True)
 
     def _figure(self) -> go.Figure:
         return trials_figure(self.trials, self.metric, self.title, self.note)
+
+    def _network(self) -> go.Figure:
+        title = trained_title(self.best.trial, self.best.trial)
+        return genotype_figure(self.best.genotype, title, self.note, self.modalities)
 
     def __enter__(self) -> "TrialsView":
         return self
@@ -114,10 +130,8 @@ class TrialsView:
         if not self.trials:
             self._top.update(_plain("no network was trained"), raw=True)
             return
-        best = self.best
-        network = genotype_figure(best.genotype, f"Best network, number {best.trial}", self.note, self.modalities)
         self._top.update(static(self._figure(), "search", self.run, trial_text(self.trials[-1])), raw=True)
-        self._below.update(static(network, "network", self.run, best.genotype.describe()), raw=True)
+        self._below.update(static(self._network(), "network", self.run, self.best.genotype.describe()), raw=True)
 
 
 def _plain(text: str) -> dict[str, str]:

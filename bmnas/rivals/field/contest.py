@@ -9,6 +9,7 @@ from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import recorded_trials
 from bmnas.searching.selection import Selection
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
@@ -68,7 +69,12 @@ class Row:
 
 
 def search_epochs(contest: Contest) -> float:
-    """Counts the passes over the training split of Algorithm 1 and of the brief trainings of its read-out."""
+    """Counts the passes over the training split of a search: of Algorithm 1 and the brief trainings of its read-out.
+
+    Of another searcher, those of its short trainings.
+    """
+    if contest.selection is not None and contest.selection.rule == "searcher":
+        return len(recorded_trials(contest.run)) * contest.config.shortlist_epochs
     config = contest.config
     splits = contest.features.splits
     ratio = len(splits["val"]) / len(splits["train"])

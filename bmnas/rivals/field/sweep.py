@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import pandas as pd
 
+from bmnas.config import SearchConfig
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import Registry
 from bmnas.rivals.field.contest import Contest, search_epochs, with_origin
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import DEFAULT_TRAININGS, recorded_trials, search_trials
 from bmnas.searching.selection import Selection, load_selection
 from bmnas.searching.shortlist import read_out
-from bmnas.searching.trace import Trace
 from bmnas.training.progress import Progress
 
 SIZES = Registry("choice of sizes")
@@ -25,6 +27,22 @@ SIZES.update(
 """Choice of rows -> pairs (N, M)."""
 
 
+class SearchCurve(NamedTuple):
+    """The validation scores of a search.
+
+    Attributes:
+        metric: what the scores are.
+        scores: of the hypernet after each epoch, or of another searcher the best so far after each short training.
+        search_score: the best one.
+        of_trainings: whether it is of short trainings.
+    """
+
+    metric: str
+    scores: tuple[float, ...]
+    search_score: float
+    of_trainings: bool
+
+
 @dataclass(frozen=True)
 class Swept:
     """One configuration.
@@ -32,7 +50,7 @@ class Swept:
     Attributes:
         N, M: numbers of Cells and of Steps.
         run: of its search.
-        trace: of its search; its best validation score is the search score.
+        curve: of its search.
         selection: its answers.
         result: of its answer, trained from scratch.
     """
@@ -40,7 +58,7 @@ class Swept:
     N: int
     M: int
     run: Run
-    trace: Trace
+    curve: SearchCurve
     selection: Selection
     result: Evaluation
 
@@ -49,10 +67,11 @@ def sweep(contest: Contest, sizes: Sequence[tuple[int, int]], progress: Progress
     """Searches with each (N, M), and yields what came of it.
 
     The searches lie in `sweep/` of the contest's run folder, and resume; that run itself stands for its own N and M.
+    They are made by the searcher of the contest's configuration.
 
     Args:
         contest: its configuration with other N and M is searched with; its run keeps the trainings.
-        progress: called as progress(what, done, of) after each epoch and before each seed.
+        progress: called as progress(what, done, of) after each epoch or short training, and before each seed.
 
     Raises:
         ConfigError: the features are too few for so many Cells.
@@ -62,10 +81,9 @@ def sweep(contest: Contest, sizes: Sequence[tuple[int, int]], progress: Progress
         own = contest.selection is not None and config == contest.config
         run = contest.run if own else Run(contest.run.path("sweep") / f"N{N}M{M}")
         if not own:
-            for event in search(contest.features, config, run):
-                if progress is not None:
-                    progress(f"search with N = {N}, M = {M}", event.epoch, event.epochs)
-        selection = load_selection(run) if own else read_out(run, contest.features)
+            _search(contest, config, run, progress or (lambda what, done, of: None))
+        by_algorithm1 = config.searcher == "algorithm1"
+        selection = read_out(run, contest.features) if by_algorithm1 and not own else load_selection(run)
         mine = replace(contest, config=config, genotype=selection.chosen, selection=selection)
         result = evaluate(f"N = {N}, M = {M}", selection.chosen, *mine.common, progress)
         origin = mine.origin(
@@ -74,7 +92,37 @@ def sweep(contest: Contest, sizes: Sequence[tuple[int, int]], progress: Progress
             network=selection.chosen.describe(),
             genotype=selection.chosen.to_dict(),
         )
-        yield Swept(N, M, run, run.trace(), selection, with_origin(result, replace(origin, run=run.name)))
+        result = with_origin(result, replace(origin, run=run.name))
+        yield Swept(N, M, run, search_curve(run, result.metric), selection, result)
+
+
+def search_curve(run: Run, metric: str) -> SearchCurve:
+    """Reads the validation scores of a run, of whichever searcher it is.
+
+    Args:
+        run: of a search that has ended.
+        metric: of a searcher that does not record it.
+    """
+    if trials := recorded_trials(run):
+        best = tuple(trial.best_score for trial in trials)
+        return SearchCurve(metric=metric, scores=best, search_score=best[-1], of_trainings=True)
+    trace = run.trace()
+    return SearchCurve(
+        metric=trace.best.metric,
+        scores=tuple(event.val_score for event in trace),
+        search_score=trace.best.val_score,
+        of_trainings=False,
+    )
+
+
+def _search(contest: Contest, config: SearchConfig, run: Run, progress: Progress) -> None:
+    what = f"search with N = {config.N}, M = {config.M}"
+    if config.searcher == "algorithm1":
+        for event in search(contest.features, config, run):
+            progress(what, event.epoch, event.epochs)
+        return
+    for trial in search_trials(contest.features, config, run):
+        progress(what, trial.trial, max(trial.trial, int(config.budget or DEFAULT_TRAININGS)))
 
 
 def sweep_table(swept: Sequence[Swept]) -> pd.DataFrame:
@@ -83,7 +131,7 @@ def sweep_table(swept: Sequence[Swept]) -> pd.DataFrame:
         {
             "N": one.N,
             "M": one.M,
-            f"search: {one.trace.best.metric} on val [%]": 100 * one.trace.best.val_score,
+            f"search: {one.curve.metric} on val [%]": 100 * one.curve.search_score,
             f"evaluation: {one.result.metric} on test [%]": 100 * one.result.mean,
             "low": 100 * one.result.interval[0],
             "high": 100 * one.result.interval[1],
@@ -101,5 +149,5 @@ def rank_correlation(swept: Sequence[Swept]) -> float:
         return float("nan")
     from scipy.stats import kendalltau  # here: half a second that a search does not need
 
-    tau, _ = kendalltau([one.trace.best.val_score for one in swept], [one.result.mean for one in swept])
+    tau, _ = kendalltau([one.curve.search_score for one in swept], [one.result.mean for one in swept])
     return float(tau)  # pyright: ignore[reportArgumentType]
