@@ -259,3 +259,11 @@ def test_other_raw_data_is_refused(features):
     other = replace(features, manifest={**features.manifest, "options": {**features.manifest["options"], "seed": 5}})
     with pytest.raises(DataError, match="the raw data of 'digits' is not that"):
         raw_samples(other)
+
+
+def test_it_selects_and_hides_as_the_search_does(features, tmp_path):
+    config = CONFIG.change(metric="macro F1", modality_dropout=0.5)
+    result = evaluate_joint(empty(tmp_path / "run"), GENOTYPE, features, config, BUDGET.change(epochs=1, seeds=1))
+    assert result.metric == "macro F1" and result.mean == result.all_scores["macro F1"]
+    network = build_joint(GENOTYPE, features, config, raw_samples(features), 0)
+    assert network.fusion.placeholders is not None and network.fusion.placeholders.dropout.p == 0.5

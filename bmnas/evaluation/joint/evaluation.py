@@ -27,6 +27,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES, changed_samples
 from bmnas.machine import data_root, use_threads
 from bmnas.registry import TASKS
+from bmnas.searching.filling import objective_of, placeholders_for
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.storage.reading import read_text
@@ -69,12 +70,13 @@ def evaluate_joint(
     """
     check_joint(features, budget)
     task = _task(features)
+    objective = objective_of(features, config)
     size = config.batch_size if batch_size is None else batch_size
     samples = raw_samples(features, root, progress)
     seeds = []
     for seed in range(budget.seeds):
         identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size, **own_recipe(task)}
-        about = identity_of_seed(identity, features, budget, seed)
+        about = identity_of_seed(identity, features, budget, seed, config)
         checkpoint = run.path(f"scores/{digest_of(about)}.safetensors")
 
         def compute(seed: int = seed, checkpoint: Path = checkpoint) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def evaluate_joint(
             settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
             settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "seed": seed, "device": config.device}
             result = train_and_test_joint(
-                network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=features.kind,
+                network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=objective,
                 batch_size=size, workers=_workers(samples, workers), checkpoint=checkpoint,
                 progress=renamed(f"{JOINT}, seed {seed}", progress), **settings,
             )  # fmt: skip
@@ -101,7 +103,7 @@ def evaluate_joint(
         seeds.append(once(run, about, features, compute))
         checkpoint.unlink(missing_ok=True)
     origin = Origin(run=run.name, source="section 3.4", network=genotype.describe(), genotype=genotype.to_dict())
-    result = replace(combine_seeds(JOINT, seeds, features), origin=origin)
+    result = replace(combine_seeds(JOINT, seeds, features, objective.metric), origin=origin)
     about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
     run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
     return result
@@ -151,7 +153,7 @@ def build_joint(
     return joint_network(
         genotype, backbones, {modality.name: modality.taps for modality in task.modalities}, two,
         len(features.classes), C=config.C, L=config.L, dropout=config.dropout, mode=config.mode,
-        tokeniser=config.tokeniser, seed=seed,
+        tokeniser=config.tokeniser, placeholders=placeholders_for(features, config), seed=seed,
     )  # fmt: skip
 
 
