@@ -22,9 +22,9 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.table import evaluate_field
-from bmnas.scale.own_data.inputs import as_arrays, columns_of
+from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
 from bmnas.scale.own_data.report import leaderboard, report
-from bmnas.scale.own_data.splitting import split_rows
+from bmnas.scale.own_data.splitting import check_classes, split_rows
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
 from bmnas.searching.shortlist import read_out
@@ -113,7 +113,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             groups: (n,) equal for samples that must not be torn apart, such as those of one person.
             masks: modality or feature -> (n,), True where a sample has it.
         """
-        self.columns_ = columns_of(X) if isinstance(X, Mapping) else {}
+        check_features(X)
+        self.columns_ = columns_of(X)
         self.features_ = self._feature_set(X, y, groups, masks)
         config = self._config()
         budget = EvalConfig(epochs=15, seeds=3, max_lr=LEARNING_RATE).change(**dict(self.budget or {}))
@@ -131,6 +132,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         (`network_.takes_subsets`).
         """
         check_is_fitted(self, "network_")
+        check_features(X)
         arrays = as_arrays(X, self.L)
         for name, columns in columns_of(X).items():
             if self.columns_.get(name, columns) != columns:
@@ -176,8 +178,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
                 raise FeatureError("y holds NaN or infinite values; expected a label for each sample")
             self.classes_, targets = np.unique(labels, return_inverse=True)
             names = [str(label) for label in self.classes_]
-            if len(names) < 2:
-                raise FeatureError(f"y has one class, {names}; expected two at least")
+            check_classes(labels, self.classes_)
         else:
             self.classes_, targets = np.arange(labels.shape[1]), labels
             names = [str(name) for name in getattr(y, "columns", self.classes_)]
