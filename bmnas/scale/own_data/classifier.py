@@ -31,6 +31,7 @@ from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.space.enumeration import Space
 from bmnas.training.metrics import METRICS, THRESHOLD, named_score
+from bmnas.training.progress import seldom
 
 LEARNING_RATE = 3e-3  # of small data: a few hundred steps have to do
 
@@ -228,8 +229,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             score = f"validation {event.metric} {100 * event.val_score:.1f} %"
             self._print(f"search, epoch {event.epoch} of {event.epochs}: {score} (best {100 * event.best_score:.1f} %)")
         self.search_ = Trace(events)
-        self._print(f"reading out {Space.of(features.names, config).size(10**6):,} networks or fewer")
-        self.selection_ = read_out(run, features)
+        self._print(f"choosing among {Space.of(features.names, config).size(10**6):,} networks or fewer")
+        progress = seldom(self._print)
+        self.selection_ = read_out(run, features, progress)
         self.genotype_ = self.selection_.chosen
         self.network_ = train_and_save(run, self.genotype_, features, config, budget)
         contest = Contest(
@@ -237,7 +239,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         )
         rows = [row for row in field_rows(contest, self.rivals or "quick") if self.rivals or row.name == SEARCHED]
         self.results_ = []
-        for result in evaluate_field(contest, rows):
+        for result in evaluate_field(contest, rows, progress):
             self._print(f"{result.name}: {result.metric} {100 * result.mean:.1f} %")
             self.results_.append(result)
         self.leaderboard_: pd.DataFrame = leaderboard(self.results_)
