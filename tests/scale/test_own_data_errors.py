@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse
 
 import bmnas
-from bmnas.errors import FeatureError
+from bmnas.errors import ConfigError, FeatureError
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.findings import findings
@@ -34,6 +34,24 @@ CASES = {
 def test_the_error_names_what_is_wrong(given, y, words):
     with pytest.raises(FeatureError, match=words):
         bmnas.FusionClassifier(verbose=0).fit(given, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"search": {"metric": "macro F1"}}, "search has metric"),
+        ({"search": {"seed": 3}}, "random_state"),
+        ({"search": {"L": 3}}, "give L"),
+        ({"rivals": "fast"}, "rivals is 'fast'"),
+        ({"metric": "samples F1"}, "metric is 'samples F1'"),
+        ({"class_weight": {"dead": 2.0}}, "dead"),
+        ({"class_weight": {"ill": 0.0, "well": 0.0}}, "class_weight is 0"),
+    ],
+)
+def test_settings_that_contradict_are_refused_before_the_search(settings, words, monkeypatch):
+    monkeypatch.setattr("bmnas.searching.algorithm1.Algorithm1.validate", lambda *_: pytest.fail("it searched"))
+    with pytest.raises(ConfigError, match=words):
+        bmnas.FusionClassifier(verbose=0, **settings).fit(X, CLASSES)
 
 
 def test_one_label_in_each_row_is_pointed_out():

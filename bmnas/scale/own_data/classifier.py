@@ -20,7 +20,7 @@ from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.convert import check_order, check_present
 from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals.field.contest import Contest
-from bmnas.rivals.field.rows import field_rows
+from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
 from bmnas.scale.own_data.report import leaderboard, report
@@ -33,6 +33,12 @@ from bmnas.space.enumeration import Space
 from bmnas.training.metrics import METRICS, THRESHOLD, named_score
 from bmnas.training.progress import seldom
 
+OWN = {
+    "L": "L",
+    "metric": "metric",
+    "class_weight": "class_weight",
+    "seed": "random_state",
+}  # what `search` may not say
 LEARNING_RATE = 3e-3  # of small data: a few hundred steps have to do
 
 
@@ -115,6 +121,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             masks: modality or feature -> (n,), True where a sample has it.
         """
         check_features(X)
+        self._check_settings()
         self.columns_ = columns_of(X)
         self.features_ = self._feature_set(X, y, groups, masks)
         config = self._config()
@@ -206,6 +213,12 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             )
         return features
 
+    def _check_settings(self) -> None:
+        for name in (name for name in OWN if name in (self.search or {})):
+            raise ConfigError(f"search has {name}; give {OWN[name]} to FusionClassifier itself")
+        if self.rivals is not None and self.rivals not in CHOICES:
+            raise ConfigError(f"rivals is {self.rivals!r}; expected {', '.join(CHOICES)}, or None for none")
+
     def _config(self) -> SearchConfig:
         pairs = len(self.features_.names) * (len(self.features_.names) - 1) // 2
         weights: Any = self.class_weight
@@ -215,10 +228,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             C=16, L=self.features_.L, N=min(2, pairs), M=1, epochs=15, arch_lr=1e-2, max_lr=LEARNING_RATE,
             seed=self.random_state, class_weight=weights, metric=self.metric, show_progress=False,
         )  # fmt: skip
-        config = start.change(**dict(self.search or {}))
-        if config.L != self.features_.L:
-            raise ConfigError(f"search has L = {config.L}; give L to FusionClassifier itself")
-        return config
+        return start.change(**dict(self.search or {}))
 
     def _fit(self, run: Run, config: SearchConfig, budget: EvalConfig) -> None:
         features = self.features_

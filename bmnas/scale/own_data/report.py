@@ -140,7 +140,8 @@ def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
 def _board(frame: pd.DataFrame, metric: str) -> str:
     """Writes the columns of a leaderboard that fit a terminal."""
     shown = [name for name in SHOWN if name in frame and name != metric]
-    return _percent(frame[["method", metric, "std", *shown, "parameters"]].rename(columns={"std": SPREAD}))
+    columns = ["method", metric, "std", *shown, "parameters"]
+    return _percent(frame.reindex(columns=columns).rename(columns={"std": SPREAD}))
 
 
 def _percent(frame: pd.DataFrame) -> str:
