@@ -227,7 +227,7 @@ def _task(features: FeatureSet) -> Task:
     why = f"the features of {features.task!r} ({features.source}) have no raw samples and no backbones behind them"
     ask = f"; ask for {task.real.title} at {task.real.request}" if task is not None and task.real is not None else ""
     raise DataError(
-        f"raw samples are needed, but {why}{ask}. For data of your own, bmnas.joint_network and "
+        f"raw data is needed, but {why}{ask}. For data of your own, bmnas.joint_network and "
         "bmnas.train_and_test_joint take backbones and Datasets; on stored features everything else works"
     )
 
