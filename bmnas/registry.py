@@ -26,6 +26,16 @@ def unknown(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:
     return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {nearest_names(str(name), names)}")
 
 
+def split_names(value: Any) -> Any:
+    """Makes a tuple of names that are one text, '["Sum", "Zero"]' (as `papermill -p` gives it) or Sum,Zero, or a list.
+
+    Anything else stays as it is.
+    """
+    if isinstance(value, str):
+        value = [name.strip(" \"'") for name in value.strip("[]() ").split(",")]
+    return tuple(value) if isinstance(value, list) else value
+
+
 class Registry(dict[str, Any]):
     """A dictionary whose error for an unknown name lists the names there are."""
 

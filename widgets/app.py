@@ -23,6 +23,7 @@ from bmnas.config import SearchConfig
 from bmnas.errors import BmnasError, RunError
 from bmnas.evaluation.saved_results import EVALUATION
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.subsets import Names
 from bmnas.machine import runs_root
 from bmnas.searching.other_process import follow, is_searched, process_at_work, wait_for
 from bmnas.searching.run_folder import Run
@@ -63,12 +64,15 @@ class SearchApp:
         self.runs = _dropdown("Finished run", [])
         self.dataset = _dropdown("Data set", names)
         self.seed = ipw.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=ipw.Layout(width="170px"))
+        self.modalities = ipw.Text(
+            description="Modalities", placeholder="all; or names, as Image, Text", style={"description_width": "90px"}
+        )
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")
         self.replay = ipw.Button(description="Replay", icon="film", tooltip="Show the run as if its search were live")
         self.runs.observe(lambda change: self.show(change.new) if change.new else None, "value")
         self.start.on_click(lambda _: self.begin())
         self.replay.on_click(lambda _: self._replay(str(self.runs.value)))
-        line = ipw.HBox([self.dataset, self.seed, self.start], layout=ipw.Layout(flex_flow="row wrap"))
+        line = ipw.HBox([self.dataset, self.seed, self.modalities, self.start], layout=ipw.Layout(flex_flow="row wrap"))
         self.box = ipw.VBox([ipw.HBox([self.runs, self.replay]), line, self.message, self.stage])
         self.task: asyncio.Task[None] | None = None
         self.explorer: GenotypeExplorer | None = None  # of a run of another searcher than Algorithm 1
@@ -100,7 +104,7 @@ class SearchApp:
 
     def begin(self) -> None:
         """Starts a search beside the kernel's main thread, which continues to handle clicks."""
-        self._start(self._search(str(self.dataset.value), int(self.seed.value or 0)))
+        self._start(self._search(str(self.dataset.value), int(self.seed.value or 0), self.modalities.value or None))
 
     def _replay(self, name: str) -> None:
         """Shows a run of the menu as if its search were live; one of another searcher training by training."""
@@ -131,11 +135,12 @@ class SearchApp:
                 control.disabled = False
             self.refresh()
 
-    async def _search(self, dataset: str, seed: int) -> str:
+    async def _search(self, dataset: str, seed: int, modalities: Names = None, features: Names = None) -> str:
         config = bmnas.TASKS[dataset].search_config.change(seed=seed)
-        features = await live(partial(bmnas.prepare, dataset, L=config.L, progress=self._tell))
-        run = Run(runs_root() / bmnas.run_name(dataset, config, features))
-        return await self._search_in(run, features, config)
+        subset = {"modalities": modalities, "features": features}
+        stored = await live(partial(bmnas.prepare, dataset, L=config.L, progress=self._tell, **subset))
+        run = Run(runs_root() / bmnas.run_name(dataset, config, stored))
+        return await self._search_in(run, stored, config)
 
     async def _resume(self, run: Run) -> str:
         self.seed.value = run.config().seed
@@ -159,7 +164,7 @@ class SearchApp:
         if view.next_seed is None:
             return f"Everything is in {run.folder}; notebooks 03 to 05 use it."
         self.seed.value = view.next_seed
-        return await self._search(run.dataset(), view.next_seed)
+        return await self._search(run.dataset(), view.next_seed, features=features.chosen if features else None)
 
     async def _search_or_follow(self, run: Run, features: FeatureSet, config: SearchConfig) -> SearchDashboard:
         """Shows a search to its end or to a Stop; takes it over where the process that it follows ends before."""
@@ -189,7 +194,7 @@ class SearchApp:
         if view.next_seed is None:
             return ""
         self.seed.value = view.next_seed
-        return await self._search(run.dataset(), view.next_seed)
+        return await self._search(run.dataset(), view.next_seed, features=features.chosen if features else None)
 
     async def _watch(
         self,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bmnas.errors import ConfigError
-from bmnas.registry import PRIMITIVES, unknown
+from bmnas.registry import PRIMITIVES, split_names, unknown
 from bmnas.space.primitives import PAPER_PRIMITIVES, REFERENCE_PRIMITIVES
 
 SWITCHES: dict[str, dict[str, Any]] = {
@@ -30,13 +30,6 @@ SWITCHES: dict[str, dict[str, Any]] = {
 """What each mode stands for, switch by switch; a field of `SearchConfig` that is not None overrides its switch."""
 
 
-def _split_names(value: Any) -> Any:
-    """Accepts a pool as `papermill -p` gives it, '["Sum", "Zero"]' or Sum,Zero, and as JSON gives it, a list."""
-    if isinstance(value, str):
-        value = [name.strip(" \"'") for name in value.strip("[]() ").split(",")]
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _check_pool(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     if names is not None and (not names or len(set(names)) != len(names)):
         raise ConfigError(f"primitives is {names!r}; expected at least one name, and none twice")
@@ -51,7 +44,7 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Rate = Natural | Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Probability = Annotated[int, Field(ge=0, lt=1)] | Annotated[float, Field(ge=0, lt=1)]
-Pool = Annotated[tuple[str, ...] | None, BeforeValidator(_split_names), AfterValidator(_check_pool)]
+Pool = Annotated[tuple[str, ...] | None, BeforeValidator(split_names), AfterValidator(_check_pool)]
 
 
 @dataclass(frozen=True)

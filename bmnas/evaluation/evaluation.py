@@ -18,7 +18,7 @@ from bmnas.evaluation.results import Evaluation, combine_seeds, once
 from bmnas.evaluation.seed_jobs import train_at_once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
-from bmnas.searching.filling import filled, objective_of
+from bmnas.searching.filling import filled, objective_identity, objective_of
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
@@ -32,7 +32,6 @@ from bmnas.training.progress import Progress, bar
 from bmnas.training.steps import predict
 
 Build = Callable[[int], nn.Module]
-OBJECTIVE = ("class_weight", "metric", "modality_dropout")
 """Settings of a search that every training after it shares."""
 
 
@@ -177,8 +176,7 @@ def identity_of_seed(
     identity: dict[str, Any], features: FeatureSet, budget: EvalConfig, seed: int, config: SearchConfig | None = None
 ) -> dict[str, Any]:
     """Returns all that a result of one seed depends on, in JSON values; an objective where it is not the default."""
-    settings = {} if config is None else config.identity()
-    objective = {name: settings[name] for name in OBJECTIVE if name in settings}
+    objective = {} if config is None else objective_identity(config)
     return {
         **identity,
         **({"objective": objective} if objective else {}),

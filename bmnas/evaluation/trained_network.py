@@ -14,6 +14,8 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.evaluation.export import exported_program, write_onnx
+from bmnas.evaluation.joint.evaluation import known_backbones
+from bmnas.evaluation.joint.network import JointNetwork
 from bmnas.evaluation.network_inputs import check_origin, checked_batch, preprocessing_digest
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.feature_set import FeatureSet
@@ -66,6 +68,34 @@ class TrainedNetwork(nn.Module):
     def takes_subsets(self) -> bool:
         """Whether samples may lack modalities: the network has learnt what stands there."""
         return self.network.placeholders is not None
+
+    def with_backbones(self) -> JointNetwork:
+        """Attaches the frozen backbones that made the run's features: raw samples, modality -> (B, ...), to logits.
+
+        Samples must be as the data set's own are, which `bmnas.evaluation.joint.evaluation.raw_samples` opens; they are
+        tapped, pooled and fused as in the run. The logits are in the order of `classes`.
+
+        Raises:
+            DataError: no backbones are known: stand-ins, planted features, arrays of one's own.
+            FeatureError: the weights are gone or others, or the features were made otherwise than those of the
+                training.
+            RunError: the network was not loaded from a run, or its features are gone.
+        """
+        if self.run is None:
+            raise RunError("this network is of no run, so its backbones are not known; bmnas.load(run) knows them")
+        features = self.run.features()
+        check_origin(features, self.classes, self.preprocessing)
+        backbones, taps = known_backbones(features)
+        return JointNetwork(backbones, taps, features.L, self.network.to("cpu"), freeze=True).eval()
+
+    def describe(self) -> str:
+        """Says what goes in and comes out: features with their shapes, how they were made, and the classes."""
+        lines = [f"{name}: (batch, {C}, {P}) float32" for name, (C, P) in self.shapes.items()]
+        lines.append("a feature may be left out, or be NaN where a sample lacks it" if self.takes_subsets else "no NaN")
+        out = "softmax" if self.kind == "multiclass" else "sigmoid"
+        lines.append(f"logits: (batch, {len(self.classes)}), {out} of {', '.join(self.classes)}")
+        lines.append(f"preprocessing: {self.preprocessing or 'not known'}, a digest of backbones, weights, pooling, L")
+        return "\n".join(lines)
 
     def raw_logits(self, batch: Mapping[str, np.ndarray]) -> Tensor:
         """Computes the logits of arrays that are checked already, on the CPU."""

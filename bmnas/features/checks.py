@@ -12,7 +12,7 @@ from bmnas.features.blocks import blocks
 KINDS = ("multiclass", "multilabel")
 SOURCES = ("real", "synthetic", "stand-in")
 SPLITS = ("train", "val", "test")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+NAME = re.compile(r"[^\W_]([\w -]*[\w-])?")  # letters of any language; files and modules are named by it
 NODE_NAME = re.compile(r"x|y|(Cell|Step)_[0-9]+")
 
 
@@ -21,11 +21,21 @@ def check_names(kind: str, names: Iterable[str]) -> None:
     module_dict = nn.ModuleDict()
     for name in names:
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise FeatureError(f"{kind} name {name!r}: expected a letter, then letters, digits, '_' or '-'")
+            raise FeatureError(
+                f"{kind} name {name!r}: expected a text that starts with a letter or a digit, then letters, digits, "
+                "blanks, '_' or '-': files and modules of the network are named by it. Rename it"
+            )
         if NODE_NAME.fullmatch(name):
-            raise FeatureError(f"{kind} name {name!r} is taken by a node inside the fusion network; rename it")
+            whose = " (the part of a feature's name before its last '_')" if kind == "modality" else ""
+            raise FeatureError(
+                f"{kind} name {name!r}{whose} is taken: a genotype calls the inputs of a Cell x and y, and its nodes "
+                f"Cell_1, Step_1 and so on. Rename it, for instance {'my' + name!r}"
+            )
         if hasattr(module_dict, name):
-            raise FeatureError(f"{kind} name {name!r} is an attribute of torch.nn.ModuleDict; rename it")
+            raise FeatureError(
+                f"{kind} name {name!r} is taken by an attribute of torch.nn.ModuleDict, which holds layers by name. "
+                f"Rename it, for instance {name.capitalize()!r}"
+            )
 
 
 def check_choice(field: str, value: str, allowed: Sequence[str]) -> None:

@@ -45,12 +45,14 @@ class FeatureSet(FeatureFields):
         groups: int64 (n,), equal for samples that were recorded together (one recording, one performer); None where
             each sample stands alone. Only intervals and verdicts depend on it.
         folder: where `open` read it, None for features in memory.
+        chosen: the features that `choose` left of those in the folder; None for all.
 
     Raises:
         FeatureError: any of these is missing or contradicts another; the message names the field.
     """
 
     folder: Path | None = None
+    chosen: tuple[str, ...] | None = None
     _on: dict[torch.device, FeatureTensors] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -183,14 +185,20 @@ class FeatureSet(FeatureFields):
         """
         return store.write(self, Path(folder).absolute())
 
-    def choose(self, modalities: Sequence[str] | None = None, features: Sequence[str] | None = None) -> "FeatureSet":
+    def choose(self, modalities: subsets.Names = None, features: subsets.Names = None) -> "FeatureSet":
         """The same samples with some modalities or features alone; no file is touched, and no number copied.
+
+        Args:
+            modalities, features: names, or one text such as "Image,Text"; all when None.
 
         Raises:
             UnknownNameError: a name that is not there; lists those that are.
-            FeatureError: nothing is left of a sample, or of all.
+            FeatureError: nothing is left of a sample, or of all; a feature whose modality is left out.
         """
-        return type(self)(**subsets.chosen(self, modalities, features))
+        if modalities is None and features is None:
+            return self
+        parts = subsets.chosen(self, modalities, features)
+        return type(self)(**parts, folder=self.folder, chosen=None if self.folder is None else tuple(parts["arrays"]))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,7 +221,7 @@ class FeatureSet(FeatureFields):
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: a stored feature set is opened there, and the same one only once."""
         if self.folder is not None:
-            return opened, (self.folder.absolute(), json_sha256(self.manifest))
+            return opened, (self.folder.absolute(), json_sha256(self.manifest), self.chosen)
         return partial(FeatureSet, **{part.name: getattr(self, part.name) for part in fields(self) if part.init}), ()
 
     def __repr__(self) -> str:
@@ -265,17 +273,18 @@ class FeatureSet(FeatureFields):
 
 
 @lru_cache(maxsize=2)
-def opened(folder: Path, manifest: str) -> FeatureSet:
+def opened(folder: Path, manifest: str, chosen: tuple[str, ...] | None = None) -> FeatureSet:
     """Opens a feature set whose files another process has verified; the next call returns the same one.
 
     Args:
         folder: where it lies.
         manifest: sha256 of what the other process saw there.
+        chosen: features of those in the folder.
 
     Raises:
         FeatureError: other features lie there, as where two machines have folders of one name.
     """
-    features = FeatureSet.open(folder, verify=False)
+    features = FeatureSet.open(folder, verify=False).choose(features=chosen)
     if json_sha256(features.manifest) != manifest:
         raise FeatureError(f"{folder} holds other features here than where this job was made; share one folder")
     return features

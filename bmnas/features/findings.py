@@ -83,6 +83,8 @@ def _imbalance(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Iterat
             share = 100 * counts.max() / len(targets)
             yield f"targets: {share:.0f} % of the samples are {classes[int(counts.argmax())]!r}; {advice}"
         return
+    if len(classes) > 1 and (targets.sum(1) == 1).all():
+        yield "targets: each sample has exactly one label; if it can have no other, give one class a sample (argmax(1))"
     rare = [name for name, share in zip(classes, targets.mean(0), strict=True) if share <= 1 - DOMINANT]
     if rare:
         names = ", ".join(map(repr, rare[:NAMED])) + (" ..." if rare[NAMED:] else "")

@@ -1,38 +1,70 @@
-"""Some modalities or features of a feature set, in memory alone."""
+"""Some modalities or features of a feature set: no file is touched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
 from bmnas.errors import FeatureError
 from bmnas.features.fields import FeatureFields
-from bmnas.registry import unknown
+from bmnas.registry import split_names, unknown
+
+Names = Sequence[str] | str | None  # as a text, Image,Text
 
 
-def chosen(whole: FeatureFields, modalities: Sequence[str] | None, features: Sequence[str] | None) -> dict[str, Any]:
+def chosen(whole: FeatureFields, modalities: Names, features: Names) -> dict[str, Any]:
     """Returns the fields of a feature set of some modalities or features; see `FeatureSet.choose`."""
-    for kind, names, there in (
-        ("modality", modalities or (), whole.modalities),
-        ("feature", features or (), whole.arrays),
-    ):
-        for name in names:
-            if name not in there:
-                raise unknown(kind, name, list(there))
+    wanted = _wanted("modality", modalities, whole.modalities)
+    members = _wanted("feature", features, whole.arrays)
     groups = {
-        modality: tuple(name for name in names if features is None or name in features)
+        modality: tuple(name for name in names if name in members)
         for modality, names in whole.modalities.items()
-        if modalities is None or modality in modalities
+        if modality in wanted
     }
-    groups = {modality: names for modality, names in groups.items() if names}
-    members = {name for names in groups.values() for name in names}
-    if not members:
-        raise FeatureError(f"no feature is left of modalities={modalities} and features={features}")
-    parts = {part.name: getattr(whole, part.name) for part in fields(FeatureFields)}
-    manifest = {key: value for key, value in whole.manifest.items() if key in ("backbones", "pooling", "options")}
+    names = [name for of_modality in groups.values() for name in of_modality]
+    outside = [name for name in members if name not in names]
+    if features is not None and outside:
+        raise FeatureError(
+            f"features names {', '.join(outside)}, which modalities leaves out ({', '.join(wanted)}); add the "
+            "modality, or leave the feature out"
+        )
+    without = [modality for modality, of_modality in groups.items() if not of_modality]
+    if modalities is not None and without:
+        raise FeatureError(f"modalities names {', '.join(without)}, of which features has none ({', '.join(members)})")
     return {
-        **parts,
-        "arrays": {name: array for name, array in whole.arrays.items() if name in members},
-        "modalities": groups,
-        "logits": {name: array for name, array in whole.logits.items() if name in groups},
-        "manifest": manifest,
+        **{part.name: getattr(whole, part.name) for part in fields(FeatureFields)},
+        "arrays": {name: array for name, array in whole.arrays.items() if name in names},
+        "modalities": {modality: of_modality for modality, of_modality in groups.items() if of_modality},
+        "logits": {name: array for name, array in whole.logits.items() if groups.get(name)},
+        "manifest": _manifest(
+            whole.manifest, {m: list(of_modality) for m, of_modality in groups.items() if of_modality}
+        ),
     }
+
+
+def _wanted(kind: str, names: Names, there: Iterable[str]) -> tuple[str, ...]:
+    """Returns which of the names that are there are wanted, in their order.
+
+    Raises:
+        UnknownNameError: a name that is not there.
+        FeatureError: no name at all.
+    """
+    if names is None:
+        return tuple(there)
+    listed = tuple(split_names(names))
+    if not any(listed):
+        raise FeatureError(f"no {kind} is wanted, {names!r}; expected some of {', '.join(there)}, or None for all")
+    for name in listed:
+        if name not in there:
+            raise unknown(kind, name, there)
+    return tuple(name for name in there if name in listed)
+
+
+def _manifest(whole: dict[str, Any], groups: dict[str, list[str]]) -> dict[str, Any]:
+    """Returns the description of what is left; backbones and pooling stay, as they say how all was made."""
+    names = {name for of_modality in groups.values() for name in of_modality}
+    parts = {
+        "modalities": groups,
+        "features": [entry for entry in whole.get("features", []) if entry["name"] in names],
+        "logits": {modality: entry for modality, entry in whole.get("logits", {}).items() if modality in groups},
+    }
+    return whole | {key: value for key, value in parts.items() if key in whole}

@@ -9,6 +9,7 @@ import torch
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
+from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_network
 from bmnas.space.genotype import Genotype
 from bmnas.training import metrics
@@ -27,14 +28,14 @@ def score_by_epoch(
     Raises:
         GenotypeError, ConfigError, SearchDiverged: see `evaluate`.
     """
-    tensors = features.tensors(config.device)
+    tensors, objective = features.tensors(config.device), objective_of(features, config)
     scores = []
     network = build_network(genotype, features, config, seed).to(tensors.device)
 
     def keep(epoch: int) -> None:
-        scores.append(metrics.score(features.kind, *predict(network, tensors, tensors.rows("test"))))
+        scores.append(metrics.score(objective, *predict(network, tensors, tensors.rows("test"))))
 
     rows = torch.cat([tensors.rows("train"), tensors.rows("val")])
     with use_threads(config.threads):
-        fit(network, tensors, features.kind, rows, config.batch_size, budget, seed, after_epoch=keep)
+        fit(network, tensors, objective, rows, config.batch_size, budget, seed, after_epoch=keep)
     return scores

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from bmnas.config import EvalConfig, SearchConfig
+from bmnas.errors import FeatureError
 from bmnas.evaluation.evaluation import evaluate_networks, evaluate_seed
 from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds
@@ -45,6 +46,7 @@ LINEAR = "late fusion of logits: linear layer"
 MLP = "MLP on log-probabilities"
 FUSIONS = (SUM, TUNED, LINEAR, MLP)
 HIDDEN = 128  # width of the MLP
+LARGEST_LOGIT = 1e30  # whose log-probabilities float32 holds, with room for weights and temperatures
 
 
 class LogitFusion(nn.Module):
@@ -95,9 +97,26 @@ class TunedSum(nn.Module):
         return (self.weights[:, None, None] * votes).sum(0)
 
 
+def unimodal_logits(features: FeatureSet) -> dict[str, np.ndarray]:
+    """Returns modality -> its stored logits (n, its classes), rows of NaN where a sample lacks it.
+
+    Raises:
+        FeatureError: log-probabilities of some would overflow; names the modality and the row.
+    """
+    for name, z in features.logits.items():
+        large = (np.abs(z) > LARGEST_LOGIT).any(1)
+        if large.any():
+            row = int(large.argmax())
+            raise FeatureError(
+                f"logits[{name!r}], the unimodal outputs, are up to {np.abs(z[row]).max():.3g} in row {row}; "
+                f"log-probabilities need {LARGEST_LOGIT:.0g} at most. Repair them, or leave logits= out"
+            )
+    return features.logits
+
+
 def log_probabilities(features: FeatureSet) -> dict[str, np.ndarray]:
     """Returns modality -> (n, its classes): log softmax (multiclass) or log sigmoid (multilabel) of its logits."""
-    logits = {name: torch.from_numpy(np.array(z, dtype=np.float64)) for name, z in features.logits.items()}
+    logits = {name: torch.from_numpy(z.astype(np.float64)) for name, z in unimodal_logits(features).items()}
     if features.kind == "multiclass":
         return {name: z.log_softmax(-1).numpy() for name, z in logits.items()}
     return {name: logsigmoid(z).numpy() for name, z in logits.items()}
@@ -213,7 +232,8 @@ def _trained(
 ) -> dict[str, Any]:
     """Trains and tests a fusion of the unimodal outputs with one seed."""
     if rule == TUNED:
-        outputs = _feature_set({m: features.logits[m] for m in _votes(features)}, features)
+        logits = unimodal_logits(features)
+        outputs = _feature_set({m: logits[m] for m in _votes(features)}, features)
         about = {}
     else:
         outputs = log_probability_features(features)
@@ -234,7 +254,7 @@ def _votes(features: FeatureSet) -> dict[str, np.ndarray]:
 
     A label of a multilabel task has two outcomes; the difference of their log-probabilities is the logit itself.
     """
-    votes = log_probabilities(features) if features.kind == "multiclass" else features.logits
+    votes = log_probabilities(features) if features.kind == "multiclass" else unimodal_logits(features)
     return {name: np.array(z) for name, z in votes.items() if z.shape[1] == len(features.classes)}
 
 

@@ -1,5 +1,7 @@
 """What a configuration makes of missing modalities, and of classes, metric and weights, for some features."""
 
+from typing import Any
+
 from torch import nn
 
 from bmnas.config import SearchConfig
@@ -8,6 +10,7 @@ from bmnas.space.network import FusionNetwork
 from bmnas.space.placeholders import Placeholders, place
 from bmnas.training.objective import Objective, make_objective
 
+OBJECTIVE = ("class_weight", "metric", "modality_dropout")
 MODALITY_DROPOUT = 0.2  # by default, where samples lack modalities
 
 
@@ -19,6 +22,12 @@ def objective_of(features: FeatureSet, config: SearchConfig) -> Objective:
     """
     train = features.targets[features.rows("train")]
     return make_objective(features.kind, features.classes, train, config)
+
+
+def objective_identity(config: SearchConfig) -> dict[str, Any]:
+    """Returns the settings of the objective that are not the default, as results are named by them."""
+    settings = config.identity()
+    return {name: settings[name] for name in OBJECTIVE if name in settings}
 
 
 def placeholders_for(features: FeatureSet, config: SearchConfig) -> Placeholders | None:

@@ -25,16 +25,25 @@ def store_features(run: Path, features: FeatureSet) -> None:
             features.save(folder)
         elif FeatureSet.open(folder).fingerprint != features.fingerprint:  # left by a process that died here
             raise RunError(f"{folder} holds other features; choose another run_name, or delete that folder")
-    write_json(run / FILE, {"folder": os.path.relpath(folder, run)})
+    part = {} if features.chosen is None else {"features": list(features.chosen)}
+    write_json(run / FILE, {"folder": os.path.relpath(folder, run), **part})
 
 
-def features_folder(run: Path) -> Path:
-    """Returns the folder of a run's features.
+def open_features(run: Path) -> FeatureSet:
+    """Opens a run's features: those of its folder that the search used.
 
     Raises:
         RunError: the file is damaged, or the folder is gone.
+        FeatureError, UnknownNameError: the features are damaged, or others.
     """
-    stored = read_json(run / FILE).get("folder")
+    stored = read_json(run / FILE)
+    names = stored.get("features")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise RunError(f"{run / FILE}: features is {names!r}; expected the names of those that the search used")
+    return FeatureSet.open(_folder(run, stored.get("folder"))).choose(features=names)
+
+
+def _folder(run: Path, stored: object) -> Path:
     if not isinstance(stored, str) or "\0" in stored:
         raise RunError(f"{run / FILE}: folder is {stored!r}; expected where the features are")
     folder = run / stored

@@ -34,7 +34,7 @@ from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, runs_root
 from bmnas.registry import nearest_names
-from bmnas.searching.run_features import features_folder, store_features
+from bmnas.searching.run_features import open_features, store_features
 from bmnas.searching.run_record import ENVIRONMENT, RunRecord
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
@@ -133,7 +133,7 @@ class Run:
         Raises:
             RunError: they are gone, or others lie in their place.
         """
-        features = FeatureSet.open(features_folder(self.folder))
+        features = open_features(self.folder)
         if features.fingerprint != self._record().features:
             raise RunError(f"{features.folder} holds other features than the run {self.name} was made with")
         return features

@@ -20,6 +20,7 @@ from bmnas.features.extraction import extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_timing import TIMING, Pace, note
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.subsets import Names
 from bmnas.machine import check_threads, data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
@@ -42,6 +43,8 @@ def prepare(
     cache: str | Path | None = None,
     device: str | torch.device = "auto",
     threads: int = 1,
+    modalities: Names = None,
+    features: Names = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> FeatureSet:
@@ -64,11 +67,12 @@ def prepare(
         cache: folder of the feature sets; `bmnas.machine.runs_root() / "_features"` when None.
         device: where backbones run. It belongs to no hash: a cache made elsewhere is used.
         threads: CPU threads while features are made; one is fastest for networks of this size.
+        modalities, features: those of the set that are wanted, see `FeatureSet.choose`; all are made and stored.
         progress: called as progress(what, done, total) while features are made.
         options: the data set's own, see `TASKS[dataset].options`.
 
     Raises:
-        UnknownNameError: unknown data set or option; lists the known ones.
+        UnknownNameError: unknown data set, option, modality or feature; lists the known ones.
         ConfigError: an option out of its range.
         DataError: raw data is missing or damaged.
         FeatureError: the cached feature set is damaged.
@@ -91,7 +95,8 @@ def prepare(
         try:
             real.check()
         except DataError as error:
-            return extracted_before(task.name, wishes, folder, error, real.samples_if_present())
+            earlier = extracted_before(task.name, wishes, folder, error, real.samples_if_present())
+            return earlier.choose(modalities, features)
         folder = real.newest(folder / f"{task.name}-{key(task, real.identity)}")
     if not folder.exists():
         with hold(folder.parent / f".{folder.name}.making.lock", wait=real is None), use_threads(threads):
@@ -101,7 +106,7 @@ def prepare(
                 real.extract(folder, target, progress)
             else:
                 _make(task, chosen, place, folder, target, progress)
-    return FeatureSet.open(folder)
+    return FeatureSet.open(folder).choose(modalities, features)
 
 
 def key(task: Task, options: Mapping[str, Any]) -> str:

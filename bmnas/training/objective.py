@@ -73,7 +73,7 @@ def class_weights(
         targets: (n,) class numbers, or (n, labels) of 0 and 1.
 
     Raises:
-        ConfigError: a class that there is not.
+        ConfigError: a class that there is not, or no weight above 0.
     """
     if wish is None:
         return None
@@ -86,6 +86,8 @@ def class_weights(
     if unknown:
         raise ConfigError(f"class_weight names {unknown}; the classes are {list(classes)}")
     each = [float(wish.get(name, 1.0)) for name in classes]
+    if not any(each):
+        raise ConfigError("class_weight is 0 for every class; nothing would be learnt. Give one of them a weight")
     return tuple(each) if kind == "multiclass" else tuple((1.0, weight) for weight in each)
 
 

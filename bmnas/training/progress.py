@@ -1,5 +1,6 @@
 """How long work reports what it has done."""
 
+import time
 from collections.abc import Callable
 
 from tqdm import tqdm
@@ -14,6 +15,19 @@ def bar(what: str, total: int, show: bool | None) -> tqdm:
         show: whether it is drawn; None draws it where that is a terminal.
     """
     return tqdm(desc=what, total=total, disable=None if show is None else not show)
+
+
+def seldom(write: Callable[[str], None], seconds: float = 10.0) -> Progress:
+    """Returns a progress that writes a line after so many seconds without one, where no bar is drawn."""
+    last = time.monotonic()
+
+    def progress(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            write(f"{what}: {done:,} of {total:,}")
+            last = time.monotonic()
+
+    return progress
 
 
 def renamed(what: str, progress: Progress | None) -> Progress | None:

@@ -15,6 +15,7 @@ from bmnas.evaluation.evaluation import build_network, fit
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.registry import TASKS
+from bmnas.searching.filling import objective_of
 from bmnas.space.genotype import Genotype
 from bmnas.storage.job_list import failures, run_jobs
 from bmnas.storage.jobs import Job, Outcome
@@ -116,13 +117,13 @@ def network_result(
 
 def network_scores(genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig) -> Scores:
     """Trains a genotype's network on train with each seed, and scores its last epoch on val and test."""
-    tensors = features.tensors(config.device)
+    tensors, objective = features.tensors(config.device), objective_of(features, config)
     on_val = []
     on_test = []
     for seed in range(budget.seeds):
         network = build_network(genotype, features, config, seed).to(tensors.device)
-        fit(network, tensors, features.kind, tensors.rows("train"), config.batch_size, budget, seed)
+        fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, seed)
         for split, scores in (("val", on_val), ("test", on_test)):
             logits, targets = predict(network, tensors, tensors.rows(split))
-            scores.append(round(metrics.score(features.kind, logits, targets), DIGITS))
+            scores.append(round(metrics.score(objective, logits, targets), DIGITS))
     return tuple(on_val), tuple(on_test)

@@ -9,6 +9,7 @@ from bmnas.errors import RunError
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
+from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
@@ -34,7 +35,7 @@ def train_on_train(
         tensors = features.tensors(config.device)
         network = build_network(genotype, features, config, seed).to(tensors.device)
         started = time.perf_counter()
-        fit(network, tensors, features.kind, tensors.rows("train"), config.batch_size, budget, seed)
+        fit(network, tensors, objective_of(features, config), tensors.rows("train"), config.batch_size, budget, seed)
         seconds = time.perf_counter() - started
     shapes = {name: (array.shape[1], array.shape[2]) for name, array in features.arrays.items()}
     used = {name: shape for name, shape in shapes.items() if name in network.reshape}
@@ -89,7 +90,7 @@ def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float
     device = resolve_device(config.device)
     hypernet = build_hypernet(features, config)
     hypernet.load_state_dict(checkpoint["hypernet"])
-    inherited = InheritedScore(hypernet.to(device), features.tensors(device), features.kind)
+    inherited = InheritedScore(hypernet.to(device), features.tensors(device), objective_of(features, config))
     weights = trace.best.architecture
     return {
         ALGORITHM_1: ranking_tau(table, lambda genotype: choice_score(weights, genotype)),

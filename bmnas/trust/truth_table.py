@@ -21,6 +21,7 @@ from bmnas.errors import DataError, FeatureError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.registry import TASKS
+from bmnas.searching.filling import objective_identity
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
@@ -225,6 +226,8 @@ def find_truth(
         for path in sorted(folder.glob(f"{dataset}-N{space['N']}M{space['M']}-*.json")):
             table = Truth.open(path)
             unlike = list(_differences(table.about, identity))
+            if "objective" in table.about and "objective" not in identity:
+                unlike.append(f"objective is {table.about['objective']} there, the default here")
             if not unlike and len(table.networks) < len(table.genotypes()):
                 unlike = [f"only {len(table.networks)} of {len(table.genotypes())} networks are trained"]
             if not unlike:
@@ -259,6 +262,7 @@ def belonging(task: Task, features: FeatureSet | None, config: SearchConfig, bud
         "budget": {name: value for name, value in budget.to_dict().items() if name not in ("seeds", "select")},
     }
     hashes = {"features": features and feature_hash(features), "code": own_primitives(about["space"]["primitives"])}
+    hashes["objective"] = objective_identity(config)
     return json.loads(json.dumps(about | {name: value for name, value in hashes.items() if value}))
 
 

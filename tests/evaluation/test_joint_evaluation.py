@@ -13,11 +13,13 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+import bmnas
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import ConfigError, DataError, FeatureError
+from bmnas.errors import ConfigError, DataError, FeatureError, RunError
 from bmnas.evaluation.joint import evaluation as joint_evaluation
 from bmnas.evaluation.joint.evaluation import JOINT, build_joint, check_joint, evaluate_joint, raw_samples
 from bmnas.evaluation.joint.training import of_splits, predict_joint, train_joint
+from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.weight_files import weight_file
 from bmnas.features.feature_set import FeatureSet
@@ -259,3 +261,43 @@ def test_other_raw_data_is_refused(features):
     other = replace(features, manifest={**features.manifest, "options": {**features.manifest["options"], "seed": 5}})
     with pytest.raises(DataError, match="the raw data of 'digits' is not that"):
         raw_samples(other)
+
+
+def test_it_selects_and_hides_as_the_search_does(features, tmp_path):
+    config = CONFIG.change(metric="macro F1", modality_dropout=0.5)
+    result = evaluate_joint(empty(tmp_path / "run"), GENOTYPE, features, config, BUDGET.change(epochs=1, seeds=1))
+    assert result.metric == "macro F1" and result.mean == result.all_scores["macro F1"]
+    network = build_joint(GENOTYPE, features, config, raw_samples(features), 0)
+    assert network.fusion.placeholders is not None and network.fusion.placeholders.dropout.p == 0.5
+
+
+def test_a_loaded_network_takes_raw_samples_through_its_backbones(features, tmp_path):
+    """One run on some of the modalities' features: its raw logits are those of the stored features."""
+    part = features.choose(features=["Image_3", "Audio_2"])
+    run = empty(tmp_path / "run")
+    run.claim(CONFIG, part)
+    train_and_save(run, GENOTYPE, part, CONFIG, BUDGET.change(epochs=1, seeds=1))
+    trained = bmnas.load(run)
+    network, samples = trained.with_backbones(), raw_samples(features)
+    rows = features.rows("test")[:40]
+    inputs = {name: x[rows] for name, x in samples.inputs.items()}
+    stored = {name: features.arrays[name][rows] for name in trained.shapes}
+    with torch.no_grad():
+        torch.testing.assert_close(network(inputs), trained.logits(stored, "cpu"), rtol=1e-3, atol=1e-4)
+    for words in ("Image_3", f"(batch, {len(features.classes)})", *features.classes):
+        assert words in trained.describe()
+    trained.preprocessing = "0" * 16
+    with pytest.raises(FeatureError, match="preprocessing"):
+        trained.with_backbones()
+
+
+def test_a_network_without_known_backbones_says_so(tmp_path):
+    own = tiny_features()
+    genotype, run = any_genotype(own), empty(tmp_path / "run")
+    run.claim(CONFIG, own)
+    trained = train_and_save(run, genotype, own, CONFIG, BUDGET.change(epochs=1, seeds=1))
+    with pytest.raises(DataError, match="no backbones behind them"):
+        trained.with_backbones()
+    trained.run = None
+    with pytest.raises(RunError, match="no run"):
+        trained.with_backbones()

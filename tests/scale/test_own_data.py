@@ -17,6 +17,7 @@ import bmnas
 from bmnas.errors import ConfigError, FeatureError
 from bmnas.scale.own_data.inputs import as_arrays
 from bmnas.scale.own_data.splitting import split_rows
+from bmnas.training.progress import seldom
 from bmnas.training.steps import seeded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,16 @@ def test_fit_splits_searches_trains_compares_and_reports(fitted):
     assert len(model.subsets_) == 7
     for part in ("Fusion", "fusion helps"), ("balanced accuracy",), ("'Text' is missing for 24 of 120",):
         assert any(words in model.report_ for words in part)
+
+
+def test_long_work_without_a_bar_still_says_where_it_is():
+    lines: list[str] = []
+    for seconds, written in ((0.0, 3), (np.inf, 0)):
+        lines.clear()
+        progress = seldom(lines.append, seconds)
+        for done in range(3):
+            progress("shortlist", done, 3000)
+        assert len(lines) == written and all(line.startswith("shortlist: ") for line in lines)
 
 
 def test_predictions_are_labels_and_probabilities_sum_to_one(fitted):

@@ -106,8 +106,11 @@ def test_inherited_weights_that_are_not_finite_score_nothing():
 
 def test_unimodal_logits_that_overflow_give_no_late_fusion():
     found, rows = features("test")
+    found.logits["A"][rows[0]] = [-HUGE, *[HUGE] * (len(found.classes) - 1)]  # finite, but their difference is not
+    with pytest.raises(FeatureError, match=rf"logits\['A'\].*row {rows[0]}\b"):
+        bmnas.baselines(found, CONFIG, ONE_SEED)
     found.logits["A"][rows[0]] = -np.inf  # as a backbone in half precision gives
-    with pytest.raises(FeatureError, match=str(rows[0])):
+    with pytest.raises(FeatureError, match=rf"logits\['A'\].*row {rows[0]}\b"):
         bmnas.baselines(found, CONFIG, ONE_SEED)
 
 

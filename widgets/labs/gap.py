@@ -15,6 +15,7 @@ from torch import Tensor
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device
+from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore, batch_statistics
 from bmnas.searching.networks import build_hypernet
 from bmnas.searching.run_folder import Run
@@ -24,6 +25,7 @@ from bmnas.space.graph import Modalities, hypernet_graph
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.checkpoint import load_state
 from bmnas.training import metrics
+from bmnas.training.objective import Objective, plain_objective
 from bmnas.training.steps import predict
 from widgets.colours import BEST, GREY, INK
 from widgets.live.svg_view import SvgView
@@ -83,6 +85,7 @@ class Gap:
         epoch: whose weights these are.
         device: where it computes.
         best_epoch: the epoch of the best validation score.
+        objective: whose score is shown; that of the kind of task when None.
     """
 
     def __init__(
@@ -93,7 +96,9 @@ class Gap:
         epoch: int = 0,
         device: str = "cpu",
         best_epoch: int = 0,
+        objective: Objective | None = None,
     ) -> None:
+        self.objective = objective or plain_objective(features.kind)
         self.genotype = genotype
         self.features = features
         self.network = network_title(epoch, best_epoch)
@@ -124,7 +129,8 @@ class Gap:
         hypernet.load_state_dict(state["hypernet"])
         event = run.trace().at(state["epoch"])
         device = str(resolve_device(config.device))
-        return cls(hypernet, event.genotype, features, event.epoch, device, event.best_epoch)
+        objective = objective_of(features, config)
+        return cls(hypernet, event.genotype, features, event.epoch, device, event.best_epoch, objective)
 
     def weights(self, share: float) -> Architecture:
         """Returns the weights at a share."""
@@ -141,14 +147,13 @@ class Gap:
         """Returns the scores at equal distances."""
         shares = tuple(i / (points - 1) for i in range(points))
         running, batch = zip(*map(self.scores, shares), strict=True)
-        inherited = InheritedScore(self.own, self.tensors, self.features.kind)(self.genotype)
-        metric = metrics.METRICS[self.features.kind]
+        inherited = InheritedScore(self.own, self.tensors, self.objective)(self.genotype)
+        metric = self.objective.metric
         return GapInfo(shares, running, batch, inherited, metric, self.network, self.genotype, self.features.notes)
 
     @torch.no_grad()
     def _score(self, share: float) -> tuple[float, float]:
         rows = self.tensors.rows("val")
-        kind = self.features.kind
         if share == 0:  # the logits themselves, so that the score is the search's own to the last bit
             for net in (self.running, self.batch):
                 pairs = zip(self.own.architecture_parameters(), net.architecture_parameters(), strict=True)
@@ -159,8 +164,8 @@ class Gap:
                 steer(net, self.weights(share))
         features, targets = self.tensors.batch(rows)
         return (
-            metrics.score(kind, *predict(self.running, self.tensors, rows)),
-            metrics.score(kind, self.batch(features), targets),
+            metrics.score(self.objective, *predict(self.running, self.tensors, rows)),
+            metrics.score(self.objective, self.batch(features), targets),
         )
 
 

@@ -26,6 +26,7 @@ TYPES = {
     "list of str": (str, list, tuple),  # as one text, '["Sum", "Zero"]', papermill -p gives it
 }
 """How a parameter's comment declares its type -> what may be given."""
+PLAIN = (bool, int, float, str, dict, list, tuple)
 _TYPE = f"(?:{'|'.join(TYPES)})"
 DECLARATION = re.compile(rf"^(?P<name>\w+) = .*  # (?P<types>{_TYPE}(?: or {_TYPE})*)\b", re.MULTILINE)
 """A line of a notebook's first cell, such as `seed = 0  # int: seed of the search`."""
@@ -47,7 +48,8 @@ def check_parameters(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict
         ConfigError: a value has another type than declared.
     """
     tagged = [cell for cell in cells if _first_line(cell).startswith(TAGGED)]
-    parameters = {name: namespace[name] for cell in tagged for name in assigned(cell)}
+    given = [cell for cell in cells if _first_line(cell).startswith(INJECTED)]
+    parameters = {name: _value(name, namespace, given) for cell in tagged for name in assigned(cell)}
     for cell in cells:
         for name in assigned(cell) if _first_line(cell) == INJECTED else ():
             if name not in parameters:
@@ -55,6 +57,16 @@ def check_parameters(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict
     for cell in tagged:
         check_types(cell, parameters)
     return parameters
+
+
+def _value(name: str, namespace: Mapping[str, Any], cells: Sequence[str]) -> Any:
+    """Returns a parameter's value; the last cell's where a later cell gave the name to a result, as of `features`."""
+    value = namespace[name]
+    if value is None or isinstance(value, PLAIN):
+        return value
+    lines = [line for cell in cells for line in ast.parse(cell).body if isinstance(line, ast.Assign)]
+    (*_, last) = (line.value for line in lines if getattr(line.targets[0], "id", None) == name)
+    return ast.literal_eval(last)
 
 
 def check_types(cell: str, values: Mapping[str, Any]) -> None:

@@ -44,6 +44,8 @@ def unimodal_table(features: FeatureSet) -> pd.DataFrame:
     """
     rows = []
     for modality, about in features.manifest.get("backbones", {}).items():
+        if features.chosen is not None and modality not in features.modalities:
+            continue
         said = about if isinstance(about, dict) else {}
         saved = said["scores"] if isinstance(said.get("scores"), dict) else {}
         scores = {split: 100 * saved[split] if TYPED[float](saved.get(split)) else None for split in SPLITS}

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Subset
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError, DataError, FeatureError
 from bmnas.evaluation.evaluation import identity_of_genotype, identity_of_seed
-from bmnas.evaluation.joint.network import JointNetwork, joint_network
+from bmnas.evaluation.joint.network import JointNetwork, Taps, joint_network
 from bmnas.evaluation.joint.training import RawSamples, of_splits, train_and_test_joint
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
@@ -27,6 +27,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES, changed_samples
 from bmnas.machine import data_root, use_threads
 from bmnas.registry import TASKS
+from bmnas.searching.filling import objective_of, placeholders_for
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
 from bmnas.storage.reading import read_text
@@ -69,12 +70,13 @@ def evaluate_joint(
     """
     check_joint(features, budget)
     task = _task(features)
+    objective = objective_of(features, config)
     size = config.batch_size if batch_size is None else batch_size
     samples = raw_samples(features, root, progress)
     seeds = []
     for seed in range(budget.seeds):
         identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size, **own_recipe(task)}
-        about = identity_of_seed(identity, features, budget, seed)
+        about = identity_of_seed(identity, features, budget, seed, config)
         checkpoint = run.path(f"scores/{digest_of(about)}.safetensors")
 
         def compute(seed: int = seed, checkpoint: Path = checkpoint) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def evaluate_joint(
             settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
             settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "seed": seed, "device": config.device}
             result = train_and_test_joint(
-                network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=features.kind,
+                network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=objective,
                 batch_size=size, workers=_workers(samples, workers), checkpoint=checkpoint,
                 progress=renamed(f"{JOINT}, seed {seed}", progress), **settings,
             )  # fmt: skip
@@ -101,7 +103,7 @@ def evaluate_joint(
         seeds.append(once(run, about, features, compute))
         checkpoint.unlink(missing_ok=True)
     origin = Origin(run=run.name, source="section 3.4", network=genotype.describe(), genotype=genotype.to_dict())
-    result = replace(combine_seeds(JOINT, seeds, features), origin=origin)
+    result = replace(combine_seeds(JOINT, seeds, features, objective.metric), origin=origin)
     about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
     run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
     return result
@@ -121,11 +123,7 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
             f"select is {budget.select!r}; joint training takes the last epoch on train + val (section 3.4): 'last'"
         )
     for modality in features.modalities:
-        if features.folder is None or not weight_file(features.folder, modality).exists():
-            raise FeatureError(
-                f"{features.folder} has no weights of the backbone of {modality}, which the joint training starts "
-                "from; delete that folder and run notebook 01 again: the features will be the same"
-            )
+        _weights(features, modality)
 
 
 def build_joint(
@@ -136,23 +134,46 @@ def build_joint(
     Raises:
         FeatureError: the weights of a backbone are damaged, or not those that made the features.
     """
+    backbones, taps = known_backbones(features, seed)
+    rows = samples.splits["train"][:2].tolist()  # readable, as those outside the splits need not be
+    two = next(iter(DataLoader(Subset(samples, rows), 2)))[0]
+    return joint_network(
+        genotype, backbones, taps, two, len(features.classes), C=config.C, L=config.L, dropout=config.dropout,
+        mode=config.mode, tokeniser=config.tokeniser, placeholders=placeholders_for(features, config), seed=seed,
+    )  # fmt: skip
+
+
+def known_backbones(features: FeatureSet, seed: int = 0) -> tuple[dict[str, nn.Module], Taps]:
+    """Loads the backbones that made stored features, and says where they are tapped.
+
+    Args:
+        seed: of what the weights leave open; nothing does, where all of them are stored.
+
+    Raises:
+        DataError: no backbones made these features.
+        FeatureError: the weights of a backbone are gone, damaged, or not those that made the features.
+    """
     task = _task(features)
+    used = [modality for modality in task.modalities if modality.name in features.modalities]
     backbones: dict[str, nn.Module] = {}
-    for modality in task.modalities:
-        assert features.folder is not None
+    for modality in used:
+        path = _weights(features, modality.name)
         backbones[modality.name] = model = untrained(modality, seed)
-        path = weight_file(features.folder, modality.name)
         load_backbone(model, path)
         about = features.manifest["backbones"].get(modality.name)
         if not isinstance(about, dict) or weights_fingerprint(model) != about.get("fingerprint"):
             raise FeatureError(f"{path}: other weights than those that made the features; restore it")
-    rows = samples.splits["train"][:2].tolist()  # readable, as those outside the splits need not be
-    two = next(iter(DataLoader(Subset(samples, rows), 2)))[0]
-    return joint_network(
-        genotype, backbones, {modality.name: modality.taps for modality in task.modalities}, two,
-        len(features.classes), C=config.C, L=config.L, dropout=config.dropout, mode=config.mode,
-        tokeniser=config.tokeniser, seed=seed,
-    )  # fmt: skip
+    return backbones, {modality.name: modality.taps for modality in used}
+
+
+def _weights(features: FeatureSet, modality: str) -> Path:
+    """Returns the file of a backbone's weights, which is there."""
+    if features.folder is None or not weight_file(features.folder, modality).exists():
+        raise FeatureError(
+            f"{features.folder} has no weights of the backbone of {modality}, which raw samples go through; delete "
+            "that folder and run notebook 01 again: the features will be the same"
+        )
+    return weight_file(features.folder, modality)
 
 
 def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: Progress | None = None) -> Any:
@@ -206,8 +227,8 @@ def _task(features: FeatureSet) -> Task:
     why = f"the features of {features.task!r} ({features.source}) have no raw samples and no backbones behind them"
     ask = f"; ask for {task.real.title} at {task.real.request}" if task is not None and task.real is not None else ""
     raise DataError(
-        f"joint training needs raw data, but {why}{ask}. For data of your own, bmnas.joint_network and "
-        "bmnas.train_and_test_joint take backbones and Datasets; without joint=True everything else works"
+        f"raw data is needed, but {why}{ask}. For data of your own, bmnas.joint_network and "
+        "bmnas.train_and_test_joint take backbones and Datasets; on stored features everything else works"
     )
 
 

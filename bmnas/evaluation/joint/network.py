@@ -15,6 +15,7 @@ from bmnas.machine import use_threads
 from bmnas.registry import unknown
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
+from bmnas.space.placeholders import Placeholders
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
@@ -112,6 +113,7 @@ def joint_network(
     mode: str = "paper",
     tokeniser: str = "copy",
     freeze: bool = False,
+    placeholders: Placeholders | None = None,
     seed: int = 0,
 ) -> JointNetwork:
     """Builds the joint network of a genotype; its fusion network starts from the weights of `evaluate` with this seed.
@@ -120,6 +122,7 @@ def joint_network(
         inputs: a batch of raw samples, which shows the channels of every feature, and which ones are vectors.
         C, L, dropout, mode, tokeniser: of the fusion network, see `FusionNetwork`.
         freeze: see `JointNetwork`.
+        placeholders: see `FusionNetwork`; modality dropout hides features here.
 
     Raises:
         GenotypeError: the genotype uses a feature that has no tap.
@@ -136,6 +139,7 @@ def joint_network(
             mode=mode,
             vectors=vectors,
             tokeniser=tokeniser,
+            placeholders=placeholders,
         )
     return JointNetwork(backbones, taps, L, fusion, freeze)
 

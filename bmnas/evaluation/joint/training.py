@@ -24,6 +24,7 @@ from bmnas.storage.own_code import own_code
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
 from bmnas.training.network_training import train_network
+from bmnas.training.objective import Objective, plain_objective
 from bmnas.training.progress import Progress
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import Batch, batches, combine, predict_batches
@@ -84,7 +85,7 @@ def train_and_test_joint(
     train: Dataset[Any],
     test: Dataset[Any],
     *,
-    kind: str,
+    kind: str | Objective,
     batch_size: int,
     device: str | torch.device = "auto",
     workers: int = 0,
@@ -95,19 +96,19 @@ def train_and_test_joint(
     Args:
         training: epochs, learning rates ..., see `train_joint`, which also says what may be raised.
     """
+    objective = plain_objective(kind)
     started = time.perf_counter()
     losses = train_joint(network, train, kind=kind, batch_size=batch_size, device=device, workers=workers, **training)
     logits, targets = predict_joint(network, test, batch_size=batch_size, device=device, workers=workers)
-    scores = metrics.scores(kind, logits, targets)
     return JointResult(
-        metric=metrics.METRICS[kind],
-        score=scores[metrics.METRICS[kind]],
-        scores=scores,
-        per_class=metrics.per_class(kind, logits, targets),
+        metric=objective.metric,
+        score=metrics.score(objective, logits, targets),
+        scores=metrics.scores(objective, logits, targets),
+        per_class=metrics.per_class(objective.kind, logits, targets),
         losses=losses,
         parameters=network.sizes(),
         seconds=time.perf_counter() - started,
-        answers=answers_of(kind, logits),
+        answers=answers_of(objective.kind, logits),
     )
 
 
@@ -116,7 +117,7 @@ def train_joint(
     network: JointNetwork,
     data: Dataset[Any],
     *,
-    kind: str,
+    kind: str | Objective,
     epochs: int,
     batch_size: int,
     max_lr: float = 1e-3,
@@ -135,7 +136,7 @@ def train_joint(
     Args:
         network: trained in place; left on the device.
         data: sample -> (modality -> tensor, target, ...).
-        kind: "multiclass" or "multilabel".
+        kind: "multiclass" or "multilabel", or an objective of one: its weights of classes, and its score.
         max_lr, min_lr, weight_decay: of all weights alike.
         Ti, Tm: first period of the restarts in epochs (all epochs when None), and its factor.
         seed: order of the samples, dropout, and whatever the samples draw from torch.
@@ -152,12 +153,20 @@ def train_joint(
         DataError: no samples.
         ConfigError: a setting is out of range.
     """
+    objective = plain_objective(kind)
     budget = EvalConfig(epochs=epochs, max_lr=max_lr, min_lr=min_lr, weight_decay=weight_decay, Ti=Ti, Tm=Tm, seeds=1)
     n = _length(data)
     place = resolve_device(device)
-    about = {"samples": n, "kind": kind, "epochs": epochs, "batch_size": batch_size, "rates": [max_lr, min_lr, Ti, Tm]}
+    about = {
+        "samples": n,
+        "kind": objective.kind,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "rates": [max_lr, min_lr, Ti, Tm],
+    }
     about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
     about |= {"genotype": network.fusion.genotype.to_json()}
+    about |= {} if objective.weights is None else {"class_weights": np.array(objective.weights).tolist()}
     code = own_code((network, getattr(data, "dataset", data)))
     about |= {"code": code} if code else {}
 
@@ -168,7 +177,7 @@ def train_joint(
 
     history = train_network(
         network.to(place),
-        kind,
+        objective,
         batches_of,
         n,
         batch_size,

@@ -20,18 +20,25 @@ from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.convert import check_order, check_present
 from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals.field.contest import Contest
-from bmnas.rivals.field.rows import field_rows
+from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
-from bmnas.scale.own_data.inputs import as_arrays, columns_of
+from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
 from bmnas.scale.own_data.report import leaderboard, report
-from bmnas.scale.own_data.splitting import split_rows
+from bmnas.scale.own_data.splitting import check_classes, split_rows
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
 from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.space.enumeration import Space
 from bmnas.training.metrics import METRICS, THRESHOLD, named_score
+from bmnas.training.progress import seldom
 
+OWN = {
+    "L": "L",
+    "metric": "metric",
+    "class_weight": "class_weight",
+    "seed": "random_state",
+}  # what `search` may not say
 LEARNING_RATE = 3e-3  # of small data: a few hundred steps have to do
 
 
@@ -113,7 +120,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             groups: (n,) equal for samples that must not be torn apart, such as those of one person.
             masks: modality or feature -> (n,), True where a sample has it.
         """
-        self.columns_ = columns_of(X) if isinstance(X, Mapping) else {}
+        check_features(X)
+        self._check_settings()
+        self.columns_ = columns_of(X)
         self.features_ = self._feature_set(X, y, groups, masks)
         config = self._config()
         budget = EvalConfig(epochs=15, seeds=3, max_lr=LEARNING_RATE).change(**dict(self.budget or {}))
@@ -131,6 +140,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         (`network_.takes_subsets`).
         """
         check_is_fitted(self, "network_")
+        check_features(X)
         arrays = as_arrays(X, self.L)
         for name, columns in columns_of(X).items():
             if self.columns_.get(name, columns) != columns:
@@ -176,8 +186,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
                 raise FeatureError("y holds NaN or infinite values; expected a label for each sample")
             self.classes_, targets = np.unique(labels, return_inverse=True)
             names = [str(label) for label in self.classes_]
-            if len(names) < 2:
-                raise FeatureError(f"y has one class, {names}; expected two at least")
+            check_classes(labels, self.classes_)
         else:
             self.classes_, targets = np.arange(labels.shape[1]), labels
             names = [str(name) for name in getattr(y, "columns", self.classes_)]
@@ -204,6 +213,12 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             )
         return features
 
+    def _check_settings(self) -> None:
+        for name in (name for name in OWN if name in (self.search or {})):
+            raise ConfigError(f"search has {name}; give {OWN[name]} to FusionClassifier itself")
+        if self.rivals is not None and self.rivals not in CHOICES:
+            raise ConfigError(f"rivals is {self.rivals!r}; expected {', '.join(CHOICES)}, or None for none")
+
     def _config(self) -> SearchConfig:
         pairs = len(self.features_.names) * (len(self.features_.names) - 1) // 2
         weights: Any = self.class_weight
@@ -213,10 +228,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             C=16, L=self.features_.L, N=min(2, pairs), M=1, epochs=15, arch_lr=1e-2, max_lr=LEARNING_RATE,
             seed=self.random_state, class_weight=weights, metric=self.metric, show_progress=False,
         )  # fmt: skip
-        config = start.change(**dict(self.search or {}))
-        if config.L != self.features_.L:
-            raise ConfigError(f"search has L = {config.L}; give L to FusionClassifier itself")
-        return config
+        return start.change(**dict(self.search or {}))
 
     def _fit(self, run: Run, config: SearchConfig, budget: EvalConfig) -> None:
         features = self.features_
@@ -227,8 +239,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             score = f"validation {event.metric} {100 * event.val_score:.1f} %"
             self._print(f"search, epoch {event.epoch} of {event.epochs}: {score} (best {100 * event.best_score:.1f} %)")
         self.search_ = Trace(events)
-        self._print(f"reading out {Space.of(features.names, config).size(10**6):,} networks or fewer")
-        self.selection_ = read_out(run, features)
+        self._print(f"choosing among {Space.of(features.names, config).size(10**6):,} networks or fewer")
+        progress = seldom(self._print)
+        self.selection_ = read_out(run, features, progress)
         self.genotype_ = self.selection_.chosen
         self.network_ = train_and_save(run, self.genotype_, features, config, budget)
         contest = Contest(
@@ -236,7 +249,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         )
         rows = [row for row in field_rows(contest, self.rivals or "quick") if self.rivals or row.name == SEARCHED]
         self.results_ = []
-        for result in evaluate_field(contest, rows):
+        for result in evaluate_field(contest, rows, progress):
             self._print(f"{result.name}: {result.metric} {100 * result.mean:.1f} %")
             self.results_.append(result)
         self.leaderboard_: pd.DataFrame = leaderboard(self.results_)

@@ -14,6 +14,17 @@ from bmnas.features.convert import as_array, as_numbers, check_order
 from bmnas.features.taps import pool
 
 
+def check_features(X: object) -> None:
+    """Makes sure that features are given by name.
+
+    Raises:
+        FeatureError: says what was given.
+    """
+    if not isinstance(X, Mapping) or not X:
+        what = "an empty dictionary" if isinstance(X, Mapping) else type(X).__name__
+        raise FeatureError(f"X is {what}; expected a dictionary of features, {{'Image': array, 'Text': array, ...}}")
+
+
 def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
     """Brings every feature to (n, C) or (n, C, L), float32; a sample that lacks a feature has a row of NaN.
 
@@ -25,8 +36,7 @@ def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
     Raises:
         FeatureError: names the feature and what it is.
     """
-    if not isinstance(X, Mapping) or not X:
-        raise FeatureError(f"X is {type(X).__name__}; expected a dictionary of features, {{'Image': array, ...}}")
+    check_features(X)
     check_order({f"feature {name!r}": values for name, values in X.items()})
     arrays = {name: _as_array(str(name), values, L) for name, values in X.items()}
     counts = {name: len(array) for name, array in arrays.items()}
@@ -45,6 +55,8 @@ def _as_array(name: str, values: Any, L: int) -> np.ndarray:
         values = _of_frame(name, values)
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
+    if hasattr(values, "toarray"):
+        raise FeatureError(f"feature {name!r} is a sparse matrix; give an array, .toarray()")
     if not isinstance(values, np.ndarray):
         values = _uniform(name, values)
     if isinstance(values, list) or values.dtype == object:

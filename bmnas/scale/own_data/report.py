@@ -1,14 +1,21 @@
 """The report of a fitted classifier in words: data, network, scores, rivals, and whether fusion helps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 
 from bmnas.evaluation.ablation import SEARCHED
+from bmnas.evaluation.comparison import Comparison
 from bmnas.evaluation.results import Evaluation, compare_results
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.findings import findings
 from bmnas.space.genotype import Genotype
+
+SPREAD = "\u00b1"
+FEW = 10  # test samples of a class, below which its scores say little
+LISTED = 10  # classes that are listed with their numbers
+SHOWN = ("accuracy", "weighted F1", "macro AUROC")  # of the leaderboard, beside the score that counts
 
 
 def report(
@@ -26,36 +33,91 @@ def report(
         subsets: scores of every subset of modalities; None where the network does not take them.
     """
     searched = next(result for result in results if result.name == SEARCHED)
+    seeds = len(searched.scores)
     scores = "\n".join(f"  {name:<24} {100 * value:6.2f} %" for name, value in searched.all_scores.items())
     parts = [
-        f"Data\n  {features!r}",
+        "Data",
+        *(f"  {line}" for line in data_lines(features)),
         *(f"  ! {line}" for line in findings(features)),
-        f"\nNetwork found\n{genotype.describe()}",
-        f"\nTest scores of {SEARCHED}, mean of {len(searched.scores)} seeds\n{scores}",
-        f"\nLeaderboard by {searched.metric} on the same test samples, in %\n{_percent(leaderboard)}",
+        *(f"  ! {line}" for line in _rare_in_test(features)),
+        f"\nNetwork found\n{_indented(genotype.describe())}",
+        "  A Cell fuses its inputs x and y by the operations of its Steps. A classifier reads what all Cells give.",
+        f"\nIts scores on the test samples, which are met once, at the end (mean of {seeds} trainings)\n{scores}",
+        f"\nLeaderboard by {searched.metric} on the same test samples, in % ({SPREAD} over the {seeds} trainings)",
+        _board(leaderboard, searched.metric),
+        f"  {SEARCHED} is the network found. Late fusion combines the answers of the modalities, each alone.",
     ]
     if subsets is not None:
-        parts.append(f"\nOne trained network, with some modalities hidden (seed 0), in %\n{_percent(subsets)}")
-    parts.append("\n" + "\n".join(conclusions(results)))
-    return "\n".join(parts)
+        parts += [
+            "\nThe same network where only some modalities are given, in % (first training, all test samples)",
+            _percent(subsets.drop(columns="count")),
+        ]
+    return "\n".join([*parts, "", *conclusions(results, features)])
 
 
-def conclusions(results: Sequence[Evaluation]) -> list[str]:
+def data_lines(features: FeatureSet) -> Iterator[str]:
+    """Says what there is: samples and splits, features and their shapes, classes and their numbers."""
+    train, val, test = (len(features.splits[name]) for name in ("train", "val", "test"))
+    yield f"{len(features):,} samples: {train:,} to train on, {val:,} to choose by (validation), {test:,} to test on"
+    for modality, names in features.modalities.items():
+        shapes = [features.arrays[name].shape[1:] for name in names]
+        each = (
+            f"{name} ({C} numbers{'' if P == 1 else f' at {P} positions'})"
+            for name, (C, P) in zip(names, shapes, strict=True)
+        )
+        yield f"modality {modality}: {', '.join(each)}"
+    counts = _class_counts(features, slice(None))
+    listed = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:LISTED])
+    what = "classes" if features.kind == "multiclass" else "labels, several at once"
+    yield f"{len(counts)} {what}: {listed}{' ...' if len(counts) > LISTED else ''}"
+
+
+def _class_counts(features: FeatureSet, rows: slice | np.ndarray) -> dict[str, int]:
+    targets, K = features.targets[rows], len(features.classes)
+    counts = np.bincount(targets, minlength=K) if features.kind == "multiclass" else targets.sum(0)
+    return {name: int(count) for name, count in zip(features.classes, counts, strict=True)}
+
+
+def _rare_in_test(features: FeatureSet) -> Iterator[str]:
+    rare = {name: n for name, n in _class_counts(features, features.rows("test")).items() if n < FEW}
+    if rare:
+        listed = ", ".join(f"{count} of {name!r}" for name, count in list(rare.items())[:LISTED])
+        yield f"few test samples: {listed}; scores that count such a class move far with each of them"
+
+
+def conclusions(results: Sequence[Evaluation], features: FeatureSet) -> list[str]:
     """Says whether fusion helps, against the best modality alone and the best rival, paired by seed and test sample."""
     against = {one.rival: one for one in compare_results(results, SEARCHED)}
     others = [result for result in results if result.name != SEARCHED]
     alone = [result for result in others if " alone" in result.name]
     rivals = [result for result in others if result not in alone]
+    unit = "test samples" if features.groups is None else "groups of test samples"
     lines = []
     if alone:
         best = against[max(alone, key=lambda result: result.mean).name]
         word = {"better": "Fusion helps here", "worse": "Fusion does not help here"}.get(
             best.verdict, "Whether fusion helps here cannot be told"
         )
-        lines.append(f"{word}: {best.sentence()}.")
+        lines.append(f"{word}: {_in_words(best, 'the best modality', unit)}.")
     if rivals:
-        lines.append(f"Best rival: {against[max(rivals, key=lambda result: result.mean).name].sentence()}.")
+        best = against[max(rivals, key=lambda result: result.mean).name]
+        word = {"better": "The search was worth it", "worse": "The search was not worth it"}.get(
+            best.verdict, "Whether the search was worth it cannot be told"
+        )
+        lines.append(f"{word}: {_in_words(best, 'the best rival', unit)}.")
     return lines
+
+
+def _in_words(one: Comparison, what: str, unit: str) -> str:
+    """Writes "the network found scores 2.3 points below the best modality, Sound alone (95 % interval ...)"."""
+    points = abs(100 * one.difference)
+    side = "above" if one.difference > 0 else "below"
+    text = f"the network found scores {points:.1f} points {side} {what}, {one.rival}"
+    if one.seeds < 2:
+        return f"{text}; one seed proves nothing"
+    zero = ", which holds 0" if one.low <= 0 <= one.high else ""
+    samples = f", {one.groups:,} {unit}" if one.groups else ""
+    return f"{text} (95 % interval {100 * one.low:+.1f} to {100 * one.high:+.1f}{zero}; {one.seeds} seeds{samples})"
 
 
 def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
@@ -75,8 +137,19 @@ def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
     )
 
 
+def _board(frame: pd.DataFrame, metric: str) -> str:
+    """Writes the columns of a leaderboard that fit a terminal."""
+    shown = [name for name in SHOWN if name in frame and name != metric]
+    columns = ["method", metric, "std", *shown, "parameters"]
+    return _percent(frame.reindex(columns=columns).rename(columns={"std": SPREAD}))
+
+
 def _percent(frame: pd.DataFrame) -> str:
     shown = frame.copy()
     for name in frame.select_dtypes("float"):
         shown[name] = 100 * frame[name]
     return shown.to_string(index=False, float_format=lambda value: f"{value:.1f}")
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

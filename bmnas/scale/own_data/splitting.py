@@ -8,6 +8,32 @@ from bmnas.errors import FeatureError
 SPLITS = 3
 
 
+def check_classes(labels: np.ndarray, classes: np.ndarray) -> None:
+    """Makes sure that there are two classes at least, and three samples of each.
+
+    Args:
+        labels: (n,), some of `classes`.
+
+    Raises:
+        FeatureError: says which class has too few samples; or that the labels look like measurements.
+    """
+    if len(classes) < 2:
+        raise FeatureError(f"y has one class, {classes[0]!r}; expected two at least")
+    counts = np.bincount(np.searchsorted(classes, labels))
+    rare = np.flatnonzero(counts < SPLITS)
+    if not len(rare):
+        return
+    if labels.dtype.kind == "f" and (labels != np.round(labels)).any():
+        raise FeatureError(
+            f"y holds {len(classes):,} different numbers, such as {classes[0]:.4g}; expected a class a sample. Numbers "
+            "are not predicted here (regression); cut them into classes, for instance with pandas.qcut"
+        )
+    raise FeatureError(
+        f"y has {counts[rare[0]]} samples of the class {classes[rare[0]].item()!r}; train, val and test need one each. "
+        "Leave such classes out, or join them with others"
+    )
+
+
 def split_rows(
     targets: np.ndarray, groups: np.ndarray | None, val: float, test: float, seed: int
 ) -> dict[str, np.ndarray]:
@@ -20,16 +46,9 @@ def split_rows(
         seed: of the split.
 
     Raises:
-        FeatureError: a class, or the groups, are too few.
+        FeatureError: the groups are too few, or a share is none.
     """
     rows = np.arange(len(targets))
-    if targets.ndim == 1:
-        counts = np.bincount(targets)
-        rare = [k for k in np.flatnonzero(counts) if counts[k] < SPLITS]
-        if rare:
-            raise FeatureError(
-                f"{counts[rare[0]]} samples of class number {rare[0]}; each split needs one of every class"
-            )
     if groups is not None and len(np.unique(groups)) < SPLITS:
         raise FeatureError(f"{len(np.unique(groups))} groups; train, val and test need one each at least")
     if not (val > 0 and test > 0 and val + test < 1):

@@ -1,0 +1,111 @@
+"""What is wrong with one's own data is said before any work, in words that name it and what to do."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import bmnas
+from bmnas.errors import ConfigError, FeatureError
+from bmnas.evaluation.ablation import SEARCHED
+from bmnas.evaluation.results import Evaluation
+from bmnas.features.findings import findings
+from bmnas.scale.own_data.report import conclusions, data_lines, leaderboard, report
+
+N = 30
+A = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
+CLASSES = np.array(["ill", "well"])[np.arange(N) % 2]
+X = {"Image": A, "Text": A + 1}
+
+CASES = {
+    "an array": (A, CLASSES, "X is ndarray"),
+    "no features": ({}, CLASSES, "X is an empty dictionary"),
+    "sparse": ({"Image": A, "Text": scipy.sparse.csr_matrix(A)}, CLASSES, r"'Text'.*toarray"),
+    "a class of one": (X, np.where(np.arange(N) == 4, "dead", CLASSES), "1 samples of the class 'dead'"),
+    "measurements": (X, A[:, 0], "regression"),
+    "one class": (X, np.full(N, "well"), "one class"),
+    "modality x": ({"x_1": A, "Text": A + 1}, CLASSES, r"modality name 'x'.*before its last '_'.*Rename"),
+    "feature y": ({"y": A, "Text": A + 1}, CLASSES, "feature name 'y'.*Rename"),
+    "dots": ({"a.b": A, "Text": A + 1}, CLASSES, r"'a\.b'.*Rename"),
+    "numbers": ({1: A, 2: A + 1}, CLASSES, "feature name 1"),
+}
+
+
+@pytest.mark.parametrize(("given", "y", "words"), CASES.values(), ids=CASES)
+def test_the_error_names_what_is_wrong(given, y, words):
+    with pytest.raises(FeatureError, match=words):
+        bmnas.FusionClassifier(verbose=0).fit(given, y)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"search": {"metric": "macro F1"}}, "search has metric"),
+        ({"search": {"seed": 3}}, "random_state"),
+        ({"search": {"L": 3}}, "give L"),
+        ({"rivals": "fast"}, "rivals is 'fast'"),
+        ({"metric": "samples F1"}, "metric is 'samples F1'"),
+        ({"class_weight": {"dead": 2.0}}, "dead"),
+        ({"class_weight": {"ill": 0.0, "well": 0.0}}, "class_weight is 0"),
+    ],
+)
+def test_settings_that_contradict_are_refused_before_the_search(settings, words, monkeypatch):
+    monkeypatch.setattr("bmnas.searching.algorithm1.Algorithm1.validate", lambda *_: pytest.fail("it searched"))
+    with pytest.raises(ConfigError, match=words):
+        bmnas.FusionClassifier(verbose=0, **settings).fit(X, CLASSES)
+
+
+def test_one_label_in_each_row_is_pointed_out():
+    one_hot = np.eye(3)[np.arange(N) % 3]
+    splits = {"train": range(10), "val": range(10, 20), "test": range(20, N)}
+    for targets, count in ((one_hot, 1), (np.maximum(one_hot, np.eye(3)[0]), 0)):
+        features = bmnas.FeatureSet.from_arrays(X, targets, splits, report=False)
+        assert sum("exactly one label" in line for line in findings(features)) == count
+
+
+def test_names_of_any_language_work_from_fit_to_onnx(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    names = ("my image_1", "my image_2", "Größe", "2")
+    given = {name: A + i for i, name in enumerate(names)}
+    search = {"epochs": 1, "C": 4, "shortlist_epochs": 1, "path_epochs": 0, "device": "cpu"}
+    model = bmnas.FusionClassifier(
+        verbose=0, rivals=None, run=tmp_path / "run", search=search, budget={"epochs": 1, "seeds": 1}
+    ).fit(given, CLASSES)
+    assert list(model.features_.modalities) == ["my image", "Größe", "2"]
+    assert bmnas.Run(tmp_path / "run").features().names == names
+    loaded = bmnas.load(tmp_path / "run")
+    assert loaded.predict(given) == model.predict(given).tolist()
+    session = onnxruntime.InferenceSession(str(loaded.export(tmp_path / "x.onnx")))
+    assert [one.name for one in session.get_inputs()] == list(loaded.shapes)
+
+
+def evaluation(name: str, scores: tuple[float, ...]) -> Evaluation:
+    return Evaluation(
+        name=name, metric="accuracy", scores=scores, all_scores={"accuracy": float(np.mean(scores))}, per_class={},
+        parameters=1, seconds=0.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ours", "fusion", "search"),
+    [
+        ((0.9, 0.91, 0.92), "Fusion helps here", "The search was worth it"),
+        ((0.3, 0.31, 0.32), "Fusion does not help here", "The search was not worth it"),
+        ((0.6, 0.9, 0.3), "Whether fusion helps here cannot be told", "Whether the search was worth it cannot be told"),
+    ],
+)
+def test_the_report_says_in_words_whether_fusion_helps(ours, fusion, search):
+    splits = {"train": range(10), "val": range(10, 20), "test": range(20, N)}
+    features = bmnas.FeatureSet.from_arrays(X, CLASSES, splits, report=False)
+    results = [
+        evaluation(SEARCHED, ours),
+        evaluation("Image alone", (0.6, 0.61, 0.62)),
+        evaluation("GMU", (0.6, 0.62, 0.61)),
+    ]
+    lines = conclusions(results, features)
+    assert lines[0].startswith(fusion) and lines[1].startswith(search)
+    assert any(word in lines[0] for word in ("above", "below")) and "3 seeds" in lines[0]
+    genotype = bmnas.Genotype((bmnas.CellGenotype(("Image", "Text"), (bmnas.StepGenotype("Sum", ("x", "y")),)),), 1)
+    text = report(features, genotype, results, leaderboard(results), None)
+    assert "30 samples: 10 to train on" in text and "5 of 'ill'" in text
+    assert list(data_lines(features))[-1] == "2 classes: ill (15), well (15)"
