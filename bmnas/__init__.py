@@ -79,7 +79,8 @@ if TYPE_CHECKING:  # made at its first use, below
 
 # run folders
 from bmnas.errors import BmnasError, report_briefly
-from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import list_runs, open_run, run_name
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from bmnas.errors import RunError
 from bmnas.evaluation.saved_results import ABLATION, EVALUATION, load_ablation, load_evaluation
-from bmnas.searching.run_folder import Run, open_run
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import open_run
 
 
 @dataclass(frozen=True)

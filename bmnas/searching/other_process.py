@@ -17,8 +17,7 @@ def process_at_work(run: Run) -> int | None:
 
 def is_searched(run: Run) -> bool:
     """Returns whether the last epoch of the search is recorded."""
-    events = run.trace().events
-    return bool(events) and events[-1].epoch == events[-1].epochs
+    return run.trace().is_complete(run.config())
 
 
 def follow(run: Run) -> Iterator[EpochEvent]:
@@ -32,10 +31,10 @@ def follow(run: Run) -> Iterator[EpochEvent]:
     shown = 0
     while True:
         ends = process_at_work(run) is None  # looked up first, so that nothing recorded before is missed
-        events = run.trace().events if run.path("trace.jsonl").exists() else []
-        yield from events[shown:]
-        shown = len(events)
-        if ends or (events and events[-1].epoch == events[-1].epochs):
+        trace = run.trace()
+        yield from trace.events[shown:]
+        shown = len(trace)
+        if ends or trace.is_complete(run.config()):
             return
         time.sleep(LOOK)
 

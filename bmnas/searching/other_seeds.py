@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from bmnas.errors import BmnasError
-from bmnas.searching.run_folder import Run, list_runs
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import list_runs
 from bmnas.searching.run_record import RunRecord
 from bmnas.space.genotype import Genotype
 

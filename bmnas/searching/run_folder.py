@@ -32,8 +32,7 @@ from typing import Any
 from bmnas.config import SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
-from bmnas.machine import environment, runs_root
-from bmnas.registry import nearest_names
+from bmnas.machine import environment
 from bmnas.searching.run_features import open_features, store_features
 from bmnas.searching.run_record import ENVIRONMENT, RunRecord
 from bmnas.searching.trace import EpochEvent, Trace
@@ -51,10 +50,11 @@ class Run:
     """One run folder.
 
     Args:
-        folder: where it is, or will be.
+        folder: its path; it need not exist yet.
 
     Raises:
-        RunError: the folder's name is not letters, digits, dots, dashes and underscores, or has more than 100.
+        RunError: the name is longer than 100 characters, or has others than letters, digits, dots, dashes and
+            underscores.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -159,18 +159,26 @@ class Run:
         Raises:
             RunError: the checkpoint is damaged, or the trace lacks epochs before it.
         """
+        state = self.last_state() if self.has_checkpoint() else None
+        self.cut_back(state["epoch"] if state else 0)
+        return state
+
+    def last_state(self) -> dict[str, Any]:
+        """Reads the state after the last finished epoch; changes nothing, also while a search is at work.
+
+        Raises:
+            RunError: no epoch was finished, or the checkpoint is damaged.
+        """
         path = self.path("checkpoint.safetensors")
-        if not self.has_checkpoint():
-            self._cut_back(0)
-            return None
+        if not path.exists():
+            raise RunError(f"{self.folder} has no finished epoch yet; run notebook 02 for it first")
         state = load_state(path)
         if not isinstance(state, dict) or type(state.get("epoch")) is not int or state["epoch"] < 1:
             raise RunError(f"{path}: not the checkpoint of a search, it lacks 'epoch'; delete it to start again")
-        self._cut_back(state["epoch"])
         return state
 
     def has_checkpoint(self) -> bool:
-        """Returns whether an epoch was finished here."""
+        """Returns whether a checkpoint exists, so at least one epoch was finished."""
         return self.path("checkpoint.safetensors").exists()
 
     def trace(self) -> Trace:
@@ -190,8 +198,12 @@ class Run:
                 raise RunError(f"{self.path('trace.jsonl')}, line {number}: {error}") from error
         return Trace(events)
 
-    def _cut_back(self, epoch: int) -> None:
-        """Removes the lines after an epoch, and what a kill left of a torn one."""
+    def cut_back(self, epoch: int) -> None:
+        """Removes the lines after an epoch, and what a kill left of a torn one; for who works in the folder alone.
+
+        Raises:
+            RunError: the trace lacks epochs before it.
+        """
         records = {
             name: [record for record in read_records(self.path(name), epoch_record) if record["epoch"] <= epoch]
             for name in ("trace.jsonl", "timing.jsonl")
@@ -251,48 +263,3 @@ def check_run_name(name: str) -> str:
     if not RUN_NAME.fullmatch(name):
         raise RunError(f"run name {name[:120]!r}: expected letters, digits, '.', '-' and '_', 100 at most")
     return name
-
-
-def run_name(dataset: str, config: SearchConfig, features: FeatureSet) -> str:
-    """Returns `digits-s0-1a2b3c4d`: data set, seed and a digest of settings and features.
-
-    The same command so resumes its run, and any other starts a new one.
-    """
-    digest = int(config.digest(), 16) ^ int(features.fingerprint[:8], 16)
-    return f"{dataset}-s{config.seed}-{digest:08x}"
-
-
-def open_run(name: str | None, dataset: str) -> Run:
-    """Returns a run by name, or the newest run of the data set that has an answer, if one has.
-
-    A search that is at work elsewhere, or was given up, so does not take the place of one that can be worked with.
-
-    Raises:
-        RunError: there is no such run; lists the runs there are.
-    """
-    runs = list_runs()
-    if name is not None:
-        name = str(name)  # papermill -p makes a number of digits
-        for run in runs:
-            if run.name == name:
-                return run
-        listed = nearest_names(name, [run.name for run in runs])
-        raise RunError(f"no run {name!r} in {runs_root()}; there are (nearest first): {listed}")
-    of_dataset = [run for run in runs if _is_of(run, dataset)]
-    if not of_dataset:
-        raise RunError(f"no run of {dataset!r} in {runs_root()} yet; run notebook 02 with dataset = {dataset!r} first")
-    answered = [run for run in of_dataset if run.path("genotype.json").exists()]
-    return max(answered or of_dataset, key=lambda run: run.path("config.json").stat().st_mtime)
-
-
-def list_runs() -> list[Run]:
-    """Returns all runs in `runs_root()`, by name."""
-    folders = [path.parent for path in sorted(runs_root().glob("*/config.json"))]
-    return [Run(folder) for folder in folders if RUN_NAME.fullmatch(folder.name)]
-
-
-def _is_of(run: Run, dataset: str) -> bool:
-    try:
-        return run.dataset() == dataset
-    except RunError:  # a damaged run must not hide the others; asked for by name, it says what is wrong
-        return False

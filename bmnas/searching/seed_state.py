@@ -10,7 +10,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import peak_memory_mb, resolve_device
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet
-from bmnas.searching.trace import EpochEvent
+from bmnas.searching.trace import EpochEvent, is_last
 from bmnas.space.derivation import derive
 from bmnas.training.learning_rates import schedule
 from bmnas.training.steps import finite
@@ -76,8 +76,7 @@ class SeedState:
     @property
     def finished(self) -> bool:
         """Whether no epoch is left, or `patience` ends the search."""
-        patience = self.config.patience
-        return self.epoch >= self.config.epochs or (patience is not None and self.epoch - self.best_epoch >= patience)
+        return is_last(self.epoch, self.best_epoch, self.config)
 
     def is_better(self, score: float) -> bool:
         """Returns whether a validation score replaces the best one so far; `ties` decides between equal ones."""

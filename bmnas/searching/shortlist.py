@@ -183,13 +183,11 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
 def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Selection:
     config = run.config()
     run.check_same(config, features)
-    checkpoint = run.load_checkpoint() if run.has_checkpoint() else None  # without one, loading would start again
-    if checkpoint is None:
-        raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
+    checkpoint = run.last_state()
+    run.cut_back(checkpoint["epoch"])
     if run.path(SELECTION).exists() and run.path("genotype.json").exists():
         if run.load_json(SELECTION).get("epoch") == checkpoint["epoch"]:
             return load_selection(run)
-    run.check_same(config, features)
     hypernet = build_hypernet(features, config)
     try:
         hypernet.load_state_dict(checkpoint["hypernet"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bmnas.config import SearchConfig
 from bmnas.errors import RunError
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import Genotype
@@ -91,6 +92,11 @@ class EpochEvent:
         return event
 
 
+def is_last(epoch: int, best_epoch: int, config: SearchConfig) -> bool:
+    """Returns whether a search ends with this epoch: none is left, or `patience` of them brought no better score."""
+    return epoch >= config.epochs or (config.patience is not None and epoch - best_epoch >= config.patience)
+
+
 class Trace:
     """The events of a search in order.
 
@@ -110,6 +116,10 @@ class Trace:
     def append(self, event: EpochEvent) -> None:
         """Adds the event of the next epoch."""
         self.events.append(event)
+
+    def is_complete(self, config: SearchConfig) -> bool:
+        """Returns whether the last epoch of the search is there."""
+        return bool(self.events) and is_last(self.last.epoch, self.last.best_epoch, config)
 
     @property
     def best(self) -> EpochEvent:

@@ -5,7 +5,6 @@ import time
 import torch
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import RunError
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
@@ -84,9 +83,7 @@ def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float
     trace, config = run.trace(), run.config()
     if trials := recorded_trials(run):
         return {searcher_of(run): trials_tau(table, trials)}
-    checkpoint = run.load_checkpoint() if run.has_checkpoint() else None
-    if checkpoint is None:
-        raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
+    checkpoint = run.last_state()
     device = resolve_device(config.device)
     hypernet = build_hypernet(features, config)
     hypernet.load_state_dict(checkpoint["hypernet"])

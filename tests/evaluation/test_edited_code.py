@@ -19,7 +19,8 @@ from bmnas.features.samples import Samples
 from bmnas.features.taps import Tap
 from bmnas.registry import PRIMITIVES, TASKS
 from bmnas.searching.algorithm1 import search
-from bmnas.searching.run_folder import Run, run_name
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import run_name
 from bmnas.searching.shortlist import read_out
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.tasks.preparation import key

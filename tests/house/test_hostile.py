@@ -21,7 +21,8 @@ from bmnas.features.extraction_timing import noted
 from bmnas.features.feature_set import FeatureSet
 from bmnas.scale.seeds.search import seed_runs
 from bmnas.searching.algorithm1 import search
-from bmnas.searching.run_folder import Run, open_run
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import open_run
 from bmnas.searching.selection import load_selection
 from bmnas.searching.shortlist import read_out
 from bmnas.space.genotype import Genotype

@@ -10,7 +10,8 @@ import bmnas
 from bmnas.errors import ConfigError, RunError, UnknownNameError
 from bmnas.machine import processor, runs_root
 from bmnas.scale.sweep import Point, grid, run_sweep
-from bmnas.searching.run_folder import Run, list_runs
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import list_runs
 from tools import sweep as command
 from tools.sweep_table import SweepTable, stage
 

@@ -8,7 +8,8 @@ import pytest
 
 from bmnas.errors import ConfigError, RunError, UnknownNameError
 from bmnas.searching.algorithm1 import search
-from bmnas.searching.run_folder import Run, run_name
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import run_name
 from bmnas.searching.searchers import recorded_search
 from bmnas.searching.searchers.recorded_search import TRIALS, search_trials
 from bmnas.searching.selection import SELECTION, load_selection

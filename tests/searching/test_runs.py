@@ -11,9 +11,14 @@ import pytest
 from bmnas.config.settings import LATER_DEFAULTS
 from bmnas.errors import RunError
 from bmnas.searching.algorithm1 import search
-from bmnas.searching.run_folder import Run, list_runs, open_run, run_name
+from bmnas.searching.other_process import follow, is_searched
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import list_runs, open_run, run_name
 from bmnas.storage.checkpoint import load_state, save_state
 from tests.support.tiny import CONFIG, tiny_features
+from widgets.labs.gap import Gap
+from widgets.runs.rows import run_row
+from widgets.search.replay import replay_of
 
 FILES = ("config.json", "features.json", "environment.json", "trace.jsonl", "timing.jsonl", "checkpoint.safetensors")
 
@@ -223,6 +228,35 @@ def test_a_trace_ahead_of_its_checkpoint_is_cut_back(tmp_path, features, finishe
     assert [len(run.path(name).read_text().splitlines()) for name in ("trace.jsonl", "timing.jsonl")] == [2, 2]
     list(search(features, CONFIG, run))
     assert run.path("trace.jsonl").read_bytes() == finished.path("trace.jsonl").read_bytes()
+
+
+def test_who_only_reads_cuts_nothing_back(tmp_path, features):
+    """A search appends to the trace before it replaces the checkpoint; in between somebody may read."""
+    run = Run(tmp_path / "run")
+    going = search(features, CONFIG, run)
+    next(going)
+    early = run.path("checkpoint.safetensors").read_bytes()
+    next(going)
+    going.close()
+    run.path("checkpoint.safetensors").write_bytes(early)
+    names = ("trace.jsonl", "timing.jsonl", "checkpoint.safetensors")
+    before = [run.path(name).read_bytes() for name in names]
+    assert run.last_state()["epoch"] == 1
+    Gap.of(run, features)
+    assert [run.path(name).read_bytes() for name in names] == before
+
+
+@pytest.mark.parametrize("patience", [None, 1])
+def test_a_search_is_complete_where_it_ended(tmp_path, features, patience):
+    config = CONFIG.change(epochs=30 if patience else 3, patience=patience, arch_lr=1e-9, max_lr=1e-9, min_lr=1e-9)
+    run = Run(tmp_path / "runs" / "run")
+    going = search(features, config, run)
+    next(going)
+    assert not is_searched(run) and replay_of(run) is None and run_row(run.folder).state == "stopped"
+    events = list(going)
+    assert is_searched(run) and run_row(run.folder).state == "searched"
+    assert replay_of(run) is not None and list(follow(run))[1:] == events
+    assert (events[-1].epoch < events[-1].epochs) == (patience is not None)
 
 
 def test_a_trace_without_a_checkpoint_begins_anew(run, features, finished):

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bmnas.errors import BmnasError
-from bmnas.searching.run_folder import Run, list_runs
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import list_runs
 from bmnas.space.genotype import Genotype
 from widgets.colours import CELL, feature_colours, primitive_colours
 from widgets.sheets.chart import bars

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from bmnas.errors import BmnasError, RunError
 from bmnas.searching.filling import objective_of
-from bmnas.searching.run_folder import Run, list_runs
+from bmnas.searching.run_folder import Run
+from bmnas.searching.run_list import is_of, list_runs
 from bmnas.searching.searchers.recorded_search import TRIALS, recorded_trials
 from bmnas.searching.searchers.trials import Trial
 from bmnas.searching.trace import EpochEvent
@@ -149,16 +150,9 @@ def comparable_runs(dataset: str) -> list[Run]:
 
     Those that cannot be read are left out.
     """
-    return [run for run in list_runs() if has_stages(run) and _is_of(run, dataset)]
+    return [run for run in list_runs() if has_stages(run) and is_of(run, dataset)]
 
 
 def has_stages(run: Run) -> bool:
     """Returns whether a run has the record of a search, by whichever searcher."""
     return run.path("trace.jsonl").exists() or run.path(TRIALS).exists()
-
-
-def _is_of(run: Run, dataset: str) -> bool:
-    try:
-        return run.dataset() == dataset
-    except BmnasError:  # a damaged run must not hide the others; the results browser names it
-        return False

@@ -12,7 +12,6 @@ import ipywidgets as ipw
 import torch
 from torch import Tensor
 
-from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device
 from bmnas.searching.filling import objective_of
@@ -23,7 +22,6 @@ from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import Genotype, step_name
 from bmnas.space.graph import Modalities, hypernet_graph
 from bmnas.space.hypernet import Hypernet
-from bmnas.storage.checkpoint import load_state
 from bmnas.training import metrics
 from bmnas.training.objective import Objective, plain_objective
 from bmnas.training.steps import predict
@@ -118,13 +116,10 @@ class Gap:
         Raises:
             RunError: no epoch was finished, the record is damaged, or a primitive was edited since.
         """
-        path = run.path("checkpoint.safetensors")
-        if not path.exists():
-            raise RunError(f"{run.folder} has no finished epoch yet; run notebook 02 for it first")
         features = features or run.features()
         config = run.config()
         run.check_same(config, features)
-        state = load_state(path)
+        state = run.last_state()
         hypernet = build_hypernet(features, config)
         hypernet.load_state_dict(state["hypernet"])
         event = run.trace().at(state["epoch"])

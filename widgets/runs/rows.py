@@ -86,7 +86,9 @@ def run_row(folder: Path) -> RunRow:
 
 def _read(run: Run) -> RunRow:
     """Reads one run; raises whatever a damaged run makes it raise."""
-    events, trials = run.trace().events, recorded_trials(run)
+    trace = run.trace()
+    events = trace.events
+    trials = recorded_trials(run)
     config = run.config()
     dataset = run.dataset()
     if run.source() == "stand-in":  # never in one chart with real data
@@ -95,9 +97,9 @@ def _read(run: Run) -> RunRow:
     if not events and not trials:
         return row
     last = events[-1] if events else trials[-1]
-    finished = not isinstance(last, EpochEvent) or last.epoch == last.epochs
+    finished = bool(trials) or trace.is_complete(config)
     path = run.path("genotype.json")
-    derived = Trace(events).best.genotype if events else trials[trials[-1].best_trial - 1].genotype
+    derived = trace.best.genotype if events else trials[trials[-1].best_trial - 1].genotype
     genotype = Genotype.load(path) if path.exists() else derived
     row = row._replace(
         state="searched" if finished else "stopped",

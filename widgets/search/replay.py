@@ -73,8 +73,8 @@ class Replay:
 def replay_of(run: object) -> Replay | None:
     """Makes the replay of a run whose search is finished; None for any other run."""
     try:
-        if isinstance(run, Run) and (events := run.trace().events) and events[-1].epoch == events[-1].epochs:
-            return Replay(len(events), run.config().seed)
+        if isinstance(run, Run) and (trace := run.trace()).is_complete(config := run.config()):
+            return Replay(len(trace), config.seed)
     except BmnasError:  # the search itself says what is wrong with the folder
         return None
     return None

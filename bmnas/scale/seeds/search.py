@@ -17,7 +17,8 @@ from bmnas.scale.seeds.engine import StackedEngine
 from bmnas.searching.algorithm1 import Search, search, search_in_step
 from bmnas.searching.footprint import Footprint, check_memory
 from bmnas.searching.networks import sketched
-from bmnas.searching.run_folder import Run, check_run_name, run_name
+from bmnas.searching.run_folder import Run, check_run_name
+from bmnas.searching.run_list import run_name
 from bmnas.searching.seed_state import SeedState
 from bmnas.searching.trace import EpochEvent
 
