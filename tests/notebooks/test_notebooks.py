@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,12 +78,6 @@ def story(tmp_path_factory):
 
 def test_there_are_notebooks():
     assert len(NOTEBOOKS) == 6
-
-
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_comment_of_dataset_lists_all(notebook):
-    (line,) = re.findall(r"dataset = .*# str: (.*?)\\n", notebook.read_text(encoding="utf-8"))
-    assert sorted(line.replace(" or ", ", ").split(", ")) == sorted(bmnas.TASKS)
 
 
 @of_the_story

@@ -4,7 +4,7 @@ import pytest
 
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.rows import field_rows
-from bmnas.rivals.field.searchers import TITLES, search_trials, searcher_rows
+from bmnas.rivals.field.searchers import TITLES, contest_trials, searcher_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.searching import shortlist
 from bmnas.searching.searchers.trials import Budget, Trial
@@ -43,10 +43,10 @@ def test_a_search_that_was_stopped_resumes_after_its_last_training(tmp_path, mon
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        search_trials("random", budget, made, stop)
+        contest_trials("random", budget, made, stop)
     trained, fit = [], shortlist.fit
     monkeypatch.setattr(shortlist, "fit", lambda *given: (trained.append(1), fit(*given))[1])
-    trials = search_trials("random", budget, made, None)
+    trials = contest_trials("random", budget, made, None)
     assert len(trials) == 5 and len(trained) == 2
-    whole = search_trials("random", budget, contest(tmp_path / "whole"), None)
+    whole = contest_trials("random", budget, contest(tmp_path / "whole"), None)
     assert [trial.record() for trial in trials] == [trial.record() for trial in whole]

@@ -1,7 +1,7 @@
 """The rows of the searchers: each looks for a network in the space of Algorithm 1; its answer is trained as all are.
 
-A searcher spends as many short trainings as Algorithm 1 and its read-out cost together; those in `COMPLETE` end by
-themselves, as published. The short trainings are those of the read-out, so that all searchers see the same scores.
+A searcher spends as many short trainings as Algorithm 1 and its read-out cost together; those in `END_BY_THEMSELVES`
+spend what was published. The short trainings are those of the read-out, so that all searchers see the same scores.
 """
 
 from dataclasses import replace
@@ -12,15 +12,13 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
-from bmnas.searching.searchers.recorded_search import budget_of, spent_epochs, trainer_of
+from bmnas.searching.searchers.recorded_search import END_BY_THEMSELVES, budget_of, spent_epochs, trainer_of
 from bmnas.searching.searchers.trials import Budget, Trial, lacks, run_searcher
 from bmnas.space.enumeration import Space
 from bmnas.storage.lock import hold
 from bmnas.storage.records import append_record, read_records
 from bmnas.training.progress import Progress
 
-COMPLETE = ("mfas",)
-"""Searchers whose published cost is part of what they are."""
 TITLES = {"mfas": "MFAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP", "spos": "SPOS"}
 """Searcher -> its name in the table, where that is another."""
 
@@ -32,10 +30,10 @@ def searcher_rows(contest: Contest) -> list[Row]:
 
     def row(name: str) -> Row:
         title = f"{TITLES.get(name, name)}, searched"
-        budget = Budget(None if name in COMPLETE else equal, epochs_each=short)
+        budget = Budget(None if name in END_BY_THEMSELVES else equal, epochs_each=short)
 
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
-            trials = search_trials(name, budget, contest, progress)
+            trials = contest_trials(name, budget, contest, progress)
             best = trials[trials[-1].best_trial - 1].genotype
             result = evaluate(title, best, *contest.common, progress)
             origin = contest.origin(
@@ -58,7 +56,7 @@ def _settings(name: str, budget: Budget, contest: Contest) -> SearchConfig:
     return replace(contest.config, searcher=name, budget=amount, budget_unit="trainings")
 
 
-def search_trials(name: str, budget: Budget, contest: Contest, progress: Progress | None) -> list[Trial]:
+def contest_trials(name: str, budget: Budget, contest: Contest, progress: Progress | None) -> list[Trial]:
     """Runs a searcher with the seed of the contest's search; a killed one resumes after its last short training.
 
     Returns:

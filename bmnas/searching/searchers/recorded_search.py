@@ -33,6 +33,7 @@ TRIALS = "trials.jsonl"
 TIMING = "trial_timing.jsonl"
 DEFAULT_TRAININGS = 20
 END_BY_THEMSELVES = ("mfas",)
+"""Searchers without a budget, whose published cost is part of what they are."""
 SUPERNET = "supernet.safetensors"
 
 
