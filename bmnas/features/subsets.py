@@ -11,6 +11,17 @@ from bmnas.registry import split_names, unknown
 Names = Sequence[str] | str | None  # as a text, Image,Text
 
 
+def check_names(kind: str, names: object) -> None:
+    """Makes sure that this can be names of modalities or features, or None, which is all of them.
+
+    Raises:
+        FeatureError: it is something else.
+    """
+    listed = split_names(names)
+    if listed is not None and not (isinstance(listed, Sequence) and all(isinstance(name, str) for name in listed)):
+        raise FeatureError(f"{names!r} is no list of {kind} names; expected one such as ['A', 'B'], or None for all")
+
+
 def chosen(whole: FeatureFields, modalities: Names, features: Names) -> dict[str, Any]:
     """Returns the fields of a feature set of some modalities or features; see `FeatureSet.choose`."""
     wanted = _wanted("modality", modalities, whole.modalities)
@@ -50,6 +61,7 @@ def _wanted(kind: str, names: Names, there: Iterable[str]) -> tuple[str, ...]:
     """
     if names is None:
         return tuple(there)
+    check_names(kind, names)
     listed = tuple(split_names(names))
     if not any(listed):
         raise FeatureError(f"no {kind} is wanted, {names!r}; expected some of {', '.join(there)}, or None for all")

@@ -43,7 +43,9 @@ def planted_features(
         ConfigError: K, samples or the number of modalities out of range.
     """
     if not 1 <= modalities <= min(K, 26) or K < 2:
-        raise ConfigError(f"K is {K} and modalities is {modalities}; expected K >= 2 and 1 to min(K, 26) modalities")
+        raise ConfigError(
+            f"K is {K} and there are {modalities} modalities; expected K >= 2 and 1 to min(K, 26) modalities"
+        )
     if type(samples) is not int or samples < 2:
         raise ConfigError(f"samples is {samples!r}; expected a whole number of at least 2")
     rng = np.random.default_rng([seed, K, modalities])
@@ -120,7 +122,7 @@ def _splits(samples: int) -> dict[str, np.ndarray]:
 
 def _make(options: Options, root: Path, progress: Progress | None) -> FeatureSet:
     return planted_features(
-        options["K"], options["modalities"], options["seed"], options["samples"], options["L"], options["channels"]
+        options["K"], options["modality_count"], options["seed"], options["samples"], options["L"], options["channels"]
     )
 
 
@@ -143,7 +145,7 @@ TASK = TASKS.register(
             "samples": 1200,
             "source": "synthetic",
             "K": 8,
-            "modalities": 2,
+            "modality_count": 2,
             "channels": 16,
         },
         make=_make,

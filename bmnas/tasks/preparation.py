@@ -20,7 +20,7 @@ from bmnas.features.extraction import extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_timing import TIMING, Pace, note
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.subsets import Names
+from bmnas.features.subsets import Names, check_names
 from bmnas.machine import check_threads, data_root, resolve_device, runs_root, use_threads
 from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
@@ -80,6 +80,8 @@ def prepare(
     task: Task = TASKS[dataset]
     target = resolve_device(device)
     check_threads(threads)
+    check_names("modality", modalities)
+    check_names("feature", features)
     place = data_root() if root is None else Path(root).absolute()
     folder = runs_root() / "_features" if cache is None else Path(cache).absolute()
     if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):

@@ -126,7 +126,7 @@ def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
     trials = recorded_trials(run)
     derived = shown["03_derivation"]
     assert len(trials) == 3 and run.genotype() == trials[trials[-1].best_trial - 1].genotype
-    assert "3 networks trained" in shown["02_search"] and "3 short trainings" in derived
+    assert "3 networks scored" in shown["02_search"] and "3 short trainings" in derived
     assert run.genotype().describe().split("\n")[0] in derived and "has no α, β, γ" in derived
     assert {"search", "explorer", "genotype"} <= {path.stem for path in run.folder.glob("figures/*.svg")}
     assert not {"soft", "derived", "gap"} & {path.stem for path in run.folder.glob("figures/*")}

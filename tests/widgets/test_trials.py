@@ -69,7 +69,7 @@ def test_every_training_is_a_dot_under_the_best_so_far() -> None:
     best, dots, star = trials_figure(synthetic(), "macro <F1>", "title", "a <note>").data
     assert list(dots.x) == [1, 2, 3, 4] and list(dots.y) == pytest.approx([50, 40, 70, 60])
     assert list(best.y) == pytest.approx([50, 50, 70, 70]) and best.line.shape == "hv"
-    assert (list(star.x), list(star.y)) == ([3], [70]) and "training 3" in star.name
+    assert (list(star.x), list(star.y)) == ([3], [70]) and "number 3" in star.name
 
 
 def test_names_in_the_figure_are_escaped() -> None:
@@ -122,7 +122,7 @@ def test_without_a_watcher_a_line_moves_and_figures_stay(handles: list[Handle], 
     top, below = handles
     *lines, figure = top.shown
     assert [set(line) for line in lines] == [{"text/plain"}] * 5
-    assert "2 networks trained, last 40.0 %" in lines[2]["text/plain"] and "(training 1)" in lines[2]["text/plain"]
+    assert "2 networks scored, last 40.0 %" in lines[2]["text/plain"] and "(network 1)" in lines[2]["text/plain"]
     assert len(figure[PLOTLY]["data"][1]["x"]) == 4
     assert trained_title(3, 3) in str(below.shown[-1][PLOTLY]["layout"]["title"])
 
