@@ -80,10 +80,10 @@ def write_onnx(
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save_model(model, str(path))
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    given = {name: np.ascontiguousarray(rows[name], np.float32) for name in names}
-    theirs = np.asarray(session.run(["logits"], given)[0])
+    inputs = {name: np.ascontiguousarray(rows[name], np.float32) for name in names}
+    theirs = np.asarray(session.run(["logits"], inputs)[0])
     with torch.no_grad():
-        ours = network({name: torch.from_numpy(array) for name, array in given.items()}).numpy()
+        ours = network({name: torch.from_numpy(array) for name, array in inputs.items()}).numpy()
     difference = float(np.abs(ours - theirs).max())
     if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
         path.unlink()

@@ -58,14 +58,14 @@ def _completed(batch: dict[str, Tensor], arrays: Mapping[str, ArrayLike], shapes
         for name, values in arrays.items()
         if name not in batch
     }
-    given = {name: x.numpy() for name, x in batch.items()} | others
-    if not given:
+    rows_of = {name: x.numpy() for name, x in batch.items()} | others
+    if not rows_of:
         raise FeatureError(f"no feature was given; the network uses {', '.join(shapes)}")
-    counts = {name: len(x) for name, x in given.items()}
+    counts = {name: len(x) for name, x in rows_of.items()}
     if len(set(counts.values())) != 1:
         raise FeatureError(f"the features have different numbers of samples: {counts}")
     total = next(iter(counts.values()))
-    lacking = np.logical_and.reduce([_absent(x) for x in given.values()])
+    lacking = np.logical_and.reduce([_absent(x) for x in rows_of.values()])
     if lacking.any():
         rows = ", ".join(map(str, np.flatnonzero(lacking)[:5]))
         raise FeatureError(f"{lacking.sum()} samples lack every modality (rows {rows}); leave them out")

@@ -40,8 +40,8 @@ def subset_scores(trained: TrainedNetwork, features: FeatureSet, metric: str | N
     lines = []
     for subset in subsets(list(features.modalities)):
         names = {name for modality in subset for name in features.modalities[modality]}
-        given = {name: x if name in names else np.full_like(x, np.nan) for name, x in arrays.items()}
-        score = named_score(features.kind, metric, trained.raw_logits(given), targets)
+        part = {name: x if name in names else np.full_like(x, np.nan) for name, x in arrays.items()}
+        score = named_score(features.kind, metric, trained.raw_logits(part), targets)
         lines.append({"modalities": " + ".join(subset), "count": len(subset), metric: score})
     return pd.DataFrame(lines)
 

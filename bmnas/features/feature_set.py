@@ -115,8 +115,8 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the field that is wrong.
         """
-        given = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
-        checks.check_mappings({**given, "backbones": backbones, "pooling": pooling, "options": options})
+        mappings = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
+        checks.check_mappings({**mappings, "backbones": backbones, "pooling": pooling, "options": options})
         order = {f"feature {name!r}": array for name, array in arrays.items()}
         convert.check_order({**order, "targets": targets, "groups": groups})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import genotype_graph
+from widgets.colours import LOUD
 from widgets.networks.drawing import BoxMark, Drawing, LineMark
 
 HALO = "#F0E442"  # the yellow of Okabe and Ito: a ground that every colour of ours stands out from
-LEFT = "#D55E00"
+LEFT = LOUD
 MOST = 6  # changes named in words
 
 Edge = tuple[str, str]

@@ -7,12 +7,13 @@ import networkx as nx
 
 from bmnas.space.genotype import Genotype, cell_name, step_name
 from widgets import style
+from widgets.colours import LOUD
 from widgets.networks.dag import dag_drawing
 from widgets.networks.drawing import MARGIN, Drawing, dag_svg
 from widgets.sheets.sheet import Sheet, above, rows
 
 UPPER = ""  # the key of the upper level
-DIFFERENT = "#D55E00"
+DIFFERENT = LOUD
 
 
 def levels(

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
+from widgets.colours import LOUD
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 TAGGED = "# Parameters of this notebook"  # the first line of our own cell with the tag `parameters`
@@ -114,8 +115,8 @@ def command(notebook: str, cells: Sequence[str], parameters: Mapping[str, Any], 
     (cell,) = (cell for cell in cells if _first_line(cell).startswith(TAGGED))
     own = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(cell).body}  # pyright: ignore
     values = {name: value for name, value in parameters.items() if name == "dataset" or value != own.get(name)}
-    given = (f"-p {name} {value}" for name, value in {**values, **decided}.items())
-    return " ".join(["python3 run.py notebook", notebook, *given])
+    options = (f"-p {name} {value}" for name, value in {**values, **decided}.items())
+    return " ".join(["python3 run.py notebook", notebook, *options])
 
 
 def progress_bar() -> Callable[[str, int, int], None]:
@@ -145,7 +146,7 @@ def progress_bar() -> Callable[[str, int, int], None]:
 def banner(features: FeatureSet) -> HTML:
     """Shows what the features are, in a coloured box: loud where they are stand-ins for data that is not here."""
     loud = features.source == "stand-in"
-    style = BANNER.format(colour="#D55E00" if loud else "#0072B2", back="#FFF1E6" if loud else "#EEF6FB")
+    style = BANNER.format(colour=LOUD if loud else "#0072B2", back="#FFF1E6" if loud else "#EEF6FB")
     head = "STAND-IN FEATURES, NOT REAL DATA" if loud else f"Data set {features.task} ({features.source})"
     sizes = " / ".join(str(len(features.splits[name])) for name in ("train", "val", "test"))
     facts = (

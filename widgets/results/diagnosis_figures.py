@@ -12,7 +12,7 @@ from bmnas.trust.knowledge import Bits, Knowledge
 from bmnas.trust.modality_use import ModalityUse
 from bmnas.trust.redundancy import RedundancyMap
 from widgets import style
-from widgets.colours import GREY, INK, modality_colours, tint
+from widgets.colours import GREY, INK, PALE, modality_colours, tint
 
 ROW = 34  # pixels a row of bars
 LATE, JOINT = "tuned late fusion", "fused features"
@@ -28,7 +28,8 @@ def knowledge_table(diagnosis: Diagnosis) -> pd.DataFrame:
 
 def knowledge_figure(diagnosis: Diagnosis, title: str = "What is known of the targets") -> go.Figure:
     """Draws what each modality knows and what they know together, and how that comes apart."""
-    known, parts = _known(diagnosis.knowledge), diagnosis.decomposition
+    measures = _known(diagnosis.knowledge)
+    parts = diagnosis.decomposition
     colours = modality_colours(diagnosis.knowledge.own)
     look = {**colours, LATE: GREY, JOINT: INK}
     pieces = parts.parts() if parts else {}
@@ -36,14 +37,14 @@ def knowledge_figure(diagnosis: Diagnosis, title: str = "What is known of the ta
     fig = make_subplots(1, 2 if parts else 1, column_widths=[0.62, 0.38] if parts else None,
                         horizontal_spacing=0.2, subplot_titles=titles[: 2 if parts else 1])  # fmt: skip
     fig.add_bar(
-        x=[bits.mean for bits in known.values()], y=list(known), orientation="h", width=0.62, row=1, col=1,
-        marker_color=[tint(look[name], 0.55) for name in known],
+        x=[bits.mean for bits in measures.values()], y=list(measures), orientation="h", width=0.62, row=1, col=1,
+        marker_color=[tint(look[name], 0.55) for name in measures],
         error_x={
-            "array": [bits.high - bits.mean for bits in known.values()],
-            "arrayminus": [bits.mean - bits.low for bits in known.values()],
+            "array": [bits.high - bits.mean for bits in measures.values()],
+            "arrayminus": [bits.mean - bits.low for bits in measures.values()],
             "color": INK, "thickness": 1.5, "width": 5,
         },
-        hovertext=[f"{escape(name)}: {bits}" for name, bits in known.items()], hoverinfo="text",
+        hovertext=[f"{escape(name)}: {bits}" for name, bits in measures.items()], hoverinfo="text",
     )  # fmt: skip
     if parts:
         fig.add_bar(
@@ -58,7 +59,7 @@ def knowledge_figure(diagnosis: Diagnosis, title: str = "What is known of the ta
     fig.add_vline(x=entropy, line={"color": GREY, "dash": "dot"}, row=1, col=1)  # type: ignore[arg-type]
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": style.top(diagnosis.notes, " ") + 24, "b": 50})
     aid = f"bars: {unit}, with 95 % intervals; dotted: H(Y) = {entropy:.2f}, all there is to know"
-    style.finish(fig, title, diagnosis.notes, aid, height=ROW * max(len(known), 4) + 190)
+    style.finish(fig, title, diagnosis.notes, aid, height=ROW * max(len(measures), 4) + 190)
     fig.update_xaxes(title_text=unit)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig
@@ -77,10 +78,10 @@ def redundancy_figure(
         texttemplate="%{z:.2f}" if len(names) <= MOST_LABELS else None, textfont={"size": 11},
         hovertemplate="%{x}, %{y}: CKA %{z:.2f}<extra></extra>",
     )  # fmt: skip
-    taken = set(pair or ())
+    of_pair = set(pair or ())
     fig.add_bar(
         x=[redundancy.merits[name] for name in names], y=names, orientation="h", width=0.62, row=1, col=2,
-        marker_color=[style.PALETTE[1] if name in taken else "#A9C4D6" for name in names],
+        marker_color=[style.PALETTE[1] if name in of_pair else PALE for name in names],
         hovertemplate="%{y}: %{x:.2f} bits<extra></extra>",
     )  # fmt: skip
     aid = (
@@ -127,25 +128,25 @@ def use_figure(use: ModalityUse, title: str = "How the network uses its modaliti
 
 
 def headroom_figure(
-    known: Mapping[str, Knowledge], title: str = "Headroom over tuned late fusion", note: str = ""
+    measures: Mapping[str, Knowledge], title: str = "Headroom over tuned late fusion", note: str = ""
 ) -> go.Figure:
     """Draws the headroom of several feature sets as shares of H(Y), with the margin below which it does not matter."""
-    names = list(known)
-    shares = [_share(one) for one in known.values()]
+    names = list(measures)
+    shares = [_share(one) for one in measures.values()]
     look = {"can help": style.PALETTE[2], "cannot help": GREY, "undecided": style.PALETTE[1]}
     fig = go.Figure(
         go.Scatter(
             x=[share.mean for share in shares], y=names, mode="markers+text", textposition="top center",
-            text=[one.verdict for one in known.values()], cliponaxis=False,
-            marker={"size": 11, "color": [look[one.verdict] for one in known.values()]},
+            text=[one.verdict for one in measures.values()], cliponaxis=False,
+            marker={"size": 11, "color": [look[one.verdict] for one in measures.values()]},
             error_x={
                 "array": [share.high - share.mean for share in shares],
                 "arrayminus": [share.mean - share.low for share in shares], "thickness": 1.5, "width": 5, "color": INK,
             },
-            hovertext=[escape(one.sentence()) for one in known.values()], hoverinfo="text",
+            hovertext=[escape(one.sentence()) for one in measures.values()], hoverinfo="text",
         )
     )  # fmt: skip
-    margin = 100 * next(iter(known.values())).margin / next(iter(known.values())).entropy
+    margin = 100 * next(iter(measures.values())).margin / next(iter(measures.values())).entropy
     fig.add_vrect(x0=-margin, x1=margin, fillcolor="#DDE6EC", opacity=0.6, line_width=0, layer="below")
     aid = f"95 % intervals; grey ground: less than {margin:.0f} % of H(Y), which does not matter"
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 40, "t": style.top(note, aid) + 10, "b": 55})

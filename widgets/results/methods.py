@@ -13,6 +13,7 @@ from bmnas.evaluation.ablation import SEARCHED, AblationRow
 from bmnas.evaluation.comparison import Comparison
 from bmnas.evaluation.results import Evaluation, compare_results
 from widgets import style
+from widgets.colours import PALE
 from widgets.static.html_table import table
 
 BAR = 34  # pixels a bar
@@ -103,7 +104,7 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
                 "array": [above for _, above in spread], "arrayminus": [below for below, _ in spread],
                 "color": style.INK, "thickness": 1.5, "width": 5,
             },
-            marker_color=[style.PALETTE[0] if row.highlight else "#A9C4D6" for row in info.rows],
+            marker_color=[style.PALETTE[0] if row.highlight else PALE for row in info.rows],
             hovertext=[f"{escape(row.name)}: {row.text}" for row in info.rows], hoverinfo="text",
         )
     )  # fmt: skip

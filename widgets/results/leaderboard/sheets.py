@@ -5,14 +5,14 @@ from html import escape
 from math import isfinite
 
 from widgets import style
-from widgets.colours import GREY, INK
+from widgets.colours import GREY, INK, LOUD, PALE
 from widgets.results.leaderboard.info import LeaderboardInfo, Standing
 from widgets.sheets.chart import Line, Point, Scale, chart, ticks
 from widgets.sheets.pareto import pareto_front
 from widgets.sheets.sheet import CHARACTER, Sheet, words
 
 PITCH, LENGTH, TOP = 21.0, 380.0, 30.0  # pixels: a bar to the next, the longest bar, above the first
-COLOURS = {"worse": "#D55E00", "undecided": "#C9C9C9", "better": "#A9C4D6", "": "#A9C4D6"}
+COLOURS = {"worse": LOUD, "undecided": "#C9C9C9", "better": PALE, "": PALE}
 """Verdict of the compared method against a row -> colour of its bar."""
 
 
