@@ -116,10 +116,10 @@ class Gap:
         Raises:
             RunError: no epoch was finished, the record is damaged, or a primitive was edited since.
         """
+        state = run.last_state()
         features = features or run.features()
         config = run.config()
         run.check_same(config, features)
-        state = run.last_state()
         hypernet = build_hypernet(features, config)
         hypernet.load_state_dict(state["hypernet"])
         event = run.trace().at(state["epoch"])
