@@ -1,6 +1,6 @@
 """Some modalities or features of a feature set: no file is touched."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -41,14 +41,13 @@ def chosen(whole: FeatureFields, modalities: Names, features: Names) -> dict[str
     without = [modality for modality, of_modality in groups.items() if not of_modality]
     if modalities is not None and without:
         raise FeatureError(f"modalities names {', '.join(without)}, of which features has none ({', '.join(members)})")
+    groups = {modality: of_modality for modality, of_modality in groups.items() if of_modality}
     return {
         **{part.name: getattr(whole, part.name) for part in fields(FeatureFields)},
         "arrays": {name: array for name, array in whole.arrays.items() if name in names},
-        "modalities": {modality: of_modality for modality, of_modality in groups.items() if of_modality},
-        "logits": {name: array for name, array in whole.logits.items() if groups.get(name)},
-        "manifest": _manifest(
-            whole.manifest, {m: list(of_modality) for m, of_modality in groups.items() if of_modality}
-        ),
+        "modalities": groups,
+        "logits": {name: array for name, array in whole.logits.items() if name in groups},
+        "manifest": _manifest(whole.manifest, groups),
     }
 
 
@@ -71,11 +70,11 @@ def _wanted(kind: str, names: Names, there: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in there if name in listed)
 
 
-def _manifest(whole: dict[str, Any], groups: dict[str, list[str]]) -> dict[str, Any]:
+def _manifest(whole: dict[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Returns the description of what is left; backbones and pooling stay, as they say how all was made."""
     names = {name for of_modality in groups.values() for name in of_modality}
     parts = {
-        "modalities": groups,
+        "modalities": {modality: list(of_modality) for modality, of_modality in groups.items()},
         "features": [entry for entry in whole.get("features", []) if entry["name"] in names],
         "logits": {modality: entry for modality, entry in whole.get("logits", {}).items() if modality in groups},
     }

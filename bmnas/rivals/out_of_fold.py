@@ -79,9 +79,8 @@ def head_logits(modality: str, features: FeatureSet, config: SearchConfig, budge
     labelled_rows = np.concatenate([features.rows("train"), features.rows("val")])
     parts = folds(features.recorded_together(labelled_rows), seed)
     others = np.setdiff1d(np.arange(len(features)), labelled_rows)
-    jobs = [(labelled_rows[parts != fold], labelled_rows[parts == fold]) for fold in range(FOLDS)] + [
-        (labelled_rows, others)
-    ]
+    jobs = [(labelled_rows[parts != fold], labelled_rows[parts == fold]) for fold in range(FOLDS)]
+    jobs.append((labelled_rows, others))
     logits = np.zeros((len(features), len(features.classes)), np.float32)
     tensors = features.tensors(config.device)
     with use_threads(config.threads):

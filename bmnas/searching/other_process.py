@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 from bmnas.searching.run_folder import Run
-from bmnas.searching.trace import EpochEvent
+from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.storage.lock import holder
 
 LOOK = 0.5  # seconds between two looks at a folder
@@ -17,7 +17,7 @@ def process_at_work(run: Run) -> int | None:
 
 def is_searched(run: Run) -> bool:
     """Returns whether the last epoch of the search is recorded."""
-    return run.trace().is_complete(run.config())
+    return _is_complete(run, run.trace())
 
 
 def follow(run: Run) -> Iterator[EpochEvent]:
@@ -34,7 +34,7 @@ def follow(run: Run) -> Iterator[EpochEvent]:
         trace = run.trace()
         yield from trace.events[shown:]
         shown = len(trace)
-        if ends or trace.is_complete(run.config()):
+        if ends or _is_complete(run, trace):
             return
         time.sleep(LOOK)
 
@@ -43,3 +43,8 @@ def wait_for(run: Run) -> None:
     """Waits until no other process is at work in a folder."""
     while process_at_work(run) is not None:
         time.sleep(LOOK)
+
+
+def _is_complete(run: Run, trace: Trace) -> bool:
+    """Reads the settings only where there are epochs: a process that has just started may not have written them."""
+    return len(trace) > 0 and trace.is_complete(run.config())

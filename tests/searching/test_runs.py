@@ -230,6 +230,12 @@ def test_a_trace_ahead_of_its_checkpoint_is_cut_back(tmp_path, features, finishe
     assert run.path("trace.jsonl").read_bytes() == finished.path("trace.jsonl").read_bytes()
 
 
+def test_a_search_that_has_just_started_is_followed(tmp_path):
+    """Its process may hold the folder before it has written anything."""
+    run = Run(tmp_path / "run")
+    assert list(follow(run)) == [] and not is_searched(run)
+
+
 def test_who_only_reads_cuts_nothing_back(tmp_path, features):
     """A search appends to the trace before it replaces the checkpoint; in between somebody may read."""
     run = Run(tmp_path / "run")

@@ -1,6 +1,7 @@
 """The report of a fitted classifier in words: data, network, scores, rivals, and whether fusion helps."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import indent
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ def report(
         *(f"  {line}" for line in data_lines(features)),
         *(f"  ! {line}" for line in findings(features)),
         *(f"  ! {line}" for line in _rare_in_test(features)),
-        f"\nNetwork found\n{_indented(genotype.describe())}",
+        f"\nNetwork found\n{indent(genotype.describe(), '  ')}",
         "  A Cell fuses its inputs x and y by the operations of its Steps. A classifier reads what all Cells give.",
         f"\nIts scores on the test samples, which are met once, at the end (mean of {seeds} trainings)\n{scores}",
         f"\nLeaderboard by {searched.metric} on the same test samples, in % ({SPREAD} over the {seeds} trainings)",
@@ -149,7 +150,3 @@ def _percent(frame: pd.DataFrame) -> str:
     for name in frame.select_dtypes("float"):
         shown[name] = 100 * frame[name]
     return shown.to_string(index=False, float_format=lambda value: f"{value:.1f}")
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
