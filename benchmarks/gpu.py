@@ -27,7 +27,7 @@ from benchmarks.step import CASES, Case, hypernet, maps, our_steps, release_step
 from bmnas.config import SearchConfig  # noqa: E402
 from bmnas.errors import ConfigError  # noqa: E402
 from bmnas.features.feature_set import FeatureSet  # noqa: E402
-from bmnas.features.tokens import TokenStore  # noqa: E402
+from bmnas.features.token_store import TokenStore  # noqa: E402
 from bmnas.scale.compiled import GRAPHS, Accelerated  # noqa: E402
 from bmnas.scale.seeds.engine import StackedEngine  # noqa: E402
 from bmnas.searching.algorithm1 import Algorithm1, Search  # noqa: E402

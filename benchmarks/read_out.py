@@ -33,8 +33,8 @@ from bmnas.config import SearchConfig  # noqa: E402
 from bmnas.machine import use_threads  # noqa: E402
 from bmnas.searching.algorithm1 import Search  # noqa: E402
 from bmnas.searching.inherited_score import InheritedScore  # noqa: E402
+from bmnas.searching.read_outs import select  # noqa: E402
 from bmnas.searching.selection import Selection  # noqa: E402
-from bmnas.searching.shortlist import select  # noqa: E402
 from bmnas.searching.shortlisting.candidates import plain_networks  # noqa: E402
 from bmnas.searching.shortlisting.halving import rungs  # noqa: E402
 from bmnas.searching.shortlisting.paths import path_epochs, trained_paths  # noqa: E402

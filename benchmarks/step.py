@@ -25,7 +25,7 @@ from torch import Tensor, nn  # noqa: E402
 from torch.nn.functional import adaptive_max_pool1d, binary_cross_entropy_with_logits, cross_entropy  # noqa: E402
 
 from benchmarks.shared import about_machine  # noqa: E402
-from bmnas.features.tokens import TokenStore  # noqa: E402
+from bmnas.features.token_store import TokenStore  # noqa: E402
 from bmnas.machine import keep_pages  # noqa: E402
 from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  # noqa: E402
 from bmnas.searching.seed_state import ARCH_BETAS  # noqa: E402

@@ -45,14 +45,14 @@ from bmnas.searching.algorithm1 import Search, search
 from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
 from bmnas.searching.searchers.recorded_search import search_trials
 from bmnas.searching.selection import Selection, load_selection
-from bmnas.searching.shortlist import read_out, select
+from bmnas.searching.read_outs import read_out, select
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.evaluation.trained_network import TrainedNetwork, load, train_and_save
 
 # 4.5 ablations, and appendix C: the published genotypes
 from bmnas.evaluation.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
 from bmnas.rivals.late_fusion import baselines
-from bmnas.rivals.rows import RIVALS, evaluate_rivals
+from bmnas.rivals.networks import RIVALS, evaluate_rivals
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.table import evaluate_field, field_table, merge_results, winners_sentence

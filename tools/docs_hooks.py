@@ -16,7 +16,7 @@ from mkdocs.structure.files import File, Files
 import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
-from bmnas.rivals.rows import RIVALS
+from bmnas.rivals.networks import RIVALS
 from tools.cost_projection import cost_table
 from tools.parameter_tables import notebook_tables, setting_rows, table
 from tools.result_tables import pairs_table, results_table

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bmnas.searching.read_outs import READING
+from bmnas.searching.run_folder import GENOTYPE, TRACE
 from bmnas.storage.jobs import Job, Outcome
 
 TICK = 1.0  # seconds between two looks at the folders
@@ -98,13 +100,13 @@ def state(job: Job, error: str) -> str:
 
 def stage(run: Path, epochs: int) -> str:
     """Returns where a run is."""
-    if (run / "genotype.json").exists():
+    if (run / GENOTYPE).exists():
         return f"evaluation, {len(list((run / 'scores').glob('*.json')))} trained"
     try:
-        epoch = (run / "trace.jsonl").read_bytes().count(b"\n")
+        epoch = (run / TRACE).read_bytes().count(b"\n")
     except OSError:
         epoch = 0
-    return "read-out" if epoch >= epochs else f"search, epoch {epoch} of {epochs}"
+    return "read-out" if epoch >= epochs or (run / READING).exists() else f"search, epoch {epoch} of {epochs}"
 
 
 def score_text(job: Job) -> str:

@@ -26,7 +26,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.subsets import Names
 from bmnas.machine import runs_root
 from bmnas.searching.other_process import follow, is_searched, process_at_work, wait_for
-from bmnas.searching.run_folder import Run
+from bmnas.searching.run_folder import TRACE, Run
 from bmnas.searching.trace import EpochEvent
 from bmnas.space.graph import genotype_graph
 from bmnas.tasks import EMBEDDED
@@ -110,7 +110,7 @@ class SearchApp:
         """Shows a run of the menu as if its search were live; one of another searcher training by training."""
         if not name:
             return
-        if bmnas.open_run(name, "").path("trace.jsonl").exists():
+        if bmnas.open_run(name, "").path(TRACE).exists():
             self._start(self._watch_again(name))
             return
         self.show(name)
@@ -243,7 +243,7 @@ class SearchApp:
 
 
 def _last_change(run: Run) -> float:
-    return max(run.path(name).stat().st_mtime for name in (MARK, "trace.jsonl") if run.path(name).exists())
+    return max(run.path(name).stat().st_mtime for name in (MARK, TRACE) if run.path(name).exists())
 
 
 def _dropdown(label: str, options: Sequence[str]) -> ipw.Dropdown:

@@ -174,7 +174,7 @@ class SearcherSettings:
 
 
 ReadOut = Literal["algorithm1", "shortlist", "best_ranked"]
-"""The rules by which an answer is read out; a function each in `bmnas.searching.shortlist.READ_OUTS`."""
+"""The rules by which an answer is read out; a function each in `bmnas.searching.read_outs.READ_OUTS`."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class ReadOutSettings:
 
     selection: ReadOut = "shortlist"
     """How the answer is read: "algorithm1" (best validation epoch), "shortlist" (successive halving), or "best_ranked"
-    (the best of the hypernet's ranking, trained alike); see `bmnas.searching.shortlist`."""
+    (the best of the hypernet's ranking, trained alike); see `bmnas.searching.read_outs`."""
     shortlist_size: Count = 5
     """Genotypes that are trained at length; the shortlist first trains about three times as many briefly."""
     shortlist_epochs: Count = 5

@@ -7,7 +7,7 @@ from torch import Tensor
 from bmnas.features import checks
 from bmnas.features.fields import FeatureFields
 from bmnas.features.mapped_tensors import AHEAD, MappedFeatures
-from bmnas.features.tokens import TokenStore
+from bmnas.features.token_store import TokenStore
 
 
 class FeatureTensors:

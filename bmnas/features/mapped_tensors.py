@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmnas.features.tokens import TokenStore, distinct_positions
+from bmnas.features.token_store import TokenStore, distinct_positions
 
 AHEAD = 4  # batches that are read before they are needed
 READERS = 4  # threads that read the features of a batch

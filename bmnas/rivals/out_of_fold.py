@@ -17,7 +17,7 @@ from bmnas.evaluation.evaluation import identity_of_seed
 from bmnas.evaluation.results import digest_of
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
-from bmnas.rivals.modality_head import ModalityHead
+from bmnas.rivals.feature_head import FeatureHead
 from bmnas.searching.filling import filled, objective_of
 from bmnas.searching.run_folder import Run
 from bmnas.storage.checkpoint import load_tensors, save_tensors
@@ -95,7 +95,7 @@ def build_head(modality: str, features: FeatureSet, config: SearchConfig, seed: 
     with seeded((seed, Purpose.NETWORK), torch.device("cpu")):
         names = features.modalities[modality]
         classes = len(features.classes)
-        return ModalityHead(features.channels, names, classes, WIDTH, config.dropout)
+        return FeatureHead(features.channels, names, classes, WIDTH, config.dropout)
 
 
 def folds(groups: np.ndarray, seed: int) -> np.ndarray:

@@ -24,10 +24,10 @@ from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.seeds.search import seed_runs
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.networks import sketched
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_record import check_machine
 from bmnas.searching.selection import Selection
-from bmnas.searching.shortlist import read_out
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.job_list import Report, run_jobs
 from bmnas.storage.jobs import Job

@@ -22,7 +22,7 @@ from bmnas.searching.engine import Engine
 from bmnas.searching.footprint import Footprint, check_memory, size
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import sketched
-from bmnas.searching.shortlist import brief_training
+from bmnas.searching.read_outs import brief_training
 from bmnas.searching.shortlisting.halving import rungs
 from bmnas.searching.shortlisting.paths import path_epochs
 from bmnas.searching.shortlisting.ranking import EXHAUSTIVE, LOCAL_SEARCH

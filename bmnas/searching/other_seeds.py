@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bmnas.errors import BmnasError
-from bmnas.searching.run_folder import Run
+from bmnas.searching.run_folder import CONFIG, Run
 from bmnas.searching.run_list import list_runs
 from bmnas.searching.run_record import RunRecord
 from bmnas.space.genotype import Genotype
@@ -15,11 +15,11 @@ def other_seeds(run: Run) -> dict[int, Run]:
     Raises:
         RunError: the record of the run is damaged.
     """
-    mine = RunRecord.load(run.path("config.json"))
+    mine = RunRecord.load(run.path(CONFIG))
     same = {}
     for other in list_runs():
         try:
-            theirs = RunRecord.load(other.path("config.json"))
+            theirs = RunRecord.load(other.path(CONFIG))
         except BmnasError:  # a damaged run must not hide the others; asked for by name, it says what is wrong
             continue
         seed = theirs.search["seed"]

@@ -9,7 +9,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.storage.reading import read_json
 from bmnas.storage.whole_files import write_json
 
-FILE, OWN_FOLDER = "features.json", "features"
+FEATURES, OWN_FOLDER = "features.json", "features"
 
 
 def store_features(run: Path, features: FeatureSet) -> None:
@@ -26,7 +26,7 @@ def store_features(run: Path, features: FeatureSet) -> None:
         elif FeatureSet.open(folder).fingerprint != features.fingerprint:  # left by a process that died here
             raise RunError(f"{folder} holds other features; choose another run_name, or delete that folder")
     part = {} if features.chosen is None else {"features": list(features.chosen)}
-    write_json(run / FILE, {"folder": os.path.relpath(folder, run), **part})
+    write_json(run / FEATURES, {"folder": os.path.relpath(folder, run), **part})
 
 
 def open_features(run: Path) -> FeatureSet:
@@ -36,16 +36,16 @@ def open_features(run: Path) -> FeatureSet:
         RunError: the file is damaged, or the folder is gone.
         FeatureError, UnknownNameError: the features are damaged, or others.
     """
-    stored = read_json(run / FILE)
+    stored = read_json(run / FEATURES)
     names = stored.get("features")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-        raise RunError(f"{run / FILE}: features is {names!r}; expected the names of those that the search used")
+        raise RunError(f"{run / FEATURES}: features is {names!r}; expected the names of those that the search used")
     return FeatureSet.open(_folder(run, stored.get("folder"))).choose(features=names)
 
 
 def _folder(run: Path, stored: object) -> Path:
     if not isinstance(stored, str) or "\0" in stored:
-        raise RunError(f"{run / FILE}: folder is {stored!r}; expected where the features are")
+        raise RunError(f"{run / FEATURES}: folder is {stored!r}; expected where the features are")
     folder = run / stored
     try:
         folder = folder.resolve()

@@ -43,6 +43,7 @@ from bmnas.storage.reading import read_json
 from bmnas.storage.records import append_record, epoch_record, read_records, rewrite_records
 from bmnas.storage.whole_files import write_json, write_text
 
+CONFIG, TRACE, TIMING, GENOTYPE = "config.json", "trace.jsonl", "timing.jsonl", "genotype.json"
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -87,14 +88,14 @@ class Run:
         Raises:
             RunError: it belongs to another configuration or other features; lists the differences.
         """
-        if not self.path("config.json").exists():
+        if not self.path(CONFIG).exists():
             store_features(self.folder, features)
             self.save_json(ENVIRONMENT, environment(config.threads))
-            self.save_json("config.json", RunRecord.of(config, features).to_dict())
+            self.save_json(CONFIG, RunRecord.of(config, features).to_dict())
             return
         self.check_same(config, features)
         with suppress(OSError):  # a copy that cannot be changed can be read still
-            os.utime(self.path("config.json"))  # the run that was worked on last is the newest
+            os.utime(self.path(CONFIG))  # the run that was worked on last is the newest
 
     def check_same(self, config: SearchConfig, features: FeatureSet) -> None:
         """Makes sure that the folder is of this configuration and features, or raises a RunError as `claim` does."""
@@ -109,7 +110,7 @@ class Run:
         try:
             return self._record().config()
         except RunError as error:
-            raise RunError(f"{self.path('config.json')}: {error}") from error
+            raise RunError(f"{self.path(CONFIG)}: {error}") from error
 
     def dataset(self) -> str:
         """Returns the data set's name.
@@ -139,7 +140,7 @@ class Run:
         return features
 
     def _record(self) -> RunRecord:
-        return RunRecord.load(self.path("config.json"))
+        return RunRecord.load(self.path(CONFIG))
 
     # the search
 
@@ -148,9 +149,9 @@ class Run:
 
         In this order: a trace that is one epoch ahead of its checkpoint is cut back when the search resumes.
         """
-        append_record(self.path("trace.jsonl"), event.record())
+        append_record(self.path(TRACE), event.record())
         date = datetime.now(UTC).isoformat(timespec="seconds")
-        append_record(self.path("timing.jsonl"), {**event.timing(), "date": date})
+        append_record(self.path(TIMING), {**event.timing(), "date": date})
         save_state(self.path("checkpoint.safetensors"), state)
 
     def load_checkpoint(self) -> dict[str, Any] | None:
@@ -187,15 +188,15 @@ class Run:
         Raises:
             RunError: a line is damaged; names file and line.
         """
-        timing = {line["epoch"]: line for line in read_records(self.path("timing.jsonl"), epoch_record)}
+        timing = {line["epoch"]: line for line in read_records(self.path(TIMING), epoch_record)}
         events = []
-        for number, line in enumerate(read_records(self.path("trace.jsonl"), epoch_record), start=1):
+        for number, line in enumerate(read_records(self.path(TRACE), epoch_record), start=1):
             try:
                 events.append(EpochEvent.from_record(line, timing.get(number)))
                 if line["epoch"] != number:
                     raise RunError(f"epoch is {line['epoch']}; expected {number}")
             except RunError as error:
-                raise RunError(f"{self.path('trace.jsonl')}, line {number}: {error}") from error
+                raise RunError(f"{self.path(TRACE)}, line {number}: {error}") from error
         return Trace(events)
 
     def cut_back(self, epoch: int) -> None:
@@ -206,12 +207,12 @@ class Run:
         """
         records = {
             name: [record for record in read_records(self.path(name), epoch_record) if record["epoch"] <= epoch]
-            for name in ("trace.jsonl", "timing.jsonl")
+            for name in (TRACE, TIMING)
         }
-        epochs = len(records["trace.jsonl"])
+        epochs = len(records[TRACE])
         if epochs != epoch:
             raise RunError(
-                f"{self.path('trace.jsonl')}: holds {epochs} epochs, but the checkpoint is of epoch {epoch}; bring the "
+                f"{self.path(TRACE)}: holds {epochs} epochs, but the checkpoint is of epoch {epoch}; bring the "
                 "trace back, or delete the checkpoint to start again"
             )
         for name, lines in records.items():
@@ -225,9 +226,9 @@ class Run:
         Raises:
             RunError: the search has not ended yet.
         """
-        if not self.path("genotype.json").exists():
-            raise RunError(f"{self.folder} has no genotype.json yet; run notebook 02 for it")
-        return Genotype.load(self.path("genotype.json"))
+        if not self.path(GENOTYPE).exists():
+            raise RunError(f"{self.folder} has no {GENOTYPE} yet; run notebook 02 for it")
+        return Genotype.load(self.path(GENOTYPE))
 
     def path(self, name: str) -> Path:
         """Returns the path of a file of this run."""

@@ -5,7 +5,7 @@ from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.registry import nearest_names
-from bmnas.searching.run_folder import RUN_NAME, Run
+from bmnas.searching.run_folder import CONFIG, GENOTYPE, RUN_NAME, Run
 
 
 def run_name(dataset: str, config: SearchConfig, features: FeatureSet) -> str:
@@ -36,8 +36,8 @@ def open_run(name: str | None, dataset: str) -> Run:
     of_dataset = [run for run in runs if is_of(run, dataset)]
     if not of_dataset:
         raise RunError(f"no run of {dataset!r} in {runs_root()} yet; run notebook 02 with dataset = {dataset!r} first")
-    answered = [run for run in of_dataset if run.path("genotype.json").exists()]
-    return max(answered or of_dataset, key=lambda run: run.path("config.json").stat().st_mtime)
+    answered = [run for run in of_dataset if run.path(GENOTYPE).exists()]
+    return max(answered or of_dataset, key=lambda run: run.path(CONFIG).stat().st_mtime)
 
 
 def list_runs() -> list[Run]:

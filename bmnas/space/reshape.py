@@ -15,9 +15,9 @@ class Reshape(nn.Module):
 
     A vector feature (B, C_in, 1), without extent in space or time, is copied to all L positions, which is what the
     release's pooling does. `tokeniser="learned"` replaces the copying by Linear(C_in -> C * L), which gives every
-    position its own view of the vector: where all positions are alike, Attention(x, y) = y. `bmnas.features.tokens`
-    stores other features without the copies that pooling made, (B, C_in, P) with P a divisor of L; these are copied
-    here too.
+    position its own view of the vector: where all positions are alike, Attention(x, y) = y.
+    `bmnas.features.token_store` stores other features without the copies that pooling made, (B, C_in, P) with P a
+    divisor of L; these are copied here too.
 
     Args:
         C_in: channels of the stored feature.

@@ -17,7 +17,7 @@ from bmnas.registry import SEARCHERS
 from bmnas.searching.searchers.trials import Budget, Searcher, Trial, run_searcher
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
-from bmnas.trust.random_search import random_regret
+from bmnas.trust.expected_regret import random_regret
 from bmnas.trust.search_paths import trials_tau
 from bmnas.trust.truth_table import Truth, find_truth
 

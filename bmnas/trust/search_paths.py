@@ -15,7 +15,7 @@ from bmnas.searching.searchers.trials import Trial
 from bmnas.space.architecture import Architecture
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype, cell_name, step_name
-from bmnas.trust.random_search import random_regret
+from bmnas.trust.expected_regret import random_regret
 from bmnas.trust.truth_table import Truth
 
 

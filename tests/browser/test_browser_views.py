@@ -9,8 +9,8 @@ import pytest
 
 from bmnas.config import SearchConfig
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import read_out
 from bmnas.tasks.planted import planted_features
 from tests.browser.test_browser import CHROMIUM, Lab, open_notebook, write_notebook
 

@@ -19,9 +19,9 @@ from bmnas.features.samples import Samples
 from bmnas.features.taps import Tap
 from bmnas.registry import PRIMITIVES, TASKS
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import run_name
-from bmnas.searching.shortlist import read_out
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.tasks.preparation import key
 from bmnas.trust.truth_table import belonging

@@ -14,7 +14,7 @@ from bmnas.evaluation import evaluation
 from bmnas.evaluation.evaluation import evaluate, train_and_test
 from bmnas.evaluation.outcomes import pack
 from bmnas.evaluation.results import Evaluation, combine_seeds, compare_results
-from bmnas.rivals.last_features import LastFeatures
+from bmnas.rivals.feature_head import FeatureHead
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
 from bmnas.space.layers import count_flops
@@ -334,5 +334,5 @@ def test_damaged_answers_are_named(features, genotype, tmp_path, damage):
 def test_flops_are_those_of_the_matrix_products():
     linear = torch.nn.Sequential(torch.nn.Conv1d(4, 6, 1), torch.nn.Flatten(), torch.nn.Linear(6 * 8, 3))
     assert count_flops(linear, torch.ones(1, 4, 8)) == 2 * 4 * 6 * 8 + 2 * 48 * 3
-    rival = LastFeatures({"A_1": 6, "B_1": 5}, {"A": ["A_1"], "B": ["B_1"]}, 3, 7, 0.5)
+    rival = FeatureHead({"A_1": 6, "B_1": 5}, ["A_1", "B_1"], 3, 7, 0.5)
     assert count_flops(rival, {"A_1": torch.ones(1, 6, 4), "B_1": torch.ones(1, 5)}) == 2 * 11 * 7 + 2 * 7 * 3

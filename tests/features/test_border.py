@@ -9,7 +9,7 @@ from bmnas.errors import ConfigError, FeatureError
 from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.growing_arrays import Columns, GrowingArrays
-from bmnas.rivals.rows import evaluate_rivals
+from bmnas.rivals.networks import evaluate_rivals
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.run_folder import Run
 from bmnas.tasks.planted import planted_genotype

@@ -12,7 +12,7 @@ import bmnas
 from bmnas.features import feature_set
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.mapped_tensors import MappedStore
-from bmnas.features.tokens import TokenStore
+from bmnas.features.token_store import TokenStore
 from bmnas.searching import footprint
 from bmnas.searching.networks import sketched
 from bmnas.searching.run_folder import Run

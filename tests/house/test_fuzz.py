@@ -13,9 +13,9 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.trained_network import load, train_and_save
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import load_selection
-from bmnas.searching.shortlist import read_out
 from bmnas.space.genotype import Genotype
 from tests.support.fuzz import contents, fields, flips, only, truncations
 from tests.support.tiny import CONFIG, tiny_features

@@ -21,10 +21,10 @@ from bmnas.features.extraction_timing import noted
 from bmnas.features.feature_set import FeatureSet
 from bmnas.scale.seeds.search import seed_runs
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import open_run
 from bmnas.searching.selection import load_selection
-from bmnas.searching.shortlist import read_out
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import genotype_graph
 from bmnas.storage.checkpoint import load_state, load_tensors, save_state, save_tensors

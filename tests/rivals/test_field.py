@@ -16,7 +16,7 @@ from bmnas.errors import ConfigError
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.table import evaluate_field, field_table, merge_results, winners_sentence
-from bmnas.rivals.rows import RIVALS
+from bmnas.rivals.networks import RIVALS
 from bmnas.searching.run_folder import Run
 from bmnas.tasks.planted import planted_genotype
 from tests.support.methods import draw, evaluation

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from bmnas.errors import GenotypeError
 from bmnas.rivals.centralnet import CentralNet
 from bmnas.rivals.dcnas_net import DCNASNet
+from bmnas.rivals.feature_head import FeatureHead
 from bmnas.rivals.gmu import GatedMultimodalUnit
-from bmnas.rivals.last_features import LastFeatures
 from bmnas.rivals.mfas_net import MFASNet
 from bmnas.rivals.mmtm import LateTransferModule
-from bmnas.rivals.modality_head import ModalityHead
 from bmnas.rivals.mtut import MTUT
 from bmnas.rivals.simbamm import SimBaMM
 from bmnas.rivals.two_stream import TwoStream
+from bmnas.rivals.vectors import last_features
 from bmnas.training.steps import batch_gradients
 
 CHANNELS = {"Image_1": 5, "Image_2": 7, "Image_3": 4, "Text_1": 6, "Text_2": 3, "Sound_1": 8}
@@ -217,14 +217,14 @@ def test_the_loss_of_mtut_is_that_of_its_training():
 TREE = ("Image_3", "Sound_1", "cat", "Text_1", "max", "Image_1", "mul")
 RIVALS = {
     "two-stream": (lambda: TwoStream(CHANNELS, THREE, CLASSES, 0.3), two_stream),
-    "linear": (lambda: LastFeatures(CHANNELS, THREE, CLASSES, None, 0.3), linear_last),
-    "mlp": (lambda: LastFeatures(CHANNELS, THREE, CLASSES, WIDTH, 0.3), mlp_last),
+    "linear": (lambda: FeatureHead(CHANNELS, last_features(THREE), CLASSES, None, 0.3), linear_last),
+    "mlp": (lambda: FeatureHead(CHANNELS, last_features(THREE), CLASSES, WIDTH, 0.3), mlp_last),
     "gmu of two": (lambda: GatedMultimodalUnit(CHANNELS, TWO, CLASSES, WIDTH, 0.3), gmu_of_two),
     "gmu of three": (lambda: GatedMultimodalUnit(CHANNELS, THREE, CLASSES, WIDTH, 0.3), gmu_of_three),
     "centralnet": (lambda: CentralNet(CHANNELS, THREE, CLASSES, WIDTH, 0.3), centralnet),
     "mmtm": (lambda: LateTransferModule(CHANNELS, THREE, CLASSES, 0.3), mmtm),
     "mfas": (lambda: MFASNet([(2, 1, 0), (0, 1, 1), (2, 0, 2)], CHANNELS, TWO, CLASSES, WIDTH, 0.3), mfas),
-    "modality": (lambda: ModalityHead(CHANNELS, THREE["Image"], CLASSES, WIDTH, 0.3), modality_head),
+    "modality": (lambda: FeatureHead(CHANNELS, THREE["Image"], CLASSES, WIDTH, 0.3), modality_head),
     "mtut": (lambda: MTUT(CHANNELS, THREE, CLASSES, WIDTH, 0.3), mtut),
     "dc-nas": (lambda: DCNASNet(TREE, CHANNELS, CLASSES), dcnas),
 }

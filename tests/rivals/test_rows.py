@@ -8,10 +8,10 @@ from bmnas.errors import ConfigError, UnknownNameError
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals import choice
+from bmnas.rivals.networks import RIVALS, evaluate_rivals
 from bmnas.rivals.operators import operator_genotypes
-from bmnas.rivals.rows import RIVALS, evaluate_rivals
+from bmnas.searching.read_outs import brief_score
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import brief_score
 from tests.support.tiny import BUDGET, CONFIG, multilabel_features, tiny_features
 
 

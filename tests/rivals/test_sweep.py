@@ -10,10 +10,10 @@ from scipy.stats import kendalltau
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.rivals.field.sweep import rank_correlation, sweep, sweep_table
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.recorded_search import recorded_trials, search_trials
 from bmnas.searching.selection import load_selection
-from bmnas.searching.shortlist import read_out
 from tests.rivals.test_field import contest
 from tests.support.tiny import CONFIG
 from widgets.results.sweep import HYPERNETS, sweep_sheet

@@ -17,9 +17,9 @@ from bmnas.scale.seeds.search import drift, search_seeds, seed_runs
 from bmnas.scale.seeds.stacked import SeedPointwise
 from bmnas.searching import seed_state
 from bmnas.searching.algorithm1 import Algorithm1, Search, search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import open_run, run_name
-from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.space.equivalence import network_key
 from bmnas.space.hypernet import Hypernet

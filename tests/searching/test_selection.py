@@ -12,9 +12,9 @@ from bmnas.searching import inherited_score
 from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.read_outs import READ_OUTS, read_out, select
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Candidate, Selection, load_selection
-from bmnas.searching.shortlist import READ_OUTS, read_out, select
 from bmnas.searching.shortlisting import finished_search, ranking
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key

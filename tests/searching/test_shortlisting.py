@@ -8,8 +8,8 @@ import torch
 from bmnas.searching import shortlist
 from bmnas.searching.algorithm1 import Search
 from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.read_outs import select
 from bmnas.searching.selection import Candidate, Selection
-from bmnas.searching.shortlist import select
 from bmnas.searching.shortlisting import ranking
 from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_modalities, varied
 from bmnas.searching.shortlisting.halving import Rung, halve, rungs

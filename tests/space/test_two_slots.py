@@ -10,8 +10,8 @@ import torch
 from bmnas.errors import ConfigError, RunError
 from bmnas.registry import PRIMITIVES
 from bmnas.searching.algorithm1 import Search, search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import read_out
 from bmnas.space.algebra import Algebra
 from bmnas.space.architecture import Architecture
 from bmnas.space.derivation import derive

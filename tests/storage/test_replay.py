@@ -12,9 +12,9 @@ from bmnas.errors import RunError
 from bmnas.searching import shortlist as selection
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.read_outs import READING, read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import SELECTION
-from bmnas.searching.shortlist import READING, read_out
 from bmnas.searching.shortlisting import ranking
 from bmnas.storage import replay
 from bmnas.storage.replay import Replay

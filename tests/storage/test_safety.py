@@ -22,8 +22,8 @@ from bmnas.features.done_log import DoneLog
 from bmnas.features.feature_set import FeatureSet
 from bmnas.scale.seeds.search import search_seeds
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import read_out
 from bmnas.storage import whole_files as files
 from bmnas.storage.checkpoint import load_state, save_state, save_tensors
 from bmnas.storage.lock import hold
@@ -199,7 +199,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.algorithm1 import search
 from bmnas.scale.seeds.search import search_seeds
-from bmnas.searching.shortlist import read_out
+from bmnas.searching.read_outs import read_out
 from bmnas.evaluation.evaluation import evaluate
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 

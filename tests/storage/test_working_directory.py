@@ -9,8 +9,8 @@ from bmnas.evaluation.trained_network import load, train_and_save
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import data_root, runs_root
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import read_out
 from bmnas.tasks.preparation import prepare
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 

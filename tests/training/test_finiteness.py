@@ -17,7 +17,7 @@ from bmnas.features.backbone_training import train_unimodal
 from bmnas.searching.algorithm1 import Search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_network
-from bmnas.searching.shortlist import brief_score
+from bmnas.searching.read_outs import brief_score
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_predictions
 from bmnas.training.steps import predict

@@ -16,7 +16,7 @@ from bmnas.space.derivation import derive
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
 from bmnas.trust.benchmark import add_searchers, bench, bench_standing, bench_trials
-from bmnas.trust.random_search import random_regret, taken_with
+from bmnas.trust.expected_regret import random_regret, taken_with
 from bmnas.trust.search_paths import (
     SearchPath,
     choice_score,

@@ -38,10 +38,11 @@ def test_methods_are_sorted_and_judged():
     assert [one.name for one in info.standings] == ["strong <b>", bmnas.SEARCHED, "weak"]
     assert [one.rank for one in info.standings] == [1, 2, 3]
     assert [one.verdict for one in info.standings] == ["worse", "", "better"]
-    assert [one.name for one in info.sorted("parameters")] == ["strong <b>", bmnas.SEARCHED, "weak"]
-    assert [one.name for one in info.sorted("search")] == ["strong <b>", "weak", bmnas.SEARCHED]
-    assert [one.name for one in info.sorted("name")] == [bmnas.SEARCHED, "strong <b>", "weak"]
-    for one, result in zip(info.sorted("name"), sorted(results(), key=lambda result: result.name.lower()), strict=True):
+    assert [one.name for one in info.sorted("smallest first")] == ["strong <b>", bmnas.SEARCHED, "weak"]
+    assert [one.name for one in info.sorted("cheapest search first")] == ["strong <b>", "weak", bmnas.SEARCHED]
+    assert [one.name for one in info.sorted("by name")] == [bmnas.SEARCHED, "strong <b>", "weak"]
+    by_name = sorted(results(), key=lambda result: result.name.lower())
+    for one, result in zip(info.sorted("by name"), by_name, strict=True):
         assert (one.low, one.high) == pytest.approx([100 * end for end in result.interval])
     with pytest.raises(ValueError, match="none"):
         leaderboard_info([])
@@ -66,7 +67,7 @@ def test_a_click_shows_the_network_of_a_method():
     assert board.chosen == bmnas.SEARCHED and "LinearGLU" in board.drawing.content
     board.pictures[1].click("weak")
     assert "another" in board.drawing.content and "LinearGLU" not in board.drawing.content
-    board.sorting.value = "search"
+    board.sorting.value = "cheapest search first"
     assert re.findall('data-name="([^"]*)"', board.pictures[0].content)[-1] == bmnas.SEARCHED
 
 

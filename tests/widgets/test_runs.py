@@ -16,8 +16,8 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.saved_results import save_evaluation
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.networks import build_network
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import read_out
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 from widgets.runs.browser import ResultsBrowser
 from widgets.runs.rows import NAN, TEST, VAL, BrowserInfo, RunRow, browser_info

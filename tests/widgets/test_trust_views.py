@@ -14,9 +14,9 @@ from bmnas.space.enumeration import Space
 from bmnas.trust.benchmark import add_searchers, bench_trials
 from bmnas.trust.decomposition import Decomposition
 from bmnas.trust.diagnosis import Diagnosis
+from bmnas.trust.expected_regret import random_regret
 from bmnas.trust.knowledge import Bits, Knowledge
 from bmnas.trust.modality_use import ModalityUse
-from bmnas.trust.random_search import random_regret
 from bmnas.trust.redundancy import RedundancyMap
 from bmnas.trust.search_paths import SearchPath, regret_curves, standings_frame, trials_path
 from bmnas.trust.truth_table import Truth

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from bmnas.errors import BmnasError, RunError
 from bmnas.searching.filling import objective_of
-from bmnas.searching.run_folder import Run
+from bmnas.searching.run_folder import TRACE, Run
 from bmnas.searching.run_list import is_of, list_runs
 from bmnas.searching.searchers.recorded_search import TRIALS, recorded_trials
 from bmnas.searching.searchers.trials import Trial
@@ -155,4 +155,4 @@ def comparable_runs(dataset: str) -> list[Run]:
 
 def has_stages(run: Run) -> bool:
     """Returns whether a run has the record of a search, by whichever searcher."""
-    return run.path("trace.jsonl").exists() or run.path(TRIALS).exists()
+    return run.path(TRACE).exists() or run.path(TRIALS).exists()

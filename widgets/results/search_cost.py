@@ -7,7 +7,7 @@ from itertools import cycle
 import pandas as pd
 import plotly.graph_objects as go
 
-from bmnas.trust.random_search import random_regret
+from bmnas.trust.expected_regret import random_regret
 from widgets import style
 from widgets.colours import INK
 from widgets.sheets.chart import log_ticks

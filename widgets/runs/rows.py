@@ -10,7 +10,8 @@ from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.saved_results import EVALUATION, load_evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
-from bmnas.searching.run_folder import Run
+from bmnas.searching.run_features import FEATURES
+from bmnas.searching.run_folder import GENOTYPE, Run
 from bmnas.searching.searchers.recorded_search import recorded_trials
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
@@ -98,7 +99,7 @@ def _read(run: Run) -> RunRow:
         return row
     last = events[-1] if events else trials[-1]
     finished = bool(trials) or trace.is_complete(config)
-    path = run.path("genotype.json")
+    path = run.path(GENOTYPE)
     derived = trace.best.genotype if events else trials[trials[-1].best_trial - 1].genotype
     genotype = Genotype.load(path) if path.exists() else derived
     row = row._replace(
@@ -124,6 +125,6 @@ def _read(run: Run) -> RunRow:
 def _features(run: Run) -> FeatureSet | None:
     """Opens a run's features, to read their shapes; None where they are gone: the run is listed all the same."""
     try:
-        return FeatureSet.open(run.folder / str(run.load_json("features.json")["folder"]), verify=False)
+        return FeatureSet.open(run.folder / str(run.load_json(FEATURES)["folder"]), verify=False)
     except BmnasError:
         return None

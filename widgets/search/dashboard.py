@@ -82,8 +82,8 @@ class SearchDashboard:
         if place is not None or is_live():
             self._show_widgets()
         else:
-            self._top.display(_plain("waiting for the first epoch"), raw=True)
-            self._below.display(_plain(""), raw=True)
+            self._top.display({"text/plain": "waiting for the first epoch"}, raw=True)
+            self._below.display({"text/plain": ""}, raw=True)
         self.pace.opening = time.monotonic() - start
 
     def _show_widgets(self) -> None:
@@ -95,7 +95,7 @@ class SearchDashboard:
             return
         self._head = ipw.VBox([self._controls.box, self._screen.box])
         self._top.display(self._head)
-        self._below.display(_plain(""), raw=True)
+        self._below.display({"text/plain": ""}, raw=True)
 
     @property
     def stopped(self) -> bool:
@@ -152,7 +152,7 @@ class SearchDashboard:
                     self._controls.show(event, escape(prefix + words))
                     self._screen.draw()
                 else:
-                    self._top.update(_plain(progress_text(event)), raw=True)
+                    self._top.update({"text/plain": progress_text(event)}, raw=True)
             except Exception as error:  # a drawing must not end a search, nor be lost
                 self.errors.append(error)
 
@@ -201,8 +201,8 @@ class SearchDashboard:
                 handle.update(figure, raw=True)
             print(self._words(start))
         else:
-            self._top.update(_plain(self._words(start)), raw=True)
-            self._below.update(_plain(""), raw=True)
+            self._top.update({"text/plain": self._words(start)}, raw=True)
+            self._below.update({"text/plain": ""}, raw=True)
         if self._screen and self._controls:
             close_all(self._head)
         say_what_is_missing()
@@ -232,7 +232,3 @@ class SearchDashboard:
             self.finish()
         except Exception as drawing:  # what ended the block goes first
             error.add_note(f"besides, drawing failed: {drawing!r}")
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"text/plain": text}

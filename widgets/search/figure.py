@@ -31,8 +31,8 @@ KEY = {
     "font": {"size": 11}, "grouptitlefont": {"size": 12}, "tracegroupgap": 0, "itemsizing": "constant",
     "x": 1.01, "y": 1,
 }  # fmt: skip
-# The bars of heat maps, which stand where the legend of lines does.
-BARS = {"coloraxis": {"y": 1.0, "len": 0.34}, "coloraxis2": {"y": 0.6, "len": 0.34}}
+# The bars of heat maps stand below each other where the legend of lines does: their length, and one top to the next.
+BAR, PITCH = 0.34, 0.4
 
 
 def search_figure(
@@ -120,9 +120,10 @@ def _placed(panel: Panel, place: int, view: SearchView) -> list[dict[str, Any]]:
 
 def _colours(view: SearchView) -> dict[str, Any]:
     """Returns the colour scales of heat maps, always from 0 to 1, and their bars."""
+    undecided = {panel.coloraxis: panel.undecided(view) for panel in PANELS if isinstance(panel, WeightPanel)}
     scales = {}
-    for panel in (one for one in PANELS if isinstance(one, WeightPanel)):
-        scale = style.weight_colours(panel.undecided(view))
-        bar = scale["colorbar"] | {"yanchor": "top", "x": 1.02} | BARS[panel.coloraxis]
-        scales[panel.coloraxis] = scale | {"colorbar": bar}
+    for place, (axis, weight) in enumerate(undecided.items()):
+        scale = style.weight_colours(weight)
+        bar = scale["colorbar"] | {"yanchor": "top", "x": 1.02, "y": 1 - PITCH * place, "len": BAR}
+        scales[axis] = scale | {"colorbar": bar}
     return scales

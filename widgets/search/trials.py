@@ -82,8 +82,8 @@ class TrialsView:
         self._drawn = float("-inf")
         IMAGES.start()
         self._top, self._below = DisplayHandle(), DisplayHandle()
-        self._top.display(_plain("waiting for the first network"), raw=True)
-        self._below.display(_plain(""), raw=True)
+        self._top.display({"text/plain": "waiting for the first network"}, raw=True)
+        self._below.display({"text/plain": ""}, raw=True)
 
     @property
     def stopped(self) -> bool:
@@ -110,8 +110,8 @@ class TrialsView:
         figure, network = ({}, {})
         if is_live():
             figure, network = ({PLOTLY: json.loads(one.to_json() or "{}")} for one in (self._figure(), self._network()))
-        self._top.update({**_plain(trial_text(trial)), **figure}, raw=True)
-        self._below.update({**_plain(self.best.genotype.describe()), **network}, raw=True)
+        self._top.update({"text/plain": trial_text(trial), **figure}, raw=True)
+        self._below.update({"text/plain": self.best.genotype.describe(), **network}, raw=True)
 
     def _figure(self) -> go.Figure:
         return trials_figure(self.trials, self.metric, self.title, self.note)
@@ -128,11 +128,7 @@ class TrialsView:
     ) -> None:
         """Replaces what is live by static figures."""
         if not self.trials:
-            self._top.update(_plain("no network was trained"), raw=True)
+            self._top.update({"text/plain": "no network was trained"}, raw=True)
             return
         self._top.update(static(self._figure(), "search", self.run, trial_text(self.trials[-1])), raw=True)
         self._below.update(static(self._network(), "network", self.run, self.best.genotype.describe()), raw=True)
-
-
-def _plain(text: str) -> dict[str, str]:
-    return {"text/plain": text}

@@ -14,7 +14,7 @@ from bmnas.registry import unknown
 from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
 from bmnas.rivals.field.searchers import searcher_rows
 from bmnas.rivals.late_fusion import late_fusion, late_fusions, modality_alone, stored_rows
-from bmnas.rivals.rows import RIVALS, Rival, choose, evaluate_choice
+from bmnas.rivals.networks import RIVALS, Rival, choose, evaluate_choice
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
 

@@ -12,10 +12,10 @@ from bmnas.evaluation.results import Evaluation
 from bmnas.registry import Registry
 from bmnas.rivals.field.contest import Contest, search_epochs, with_origin
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.recorded_search import DEFAULT_TRAININGS, recorded_trials, search_trials
 from bmnas.searching.selection import Selection, load_selection
-from bmnas.searching.shortlist import read_out
 from bmnas.training.progress import Progress
 
 SIZES = Registry("choice of sizes")

@@ -26,8 +26,8 @@ from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
 from bmnas.scale.own_data.report import leaderboard, report
 from bmnas.scale.own_data.splitting import check_classes, split_rows
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
-from bmnas.searching.shortlist import read_out
 from bmnas.searching.trace import Trace
 from bmnas.space.enumeration import Space
 from bmnas.training.metrics import METRICS, THRESHOLD, named_score

@@ -19,11 +19,11 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.registry import SEARCHERS
 from bmnas.searching.networks import check_length
-from bmnas.searching.run_folder import Run
+from bmnas.searching.read_outs import brief_score
+from bmnas.searching.run_folder import GENOTYPE, Run
 from bmnas.searching.searchers.supernet import inherited_trainer, inherits, supernet_epochs
 from bmnas.searching.searchers.trials import Budget, Trainer, Trial, run_searcher
 from bmnas.searching.selection import SELECTION, Selection
-from bmnas.searching.shortlist import brief_score
 from bmnas.space.derivation import check_pairs
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
@@ -138,5 +138,5 @@ def _search(
             yield trial
     finally:
         if run is not None and best is not None:
-            best.genotype.save(run.path("genotype.json"))
+            best.genotype.save(run.path(GENOTYPE))
             run.save_json(SELECTION, Selection(rule="searcher", algorithm1=best.genotype).to_dict())

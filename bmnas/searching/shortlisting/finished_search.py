@@ -16,7 +16,7 @@ from bmnas.training.progress import Progress
 
 @dataclass(frozen=True)
 class FinishedSearch:
-    """A search and what its read-out needs; see `bmnas.searching.shortlist.select`."""
+    """A search and what its read-out needs; see `bmnas.searching.read_outs.select`."""
 
     hypernet: Hypernet
     derived: Genotype

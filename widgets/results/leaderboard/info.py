@@ -1,15 +1,12 @@
 """What the leaderboard shows of each method, in per cent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, compare_results
-
-ORDERS = {"score": "best first", "parameters": "smallest first", "search": "cheapest search first", "name": "by name"}
-"""What the bars can be sorted by -> words."""
 
 
 class Standing(NamedTuple):
@@ -34,21 +31,43 @@ class Standing(NamedTuple):
         return f"{self.score:.2f}" + (f" ({self.low:.2f} to {self.high:.2f})" if isfinite(self.low) else " (1 seed)")
 
 
+class Cost(NamedTuple):
+    """What a method costs: the words for it, and how it is counted; methods that cost nothing have no dot."""
+
+    title: str
+    axis: str
+    order: str
+    count: Callable[[Standing], float]
+
+
+COSTS = (
+    Cost("Score against size", "parameters (logarithmic)", "smallest first", lambda one: one.parameters),
+    Cost(
+        "Score against cost of the search",
+        "1 + epochs of the search (logarithmic)",
+        "cheapest search first",
+        lambda one: one.search_epochs + 1,
+    ),
+)
+"""A chart each, from left to right, and an order of the bars. Another chart is another line here."""
+ORDERS: dict[str, Callable[[Standing], Any]] = {
+    "best first": lambda one: -one.score,
+    **{cost.order: cost.count for cost in COSTS},
+    "by name": lambda one: one.name.lower(),
+}
+"""Words -> what the bars are sorted by, smallest first."""
+BEST_FIRST = next(iter(ORDERS))
+
+
 class LeaderboardInfo(NamedTuple):
     """All methods of a table, best first."""
 
     standings: tuple[Standing, ...]
     metric: str
 
-    def sorted(self, order: str) -> list[Standing]:
+    def sorted(self, order: str = BEST_FIRST) -> list[Standing]:
         """Returns the methods in one of ORDERS; equal ones by score."""
-        keys = {
-            "score": lambda one: -one.score,
-            "parameters": lambda one: one.parameters,
-            "search": lambda one: one.search_epochs,
-            "name": lambda one: one.name.lower(),
-        }
-        return sorted(sorted(self.standings, key=keys["score"]), key=keys[order])
+        return sorted(sorted(self.standings, key=ORDERS[BEST_FIRST]), key=ORDERS[order])
 
     def get(self, name: str) -> Standing:
         """Returns a method by name."""
@@ -67,7 +86,7 @@ def leaderboard_info(results: Sequence[Evaluation], name: str = SEARCHED) -> Lea
     verdicts = {one.rival: one.verdict for one in compare_results(results, name)} if named else {}
     standings = [_standing(result, verdicts.get(result.name, ""), result.name == name) for result in results]
     info = LeaderboardInfo(tuple(standings), results[0].metric)
-    ranked = [one._replace(rank=rank) for rank, one in enumerate(info.sorted("score"), start=1)]
+    ranked = [one._replace(rank=rank) for rank, one in enumerate(info.sorted(), start=1)]
     return info._replace(standings=tuple(ranked))
 
 

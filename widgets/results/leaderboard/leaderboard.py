@@ -1,4 +1,4 @@
-"""The leaderboard as a view: bars to sort and click, score against two costs, and the network of the chosen method."""
+"""The leaderboard as a view: bars to sort and click, score against costs, and the network of the chosen method."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from bmnas.space.genotype import Genotype, cell_name
 from bmnas.space.graph import genotype_graph
 from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
-from widgets.results.leaderboard.info import ORDERS, LeaderboardInfo
+from widgets.results.leaderboard.info import BEST_FIRST, COSTS, ORDERS, LeaderboardInfo
 from widgets.results.leaderboard.sheets import bar_sheet, cost_sheet
 from widgets.sheets.sheet import Sheet, above, beside, page, words
 
@@ -23,7 +23,8 @@ class Leaderboard:
 
     def __init__(self, info: LeaderboardInfo, modalities: dict[str, tuple[str, ...]] | None = None) -> None:
         self.info, self.modalities = info, modalities
-        self.order, self.chosen = "score", info.standings[0].name
+        self.order = BEST_FIRST
+        self.chosen = info.standings[0].name
         self._box: ipw.VBox | None = None
 
     def bars(self) -> Sheet:
@@ -31,8 +32,8 @@ class Leaderboard:
         return bar_sheet(self.info.sorted(self.order), self.info, self.chosen)
 
     def charts(self) -> Sheet:
-        """Draws score against size, and against the cost of the search."""
-        return beside(*(cost_sheet(self.info, cost, self.chosen) for cost in ("parameters", "search")))
+        """Draws score against each of `COSTS`."""
+        return beside(*(cost_sheet(self.info, cost, self.chosen) for cost in COSTS))
 
     def network(self) -> Sheet:
         """Draws the network of the chosen method, or describes it where it is not that of a genotype."""
@@ -55,7 +56,7 @@ class Leaderboard:
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
         if self._box is None:
-            self.sorting = ipw.Dropdown(options=[(v, k) for k, v in ORDERS.items()], value="score", description="sort")
+            self.sorting = ipw.Dropdown(options=list(ORDERS), value=BEST_FIRST, description="sort")
             self.sorting.observe(self._sorted, "value")
             self.pictures = [SvgView(on_click=self.choose) for _ in range(2)]
             self.drawing = SvgView()

@@ -1,12 +1,12 @@
 """The pictures of the leaderboard: bars with intervals, and score against a cost with the Pareto front."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from math import isfinite
 
 from widgets import style
 from widgets.colours import GREY, INK, LOUD, PALE
-from widgets.results.leaderboard.info import LeaderboardInfo, Standing
+from widgets.results.leaderboard.info import Cost, LeaderboardInfo, Standing
 from widgets.sheets.chart import Line, Point, Scale, chart, ticks
 from widgets.sheets.pareto import pareto_front
 from widgets.sheets.sheet import CHARACTER, Sheet, words
@@ -50,15 +50,10 @@ def _bar(one: Standing, top: float, x: Scale, chosen: bool) -> str:
     return f"<g {look}><title>{escape(chr(10).join(one.about))}</title>{marks}</g>"
 
 
-def cost_sheet(info: LeaderboardInfo, cost: str, chosen: str) -> Sheet:
-    """Draws the score against "parameters" or "search", the Pareto front joined; numbers are ranks."""
-    costs: dict[str, Callable[[Standing], float]] = {
-        "parameters": lambda one: one.parameters,
-        "search": lambda one: one.search_epochs + 1,
-    }
-    titles = {"parameters": "parameters (logarithmic)", "search": "1 + epochs of the search (logarithmic)"}
-    shown = [one for one in info.standings if costs[cost](one) > 0]
-    points = [(costs[cost](one), one.score) for one in shown]
+def cost_sheet(info: LeaderboardInfo, cost: Cost, chosen: str) -> Sheet:
+    """Draws the score against a cost, the Pareto front joined; numbers are ranks."""
+    shown = [one for one in info.standings if cost.count(one) > 0]
+    points = [(cost.count(one), one.score) for one in shown]
     if not points:
         return words(["no method has a size"])
     front = pareto_front(points)
@@ -69,5 +64,4 @@ def cost_sheet(info: LeaderboardInfo, cost: str, chosen: str) -> Sheet:
         shape = "diamond" if one.name == chosen else "circle"
         marks.append(Point(x, y, colour, one.name, f"{one.rank} {one.name}: {one.text}", named, shape))
     line = Line("Pareto front", [points[i][0] for i in front], [points[i][1] for i in front], INK)
-    title = f"Score against {'size' if cost == 'parameters' else 'cost of the search'}"
-    return chart([line], marks, title, titles[cost], f"{info.metric} on test [%]", (430, 340), log_x=True)
+    return chart([line], marks, cost.title, cost.axis, f"{info.metric} on test [%]", (430, 340), log_x=True)

@@ -20,8 +20,8 @@ from bmnas.registry import Registry
 from bmnas.rivals.centralnet import CentralNet
 from bmnas.rivals.choice import Candidate, best_on_validation
 from bmnas.rivals.dcnas_net import OPERATORS, DCNASNet
+from bmnas.rivals.feature_head import FeatureHead
 from bmnas.rivals.gmu import GatedMultimodalUnit
-from bmnas.rivals.last_features import LastFeatures
 from bmnas.rivals.mfas_net import ACTIVATIONS, MFASNet
 from bmnas.rivals.mmtm import LateTransferModule
 from bmnas.rivals.mtut import MTUT
@@ -114,12 +114,12 @@ def _dcnas(features: FeatureSet, config: SearchConfig) -> dict[str, Candidate]:
 add(
     "linear on last features",
     "this project",
-    lambda f, dropout: LastFeatures(f.channels, f.modalities, len(f.classes), None, dropout),
+    lambda f, dropout: FeatureHead(f.channels, last_features(f.modalities), len(f.classes), None, dropout),
 )
 add(
     "MLP on last features",
     "this project",
-    lambda f, dropout: LastFeatures(f.channels, f.modalities, len(f.classes), WIDTH, dropout),
+    lambda f, dropout: FeatureHead(f.channels, last_features(f.modalities), len(f.classes), WIDTH, dropout),
 )
 add(
     "two-stream",

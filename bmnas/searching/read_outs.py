@@ -24,7 +24,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet, build_network
-from bmnas.searching.run_folder import Run
+from bmnas.searching.run_folder import GENOTYPE, Run
 from bmnas.searching.selection import SELECTION, Candidate, Selection, load_selection
 from bmnas.searching.shortlisting.candidates import (
     best_ranked,
@@ -185,7 +185,7 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
     run.check_same(config, features)
     checkpoint = run.last_state()
     run.cut_back(checkpoint["epoch"])
-    if run.path(SELECTION).exists() and run.path("genotype.json").exists():
+    if run.path(SELECTION).exists() and run.path(GENOTYPE).exists():
         if run.load_json(SELECTION).get("epoch") == checkpoint["epoch"]:
             return load_selection(run)
     hypernet = build_hypernet(features, config)
@@ -196,7 +196,7 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
     hypernet.to(resolve_device(config.device))
     replay = Replay(run.path(READING), checkpoint["epoch"])
     answer = select(hypernet, run.trace().best.genotype, features, config, progress, replay)
-    answer.chosen.save(run.path("genotype.json"))
+    answer.chosen.save(run.path(GENOTYPE))
     run.save_json(SELECTION, {**answer.to_dict(), "epoch": checkpoint["epoch"]})
     replay.close()
     return answer
