@@ -1,4 +1,4 @@
-"""Where the tests find real data, in which order they run, and how long each group of them takes."""
+"""Where the tests find real data, which files come first, and how long each group of them takes."""
 
 import atexit
 import os
@@ -23,21 +23,14 @@ torch.set_num_threads(1)  # two are slower than one on a busy machine
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")
 
-LATER = ("notebooks", "browser", "slow")
-
-
-def stage(item: pytest.Item) -> int:
-    """The place of an item's kind: fast, then the longest, so that short ones come last when processes wait."""
-    return next((number for number, mark in enumerate(LATER, 1) if item.get_closest_marker(mark)), 0)
+LONG = ("notebooks", "browser", "slow")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast tests first, then whole notebooks, the browser, and slow ones; a file's tests of a kind share a process."""
-    items.sort(key=stage)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {stage(item)}"))
+    """Files with whole notebooks, the browser or slow tests first, so that no process ends with a long one alone."""
+    long = {item.path for item in items if any(item.get_closest_marker(mark) for mark in LONG)}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

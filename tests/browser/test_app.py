@@ -34,9 +34,10 @@ SECONDS = 120
 
 @pytest.fixture
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of runs of its own, no pictures, and a search of three epochs."""
+    """A folder of runs of its own, no pictures, no browser, and a search of three epochs."""
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(IMAGES, "problem", "the test wants none")
+    monkeypatch.setattr("widgets.search.dashboard.PAINT", 0.0)  # no browser ever says that it has painted
     task = bmnas.TASKS["planted"]
     short = task.search_config.change(epochs=3, selection="algorithm1")
     monkeypatch.setitem(bmnas.TASKS, "planted", replace(task, search_config=short))

@@ -40,7 +40,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-
 LOCAL = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:", "about:", "chrome-extension:")
 PLOTLY = "application/vnd.plotly.v1+json"
 FIRST_PAINT = 10_000  # milliseconds until a watcher sees the figure
-EPOCHS = 150  # of the search on the embedded data: more than pass until Stop is clicked
+EPOCHS = 100  # of the search on the embedded data: more than pass until Stop is clicked
 SHAPES = Shapes(dict.fromkeys(NTU, 512), 60, 128, 8)  # of NTU
 
 pytestmark = [

@@ -209,7 +209,6 @@ def site(tmp_path_factory):
     return folder
 
 
-@pytest.mark.xdist_group("pages")
 @pytest.mark.slow
 def test_the_pages_load_nothing_from_the_internet(site):
     pages = {path: path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
@@ -220,7 +219,6 @@ def test_the_pages_load_nothing_from_the_internet(site):
     assert "load_reference_state" in pages[site / "api/bmnas.html"]
 
 
-@pytest.mark.xdist_group("pages")
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome here")

@@ -59,9 +59,6 @@ def execute(notebook, folder, monkeypatch, runs=None, **parameters):
     return executed
 
 
-of_the_story = pytest.mark.xdist_group("story")  # they share its execution
-
-
 @pytest.fixture(scope="module")
 def story(tmp_path_factory):
     """All six notebooks in order on the default data set, as `run.py` starts them."""
@@ -80,7 +77,6 @@ def test_there_are_notebooks():
     assert len(NOTEBOOKS) == 6
 
 
-@of_the_story
 def test_the_story_ends_in_a_summary(story):
     folder, shown = story
     assert "test scores" in shown and "ablation" in shown
@@ -88,7 +84,6 @@ def test_the_story_ends_in_a_summary(story):
     assert sorted(path.name for path in folder.iterdir()) == ["runs"]  # nothing is written anywhere else
 
 
-@of_the_story
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_an_executed_notebook_is_a_complete_record(story, notebook):
     executed = story[0] / "runs/_notebooks/mfeat" / notebook.name
@@ -99,7 +94,6 @@ def test_an_executed_notebook_is_a_complete_record(story, notebook):
     assert executed.stat().st_size <= SIZE_LIMIT
 
 
-@of_the_story
 def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
     shown = text(story[0] / "runs/_notebooks/mfeat/06_trust.ipynb")
     assert "All 60 networks of this space" in shown and "random search of this cost" in shown
@@ -112,7 +106,6 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
         assert f"trap: {name}" in shown
 
 
-@of_the_story
 def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
     """On the features of the story, so that 02 does not make them again."""
     settings = {"dataset": "mfeat", "run_name": "mfas", "runs": story[0] / "runs"}
@@ -133,7 +126,6 @@ def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
     assert bmnas.SEARCHED in {result.name for result in bmnas.load_evaluation(run)}
 
 
-@of_the_story
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_the_page_of_a_notebook_needs_no_internet(story, notebook):
     page = (story[0] / "runs/_notebooks/mfeat" / notebook.name).with_suffix(".html").read_text(encoding="utf-8")

@@ -6,7 +6,6 @@ A chain of notebooks is executed once, by the first test that asks for it; its t
 import json
 import re
 import shutil
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,15 +77,6 @@ CASES = {
 }
 REAL = [name for name, case in CASES.items() if case.write]
 STAND_INS = [name for name, case in CASES.items() if not case.write]
-
-
-def grouped(parameters: Iterable[Any]) -> list[Any]:
-    """Parameters whose first (or only) one is a case: the tests of a case share a process, and its chain."""
-
-    def group(values: tuple[Any, ...]) -> Any:
-        return pytest.param(*values, marks=pytest.mark.xdist_group(values[0]))
-
-    return [group(values if isinstance(values, tuple) else (values,)) for values in parameters]
 
 
 def chain(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
@@ -164,7 +154,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     return json.loads(found.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", grouped(REAL))
+@pytest.mark.parametrize("name", REAL)
 def test_real_files_are_extracted_and_shown(name, finished):
     folder, case = finished(name), CASES[name]
     told, task = text(folder, "01"), TASKS[case.dataset]
@@ -186,7 +176,6 @@ def test_real_files_are_extracted_and_shown(name, finished):
     assert form == (name if case.dataset == "mmimdb" else None)
 
 
-@pytest.mark.xdist_group("hdf5")
 @pytest.mark.parametrize("number", ["02", "03", "04"])
 def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finished):
     told = text(finished("hdf5"), number)
@@ -196,16 +185,13 @@ def test_after_the_raw_data_is_gone_all_goes_on_with_real_features(number, finis
     assert pictures(finished("hdf5"), number)
 
 
-@pytest.mark.xdist_group("hdf5")
 def test_files_of_a_real_run_name_no_stand_in(finished):
     for path in run_folder(finished("hdf5")).rglob("*"):
         if path.is_file() and path.suffix in (".json", ".jsonl", ".csv", ".svg"):
             assert "stand-in" not in path.read_text(encoding="utf-8").lower(), path
 
 
-@pytest.mark.parametrize(
-    ("name", "number"), grouped((name, n[:2]) for name in STAND_INS for n in CASES[name].notebooks)
-)
+@pytest.mark.parametrize(("name", "number"), [(name, n[:2]) for name in STAND_INS for n in CASES[name].notebooks])
 def test_a_stand_in_is_loud_in_banner_and_figures(name, number, finished):
     folder, case = finished(name), CASES[name]
     told = text(folder, number)
@@ -216,7 +202,7 @@ def test_a_stand_in_is_loud_in_banner_and_figures(name, number, finished):
     assert len(pictures(folder, number)) > len(silent)
 
 
-@pytest.mark.parametrize("name", grouped(STAND_INS))
+@pytest.mark.parametrize("name", STAND_INS)
 def test_a_stand_in_is_loud_in_files(name, finished):
     run = run_folder(finished(name))
     ablated = ["ablation.csv"] if NOTEBOOKS[-1] in CASES[name].notebooks else []
@@ -226,7 +212,7 @@ def test_a_stand_in_is_loud_in_files(name, finished):
     assert silent <= set(WITHOUT_DATA)
 
 
-@pytest.mark.parametrize(("name", "row"), grouped([("stand-in ntu", "ntu-2"), ("stand-in egogesture", "ego-4")]))
+@pytest.mark.parametrize(("name", "row"), [("stand-in ntu", "ntu-2"), ("stand-in egogesture", "ego-4")])
 def test_a_row_of_table_8_is_searched(name, row, finished):
     asked = PAPER_CONFIGS[row].change(C=TINY["C"], epochs=1, shortlist_size=1, shortlist_epochs=1)
     run = run_folder(finished(name))
@@ -243,7 +229,7 @@ def manifest_of(run: Path) -> dict[str, Any]:
     return json.loads((place / "manifest.json").read_text())
 
 
-@pytest.mark.parametrize("name", grouped(["hdf5", *STAND_INS]))
+@pytest.mark.parametrize("name", ["hdf5", *STAND_INS])
 def test_scores_and_classes(name, finished):
     folder, case = finished(name), CASES[name]
     told, task = text(folder, "04"), TASKS[case.dataset]
@@ -262,12 +248,10 @@ def test_scores_and_classes(name, finished):
         assert "macro F1" not in told
 
 
-@pytest.mark.xdist_group("stand-in mmimdb")
 def test_the_shortlist_of_mmimdb_is_made_where_it_is_asked_for(finished):
     told = text(finished("stand-in mmimdb"), "02").lower()
     assert re.search(r"\d+ genotypes ranked \(all there are\)", told) and "no shortlist was made" not in told
 
 
-@pytest.mark.xdist_group("hdf5")
 def test_no_shortlist_of_mmimdb_is_made_where_nobody_asks(finished):
     assert "no shortlist was made" in text(finished("hdf5"), "02").lower()
