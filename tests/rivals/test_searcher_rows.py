@@ -6,7 +6,7 @@ from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.searchers import TITLES, contest_trials, searcher_rows
 from bmnas.rivals.field.table import evaluate_field
-from bmnas.searching import shortlist
+from bmnas.searching import read_outs
 from bmnas.searching.searchers.trials import Budget, Trial
 from bmnas.storage.records import read_records
 from tests.rivals.test_field import contest
@@ -44,8 +44,8 @@ def test_a_search_that_was_stopped_resumes_after_its_last_training(tmp_path, mon
 
     with pytest.raises(KeyboardInterrupt):
         contest_trials("random", budget, made, stop)
-    trained, fit = [], shortlist.fit
-    monkeypatch.setattr(shortlist, "fit", lambda *given: (trained.append(1), fit(*given))[1])
+    trained, fit = [], read_outs.fit
+    monkeypatch.setattr(read_outs, "fit", lambda *given: (trained.append(1), fit(*given))[1])
     trials = contest_trials("random", budget, made, None)
     assert len(trials) == 5 and len(trained) == 2
     whole = contest_trials("random", budget, contest(tmp_path / "whole"), None)

@@ -9,7 +9,7 @@ import torch
 from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError
 from bmnas.searching import inherited_score
-from bmnas.searching import shortlist as selection
+from bmnas.searching import read_outs
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_outs import READ_OUTS, read_out, select
@@ -156,7 +156,7 @@ def test_a_twin_of_the_derived_genotype_is_not_listed_twice():
     twin = one_cell("Sum", ("y", "x"))
     others = [one_cell("LinearGLU", inputs) for inputs in (("x", "y"), ("y", "x"))]
     scores = {first: 0.5, others[0]: 0.9, others[1]: 0.7, twin: 0.5}
-    assert selection._shortlist(scores, twin, 2) == [(1, others[0]), (2, others[1]), (3, first)]
+    assert read_outs._shortlist(scores, twin, 2) == [(1, others[0]), (2, others[1]), (3, first)]
 
 
 def one_cell(primitive, inputs, pair=("A_1", "B_1")):
@@ -197,7 +197,7 @@ def test_algorithm_1_can_be_beaten(monkeypatch):
         trained[genotype] = 0.2 if genotype == worst else 0.5 + 0.1 * len(trained)
         return trained[genotype]
 
-    monkeypatch.setattr(selection, "brief_score", brief)
+    monkeypatch.setattr(read_outs, "brief_score", brief)
     found = select(hypernet, worst, features, SMALL)
     assert found.algorithm1 == worst and found.differs and found.chosen == found.shortlist != worst
     assert trained[found.chosen] == max(trained.values())
@@ -215,7 +215,7 @@ def test_the_rule_algorithm1_ranks_and_trains_nothing(monkeypatch):
     hypernet, derived = searched(features, CONFIG)
     monkeypatch.setattr(finished_search, "InheritedScore", None)  # calling it would fail
     for name in ("brief_score", "fit"):
-        monkeypatch.setattr(selection, name, None)
+        monkeypatch.setattr(read_outs, name, None)
     with seen_rows() as seen:
         found = select(hypernet, derived, features, CONFIG.change(selection="algorithm1"))
     assert seen == []
@@ -278,7 +278,7 @@ def test_the_answer_of_a_run_is_read_out_once(tmp_path, monkeypatch):
     first = read_out(run, features)
     assert first.algorithm1 == events[events[-1].best_epoch - 1].genotype
     assert run.genotype() == first.chosen and load_selection(run) == first
-    monkeypatch.setattr(selection, "select", None)  # calling it would fail
+    monkeypatch.setattr(read_outs, "select", None)  # calling it would fail
     assert read_out(run, features) == first
 
 

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from bmnas.searching import shortlist
+from bmnas.searching import read_outs
 from bmnas.searching.algorithm1 import Search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_outs import select
@@ -191,7 +191,7 @@ def test_an_answer_of_one_modality_says_so(monkeypatch):
         alone = len(living_features(genotype)) == 1
         return (0.9, 0.1) if alone else (0.5, 1.0)
 
-    monkeypatch.setattr(shortlist, "brief_training", trained)
+    monkeypatch.setattr(read_outs, "brief_training", trained)
     answer = select(search.hypernet, derived, features, SHORT.change(path_epochs=0))
     (name,) = answer.modalities
     assert f"ONE MODALITY alone, {name}" in answer.comparison()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bmnas.errors import RunError
-from bmnas.searching import shortlist as selection
+from bmnas.searching import read_outs
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_outs import READING, read_out
@@ -47,7 +47,7 @@ class Killed(BaseException):
 def calls(monkeypatch):
     """Names of the scores that are really worked out; from the `at`-th on the process "is killed"."""
     seen, limit = [], {"at": 10**9}
-    score, loss, brief = InheritedScore.__call__, InheritedScore.loss, selection.brief_training
+    score, loss, brief = InheritedScore.__call__, InheritedScore.loss, read_outs.brief_training
 
     def counted(name, function):
         def spy(*arguments, **more):
@@ -60,7 +60,7 @@ def calls(monkeypatch):
 
     monkeypatch.setattr(InheritedScore, "__call__", counted("ranking", score))
     monkeypatch.setattr(InheritedScore, "loss", counted("ranking", loss))
-    monkeypatch.setattr(selection, "brief_training", counted("training", brief))
+    monkeypatch.setattr(read_outs, "brief_training", counted("training", brief))
     monkeypatch.setattr(replay, "SECONDS", 0.0)
     return seen, limit
 
