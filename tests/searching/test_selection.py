@@ -8,8 +8,7 @@ import torch
 
 from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError
-from bmnas.searching import inherited_score
-from bmnas.searching import read_outs
+from bmnas.searching import inherited_score, read_outs
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_outs import READ_OUTS, read_out, select
