@@ -65,7 +65,7 @@ class SearchApp:
         self.dataset = _dropdown("Data set", names)
         self.seed = ipw.BoundedIntText(0, 0, 2**31 - 1, description="Seed", layout=ipw.Layout(width="170px"))
         self.modalities = ipw.Text(
-            description="Modalities", placeholder="all; or names, as Image, Text", style={"description_width": "90px"}
+            description="Modalities", placeholder="all, or: Image, Text", style={"description_width": "90px"}
         )
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")
         self.replay = ipw.Button(description="Replay", icon="film", tooltip="Show the run as if its search were live")
