@@ -10,7 +10,10 @@ networks of the last features and the best single modality. Successive halving k
 `best_ranked` is the shortlist of older versions: the ranking is by validation score with the weights as the search
 leaves them; the best five are trained alike.
 
-docs/read_out.md compares the three on every truth table. No rule reads the test split.
+`darts_pt` removes alternatives from the hypernet one by one, keeps those that it misses most, and tunes it between
+the decisions (`bmnas.searching.shortlisting.projection`).
+
+docs/read_out.md compares the first three on every truth table. No rule reads the test split.
 """
 
 from collections.abc import Callable
@@ -33,6 +36,7 @@ from bmnas.searching.shortlisting.candidates import (
     single_modalities,
     varied,
 )
+from bmnas.searching.shortlisting.darts_pt import projection_of
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.halving import halve, rungs
 from bmnas.searching.shortlisting.paths import trained_paths
@@ -142,10 +146,18 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
     return _selection("best_ranked", search, candidates, len(scores))
 
 
+def _by_perturbation(search: FinishedSearch) -> Selection:
+    """Selects what DARTS-PT keeps."""
+    projection = projection_of(search)
+    modalities = _modalities(projection.genotype, search.features)
+    return Selection(rule="darts_pt", algorithm1=search.derived, modalities=modalities, projection=projection)
+
+
 READ_OUTS: dict[str, Callable[[FinishedSearch], Selection]] = {
     "algorithm1": _by_derivation,
     "shortlist": _by_halving,
     "best_ranked": _by_best_ranked,
+    "darts_pt": _by_perturbation,
 }
 """Rule -> what reads the answer out; the names are those of `bmnas.config.groups.ReadOut`."""
 
