@@ -15,9 +15,9 @@ from bmnas.errors import ConfigError, RunError, UnknownNameError
 from bmnas.registry import PRIMITIVES
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.inherited_score import batch_statistics
+from bmnas.searching.read_outs import read_out, select
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import SELECTION, Selection, load_selection
-from bmnas.searching.read_outs import read_out, select
 from bmnas.searching.shortlisting import darts_pt
 from bmnas.searching.shortlisting.masked_hypernet import MaskedHypernet, TunedSupernet, choices_of, offered_by
 from bmnas.searching.shortlisting.projection import PRIMITIVE, project, projected_genotype

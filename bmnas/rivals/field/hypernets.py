@@ -10,8 +10,8 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
 from bmnas.searching.algorithm1 import search
-from bmnas.searching.run_folder import Run
 from bmnas.searching.read_outs import read_out
+from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 
 METHODS = {

@@ -3,7 +3,7 @@
 from bmnas.errors import RunError
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.masked_hypernet import TunedSupernet, offered_by
-from bmnas.searching.shortlisting.projection import Decision, Projection, order_of, project, projected_genotype
+from bmnas.searching.shortlisting.projection import ProjectedChoice, Projection, order_of, project, projected_genotype
 from bmnas.storage.checkpoint import load_state, save_state
 
 
@@ -33,7 +33,7 @@ def projection_of(search: FinishedSearch) -> Projection:
     return Projection(projected_genotype(search.space, decisions), tuple(decisions))
 
 
-def _resumed(search: FinishedSearch, supernet: TunedSupernet) -> list[Decision]:
+def _resumed(search: FinishedSearch, supernet: TunedSupernet) -> list[ProjectedChoice]:
     """Brings the supernet to where an interrupted projection left it; returns the decisions so far."""
     if search.replay is None or not search.replay.state_path.exists():
         return []
@@ -42,7 +42,7 @@ def _resumed(search: FinishedSearch, supernet: TunedSupernet) -> list[Decision]:
         if state["epoch"] != search.replay.epoch:
             return []
         supernet.load_state_dict(state["supernet"])
-        return list(map(Decision.from_dict, state["decisions"]))
+        return list(map(ProjectedChoice.from_dict, state["decisions"]))
     except (KeyError, ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
         raise RunError(
             f"{search.replay.state_path}: of another hypernet ({error}); delete it to start the read-out again"

@@ -36,7 +36,7 @@ PRIMITIVE = " primitive"  # the ending of a choice of a primitive
 
 
 @dataclass(frozen=True)
-class Decision:
+class ProjectedChoice:
     """What became of a choice.
 
     Attributes:
@@ -56,7 +56,7 @@ class Decision:
         return {**asdict(self), "kept": list(self.kept), "removed": list(self.removed)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> "Decision":
+    def from_dict(cls, data: dict[str, Any]) -> "ProjectedChoice":
         """Inverts `to_dict`.
 
         Raises:
@@ -75,7 +75,7 @@ class Projection:
     """
 
     genotype: Genotype
-    decisions: tuple[Decision, ...]
+    decisions: tuple[ProjectedChoice, ...]
 
     @property
     def tunings(self) -> int:
@@ -96,7 +96,7 @@ class Projection:
         Raises:
             TypeError, KeyError, GenotypeError: a field is missing or wrong.
         """
-        return cls(Genotype.from_dict(data["genotype"]), tuple(map(Decision.from_dict, data["decisions"])))
+        return cls(Genotype.from_dict(data["genotype"]), tuple(map(ProjectedChoice.from_dict, data["decisions"])))
 
 
 class Supernet(Protocol):
@@ -112,8 +112,8 @@ class Supernet(Protocol):
 
 
 def project(
-    space: Space, offered: Remaining, supernet: Supernet, seed: int, decided: Sequence[Decision] = ()
-) -> Iterator[Decision]:
+    space: Space, offered: Remaining, supernet: Supernet, seed: int, decided: Sequence[ProjectedChoice] = ()
+) -> Iterator[ProjectedChoice]:
     """Yields the decision of each choice as soon as it is made and the hypernet is tuned.
 
     Args:
@@ -142,7 +142,7 @@ def order_of(space: Space, seed: int) -> list[str]:
     return generator.sample(primitives, len(primitives)) + generator.sample(inputs, len(inputs))
 
 
-def projected_genotype(space: Space, decisions: Sequence[Decision]) -> Genotype:
+def projected_genotype(space: Space, decisions: Sequence[ProjectedChoice]) -> Genotype:
     """Returns the genotype that all decisions together are."""
     kept = {decision.choice: decision.kept for decision in decisions}
     cells = []
@@ -154,14 +154,14 @@ def projected_genotype(space: Space, decisions: Sequence[Decision]) -> Genotype:
     return Genotype(tuple(cells), space.r)
 
 
-def remaining_after(offered: Remaining, decisions: Sequence[Decision]) -> dict[str, tuple[str, ...]]:
+def remaining_after(offered: Remaining, decisions: Sequence[ProjectedChoice]) -> dict[str, tuple[str, ...]]:
     """Returns what decisions have left of the alternatives."""
     return {**offered, **{decision.choice: decision.kept for decision in decisions}}
 
 
 def _decide(
-    choice: str, space: Space, offered: Remaining, decisions: Sequence[Decision], supernet: Supernet
-) -> Decision:
+    choice: str, space: Space, offered: Remaining, decisions: Sequence[ProjectedChoice], supernet: Supernet
+) -> ProjectedChoice:
     remaining = remaining_after(offered, decisions)
     alternatives = remaining[choice]
     pairs = _open_pairs(choice, space, {decision.choice: decision.kept for decision in decisions})
@@ -179,7 +179,7 @@ def _decide(
         primitive = choice.endswith(PRIMITIVE)
         kept = tuple(ranking[: 1 if primitive else PRIMITIVES[remaining[choice + PRIMITIVE][0]].arity])
     removed = tuple(name for name in alternatives if name not in kept)
-    return Decision(choice, kept, removed, {name: score for name, (score, _) in merits.items()})
+    return ProjectedChoice(choice, kept, removed, {name: score for name, (score, _) in merits.items()})
 
 
 def _open_pairs(choice: str, space: Space, taken: Remaining) -> list[Pair]:
