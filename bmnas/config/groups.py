@@ -167,8 +167,8 @@ class SearcherSettings:
     searcher: str = "algorithm1"
     """"algorithm1", or a name in `bmnas.SEARCHERS`, which scores the genotypes that it proposes."""
     budget: Count | None = None
-    """What another searcher than Algorithm 1 may spend; 20 trainings when None. MFAS ends by itself after 195 or so;
-    SPOS spends it on its supernet, which has `path_epochs` when None."""
+    """What another searcher than Algorithm 1 may spend; 20 trainings when None. MFAS ends by itself after 195 or so,
+    DC-NAS after 448 at most; SPOS spends it on its supernet, which has `path_epochs` when None."""
     budget_unit: Literal["trainings", "epochs", "seconds"] = "trainings"
     """What the budget counts: short trainings, epochs of these, or seconds spent in them."""
 

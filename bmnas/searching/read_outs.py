@@ -19,7 +19,7 @@ docs/read_out.md compares the first three on every truth table. No rule reads th
 from collections.abc import Callable
 from functools import cache, partial
 
-from torch import nn
+from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
@@ -214,20 +214,25 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
     return answer
 
 
-def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig) -> float:
-    """Returns the validation score of a genotype trained on train for `config.shortlist_epochs` epochs."""
-    return brief_training(genotype, features, config, config.shortlist_epochs, config.seed)[0]
+def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig, rows: Tensor | None = None) -> float:
+    """Returns the validation score of a genotype trained for `config.shortlist_epochs` epochs.
+
+    Args:
+        rows: that it is trained on; all of train when None.
+    """
+    return brief_training(genotype, features, config, config.shortlist_epochs, config.seed, rows)[0]
 
 
 def brief_training(
-    genotype: Genotype, features: FeatureSet, config: SearchConfig, epochs: int, seed: int
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, epochs: int, seed: int, rows: Tensor | None = None
 ) -> tuple[float, float]:
-    """Trains a genotype on train; returns its validation score and loss."""
+    """Trains a genotype on train, or on some rows of it; returns its validation score and loss."""
     tensors = features.tensors(config.device)
     network: nn.Module = build_network(genotype, features, config, seed).to(tensors.device)
     budget = EvalConfig(epochs=epochs, max_lr=config.max_lr, min_lr=config.min_lr, weight_decay=config.weight_decay)
     objective = objective_of(features, config)
-    fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, seed)
+    rows = tensors.rows("train") if rows is None else rows.to(tensors.device)
+    fit(network, tensors, objective, rows, config.batch_size, budget, seed)
     logits, targets = predict(network, tensors, tensors.rows("val"))
     return metrics.score(objective, logits, targets), metrics.loss(objective, logits, targets).item()
 

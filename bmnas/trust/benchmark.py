@@ -80,7 +80,7 @@ def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int 
     column = seed % table.seeds
     seen = {key: val[column] for key, (val, _) in table.by_network.items()}
 
-    def look_up(genotype: Genotype, _: int) -> float:
+    def look_up(genotype: Genotype, _seed: int, _part: int | None) -> float:
         return seen[network_key(genotype)]
 
     trials = list(run_searcher(propose, table.space(), look_up, Budget(budget), seed))

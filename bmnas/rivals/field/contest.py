@@ -9,7 +9,7 @@ from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
-from bmnas.searching.searchers.recorded_search import recorded_trials
+from bmnas.searching.searchers.recorded_search import recorded_trials, spent_epochs
 from bmnas.searching.selection import Selection
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
@@ -71,10 +71,10 @@ class Row:
 def search_epochs(contest: Contest) -> float:
     """Counts the passes over the training split of a search: of Algorithm 1 and the brief trainings of its read-out.
 
-    Of another searcher, those of its short trainings.
+    Of another searcher, those of its short trainings, or of its supernet.
     """
     if contest.selection is not None and contest.selection.rule == "searcher":
-        return len(recorded_trials(contest.run)) * contest.config.shortlist_epochs
+        return spent_epochs(contest.config, recorded_trials(contest.run))
     config = contest.config
     warm = min(config.warmup_epochs, config.epochs)
     return config.epochs + (config.epochs - warm) * _arch_share(contest) + read_out_epochs(contest)
