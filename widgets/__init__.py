@@ -31,6 +31,7 @@ from widgets.results.leaderboard.leaderboard import Leaderboard
 from widgets.results.field import as_they_come, field_styler
 from widgets.results.sweep import correlation_text, sweep_sheet
 from widgets.results.classes import class_dots, class_scores
+from widgets.results.projection import projection_table
 from widgets.results.shortlist import candidate_figure, candidate_rows, candidate_table
 from widgets.static.html_table import table
 

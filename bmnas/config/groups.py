@@ -167,13 +167,13 @@ class SearcherSettings:
     searcher: str = "algorithm1"
     """"algorithm1", or a name in `bmnas.SEARCHERS`, which scores the genotypes that it proposes."""
     budget: Count | None = None
-    """What another searcher than Algorithm 1 may spend; 20 trainings when None. MFAS ends by itself after 195 or so;
-    SPOS spends it on its supernet, which has `path_epochs` when None."""
+    """What another searcher than Algorithm 1 may spend; 20 trainings when None. MFAS ends by itself after 195 or so,
+    DC-NAS after 448 at most; SPOS spends it on its supernet, which has `path_epochs` when None."""
     budget_unit: Literal["trainings", "epochs", "seconds"] = "trainings"
     """What the budget counts: short trainings, epochs of these, or seconds spent in them."""
 
 
-ReadOut = Literal["algorithm1", "shortlist", "best_ranked"]
+ReadOut = Literal["algorithm1", "shortlist", "best_ranked", "darts_pt"]
 """The rules by which an answer is read out; a function each in `bmnas.searching.read_outs.READ_OUTS`."""
 
 
@@ -182,12 +182,14 @@ class ReadOutSettings:
     """How the answer is read out of a finished search."""
 
     selection: ReadOut = "shortlist"
-    """How the answer is read: "algorithm1" (best validation epoch), "shortlist" (successive halving), or "best_ranked"
-    (the best of the hypernet's ranking, trained alike); see `bmnas.searching.read_outs`."""
+    """How the answer is read: "algorithm1" (best validation epoch), "shortlist" (successive halving), "best_ranked"
+    (the best of the hypernet's ranking, trained alike), or "darts_pt" (what the hypernet misses most); see
+    `bmnas.searching.read_outs`."""
     shortlist_size: Count = 5
     """Genotypes that are trained at length; the shortlist first trains about three times as many briefly."""
     shortlist_epochs: Count = 5
-    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then twice and four times as many."""
+    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then twice and four times as many.
+    "darts_pt" tunes the hypernet so long between two decisions."""
     path_epochs: Natural | None = None
     """Epochs that the shortlist trains the hypernet's weights on single paths; None: twice the search's epochs."""
     seed: Natural = 0

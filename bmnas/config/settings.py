@@ -21,7 +21,7 @@ from bmnas.config.groups import (
     SearcherSettings,
     SpaceSettings,
 )
-from bmnas.errors import ConfigError
+from bmnas.errors import ConfigError, UnknownNameError
 from bmnas.registry import SEARCHERS, unknown
 from bmnas.space.primitives import own_primitives
 from bmnas.storage.digests import json_sha256
@@ -40,6 +40,8 @@ LATER_DEFAULTS: dict[str, Any] = {
 UNWRITTEN = ("class_weight", "metric", "modality_dropout", "patience", "show_progress")
 """Settings of still later versions, which are not written where they are None: files keep their bytes."""
 ALGORITHM_1 = "algorithm1"
+BY_GRADIENT = {"gdas": "relaxation = 'gumbel'", "darts_pt": "selection = 'darts_pt'"}
+"""Methods that are settings of Algorithm 1 -> the setting."""
 Class = TypeVar("Class", bound=type)
 
 
@@ -126,6 +128,16 @@ def identifying(settings: dict[str, Any]) -> dict[str, Any]:
     return {n: value for n, value in experiment.items() if n not in LATER_DEFAULTS or value != LATER_DEFAULTS[n]}
 
 
+def _unknown_searcher(name: str) -> UnknownNameError:
+    """Returns the error for a name that is no searcher; one by gradient is a setting of Algorithm 1, which it names."""
+    if name in BY_GRADIENT:
+        return UnknownNameError(
+            f"searcher is {name!r}, which trains the hypernet of Algorithm 1: leave searcher as it is and set "
+            f"{BY_GRADIENT[name]}"
+        )
+    return unknown("searcher", name, [ALGORITHM_1, *SEARCHERS])
+
+
 @_settings
 class SearchConfig(
     _Config,
@@ -148,7 +160,7 @@ class SearchConfig(
     def __post_init__(self) -> None:
         self._check_rates()
         if self.searcher != ALGORITHM_1 and self.searcher not in SEARCHERS:
-            raise unknown("searcher", self.searcher, [ALGORITHM_1, *SEARCHERS])
+            raise _unknown_searcher(self.searcher)
         if self.r is not None and self.r > self.M + 2:
             raise ConfigError(f"r is {self.r}; a Cell with M = {self.M} has {self.M + 2} states [x, y, Steps]")
         if self.relaxation == "gumbel" and self.compile is not None:

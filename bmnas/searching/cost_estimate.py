@@ -25,6 +25,7 @@ from bmnas.searching.networks import sketched
 from bmnas.searching.read_outs import brief_training
 from bmnas.searching.shortlisting.halving import rungs
 from bmnas.searching.shortlisting.paths import path_epochs
+from bmnas.searching.shortlisting.projection import order_of
 from bmnas.searching.shortlisting.ranking import EXHAUSTIVE, LOCAL_SEARCH
 from bmnas.space.enumeration import Space
 from bmnas.training.loop import take_step
@@ -76,8 +77,9 @@ def estimate(features: FeatureSet, config: SearchConfig) -> Estimate:
     features.tensors(config.device, memory.on_disk)
     state = Search(features, replace(config, compile=None))
     with use_threads(config.threads), seeded((config.seed,), state.device):
-        seconds = _epoch_seconds(state), config.epochs, _read_out_seconds(state, features)
-    return Estimate(*seconds, memory, free)
+        epoch_seconds = _epoch_seconds(state)
+        read_out_seconds = _read_out_seconds(state, features, epoch_seconds)
+    return Estimate(epoch_seconds, config.epochs, read_out_seconds, memory, free)
 
 
 def _epoch_seconds(state: Search) -> float:
@@ -95,13 +97,15 @@ def _epoch_seconds(state: Search) -> float:
     return sum(times * _seconds(step, state.device) for times, step in steps)
 
 
-def _read_out_seconds(state: Search, features: FeatureSet) -> float:
+def _read_out_seconds(state: Search, features: FeatureSet, epoch_seconds: float) -> float:
     """Measures a genotype's score and an epoch of a brief training, each as often as the shortlist takes it."""
     config = state.config
     device = state.device
     if config.selection == "algorithm1":
         return 0.0
     space = Space.of(features.names, config)
+    if config.selection == "darts_pt":
+        return len(order_of(space, config.seed)) * config.shortlist_epochs * epoch_seconds
     genotypes = space.genotypes()
     count = space.size(EXHAUSTIVE)
     ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH

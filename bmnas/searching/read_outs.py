@@ -10,13 +10,16 @@ networks of the last features and the best single modality. Successive halving k
 `best_ranked` is the shortlist of older versions: the ranking is by validation score with the weights as the search
 leaves them; the best five are trained alike.
 
-docs/read_out.md compares the three on every truth table. No rule reads the test split.
+`darts_pt` removes alternatives from the hypernet one by one, keeps those that it misses most, and tunes it between
+the decisions (`bmnas.searching.shortlisting.projection`).
+
+docs/read_out.md compares the first three on every truth table. No rule reads the test split.
 """
 
 from collections.abc import Callable
 from functools import cache, partial
 
-from torch import nn
+from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
@@ -33,6 +36,7 @@ from bmnas.searching.shortlisting.candidates import (
     single_modalities,
     varied,
 )
+from bmnas.searching.shortlisting.darts_pt import projection_of
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.halving import halve, rungs
 from bmnas.searching.shortlisting.paths import trained_paths
@@ -142,10 +146,18 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
     return _selection("best_ranked", search, candidates, len(scores))
 
 
+def _by_perturbation(search: FinishedSearch) -> Selection:
+    """Selects what DARTS-PT keeps."""
+    projection = projection_of(search)
+    modalities = _modalities(projection.genotype, search.features)
+    return Selection(rule="darts_pt", algorithm1=search.derived, modalities=modalities, projection=projection)
+
+
 READ_OUTS: dict[str, Callable[[FinishedSearch], Selection]] = {
     "algorithm1": _by_derivation,
     "shortlist": _by_halving,
     "best_ranked": _by_best_ranked,
+    "darts_pt": _by_perturbation,
 }
 """Rule -> what reads the answer out; the names are those of `bmnas.config.groups.ReadOut`."""
 
@@ -202,20 +214,25 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
     return answer
 
 
-def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig) -> float:
-    """Returns the validation score of a genotype trained on train for `config.shortlist_epochs` epochs."""
-    return brief_training(genotype, features, config, config.shortlist_epochs, config.seed)[0]
+def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig, rows: Tensor | None = None) -> float:
+    """Returns the validation score of a genotype trained for `config.shortlist_epochs` epochs.
+
+    Args:
+        rows: that it is trained on; all of train when None.
+    """
+    return brief_training(genotype, features, config, config.shortlist_epochs, config.seed, rows)[0]
 
 
 def brief_training(
-    genotype: Genotype, features: FeatureSet, config: SearchConfig, epochs: int, seed: int
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, epochs: int, seed: int, rows: Tensor | None = None
 ) -> tuple[float, float]:
-    """Trains a genotype on train; returns its validation score and loss."""
+    """Trains a genotype on train, or on some rows of it; returns its validation score and loss."""
     tensors = features.tensors(config.device)
     network: nn.Module = build_network(genotype, features, config, seed).to(tensors.device)
     budget = EvalConfig(epochs=epochs, max_lr=config.max_lr, min_lr=config.min_lr, weight_decay=config.weight_decay)
     objective = objective_of(features, config)
-    fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, seed)
+    rows = tensors.rows("train") if rows is None else rows.to(tensors.device)
+    fit(network, tensors, objective, rows, config.batch_size, budget, seed)
     logits, targets = predict(network, tensors, tensors.rows("val"))
     return metrics.score(objective, logits, targets), metrics.loss(objective, logits, targets).item()
 

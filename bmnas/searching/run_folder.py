@@ -9,6 +9,7 @@
         checkpoint.safetensors the state after the last epoch
         selection.json         both answers of the search
         reading.jsonl          only while the search is read out: scores so far
+        reading.safetensors    the same, of DARTS-PT: its hypernet and decisions so far
         genotype.json          the chosen one
         network.safetensors    the trained network, see `bmnas.load`
         evaluation.json, ablation.csv, figures/

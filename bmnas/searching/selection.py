@@ -7,6 +7,7 @@ from typing import Any, get_args
 from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError
 from bmnas.searching.run_folder import Run
+from bmnas.searching.shortlisting.projection import Projection
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
@@ -72,14 +73,15 @@ class Selection:
     """Both answers of a search.
 
     Args:
-        rule: how the answer was read, "algorithm1", "shortlist", "best_ranked", or "searcher" where another than
-            Algorithm 1 was at work.
+        rule: how the answer was read, "algorithm1", "shortlist", "best_ranked", "darts_pt", or "searcher" where another
+            than Algorithm 1 was at work.
         algorithm1: the genotype of the best validation epoch; with the rule "searcher" that searcher's answer, which
             the file has as "answer".
-        candidates: the shortlist, best rank first; empty when the rule is "algorithm1".
+        candidates: the shortlist, best rank first; empty where the rule trains none.
         ranked: how many genotypes were ranked.
         exhaustive: whether these are all there are.
         modalities: those that the chosen network's answer depends on; empty in records of older versions.
+        projection: DARTS-PT's answer and its decisions; None when the rule is another.
     """
 
     rule: str
@@ -88,6 +90,7 @@ class Selection:
     ranked: int = 0
     exhaustive: bool = False
     modalities: tuple[str, ...] = ()
+    projection: Projection | None = None
 
     @property
     def shortlist(self) -> Genotype | None:
@@ -99,6 +102,8 @@ class Selection:
     @property
     def chosen(self) -> Genotype:
         """Returns the answer that counts."""
+        if self.projection is not None:
+            return self.projection.genotype
         return self.algorithm1 if self.shortlist is None else self.shortlist
 
     @property
@@ -119,6 +124,11 @@ class Selection:
             return "The best of the networks that the searcher scored; Algorithm 1 was not run."
         if self.rule == "algorithm1":
             return "Only Algorithm 1's answer was asked for (selection = 'algorithm1')."
+        if self.projection is not None:
+            return (
+                f"DARTS-PT's answer is taken: {'ANOTHER' if self.differs else 'the same'} network "
+                f"{'than' if self.differs else 'as'} Algorithm 1's. Neither was trained for it."
+            )
         trained = {network_key(candidate.genotype): candidate for candidate in self.candidates}
         theirs, ours = trained[network_key(self.algorithm1)], trained[network_key(self.chosen)]
         if not self.differs:
@@ -145,6 +155,7 @@ class Selection:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
+        projected = {} if self.projection is None else {"projection": self.projection.to_dict()}
         return {
             "rule": self.rule,
             "answer" if self.rule == "searcher" else "algorithm1": self.algorithm1.to_dict(),
@@ -152,6 +163,7 @@ class Selection:
             "ranked": self.ranked,
             "exhaustive": self.exhaustive,
             "modalities": list(self.modalities),
+            **projected,
         }
 
     @classmethod
@@ -169,6 +181,7 @@ class Selection:
                 ranked=data["ranked"],
                 exhaustive=data["exhaustive"],
                 modalities=tuple(data.get("modalities", ())),
+                projection=Projection.from_dict(data["projection"]) if "projection" in data else None,
             )
         except (TypeError, KeyError, ValueError) as error:
             raise RunError(f"not the record of a selection: {error}") from error
@@ -186,7 +199,9 @@ class Selection:
         ):
             raise RunError("not the record of a selection: a rank or a score is not a number")
         keys = {network_key(c.genotype) for c in self.candidates}
-        if self.rule not in ("algorithm1", "searcher") and network_key(self.algorithm1) not in keys:
+        if (self.rule == "darts_pt") != (self.projection is not None):
+            raise RunError(f"not the record of a selection: rule {self.rule!r}, projection {self.projection!r}")
+        if self.rule in ("shortlist", "best_ranked") and network_key(self.algorithm1) not in keys:
             raise RunError("not the record of a selection: its candidates lack Algorithm 1's genotype")
 
 

@@ -70,9 +70,15 @@ class Replay:
 
         return remembered
 
+    @property
+    def state_path(self) -> Path:
+        """The file beside it, for the state of work that no scores can tell."""
+        return self.path.with_suffix(".safetensors")
+
     def close(self) -> None:
-        """Removes the file, as the result is saved elsewhere."""
+        """Removes the files, as the result is saved elsewhere."""
         self.path.unlink(missing_ok=True)
+        self.state_path.unlink(missing_ok=True)
 
 
 def _scores_record(fields: dict[str, Any]) -> dict[str, Any]:

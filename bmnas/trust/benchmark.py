@@ -22,7 +22,7 @@ from bmnas.trust.search_paths import trials_tau
 from bmnas.trust.truth_table import Truth, find_truth
 
 DEFAULT_SEEDS = range(10)
-BY_GRADIENT = ("algorithm1", "gdas")
+BY_GRADIENT = ("algorithm1", "gdas", "darts_pt")
 """Searches that train a hypernet on the features themselves."""
 
 
@@ -59,7 +59,8 @@ def bench(
     if searcher in BY_GRADIENT:
         raise ConfigError(
             f"{searcher!r} learns from the features themselves, and a truth table has scores alone; search with "
-            "bmnas.search (GDAS is its setting relaxation = 'gumbel') and judge the answer with bmnas.standing"
+            "bmnas.search (GDAS is its setting relaxation = 'gumbel', DARTS-PT selection = 'darts_pt') and judge the "
+            "answer with bmnas.standing"
         )
     table = find_truth(task) if isinstance(task, str) else task
     rows = [_row(bench_trials(searcher, table, seed, budget), table, seed) for seed in seeds]
@@ -79,7 +80,7 @@ def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int 
     column = seed % table.seeds
     seen = {key: val[column] for key, (val, _) in table.by_network.items()}
 
-    def look_up(genotype: Genotype, _: int) -> float:
+    def look_up(genotype: Genotype, _seed: int, _part: int | None) -> float:
         return seen[network_key(genotype)]
 
     trials = list(run_searcher(propose, table.space(), look_up, Budget(budget), seed))

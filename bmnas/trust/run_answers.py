@@ -19,7 +19,7 @@ from bmnas.training.network_training import fit
 from bmnas.trust.search_paths import SearchPath, choice_score, ranking_tau, trials_path, trials_tau
 from bmnas.trust.truth_table import Truth
 
-ALGORITHM_1, SHORTLIST = "Algorithm 1", "shortlist"
+ALGORITHM_1, SHORTLIST, DARTS_PT = "Algorithm 1", "shortlist", "DARTS-PT"
 
 
 def train_on_train(
@@ -62,6 +62,10 @@ def answer_paths(run: Run, selection: Selection, training_seconds: float, traini
     if selection.candidates:
         cost = searched + brief * len(selection.candidates)
         paths.append(SearchPath(SHORTLIST, ((cost, selection.chosen),)))
+    if selection.projection is not None:
+        epoch = searched / len(run.trace().events)  # a tuning has epochs of Algorithm 1
+        cost = searched + epoch * run.config().shortlist_epochs * selection.projection.tunings
+        paths.append(SearchPath(DARTS_PT, ((cost, selection.chosen),)))
     return paths
 
 

@@ -3,11 +3,14 @@
 import pytest
 
 from bmnas.registry import SEARCHERS
+from bmnas.rivals.field.hypernets import METHODS, hypernet_rows
 from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.searchers import TITLES, contest_trials, searcher_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.searching import read_outs
+from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.trials import Budget, Trial
+from bmnas.searching.selection import load_selection
 from bmnas.storage.records import read_records
 from tests.rivals.test_field import contest
 from tests.support.tiny import CONFIG
@@ -33,6 +36,26 @@ def test_a_one_shot_searcher_costs_its_supernet(tmp_path):
     trials = [Trial.from_record(line) for line in read_records(made.run.path("searchers/spos.jsonl"))]
     assert len(trials) > CONFIG.epochs * 1.5
     assert result.origin.genotype == trials[trials[-1].best_trial - 1].genotype.to_dict()
+
+
+def test_methods_by_gradient_search_in_folders_of_their_own_and_name_their_cost(tmp_path):
+    made = contest(tmp_path, config=CONFIG.change(searcher="random", budget=3, relaxation="two_slots"))
+    rows = [row for row in field_rows(made, "all") if row.name in ("GDAS, searched", "DARTS-PT, searched")]
+    assert [row.name for row in rows] == [row.name for row in hypernet_rows(made)]
+    gdas, projected = evaluate_field(made, rows)
+    runs = {name: Run(made.run.path("searchers") / name) for name in METHODS}
+    assert runs["gdas"].config().relaxation == "gumbel" and runs["darts_pt"].config().relaxation == "shared"
+    answer = load_selection(runs["darts_pt"])
+    assert answer.projection is not None and answer.projection.tunings > 0
+    tuned = CONFIG.epochs + answer.projection.tunings * CONFIG.shortlist_epochs
+    costs = [result.origin.search_epochs for result in (gdas, projected) if result.origin]
+    assert costs == [CONFIG.epochs * 1.5, tuned * 1.5]  # val is half as long as train
+    for result, run in zip((gdas, projected), runs.values(), strict=True):
+        assert run.config().seed == CONFIG.seed and run.config().searcher == "algorithm1"
+        assert result.origin is not None and result.origin.genotype == run.genotype().to_dict()
+    before = {path: path.stat().st_mtime_ns for run in runs.values() for path in run.folder.glob("*.safetensors")}
+    assert [result.scores for result in evaluate_field(made, rows)] == [gdas.scores, projected.scores]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_search_that_was_stopped_resumes_after_its_last_training(tmp_path, monkeypatch):

@@ -159,6 +159,8 @@ def test_every_step_of_an_epoch_is_counted_as_often_as_it_is_taken(monkeypatch):
     assert estimate(features, config).read_out_seconds == pytest.approx(ranked / estimates.SCORED + trained)
     twice = estimate(features, config.change(N=2, M=2, shortlist_epochs=2, shortlist_size=3, selection="best_ranked"))
     assert twice.read_out_seconds == 3_000 / estimates.SCORED + (3 + 1) * 2  # a local search
+    projected = estimate(features, config.change(N=2, M=2, shortlist_epochs=2, selection="darts_pt"))
+    assert projected.read_out_seconds == 2 * (2 + 2 + 1) * 2 * projected.epoch_seconds  # a tuning a choice at most
     assert estimate(features, config).epoch_seconds == 64 / 16 + 3 * 32 / 16 + 1
     assert estimate(features, config.change(batch_size=500)).epoch_seconds == 1 + 3 + 1
 

@@ -46,11 +46,11 @@ def test_a_killed_search_resumes_and_ends_in_the_same_bytes(tmp_path, monkeypatc
     expected = list(search_trials(features, RANDOM, whole))
     trained, brief_score = [], recorded_search.brief_score
 
-    def dying(genotype, features, config):
+    def dying(genotype, *others):
         if len(trained) == after:
             raise Killed
         trained.append(genotype)
-        return brief_score(genotype, features, config)
+        return brief_score(genotype, *others)
 
     monkeypatch.setattr(recorded_search, "brief_score", dying)
     with pytest.raises(Killed):

@@ -19,7 +19,7 @@ SMALL = Space(("A_1", "A_2", "B_1"), N=1, M=1, r=1, primitives=("Sum", "LinearGL
 LARGE = Space(("A_1", "A_2", "B_1", "B_2"), N=2, M=2, r=2, primitives=("Sum", "Attention", "LinearGLU"))
 
 
-def mocked_score(genotype, seed=0):
+def mocked_score(genotype, seed=0, part=None):
     """A score that genotype and seed decide; equal networks have equal ones."""
     return random.Random(repr((network_key(genotype), seed))).random()
 
@@ -117,7 +117,7 @@ def test_a_search_resumes_after_its_recorded_trials(name, kept):
     whole = trials_of(name, LARGE, 15)
     trained = []
 
-    def trainer(genotype, seed):
+    def trainer(genotype, seed, part):
         trained.append(genotype)
         return mocked_score(genotype, seed)
 

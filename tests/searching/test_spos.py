@@ -118,10 +118,11 @@ def test_it_scores_with_the_weights_of_paths_and_trains_nothing_else(monkeypatch
 
 def test_the_budget_pays_for_the_supernet():
     config = SPOS.change(shortlist_epochs=3)
-    assert supernet_epochs(config) == spent_epochs(config, 1050) == 2
-    assert supernet_epochs(config.change(budget=4)) == spent_epochs(config.change(budget=4), 1050) == 12
+    trials = trials_of("random", LARGE, 9)
+    assert supernet_epochs(config) == spent_epochs(config, trials) == 2
+    assert supernet_epochs(config.change(budget=4)) == spent_epochs(config.change(budget=4), trials) == 12
     assert supernet_epochs(config.change(budget=4, budget_unit="epochs")) == 4
-    assert spent_epochs(CONFIG.change(searcher="random", shortlist_epochs=3), 5) == 15
+    assert spent_epochs(CONFIG.change(searcher="random", shortlist_epochs=3), trials[:5]) == 15
     for wrong in (config.change(budget=9, budget_unit="seconds"), config.change(path_epochs=0)):
         with pytest.raises(ConfigError):
             list(search_trials(tiny_features(), wrong))

@@ -10,6 +10,7 @@ import bmnas
 from bmnas.evaluation.ablation import SEARCHED, TABLE_6
 from bmnas.evaluation.results import Evaluation
 from bmnas.searching.selection import Candidate, Selection
+from bmnas.searching.shortlisting.projection import ProjectedChoice, Projection
 from bmnas.space.derivation import derive
 from bmnas.space.genotype import Genotype
 from tests.support.synthetic import architecture
@@ -19,6 +20,7 @@ from widgets.inputs.samples import feature_bars, feature_maps, feature_rows, sam
 from widgets.notebook.source_listing import show_source
 from widgets.results.classes import class_dots, class_scores
 from widgets.results.methods import ablation_scores, score_bars, score_table, scores_of_methods
+from widgets.results.projection import projection_table
 from widgets.results.shortlist import candidate_figure, candidate_rows, candidate_table
 from widgets.static.html_table import table
 
@@ -114,6 +116,20 @@ def test_the_shortlist_marks_the_chosen_and_algorithm_1() -> None:
     assert html.count(">chosen<") == 1 and html.count(">Algorithm 1<") == 1
     by_name = {trace.name: list(trace.text) for trace in candidate_figure(rows, "accuracy").data}
     assert by_name == {"chosen": ["3"], "derived by Algorithm 1": ["1"], "candidate": ["2"]}
+
+
+def test_the_decisions_of_darts_pt_stand_in_their_order_with_the_scores_behind_them() -> None:
+    cell = {"inputs": ["a", "b"], "steps": [{"primitive": "Sum", "inputs": ["x", "y"]}]}
+    genotype = Genotype.from_dict({"schema": 1, "cells": [cell], "r": 1})
+    decisions = (
+        ProjectedChoice("Cell_1.Step_1 primitive", ("Sum",), ("Zero",), {"Zero": 0.75, "Sum": 0.5}),
+        ProjectedChoice("Cell_1", ("a", "b"), (), {}),
+    )
+    frame = projection_table(Projection(genotype, decisions), "accuracy")
+    assert frame["choice"].tolist() == ["Cell_1.Step_1 primitive", "Cell_1"]
+    assert frame["kept"].tolist() == ["Sum", "a, b"]
+    assert frame["accuracy on val without each [%]"].tolist() == ["Sum 50.0, Zero 75.0", "no choice"]
+    assert frame["hypernet"].tolist() == ["tuned", ""]
 
 
 def test_algorithm_1_is_marked_where_its_inputs_have_the_other_order() -> None:

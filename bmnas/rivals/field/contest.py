@@ -9,7 +9,7 @@ from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
-from bmnas.searching.searchers.recorded_search import recorded_trials
+from bmnas.searching.searchers.recorded_search import recorded_trials, spent_epochs
 from bmnas.searching.selection import Selection
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
@@ -71,17 +71,30 @@ class Row:
 def search_epochs(contest: Contest) -> float:
     """Counts the passes over the training split of a search: of Algorithm 1 and the brief trainings of its read-out.
 
-    Of another searcher, those of its short trainings.
+    Of another searcher, those of its short trainings, or of its supernet.
     """
     if contest.selection is not None and contest.selection.rule == "searcher":
-        return len(recorded_trials(contest.run)) * contest.config.shortlist_epochs
+        return spent_epochs(contest.config, recorded_trials(contest.run))
     config = contest.config
-    splits = contest.features.splits
-    ratio = len(splits["val"]) / len(splits["train"])
     warm = min(config.warmup_epochs, config.epochs)
-    algorithm1 = config.epochs + (config.epochs - warm) * config.arch_passes * ratio
-    candidates = 0 if contest.selection is None else len(contest.selection.candidates)
-    return algorithm1 + candidates * config.shortlist_epochs
+    return config.epochs + (config.epochs - warm) * _arch_share(contest) + read_out_epochs(contest)
+
+
+def read_out_epochs(contest: Contest) -> float:
+    """Counts those of the read-out alone: of its brief trainings, or of DARTS-PT's tunings."""
+    if contest.selection is None:
+        return 0
+    if contest.selection.projection is not None:
+        trainings = contest.selection.projection.tunings * (1 + _arch_share(contest))
+    else:
+        trainings = len(contest.selection.candidates)
+    return trainings * contest.config.shortlist_epochs
+
+
+def _arch_share(contest: Contest) -> float:
+    """Returns what the architecture steps of an epoch cost, in passes over the training split."""
+    splits = contest.features.splits
+    return contest.config.arch_passes * len(splits["val"]) / len(splits["train"])
 
 
 def with_origin(result: Evaluation, origin: Origin) -> Evaluation:

@@ -11,7 +11,8 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
-from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.rivals.field.contest import Contest, Row, read_out_epochs, search_epochs, with_origin
+from bmnas.rivals.field.hypernets import hypernet_rows
 from bmnas.rivals.field.searchers import searcher_rows
 from bmnas.rivals.late_fusion import late_fusion, late_fusions, modality_alone, stored_rows
 from bmnas.rivals.networks import RIVALS, Rival, choose, evaluate_choice
@@ -32,7 +33,14 @@ def field_rows(contest: Contest, choice: str = "quick") -> list[Row]:
     """
     if choice not in CHOICES:
         raise ConfigError(str(unknown("choice of rows", choice, CHOICES)))
-    listed = [*unimodal(contest), *fusions(contest), *rivals(contest), *searched(contest), *searcher_rows(contest)]
+    listed = [
+        *unimodal(contest),
+        *fusions(contest),
+        *rivals(contest),
+        *searched(contest),
+        *hypernet_rows(contest),
+        *searcher_rows(contest),
+    ]
     choices = CHOICES[: CHOICES.index(choice) + 1]
     return [row for row in listed if row.choice in choices]
 
@@ -110,8 +118,7 @@ def searched(contest: Contest) -> list[Row]:
     alone = contest.selection is not None and contest.selection.differs
     genotypes = {SEARCHED: (contest.genotype, cost)}
     if alone and contest.selection is not None:
-        read_out = len(contest.selection.candidates) * contest.config.shortlist_epochs
-        genotypes[DERIVED] = (contest.selection.algorithm1, cost - read_out)
+        genotypes[DERIVED] = (contest.selection.algorithm1, cost - read_out_epochs(contest))
     genotypes |= {name: (genotype, 0.0) for name, genotype in contest.by_hand.items()}
 
     def row(name: str, genotype: Genotype, epochs: float) -> Row:

@@ -19,7 +19,7 @@ from bmnas.storage.lock import hold
 from bmnas.storage.records import append_record, read_records
 from bmnas.training.progress import Progress
 
-TITLES = {"mfas": "MFAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP", "spos": "SPOS"}
+TITLES = {"mfas": "MFAS", "dc_nas": "DC-NAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP", "spos": "SPOS"}
 """Searcher -> its name in the table, where that is another."""
 
 
@@ -38,13 +38,13 @@ def searcher_rows(contest: Contest) -> list[Row]:
             result = evaluate(title, best, *contest.common, progress)
             origin = contest.origin(
                 source="bmnas.SEARCHERS",
-                search_epochs=spent_epochs(_settings(name, budget, contest), len(trials)),
+                search_epochs=spent_epochs(_settings(name, budget, contest), trials),
                 network=best.describe(),
                 genotype=best.to_dict(),
             )
             return with_origin(result, origin)
 
-        trainings = contest.budget.seeds + (equal if budget.amount else 200)
+        trainings = contest.budget.seeds + END_BY_THEMSELVES.get(name, equal)
         return Row(title, "all", make, trainings, lacks(SEARCHERS[name]))
 
     return [row(name) for name in SEARCHERS]

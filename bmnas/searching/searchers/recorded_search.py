@@ -9,8 +9,9 @@ Beside the files that every run has (`config.json`, `genotype.json`, `selection.
 There is no trace, checkpoint, alpha, beta or gamma: such a search has none.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache, partial
 from pathlib import Path
 
 from bmnas.config import SearchConfig
@@ -22,6 +23,7 @@ from bmnas.searching.networks import check_length
 from bmnas.searching.read_outs import brief_score
 from bmnas.searching.run_folder import GENOTYPE, Run
 from bmnas.searching.searchers.supernet import inherited_trainer, inherits, supernet_epochs
+from bmnas.searching.searchers.training_parts import SHARE, rows_of_part
 from bmnas.searching.searchers.trials import Budget, Trainer, Trial, run_searcher
 from bmnas.searching.selection import SELECTION, Selection
 from bmnas.space.derivation import check_pairs
@@ -32,8 +34,8 @@ from bmnas.storage.records import append_record, read_records, rewrite_records
 TRIALS = "trials.jsonl"
 TIMING = "trial_timing.jsonl"
 DEFAULT_TRAININGS = 20
-END_BY_THEMSELVES = ("mfas",)
-"""Searchers without a budget, whose published cost is part of what they are."""
+END_BY_THEMSELVES = {"mfas": 195, "dc_nas": 448}
+"""Searchers without a budget, whose published cost is part of what they are -> that cost in trainings."""
 SUPERNET = "supernet.safetensors"
 
 
@@ -109,18 +111,24 @@ def trainer_of(features: FeatureSet, config: SearchConfig, supernet: Path | None
     if inherits(SEARCHERS[config.searcher]):
         return inherited_trainer(features, config, supernet_epochs(config), supernet)
 
-    def brief(genotype: Genotype, _: int) -> float:
+    rows = cache(partial(rows_of_part, features))
+
+    def brief(genotype: Genotype, _: int, part: int | None) -> float:
         with use_threads(config.threads):
-            return brief_score(genotype, features, config)
+            return brief_score(genotype, features, config, None if part is None else rows(part))
 
     return brief
 
 
-def spent_epochs(config: SearchConfig, trials: int) -> int:
-    """Returns the epochs on train that a search cost: those of its short trainings, or of its supernet."""
+def spent_epochs(config: SearchConfig, trials: Sequence[Trial]) -> float:
+    """Returns the epochs on train that a search cost: those of its short trainings, or of its supernet.
+
+    An epoch on a part of the training split counts as the share that it has of it.
+    """
     if inherits(SEARCHERS[config.searcher]):
         return supernet_epochs(config)
-    return trials * config.shortlist_epochs
+    of_parts = sum(trial.part is not None for trial in trials)
+    return (len(trials) - of_parts + SHARE * of_parts) * config.shortlist_epochs
 
 
 def _search(

@@ -56,7 +56,7 @@ def inherited_trainer(features: FeatureSet, config: SearchConfig, epochs: int, f
         network = _supernet(features, config, epochs, file)
         return InheritedScore(network, features.tensors(resolve_device(config.device)), objective_of(features, config))
 
-    def trainer(genotype: Genotype, _: int) -> float:
+    def trainer(genotype: Genotype, _seed: int, _part: int | None) -> float:
         with use_threads(config.threads):
             return score()(genotype)
 

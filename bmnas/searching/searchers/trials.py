@@ -6,7 +6,8 @@ A searcher is a Python generator. It yields a genotype, and receives the validat
         while True:
             score = yield space.random(generator)
 
-It knows nothing of trainings, budgets or files. Networks that are equal (`network_key`) are trained once; a proposal of
+It knows nothing of trainings, budgets or files. A `Proposal` in the place of a genotype names a part of the training
+split that its network is trained on. Networks that are equal (`network_key`) are trained once; a proposal of
 a network that was trained before is answered from memory and costs nothing.
 """
 
@@ -22,9 +23,23 @@ from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 
-Proposals = Generator[Genotype, float, None]
+
+@dataclass(frozen=True)
+class Proposal:
+    """A genotype, and what its network is trained on.
+
+    Attributes:
+        genotype: what is proposed.
+        part: of the training split, see `bmnas.searching.searchers.training_parts`; None for all of it.
+    """
+
+    genotype: Genotype
+    part: int | None = None
+
+
+Proposals = Generator[Genotype | Proposal, float, None]
 Searcher = Callable[[Space, random.Random], Proposals]
-Trainer = Callable[[Genotype, int], float]  # genotype, seed -> score on validation
+Trainer = Callable[[Genotype, int, int | None], float]  # genotype, seed, part -> score on validation
 Unit = Literal["trainings", "epochs", "seconds"]
 
 PATIENCE = 2_000  # proposals in a row of networks that are trained already, after which a search ends
@@ -79,6 +94,7 @@ class Trial:
         score: of its network on validation.
         best_trial, best_score: the best so far; of equal scores the earlier.
         seconds: wall time of the training; kept apart, as it may differ between equal searches.
+        part: of the training split that it was trained on; None for all of it.
     """
 
     trial: int
@@ -87,6 +103,7 @@ class Trial:
     best_trial: int
     best_score: float
     seconds: float = 0.0
+    part: int | None = None
 
     @property
     def is_best(self) -> bool:
@@ -96,6 +113,8 @@ class Trial:
     def record(self) -> dict[str, Any]:
         """Returns what is the same in every equal search, for JSON."""
         data = {name: value for name, value in asdict(self).items() if name != "seconds"}
+        if self.part is None:
+            del data["part"]
         return {**data, "genotype": self.genotype.to_dict()}
 
     @classmethod
@@ -131,7 +150,7 @@ def run_searcher(
     Args:
         searcher: proposes; may end by itself.
         space: of the genotypes.
-        trainer: scores a genotype's network on validation.
+        trainer: scores a genotype's network on validation, trained on a part of the training split or on all of it.
         budget: see `Budget`; a search also ends after PATIENCE known networks in a row, when the space is used up.
         seed: of the searcher's choices, and of the trainings.
         recorded: trials of the same search that was interrupted. They are yielded again, and nothing is trained
@@ -153,16 +172,17 @@ def run_searcher(
     score: float | None = None  # the first `send` of a generator takes None
     while repeats < PATIENCE:
         try:
-            genotype = next(proposals) if score is None else proposals.send(score)
+            proposed = next(proposals) if score is None else proposals.send(score)
         except StopIteration:
             return
-        key = network_key(genotype)
+        proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
+        key = network_key(proposal.genotype)
         if key in scores:
             score, repeats = scores[key], repeats + 1
             continue
         if not budget.allows_another(len(scores), seconds):
             return
-        trial = _trial(genotype, trainer, seed, len(scores) + 1, best, recorded)
+        trial = _trial(proposal, trainer, seed, len(scores) + 1, best, recorded)
         repeats, seconds = 0, seconds + trial.seconds
         score = scores[key] = trial.score
         best = trial if trial.is_best else best
@@ -170,19 +190,20 @@ def run_searcher(
 
 
 def _trial(
-    genotype: Genotype, trainer: Trainer, seed: int, number: int, best: Trial | None, recorded: Sequence[Trial]
+    proposal: Proposal, trainer: Trainer, seed: int, number: int, best: Trial | None, recorded: Sequence[Trial]
 ) -> Trial:
     """Returns the recorded trial of this number, or trains the network."""
     if number <= len(recorded):
         before = recorded[number - 1]
-        if before.genotype != genotype:
+        if Proposal(before.genotype, before.part) != proposal:
             raise RunError(
                 f"trial {number} was recorded as\n{before.genotype.describe()}\nbut the searcher now proposes\n"
-                f"{genotype.describe()}\nIts record is of another version of the searcher; choose another run_name"
+                f"{proposal.genotype.describe()}\nIts record is of another version of the searcher; choose another "
+                "run_name"
             )
         return before
     started = time.perf_counter()
-    score = trainer(genotype, seed)
+    score = trainer(proposal.genotype, seed, proposal.part)
     seconds = time.perf_counter() - started
     leader, top = (number, score) if best is None or score > best.score else (best.trial, best.score)
-    return Trial(number, genotype, score, leader, top, seconds)
+    return Trial(number, proposal.genotype, score, leader, top, seconds, proposal.part)

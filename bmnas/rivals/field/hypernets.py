@@ -1,0 +1,62 @@
+"""The rows of methods that train a hypernet as Algorithm 1 does: GDAS, and DARTS-PT on the hypernet of the paper.
+
+Each searches in a run folder of its own, `searchers/<name>/` of the table's, and resumes there as any search.
+"""
+
+from dataclasses import replace
+
+from bmnas.config import SearchConfig
+from bmnas.evaluation.evaluation import evaluate
+from bmnas.evaluation.results import Evaluation
+from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.searching.algorithm1 import search
+from bmnas.searching.read_outs import read_out
+from bmnas.searching.run_folder import Run
+from bmnas.training.progress import Progress
+
+METHODS = {
+    "gdas": ("GDAS", {"relaxation": "gumbel", "selection": "algorithm1"}),
+    "darts_pt": ("DARTS-PT", {"relaxation": "shared", "selection": "darts_pt"}),
+}
+"""Name -> its title in the table, and the settings that make it out of Algorithm 1."""
+
+
+def hypernet_rows(contest: Contest) -> list[Row]:
+    """Lists a row for each of `METHODS`."""
+
+    def row(name: str) -> Row:
+        title = f"{METHODS[name][0]}, searched"
+
+        def make(contest: Contest, progress: Progress | None) -> Evaluation:
+            own = searched_contest(name, contest, progress)
+            result = evaluate(title, own.genotype, *contest.common, progress)
+            origin = contest.origin(
+                source="bmnas.search",
+                search_epochs=search_epochs(own),
+                network=own.genotype.describe(),
+                genotype=own.genotype.to_dict(),
+            )
+            return with_origin(result, origin)
+
+        return Row(title, "all", make, contest.budget.seeds + 1)
+
+    return [row(name) for name in METHODS]
+
+
+def method_config(name: str, config: SearchConfig) -> SearchConfig:
+    """Returns the settings of a search with those of a method; they are of Algorithm 1 whatever the searcher was."""
+    start = SearchConfig()
+    of_searchers = {setting: getattr(start, setting) for setting in ("searcher", "budget", "budget_unit", "compile")}
+    return replace(config, **of_searchers, **METHODS[name][1])
+
+
+def searched_contest(name: str, contest: Contest, progress: Progress | None) -> Contest:
+    """Searches by a method with the seed of the contest's search; returns the contest with its run and answer."""
+    config = method_config(name, contest.config)
+    run = Run(contest.run.path("searchers") / name)
+    title = METHODS[name][0]
+    for event in search(contest.features, config, run):
+        if progress is not None:
+            progress(f"{title}: search", event.epoch, event.epochs)
+    selection = read_out(run, contest.features, progress)
+    return replace(contest, run=run, config=config, selection=selection, genotype=selection.chosen)
