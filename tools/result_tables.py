@@ -68,6 +68,26 @@ def pairs_table(task: str) -> str:
     return table(("features", "best network"), rows)
 
 
+def layers_table(results: Mapping[str, Any]) -> str:
+    """Writes what each feature knows alone and in its best fusions, see `benchmarks/layers.py`."""
+    headings = ("case", "feature", "linear probe", "best fusion with a feature of Image", "of Text")
+    rows = []
+    for case, measured in results.items():
+        for feature, scores in measured["probes"].items():
+            best = measured["truth"]["best"][feature] if measured["truth"] else {}
+            fusions = (f"{100 * best[other]:.1f}" if other in best else "-" for other in ("Image", "Text"))
+            rows.append([f"`{case}`", f"`{feature}`", mean_and_deviation(scores), *fusions])
+        for method, scores in measured["untrained"].items():
+            rows.append([f"`{case}`", method, mean_and_deviation(scores), "-", "-"])
+    return table(headings, rows)
+
+
+def mean_and_deviation(scores: Sequence[float]) -> str:
+    """Writes accuracies in per cent."""
+    percent = [100 * score for score in scores]
+    return f"{statistics.fmean(percent):.1f} ± {statistics.stdev(percent):.1f}"
+
+
 def step_table(results: Mapping[str, Any]) -> str:
     """Writes milliseconds and ratios of a search step, see `benchmarks/step.py`."""
     columns = ("transcription", "transcription, no pooling", "reference, formula", "reference, algebra")
@@ -171,6 +191,7 @@ def quartiles(values: Quartiles | float, digits: int = 1) -> str:
 
 TABLES = {
     "tasks": tasks_table,
+    "layers": layers_table,
     "step": step_table,
     "step_avx2": step_table,
     "seeds": seeds_table,

@@ -26,12 +26,12 @@ from tools.workers import add_workers, engine_of
 
 def main(arguments: list[str]) -> int:
     """Runs the command; returns its exit status."""
-    options = _parsed(arguments)
+    options = parse(arguments)
     try:
         task = TASKS[options.dataset]
         config = task.search_config.change(N=options.N, M=options.M, threads=1)
         budget = task.eval_config.change(seeds=options.seeds)
-        features = prepare(options.dataset, L=config.L, **{name: _value(text) for name, text in options.option})
+        features = prepare(options.dataset, L=config.L, **{name: read_option(text) for name, text in options.option})
         sample = None if options.sample is None else {"networks": options.sample, "seed": 0}
         path = train_all(
             features, config, budget, options.into or own_tables(), sample, _print_progress, engine_of(options),
@@ -49,7 +49,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parsed(arguments: list[str]) -> argparse.Namespace:
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Reads the arguments of the command."""
     parser = argparse.ArgumentParser(prog="run.py truth", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("dataset")
     parser.add_argument("--N", type=int, help="number of Cells; the preset's by default")
@@ -62,7 +63,7 @@ def _parsed(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _value(text: str) -> Any:
+def read_option(text: str) -> Any:
     """Reads an option: JSON where it is JSON, else the text itself."""
     try:
         return json.loads(text)

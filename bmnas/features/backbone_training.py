@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from bmnas.training.checkpoint import TrainingCheckpoint
 from bmnas.training.loop import NetworkLearner, train_epochs
 from bmnas.training.progress import Progress
 from bmnas.training.random_streams import RunningStream
-from bmnas.training.steps import Batch, predict_batches
+from bmnas.training.steps import Batch, batch_starts, predict_batches
 
 Loader = Iterable[Any]  # batches (inputs, labels)
 SCORED = 1000  # rows a forward pass without gradients
@@ -208,7 +208,7 @@ def _score(model: nn.Module, kind: str, batches: Iterator[Batch]) -> float:
 
 
 class _RowBatches:
-    """Batches of rows of tensors; each pass over shuffled ones draws another order."""
+    """Batches of rows of tensors, see `batch_starts`; each pass over shuffled ones draws another order."""
 
     def __init__(self, x: Tensor, y: Tensor, rows: Tensor, batch_size: int, shuffled: bool) -> None:
         self.x = x
@@ -218,12 +218,13 @@ class _RowBatches:
         self.shuffled = shuffled
 
     def __len__(self) -> int:
-        return -(-len(self.rows) // self.batch_size)
+        return len(batch_starts(len(self.rows), self.batch_size))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows = self.rows[torch.randperm(len(self.rows))] if self.shuffled else self.rows
-        for start in range(0, len(rows), self.batch_size):
-            batch = rows[start : start + self.batch_size].to(self.x.device)
+        starts = batch_starts(len(rows), self.batch_size)
+        for start, stop in pairwise([*starts, len(rows)]):
+            batch = rows[start:stop].to(self.x.device)
             yield self.x[batch], self.y[batch]
 
 

@@ -11,5 +11,5 @@ from bmnas.tasks.ntu import task as ntu  # noqa: F401
 from bmnas.tasks.spoken_mnist import avmnist, avsum  # noqa: F401
 from bmnas.tasks.twodigits import task as twodigits  # noqa: F401
 
-EMBEDDED = ("mfeat", "twodigits", "ink", "emoji", "emojitags", "digits", "planted")
+EMBEDDED = ("mfeat", "twodigits", "ink", "emoji", "emojigroups", "emojitags", "digits", "planted")
 """The data sets that need no data and no download; the first is the default of the notebooks and the app."""

@@ -34,6 +34,9 @@ class Modality:
         training: epochs, batch_size, max_lr, weight_decay of `train_unimodal`.
         imagenet: makes initial weights of those of a 2D network trained on ImageNet; None where there is no such way.
         fresh: beginnings of the names of weights that ImageNet does not give.
+        pretrained: sets the weights of the backbone's `body`, which then stays as it is: its `classifier` alone is
+            trained, on the body's outputs. None where the whole backbone is trained.
+        batch_size: samples of a forward pass that takes features.
     """
 
     name: str
@@ -43,6 +46,8 @@ class Modality:
     training: Mapping[str, Any] = field(default_factory=dict)
     imagenet: Callable[[State], State] | None = None
     fresh: tuple[str, ...] = ()
+    pretrained: Callable[[Any], None] | None = None
+    batch_size: int = 1000
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Task:
         name, title: for people; the name is also the key.
         kind: "multiclass" or "multilabel".
         classes: names.
-        modalities: in order.
+        modalities: in order, with the backbones of the default options.
         source: "real", "synthetic" or "stand-in": what `prepare` gives by default.
         search_config, eval_config: presets.
         options: every option of `prepare` that the task knows, with its default; "seed", "L", "samples" and "source"
@@ -109,6 +114,7 @@ class Task:
         real: the real data behind a stand-in; where it is present, it is used instead of `make`.
         reference: settings of a search that the authors' release has on this data set alone, beside those that
             `mode="reference"` stands for: `task.search_config.change(mode="reference", **task.reference)`.
+        choose_modalities: options -> modalities, for a task whose options choose the backbones.
         grouped_by: what samples that were recorded together share ("recording"); "" where each stands alone.
         recipe: raised whenever the same options would give other features, so that no old cache is used.
     """
@@ -127,6 +133,7 @@ class Task:
     pictures: Callable[[FeatureSet, Sequence[int]], dict[str, np.ndarray]] | None = None
     real: RealData | None = None
     reference: Options = field(default_factory=dict)
+    choose_modalities: Callable[[Options], tuple[Modality, ...]] | None = None
     grouped_by: str = ""
     recipe: int = 1
 
@@ -139,6 +146,14 @@ class Task:
     def features(self) -> tuple[str, ...]:
         """All features in order."""
         return tuple(name for modality in self.modalities for name in modality.features)
+
+    def modalities_of(self, options: Options) -> tuple[Modality, ...]:
+        """Returns the modalities with the backbones that these options choose; all options are given.
+
+        Raises:
+            ConfigError: an option that chooses none.
+        """
+        return self.modalities if self.choose_modalities is None else self.choose_modalities(options)
 
     def resolve(self, wishes: Options) -> dict[str, Any]:
         """Combines the task's options with those that were given; None for L, samples or source leaves the default.

@@ -6,6 +6,14 @@ from pathlib import Path
 from bmnas.errors import DataError
 
 
+def how_to_restore(path: Path) -> str:
+    """Says how a file of the package becomes what was published, for messages."""
+    return (
+        f"restore it with `git restore {path.name}` in {path.parent} (a clone), or with "
+        "`pip install --force-reinstall --no-deps bmnas` (an installed package)"
+    )
+
+
 def read_embedded(path: Path, sha256: str) -> bytes:
     """Reads a file of the package.
 
@@ -16,10 +24,7 @@ def read_embedded(path: Path, sha256: str) -> bytes:
     Raises:
         DataError: it is missing or has another content; gives the commands that restore it.
     """
-    repair = (
-        f"restore it with `git restore {path.name}` in {path.parent} (a clone), or with "
-        "`pip install --force-reinstall --no-deps bmnas` (an installed package)"
-    )
+    repair = how_to_restore(path)
     try:
         content = path.read_bytes()
     except OSError as error:

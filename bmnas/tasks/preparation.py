@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from bmnas.errors import DataError, FeatureError
-from bmnas.features.backbone_training import InputBatches, train_unimodal
+from bmnas.features.backbone_training import InputBatches, train_unimodal, weights_fingerprint
 from bmnas.features.backbones.weight_files import load_backbone, save_backbone, weight_file
 from bmnas.features.extraction import extract
 from bmnas.features.extraction_folder import work_folder
@@ -121,8 +121,9 @@ def key(task: Task, options: Mapping[str, Any]) -> str:
 
 def own_recipe(task: Task) -> dict[str, Any]:
     """Returns what else decides the features of a task of one's own, whose code is edited under its name."""
-    makers = (task.make, task.open_raw, task.real and task.real.open)
-    code = own_code((*makers, *((modality.backbone, modality.imagenet) for modality in task.modalities)))
+    makers = (task.make, task.open_raw, task.real and task.real.open, task.choose_modalities)
+    networks = ((modality.backbone, modality.imagenet, modality.pretrained) for modality in task.modalities)
+    code = own_code((*makers, *networks))
     if code is None:
         return {}
     settings = [
@@ -169,16 +170,17 @@ def build(
     raw = task.open_raw(options, root, progress)
     rows = np.sort(np.concatenate(list(raw.splits.values())))  # those of any split; the splits count in these
     splits = {name: np.searchsorted(rows, members) for name, members in raw.splits.items()}
-    for modality in task.modalities:  # taps that do not fit show now, not after the training
+    modalities = task.modalities_of(options)
+    for modality in modalities:  # taps that do not fit show now, not after the training
         first = [torch.from_numpy(raw.inputs[modality.name][:2])]
         extract(untrained(modality, 0), modality.taps, first, L=options["L"], device=device)
     arrays = {}
     logits = {}
     reports = {}
-    for i, modality in enumerate(task.modalities):
+    for i, modality in enumerate(modalities):
         model, reports[modality.name] = backbone(modality, raw, [options["seed"], i], work, device, progress)
         pace = Pace()
-        loader = pace.batches(InputBatches(raw.inputs[modality.name][rows]), len)
+        loader = pace.batches(InputBatches(raw.inputs[modality.name][rows], modality.batch_size), len)
         report = renamed(f"extract {modality.name}", progress)
         pooled, logits[modality.name] = extract(
             model, modality.taps, loader, L=options["L"], device=device, progress=report
@@ -191,14 +193,14 @@ def build(
         splits,
         kind=task.kind,
         classes=task.classes,
-        modalities={modality.name: modality.features for modality in task.modalities},
+        modalities={modality.name: modality.features for modality in modalities},
         logits=logits,
         L=options["L"],
         task=task.name,
         source=task.source,
         notes=raw.notes,
         backbones=reports,
-        pooling={name: asdict(tap) for modality in task.modalities for name, tap in modality.taps.items()},
+        pooling={name: asdict(tap) for modality in modalities for name, tap in modality.taps.items()},
         options=options,
         groups=None if raw.groups is None else raw.groups[rows],
     )
@@ -209,7 +211,8 @@ def backbone(
 ) -> tuple[torch.nn.Module, dict[str, Any]]:
     """Returns a modality's network, trained on its own labels, and how: a `UnimodalReport` without the seconds.
 
-    A training that was killed resumes after its last whole epoch.
+    Of a pretrained network only the classifier is trained. A training that was killed resumes after its last whole
+    epoch.
     """
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
     model = untrained(modality, number)
@@ -217,9 +220,16 @@ def backbone(
     if weights.exists():
         return model.eval(), load_backbone(model, weights)
     checkpoint = work / f"training_{modality.name}.safetensors"
+    trained: torch.nn.Module = model
+    inputs = raw.inputs[modality.name]
+    if modality.pretrained is not None:
+        modality.pretrained(model)
+        trained = model.get_submodule("classifier")
+        body = model.get_submodule("body")
+        _, inputs = extract(body, {}, InputBatches(inputs, modality.batch_size), L=1, device=device)
     report = train_unimodal(
-        model,
-        raw.inputs[modality.name],
+        trained,
+        inputs,
         raw.own_labels[modality.name],
         {"fit": raw.backbone_rows, **raw.splits},
         seed=number,
@@ -229,6 +239,11 @@ def backbone(
         **modality.training,
     )
     about = {name: value for name, value in asdict(report).items() if name != "seconds"}
+    about |= {
+        "backbone": type(model).__name__,
+        "fingerprint": weights_fingerprint(model),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
     note(work, f"train {modality.name} backbone", seconds=report.seconds)
     save_backbone(model, weights, about)
     checkpoint.unlink()

@@ -29,12 +29,13 @@ from bmnas.space.primitives import own_primitives
 from bmnas.storage.reading import read_json
 from bmnas.storage.whole_files import whole
 from bmnas.tasks.base import Task
+from bmnas.tasks.embedded import how_to_restore
+from bmnas.trust.commands import command_of_file, truth_command
 from bmnas.trust.short_genotypes import from_lists, to_lists
 
 SCHEMA = 1
 PUBLISHED = Path(__file__).with_name("tables")
 NETWORK_SETTINGS = ("C", "L", "dropout", "batch_size", "mode", "tokeniser")  # of a search, what a network depends on
-COMMAND = "python3 run.py truth"
 
 Scores = tuple[tuple[float, ...], tuple[float, ...]]  # on val and on test, one a seed
 
@@ -171,7 +172,9 @@ class Truth:
                 raise ValueError(f"a network without {seeds} scores a split")
             return cls(data["about"], data["sample"], seeds, networks)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path} is no truth table: {error}; restore it, or make it with `{COMMAND}`") from error
+            again = f"move it away and make it again with `{command_of_file(path)}`"
+            repair = how_to_restore(path) if path.parent == PUBLISHED else again
+            raise DataError(f"{path} is no truth table: {error}; {repair}") from error
 
 
 def truth(
@@ -234,10 +237,9 @@ def find_truth(
                 return table
             differences.append(f"{path.name}: {'; '.join(unlike)}")
     have = f" Tables that do not fit: {' | '.join(differences)}." if differences else ""
-    arguments = f"{dataset} --N {space['N']} --M {space['M']}"
     raise FeatureError(
         f"no truth table of {dataset!r} with N = {space['N']}, M = {space['M']} belongs to these features and settings."
-        f"{have} Make it with `{COMMAND} {arguments}`; stopped and started again, it resumes"
+        f"{have} Make it with `{truth_command(task, identity)}`; stopped and started again, it resumes"
     )
 
 

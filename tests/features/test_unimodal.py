@@ -47,6 +47,14 @@ def test_a_learnable_problem_is_learnt():
     assert not model.training and report.fingerprint == weights_fingerprint(model)
 
 
+@pytest.mark.parametrize("count", [21, 41, 60])
+def test_a_last_batch_of_one_row_can_be_normalised(count):
+    images, labels, rows = problem()
+    model = nn.Sequential(linear(), nn.BatchNorm1d(4))
+    report = train_unimodal(model, images, labels, {**rows, "fit": np.arange(count)}, epochs=1, batch_size=20)
+    assert report.rows == count
+
+
 def test_labels_of_other_rows_are_never_seen():
     images, labels, rows = problem()
     spoilt = labels.copy()

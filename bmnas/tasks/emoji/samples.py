@@ -1,4 +1,4 @@
-"""The emoji themselves: pictures, names, categories, keywords, and the families that belong into one split."""
+"""The emoji themselves: pictures, names, labels, and the families that belong into one split."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from bmnas.tasks.embedded import read_embedded
 
 FOLDER = Path(__file__).parent
 SHA256 = {
-    "emoji.json": "b54d247ea080179874241966a24ec82d326b6741721d27c7cdf2b53016be8bad",
+    "emoji.json": "33145784723b6333dc126726e70bb11f2473c5986a601bc1001dd51a1f4bf388",
     "emoji.png": "47357964e5e4dab80547bf2ae48e522a341df3ce08841b586a5302af34c64569",
 }
 CELL, COLUMNS = 32, 41
@@ -37,13 +37,14 @@ class Emoji:
     Attributes:
         name: as Unicode gives it, in capitals.
         codes: its code points, hexadecimal, joined by "-".
-        category: one of eight.
+        category, subcategory: of Unicode; eight categories.
         keywords: what people call it.
     """
 
     name: str
     codes: str
     category: str
+    subcategory: str
     keywords: tuple[str, ...]
 
 
@@ -54,7 +55,10 @@ def read_emoji() -> list[Emoji]:
         DataError: the embedded file is damaged, foreign or missing.
     """
     entries = json.loads(read_embedded(FOLDER / "emoji.json", SHA256["emoji.json"]))
-    return [Emoji(name, codes, category, tuple(keywords)) for name, codes, category, keywords in entries]
+    return [
+        Emoji(name=name, codes=codes, category=category, subcategory=subcategory, keywords=tuple(keywords))
+        for name, codes, category, subcategory, keywords in entries
+    ]
 
 
 def read_pictures(count: int) -> np.ndarray:

@@ -1,135 +1,100 @@
-"""`emoji`: a picture and a name; the label is the category, or (`emojitags`) the keywords.
+"""`emoji`: a picture and a name; the label is the category, the subcategory (`emojigroups`) or keywords (`emojitags`).
 
 Real and embedded: 1,636 emoji in 1,277 families, and no family is in two splits. Modalities as in MM-IMDB in miniature:
-a small CNN for the picture, a Maxout MLP on TF-IDF of the name's character n-grams for the text.
+a picture and its name, see `bmnas.tasks.emoji.backbones`.
 
-| split | emoji, about |
-| --- | --- |
-| backbones | 600 |
-| train | 500 |
-| val | 250 |
-| test | 286 |
+| split | share | emoji, about |
+| --- | --- | --- |
+| backbones | 600 / 1636 | 600 |
+| train | 500 / 1636 | 500 |
+| val | 250 / 1636 | 250 |
+| test | 286 / 1636 | 286 |
 
 The classes are few and unequal, and late fusion is hard to beat. `emojitags` has the most frequent keywords as labels,
-scored by weighted F1; an emoji has none, one or several of them.
+scored by weighted F1; an emoji has none, one or several of them. `emojigroups` has the subcategories of at least ten
+families; emoji of the others are left out.
 """
 
-from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from torch import nn
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
-from bmnas.features.backbones.lenet import LeNet
-from bmnas.features.backbones.maxout_mlp import MaxoutMLP
-from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
-from bmnas.tasks.base import Modality, Options, RawData, Task
+from bmnas.tasks.base import Options, RawData, Task
+from bmnas.tasks.emoji.backbones import BACKBONES, backbone_name, image_inputs, modalities, tfidf
+from bmnas.tasks.emoji.labels import CATEGORIES, GROUPS, KEYWORDS, category_labels, group_labels, keyword_labels
 from bmnas.tasks.emoji.samples import Emoji, families, read_emoji, read_pictures, split_families
 from bmnas.training.progress import Progress
 
-CATEGORIES = (
-    "Activities",
-    "Animals & Nature",
-    "Food & Drink",
-    "Objects",
-    "People & Body",
-    "Smileys & Emotion",
-    "Symbols",
-    "Travel & Places",
-)
-KEYWORDS = (
-    "face", "nature", "animal", "female", "male", "food", "sign", "sports", "entertainment", "vehicle", "weather",
-    "body", "plant", "clothing", "love", "hand",
-)  # fmt: skip
-"""The most frequent keywords, without those that nearly repeat one of them: women, men, human, symbol ..."""
 SIZES = {"backbones": 600, "train": 500, "val": 250, "test": 286}
-WORDS = 600  # n-grams of the TF-IDF
+GROUP_SIZES = {"backbones": 350, "train": 450, "val": 200, "test": 260}
+SPARE = 10  # families are whole, so a split may have some emoji fewer
 
 
 def open_categories(options: Options, root: Path, progress: Progress | None) -> RawData:
-    """Opens pictures, names and categories; option `samples`: training emoji, at most 490.
+    """Opens pictures, names and categories; options: `samples` (training emoji) and `backbone`.
 
     Raises:
         ConfigError: samples out of range.
+        UnknownNameError: no such backbone.
         DataError: an embedded file is damaged, foreign or missing.
     """
     emoji = read_emoji()
-    labels = np.array([CATEGORIES.index(one.category) for one in emoji])
-    return _open(emoji, labels, options)
+    return _open(emoji, category_labels(emoji), np.arange(len(emoji)), SIZES, options)
 
 
 def open_keywords(options: Options, root: Path, progress: Progress | None) -> RawData:
     """Opens pictures, names and the most frequent keywords; see `open_categories`."""
     emoji = read_emoji()
-    labels = np.array([[word in one.keywords for word in KEYWORDS] for one in emoji], np.float32)
-    return _open(emoji, labels, options)
+    return _open(emoji, keyword_labels(emoji), np.arange(len(emoji)), SIZES, options)
 
 
-def _open(emoji: list[Emoji], labels: np.ndarray, options: Options) -> RawData:
-    """Splits families and makes both inputs; TF-IDF is fitted to the backbones' emoji alone."""
+def open_groups(options: Options, root: Path, progress: Progress | None) -> RawData:
+    """Opens pictures, names and subcategories of the emoji in `GROUPS`; see `open_categories`."""
+    emoji = read_emoji()
+    labels = group_labels(emoji)
+    return _open(emoji, labels, np.flatnonzero(labels >= 0), GROUP_SIZES, options)
+
+
+def _open(emoji: list[Emoji], labels: np.ndarray, rows: np.ndarray, sizes: dict[str, int], options: Options) -> RawData:
+    """Splits the families of some rows and makes both inputs; TF-IDF is fitted to the backbones' emoji alone."""
     samples = options["samples"]
-    most = SIZES["train"] - 10  # families are whole, so a split may have some fewer
+    most = sizes["train"] - SPARE
     if type(samples) is not int or not 40 <= samples <= most:
         raise ConfigError(f"samples is {samples!r}; expected a whole number from 40 to {most}")
+    backbone = backbone_name(options)
     family = families(emoji)
-    parts = split_families(family, list(SIZES.values()), options["seed"])
-    rows = dict(zip(SIZES, parts, strict=True))
-    own = rows.pop("backbones")
-    order = np.random.default_rng(options["seed"]).permutation(rows["train"])
-    rows["train"] = np.sort(order[:samples])
-    pictures = read_pictures(len(emoji))
-    pictures = (pictures - pictures[own].mean()) / pictures[own].std()
+    numbers = np.unique(family[rows], return_inverse=True)[1]  # without gaps
+    parts = split_families(numbers, list(sizes.values()), options["seed"])
+    splits = {name: rows[part] for name, part in zip(sizes, parts, strict=True)}
+    own = splits.pop("backbones")
+    order = np.random.default_rng(options["seed"]).permutation(splits["train"])
+    splits["train"] = np.sort(order[:samples])
+    pictures = image_inputs(read_pictures(len(emoji)), own, backbone)
     return RawData(
         inputs={"Image": pictures, "Text": tfidf([one.name for one in emoji], own)},
         labels=labels,
         own_labels={"Image": labels, "Text": labels},
-        splits=rows,
+        splits=splits,
         backbone_rows=own,
         notes="Noto Emoji and their names, families apart",
         groups=family,
     )
 
 
-def tfidf(names: list[str], rows: np.ndarray) -> np.ndarray:
-    """Weighs the character n-grams (3 to 5, within words) that are most frequent in some rows: float32 (n, WORDS)."""
-    from sklearn.feature_extraction.text import TfidfVectorizer  # here: a second that stored features do not need
-
-    vectoriser = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), max_features=WORDS)
-    vectoriser.fit([names[row] for row in rows])
-    weights = np.asarray(vectoriser.transform(names).todense(), np.float32)
-    return weights * np.float32(np.sqrt(WORDS))  # entries of a size that BatchNorm and Adam are made for
-
-
-def frequent_keywords(emoji: list[Emoji], count: int) -> list[str]:
-    """Lists the most frequent keywords; `KEYWORDS` was chosen from it."""
-    frequency = Counter(word for one in emoji for word in set(one.keywords))
-    return [word for word, _ in frequency.most_common(count)]
-
-
-def _modalities(classes: int, kind: str) -> tuple[Modality, ...]:
-    def image_net() -> nn.Module:
-        return LeNet((16, 32, 64, 64), classes, first_kernel=3, colours=3)
-
-    def text_net() -> nn.Module:
-        return MaxoutMLP(classes, inputs=WORDS)
-
-    images = [f"Image_{i}" for i in (1, 2, 3, 4)]
-    texts = ["Text_1", "Text_2"]
-    training = {"batch_size": 50, "kind": kind}
-    picture_taps = {name: Tap(f"blocks.{i}", "grid") for i, name in enumerate(images)}
-    text_taps = {"Text_1": Tap("op1"), "Text_2": Tap("op3")}
-    return (
-        Modality("Image", tuple(images), image_net, picture_taps, {"epochs": 20, **training}),
-        Modality("Text", tuple(texts), text_net, text_taps, {"epochs": 30, **training}),
-    )
-
-
-def _task(**fields) -> Task:  # noqa: ANN003
+def _task(
+    kind: str, classes: tuple[str, ...], samples: int, primitives: tuple[str, ...] | None = None, **fields: Any
+) -> Task:
+    choose = partial(modalities, classes=len(classes), kind=kind)
     return Task(
-        modalities=_modalities(len(fields["classes"]), fields["kind"]),
+        kind=kind,
+        classes=classes,
+        modalities=choose({}),
+        choose_modalities=choose,
         source="real",
         search_config=SearchConfig(
             C=32,
@@ -142,9 +107,10 @@ def _task(**fields) -> Task:  # noqa: ANN003
             arch_lr=1e-2,
             max_lr=3e-3,
             weight_decay=1e-3,
+            primitives=primitives,
         ),
         eval_config=EvalConfig(epochs=15, seeds=3, max_lr=3e-3, weight_decay=1e-3),
-        options={"seed": 0, "L": 4, "samples": SIZES["train"] - 10, "source": "real"},
+        options={"seed": 0, "L": 4, "samples": samples, "source": "real", "backbone": BACKBONES[0]},
         grouped_by="family of emoji",
         **fields,
     )
@@ -156,7 +122,19 @@ TASK = TASKS.register(
         title="Emoji: picture and name to category",
         kind="multiclass",
         classes=CATEGORIES,
+        samples=SIZES["train"] - SPARE,
         open_raw=open_categories,
+    )
+)
+GROUPS_TASK = TASKS.register(
+    _task(
+        name="emojigroups",
+        title="Emoji: picture and name to subcategory",
+        kind="multiclass",
+        classes=GROUPS,
+        samples=GROUP_SIZES["train"] - SPARE,
+        primitives=("Sum", "LinearGLU", "ConcatFC"),
+        open_raw=open_groups,
     )
 )
 TAGS = TASKS.register(
@@ -165,6 +143,7 @@ TAGS = TASKS.register(
         title="Emoji: picture and name to keywords",
         kind="multilabel",
         classes=KEYWORDS,
+        samples=SIZES["train"] - SPARE,
         open_raw=open_keywords,
     )
 )
