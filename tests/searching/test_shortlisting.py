@@ -12,7 +12,7 @@ from bmnas.searching.selection import Candidate, Selection
 from bmnas.searching.shortlist import select
 from bmnas.searching.shortlisting import ranking
 from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_modalities, varied
-from bmnas.searching.shortlisting.halving import Rung, halve, rungs
+from bmnas.searching.shortlisting.halving import Rung, halve, read_out_epochs, rungs
 from bmnas.searching.shortlisting.paths import path_epochs, path_logits, trained_paths
 from bmnas.space.derivation import derive
 from bmnas.space.enumeration import Space
@@ -161,6 +161,23 @@ def test_rungs_shrink_and_lengthen(size):
     steps = rungs(SHORT.change(shortlist_size=size, shortlist_epochs=5), 3 * size)
     assert [rung.networks for rung in steps] == [3 * size, size, min(2, size)]
     assert [rung.epochs for rung in steps] == [3, 10, 20]
+
+
+@pytest.mark.parametrize("rule", ["shortlist", "best_ranked", "algorithm1"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_read_out_trains_the_epochs_that_are_counted(rule, size, monkeypatch):
+    features, config = tiny_features(), SHORT.change(selection=rule, shortlist_size=size, shortlist_epochs=3)
+    search = Search(features, config)
+    derived = search.run_epoch().genotype
+    trained = [path_epochs(config)] if rule == "shortlist" else []
+
+    def counted(genotype, features, config, epochs, seed):
+        trained.append(epochs)
+        return 0.5, float(len(trained))
+
+    monkeypatch.setattr(shortlist, "brief_training", counted)
+    answer = select(search.hypernet, derived, features, config)
+    assert read_out_epochs(rule, config, len(answer.candidates)) == sum(trained)
 
 
 # the whole

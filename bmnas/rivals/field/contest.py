@@ -11,6 +11,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.recorded_search import recorded_trials
 from bmnas.searching.selection import Selection
+from bmnas.searching.shortlisting.halving import read_out_epochs
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
 
@@ -80,8 +81,13 @@ def search_epochs(contest: Contest) -> float:
     ratio = len(splits["val"]) / len(splits["train"])
     warm = min(config.warmup_epochs, config.epochs)
     algorithm1 = config.epochs + (config.epochs - warm) * config.arch_passes * ratio
-    candidates = 0 if contest.selection is None else len(contest.selection.candidates)
-    return algorithm1 + candidates * config.shortlist_epochs
+    return algorithm1 + trained_by_read_out(contest)
+
+
+def trained_by_read_out(contest: Contest) -> int:
+    """Counts the passes over the training split of the read-out."""
+    selection = contest.selection
+    return 0 if selection is None else read_out_epochs(selection.rule, contest.config, len(selection.candidates))
 
 
 def with_origin(result: Evaluation, origin: Origin) -> Evaluation:

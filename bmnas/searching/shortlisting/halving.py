@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bmnas.config import SearchConfig
+from bmnas.searching.shortlisting.paths import path_epochs
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
 
@@ -49,6 +50,21 @@ def rungs(config: SearchConfig, candidates: int) -> list[Rung]:
     first = Rung(candidates, (epochs + 1) // 2)
     second = Rung(min(size, candidates), 2 * epochs)
     return [first, second, Rung(min(2, size, candidates), 4 * epochs, seeds=2)]
+
+
+def read_out_epochs(rule: str, config: SearchConfig, candidates: int) -> int:
+    """Counts the epochs that a read-out trains, those of single paths as if they were of networks.
+
+    Args:
+        rule: of the read-out; every rule but "shortlist" and "best_ranked" trains nothing.
+        config: of the search.
+        candidates: how many the read-out had.
+    """
+    if rule == "best_ranked":
+        return candidates * config.shortlist_epochs
+    if rule == "shortlist":
+        return path_epochs(config) + sum(rung.cost for rung in rungs(config, candidates))
+    return 0
 
 
 def halve(
