@@ -187,7 +187,8 @@ class ReadOutSettings:
     shortlist_size: Count = 5
     """Genotypes that are trained at length; the shortlist first trains about three times as many briefly."""
     shortlist_epochs: Count = 5
-    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then twice and four times as many."""
+    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then 5/2 of it or more, see
+    `bmnas.searching.shortlisting.halving.rungs`."""
     path_epochs: Natural | None = None
     """Epochs that the shortlist trains the hypernet's weights on single paths; None: twice the search's epochs."""
     seed: Natural = 0

@@ -112,6 +112,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
             trained_score=outcome.score,
             trained_loss=outcome.loss,
             epochs=outcome.epochs,
+            trainings=outcome.seeds,
         )
         for genotype, outcome in outcomes.items()
     ]

@@ -76,7 +76,7 @@ def test_the_shortlist_costs_what_it_trains(tmp_path):
     candidates = tuple(Candidate(planted_genotype(tiny_features()), i, 0.5, 0.5, 1.0, 4) for i in range(1, 8))
     selection = Selection("shortlist", candidates[0].genotype, candidates)
     with_answers = contest(tmp_path, selection=selection)
-    paths, rungs = 2 * CONFIG.epochs, 7 * 1 + 5 * 2 + 2 * 2 * 4  # of single paths, and of three rungs
+    paths, rungs = 2 * CONFIG.epochs, 7 * 1 + 5 * 3 + 3 * 2 * 3  # of single paths, and of three rungs
     assert search_epochs(with_answers) - search_epochs(contest(tmp_path)) == paths + rungs
 
 
