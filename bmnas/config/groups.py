@@ -188,8 +188,8 @@ class ReadOutSettings:
     shortlist_size: Count = 5
     """Genotypes that are trained at length; the shortlist first trains about three times as many briefly."""
     shortlist_epochs: Count = 5
-    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then twice and four times as many.
-    "darts_pt" tunes the hypernet so long between two decisions."""
+    """Epochs of these trainings: "best_ranked" so many; the shortlist half of it, then 5/2 of it or more, see
+    `bmnas.searching.shortlisting.halving.rungs`; "darts_pt" tunes the hypernet so long between two decisions."""
     path_epochs: Natural | None = None
     """Epochs that the shortlist trains the hypernet's weights on single paths; None: twice the search's epochs."""
     seed: Natural = 0

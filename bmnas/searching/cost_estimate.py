@@ -23,8 +23,7 @@ from bmnas.searching.footprint import Footprint, check_memory, size
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import sketched
 from bmnas.searching.read_outs import brief_training
-from bmnas.searching.shortlisting.halving import rungs
-from bmnas.searching.shortlisting.paths import path_epochs
+from bmnas.searching.shortlisting.halving import read_out_epochs
 from bmnas.searching.shortlisting.projection import order_of
 from bmnas.searching.shortlisting.ranking import EXHAUSTIVE, LOCAL_SEARCH
 from bmnas.space.enumeration import Space
@@ -115,15 +114,8 @@ def _read_out_seconds(state: Search, features: FeatureSet, epoch_seconds: float)
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
 
     training = _seconds(lambda: brief_training(first, features, config, epochs=1, seed=config.seed), device)
-    return ranked * scoring + _trained_epochs(config) * training
-
-
-def _trained_epochs(config: SearchConfig) -> int:
-    """Counts the epochs that a read-out trains, those of single paths as if they were of networks."""
-    if config.selection == "best_ranked":
-        return (config.shortlist_size + 1) * config.shortlist_epochs
-    candidates = 3 * config.shortlist_size + 2
-    return path_epochs(config) + sum(rung.cost for rung in rungs(config, candidates))
+    candidates = config.shortlist_size + 1 if config.selection == "best_ranked" else 3 * config.shortlist_size + 2
+    return ranked * scoring + read_out_epochs(config.selection, config, candidates) * training
 
 
 def _step(engine: Engine, purpose: Purpose, rows: torch.Tensor) -> None:

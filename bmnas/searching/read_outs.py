@@ -39,7 +39,6 @@ from bmnas.searching.shortlisting.candidates import (
 from bmnas.searching.shortlisting.darts_pt import projection_of
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.halving import halve, rungs
-from bmnas.searching.shortlisting.paths import trained_paths
 from bmnas.searching.shortlisting.ranking import Score, rank, ranked_as_a_whole, restarts
 from bmnas.space.equivalence import living_features, network_key
 from bmnas.space.genotype import Genotype
@@ -92,7 +91,7 @@ def _by_derivation(search: FinishedSearch) -> Selection:
 def _by_halving(search: FinishedSearch) -> Selection:
     """Selects by successive halving of different candidates."""
     config, features, space = search.config, search.features, search.space
-    paths = cache(lambda: search.inherited(trained_paths(search.hypernet, features, config)))
+    paths = cache(lambda: search.inherited(search.paths))
     merit = search.once("merit of a path", lambda genotype: -paths().loss(genotype))
     path_score = search.once("score of a path", lambda genotype: paths()(genotype))
     plain = [max(networks, key=merit) for networks in plain_networks(space, features.modalities).values() if networks]
@@ -117,6 +116,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
             trained_score=outcome.score,
             trained_loss=outcome.loss,
             epochs=outcome.epochs,
+            trainings=outcome.seeds,
         )
         for genotype, outcome in outcomes.items()
     ]

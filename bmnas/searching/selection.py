@@ -23,9 +23,10 @@ class Candidate:
         genotype: the genotype.
         rank: 1 is the best inherited score of all ranked.
         inherited_score: validation score with the hypernet's weights.
-        trained_score: validation score after the longest brief training from scratch.
+        trained_score: validation score after the longest brief trainings from scratch, their mean.
         trained_loss: validation loss then, by which the shortlist decides; None where the score decides.
-        epochs: of that training; 0 in records of older versions, which trained all alike.
+        epochs: of each of these; 0 in records of older versions, which trained all alike.
+        trainings: how many these are.
     """
 
     genotype: Genotype
@@ -34,11 +35,13 @@ class Candidate:
     trained_score: float
     trained_loss: float | None = None
     epochs: int = 0
+    trainings: int = 1
 
     @property
     def merit(self) -> tuple[float, ...]:
-        """What decides between candidates: the longer training, then less loss or a better score, then the rank."""
-        return self.epochs, self.trained_score if self.trained_loss is None else -self.trained_loss, -self.rank
+        """What decides between candidates: longer, then more trainings, less loss or a better score, and the rank."""
+        result = self.trained_score if self.trained_loss is None else -self.trained_loss
+        return self.epochs, self.trainings, result, -self.rank
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
@@ -48,6 +51,7 @@ class Candidate:
             "trained_score": self.trained_score,
             "trained_loss": self.trained_loss,
             "epochs": self.epochs,
+            "trainings": self.trainings,
             "genotype": self.genotype.to_dict(),
         }
 
@@ -65,6 +69,7 @@ class Candidate:
             trained_score=data["trained_score"],
             trained_loss=data.get("trained_loss"),
             epochs=data.get("epochs", 0),
+            trainings=data.get("trainings", 1),
         )
 
 
@@ -135,7 +140,7 @@ class Selection:
             return (
                 f"Both answers are the same network ({100 * ours.trained_score:.1f} % on val after a brief training)."
             )
-        if ours.merit[:2] == theirs.merit[:2]:
+        if ours.merit[:3] == theirs.merit[:3]:
             return (
                 f"The two answers DIFFER, and tie: trained briefly, both score {_trained(ours)} on val. "
                 "The shortlist's is taken, as it ranks better with the hypernet's weights."
@@ -191,7 +196,7 @@ class Selection:
     def _check(self) -> None:
         """Checks that a record is consistent."""
         numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score, *c.merit)]
-        counts = [self.ranked, *(v for c in self.candidates for v in (c.rank, c.epochs))]
+        counts = [self.ranked, *(v for c in self.candidates for v in (c.rank, c.epochs, c.trainings))]
         if self.rule not in RULES or type(self.exhaustive) is not bool:
             raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
         if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
@@ -207,7 +212,8 @@ class Selection:
 
 def _trained(candidate: Candidate) -> str:
     epochs = f" after {candidate.epochs} epochs" if candidate.epochs else ""
-    return f"{100 * candidate.trained_score:.1f} %{epochs}"
+    mean = f", the mean of {candidate.trainings} trainings" if candidate.trainings > 1 else ""
+    return f"{100 * candidate.trained_score:.1f} %{epochs}{mean}"
 
 
 def load_selection(run: Run) -> Selection:

@@ -5,13 +5,14 @@ choice on an edge is Zero, so 1 - weight is Zero's), `gamma` the softmax weight 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import FiniteFloat, TypeAdapter
 
 from bmnas.errors import RunError
+from bmnas.registry import PRIMITIVES
 from bmnas.storage.validation import validate
 
 Weights = dict[str, FiniteFloat]
@@ -43,21 +44,33 @@ class Architecture:
                 for step, weights in steps.items():
                     yield from _rows(kind, cell, step, weights)
 
-    def entropy(self) -> dict[str, float]:
-        """Returns the mean entropy of the choices of each kind, from 0 (decided) to 1 (undecided).
+    def entropy(self) -> dict[str, float | None]:
+        """Returns the mean entropy of the choices of each kind, from 0 (decided) to 1 (undecided); None for no choice.
 
         An edge chooses between Identity and Zero (alpha, beta), or a slot among nodes; a Step among its primitives
-        (gamma).
+        (gamma). There is no choice where all nodes are taken, as a Cell takes two features and a Step x and y where
+        M = 1, unless their order is learnt; nor is there one in a pool of one primitive.
         """
-        edges = [entropy([w, 1 - w]) for cell in self.alpha.values() for w in cell.values()]
-        inner = [entropy([w, 1 - w]) for cell in self.beta.values() for step in cell.values() for w in step.values()]
+        steps = {(cell, step): list(weights) for cell, pools in self.gamma.items() for step, weights in pools.items()}
+        cells = [cell for cell, nodes in self.alpha.items() if self.slots or len(nodes) > 2]
+        inner = [(cell, step) for (cell, step), pool in steps.items() if self._chooses(self.beta[cell][step], pool)]
+        return {
+            "alpha": _mean([h for cell in cells for h in self._input_entropies(cell, self.alpha[cell])]),
+            "beta": _mean([h for c, s in inner for h in self._input_entropies(f"{c}.{s}", self.beta[c][s])]),
+            "gamma": _mean([entropy(list(self.gamma[c][s].values())) for (c, s), pool in steps.items() if pool[1:]]),
+        }
+
+    def _chooses(self, nodes: Weights, pool: Sequence[str]) -> bool:
+        """Returns whether a Step has a choice of inputs: more nodes than it takes, or an order of slots that counts."""
+        kinds = [PRIMITIVES.get(name) for name in pool]  # one's own may be unknown here
+        ordered = bool(self.slots) and not all(getattr(kind, "symmetric", False) for kind in kinds)
+        return ordered or any(getattr(kind, "arity", 2) != len(nodes) for kind in kinds)
+
+    def _input_entropies(self, place: str, nodes: Weights) -> list[float]:
+        """Returns the entropy of each edge that ends in a Cell or Step, or of its two slots."""
         if self.slots:
-            edges = [entropy(list(slot.values())) for place in self.alpha for slot in self.slots[place]]
-            inner = [
-                entropy(list(s.values())) for place in self.slots if place not in self.alpha for s in self.slots[place]
-            ]
-        steps = [entropy(list(step.values())) for cell in self.gamma.values() for step in cell.values()]
-        return {"alpha": _mean(edges), "beta": _mean(inner), "gamma": _mean(steps)}
+            return [entropy(list(slot.values())) for slot in self.slots[place]]
+        return [entropy([weight, 1 - weight]) for weight in nodes.values()]
 
     def distance(self, other: "Architecture") -> dict[str, float]:
         """Returns the largest change of a weight of each kind between two records of the same space."""
@@ -128,5 +141,5 @@ def entropy(weights: list[float]) -> float:
     return -sum(w * math.log(w) for w in weights if w > 0) / math.log(len(weights))
 
 
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+def _mean(values: list[float]) -> float | None:
+    return sum(values) / len(values) if values else None

@@ -115,12 +115,14 @@ def network_result(
     return {"val": list(val), "test": list(test)}
 
 
-def network_scores(genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig) -> Scores:
-    """Trains a genotype's network on train with each seed, and scores its last epoch on val and test."""
+def network_scores(
+    genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig, first_seed: int = 0
+) -> Scores:
+    """Trains a genotype's network on train with each of `budget.seeds` seeds; scores its last epoch on val and test."""
     tensors, objective = features.tensors(config.device), objective_of(features, config)
     on_val = []
     on_test = []
-    for seed in range(budget.seeds):
+    for seed in range(first_seed, first_seed + budget.seeds):
         network = build_network(genotype, features, config, seed).to(tensors.device)
         fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, seed)
         for split, scores in (("val", on_val), ("test", on_test)):

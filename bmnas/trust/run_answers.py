@@ -2,8 +2,6 @@
 
 import time
 
-import torch
-
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
@@ -14,7 +12,11 @@ from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.recorded_search import recorded_trials
 from bmnas.searching.selection import Selection
+from bmnas.searching.shortlisting.halving import read_out_epochs
+from bmnas.searching.shortlisting.paths import trained_paths
+from bmnas.searching.shortlisting.ranking import Score
 from bmnas.space.genotype import Genotype
+from bmnas.space.hypernet import Hypernet
 from bmnas.training.network_training import fit
 from bmnas.trust.search_paths import SearchPath, choice_score, ranking_tau, trials_path, trials_tau
 from bmnas.trust.truth_table import Truth
@@ -60,7 +62,7 @@ def answer_paths(run: Run, selection: Selection, training_seconds: float, traini
     searched = sum(event.seconds for event in run.trace().events) / training_seconds
     paths = [SearchPath(ALGORITHM_1, ((searched, selection.algorithm1),))]
     if selection.candidates:
-        cost = searched + brief * len(selection.candidates)
+        cost = searched + read_out_epochs(selection.rule, run.config(), len(selection.candidates)) / training_epochs
         paths.append(SearchPath(SHORTLIST, ((cost, selection.chosen),)))
     if selection.projection is not None:
         epoch = searched / len(run.trace().events)  # a tuning has epochs of Algorithm 1
@@ -74,12 +76,11 @@ def searcher_of(run: Run) -> str:
     return f"{run.config().searcher}, this run"
 
 
-@torch.no_grad()
 def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float]:
     """Measures how the rankings behind a run's answers order the networks of a table (Kendall's tau).
 
-    Algorithm 1 ranks by the weights of its best epoch, the shortlist by inherited scores of the last epoch, and another
-    searcher the networks that it trained by their validation scores.
+    Algorithm 1 ranks by the weights of its best epoch, the shortlist by validation losses with weights that were
+    trained on single paths, and another searcher the networks that it trained by their validation scores.
 
     Raises:
         RunError: no epoch was finished, or the record is damaged.
@@ -91,9 +92,23 @@ def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float
     device = resolve_device(config.device)
     hypernet = build_hypernet(features, config)
     hypernet.load_state_dict(checkpoint["hypernet"])
-    inherited = InheritedScore(hypernet.to(device), features.tensors(device), objective_of(features, config))
     weights = trace.best.architecture
-    return {
-        ALGORITHM_1: ranking_tau(table, lambda genotype: choice_score(weights, genotype)),
-        SHORTLIST: ranking_tau(table, inherited),
-    }
+    taus = {ALGORITHM_1: ranking_tau(table, lambda genotype: choice_score(weights, genotype))}
+    with use_threads(config.threads):
+        score = ranking_score(hypernet.to(device), features, config)
+    return taus if score is None else taus | {SHORTLIST: ranking_tau(table, score)}
+
+
+def ranking_score(hypernet: Hypernet, features: FeatureSet, config: SearchConfig) -> Score | None:
+    """Returns what a read-out ranks genotypes by, larger is better; None where it ranks none.
+
+    Args:
+        hypernet: after the last epoch.
+    """
+    rule = config.selection
+    if rule == "algorithm1":
+        return None
+    weights = hypernet if rule == "best_ranked" else trained_paths(hypernet, features, config)
+    tensors = features.tensors(next(hypernet.parameters()).device)
+    inherited = InheritedScore(weights, tensors, objective_of(features, config))
+    return inherited if rule == "best_ranked" else lambda genotype: -inherited.loss(genotype)

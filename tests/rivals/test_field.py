@@ -13,11 +13,12 @@ import pytest
 
 import bmnas
 from bmnas.errors import ConfigError
-from bmnas.rivals.field.contest import Contest
+from bmnas.rivals.field.contest import Contest, search_epochs
 from bmnas.rivals.field.rows import field_rows
 from bmnas.rivals.field.table import evaluate_field, field_table, merge_results, winners_sentence
 from bmnas.rivals.networks import RIVALS
 from bmnas.searching.run_folder import Run
+from bmnas.searching.selection import Candidate, Selection
 from bmnas.tasks.planted import planted_genotype
 from tests.support.methods import draw, evaluation
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
@@ -68,6 +69,15 @@ def test_every_row_says_what_it_is_and_who_made_it(tmp_path):
     frame = field_table(results, "planted")
     assert list(frame["accuracy [%]"]) == sorted(frame["accuracy [%]"], reverse=True)
     assert set(frame["command"]) == {"run.py 04"}
+
+
+def test_the_shortlist_costs_what_it_trains(tmp_path):
+    """So that searchers of equal cost may spend as much."""
+    candidates = tuple(Candidate(planted_genotype(tiny_features()), i, 0.5, 0.5, 1.0, 4) for i in range(1, 8))
+    selection = Selection("shortlist", candidates[0].genotype, candidates)
+    with_answers = contest(tmp_path, selection=selection)
+    paths, rungs = 2 * CONFIG.epochs, 7 * 1 + 5 * 3 + 3 * 2 * 3  # of single paths, and of three rungs
+    assert search_epochs(with_answers) - search_epochs(contest(tmp_path)) == paths + rungs
 
 
 KILLED = """

@@ -12,7 +12,7 @@ from bmnas.searching.read_outs import select
 from bmnas.searching.selection import Candidate, Selection
 from bmnas.searching.shortlisting import ranking
 from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_modalities, varied
-from bmnas.searching.shortlisting.halving import Rung, halve, rungs
+from bmnas.searching.shortlisting.halving import Rung, halve, read_out_epochs, rungs
 from bmnas.searching.shortlisting.paths import path_epochs, path_logits, trained_paths
 from bmnas.space.derivation import derive
 from bmnas.space.enumeration import Space
@@ -142,7 +142,7 @@ def test_the_better_half_is_trained_longer():
         trained.append((name, epochs, seed))
         return 1 - losses[name], losses[name]
 
-    steps = [Rung(6, 1), Rung(3, 2), Rung(2, 4, seeds=2)]
+    steps = [Rung(6, 1), Rung(3, 2), Rung(2, 4, seeds=2)]  # no two rungs of one length
     outcomes = halve(list("fedcba"), dict.fromkeys("abcdef", 0.0), steps, train, QUIET)
     assert {name: outcome.epochs for name, outcome in outcomes.items()} == dict(a=4, b=4, c=2, d=1, e=1, f=1)
     assert trained[6:] == [(n, 2, 0) for n in "abc"] + [(n, 4, s) for n, s in itertools.product("ab", (0, 1))]
@@ -159,8 +159,26 @@ def test_the_ranking_counts_in_the_first_rung_alone():
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
 def test_rungs_shrink_and_lengthen(size):
     steps = rungs(SHORT.change(shortlist_size=size, shortlist_epochs=5), 3 * size)
-    assert [rung.networks for rung in steps] == [3 * size, size, min(2, size)]
-    assert [rung.epochs for rung in steps] == [3, 10, 20]
+    assert [rung.networks for rung in steps] == [3 * size, size, min(3, size)]
+    assert [rung.epochs for rung in steps] == [3, 13, 13]
+    assert [rung.epochs for rung in rungs(SHORT.change(epochs=60), 9)] == [1, 40, 40]  # two thirds of a long search
+
+
+@pytest.mark.parametrize("rule", ["shortlist", "best_ranked", "algorithm1"])
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_read_out_trains_the_epochs_that_are_counted(rule, size, monkeypatch):
+    features, config = tiny_features(), SHORT.change(selection=rule, shortlist_size=size, shortlist_epochs=3)
+    search = Search(features, config)
+    derived = search.run_epoch().genotype
+    trained = [path_epochs(config)] if rule == "shortlist" else []
+
+    def counted(genotype, features, config, epochs, seed):
+        trained.append(epochs)
+        return 0.5, float(len(trained))
+
+    monkeypatch.setattr(read_outs, "brief_training", counted)  # each training once
+    answer = select(search.hypernet, derived, features, config)
+    assert read_out_epochs(rule, config, len(answer.candidates)) == sum(trained)
 
 
 # the whole
@@ -177,7 +195,7 @@ def test_algorithm_1_plain_networks_and_a_single_modality_are_always_candidates(
         assert {network_key(genotype) for genotype in networks} & set(keys)
     assert sum(len(living_features(candidate.genotype)) == 1 for candidate in answer.candidates) == 1
     assert answer.chosen == min(
-        (c for c in answer.candidates if c.epochs == 4), key=lambda c: (c.trained_loss, c.rank)
+        (c for c in answer.candidates if c.trainings == 3), key=lambda c: (c.trained_loss, c.rank)
     ).genotype  # fmt: skip
     assert Selection.from_dict(answer.to_dict()) == answer
 
@@ -204,9 +222,16 @@ def test_records_of_older_versions_are_read():
     record = Selection("shortlist", genotypes[0], candidates, 42, True).to_dict()
     del record["modalities"]
     for candidate in record["candidates"]:
-        del candidate["trained_loss"], candidate["epochs"]
+        del candidate["trained_loss"], candidate["epochs"], candidate["trainings"]
     old = Selection.from_dict(record)
     assert old.chosen == genotypes[1] and old.modalities == ()
+
+
+def test_more_trainings_count_before_the_loss():
+    """A network that lost the second rung may have had one lucky training."""
+    genotypes = [one_cell("Sum"), one_cell("LinearGLU")]
+    candidates = (Candidate(genotypes[0], 1, 0.6, 0.7, 0.1, 13, 1), Candidate(genotypes[1], 2, 0.5, 0.8, 0.2, 13, 3))
+    assert Selection("shortlist", genotypes[0], candidates).chosen == genotypes[1]
 
 
 def test_a_local_search_starts_again_elsewhere(monkeypatch):

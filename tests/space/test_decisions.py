@@ -29,6 +29,7 @@ def made(weights, others=()):
 
 
 def normalised(weights):
+    weights = list(weights)
     shares = [weight / sum(weights) for weight in weights]
     return -sum(p * math.log(p) for p in shares) / math.log(len(shares))
 
@@ -63,8 +64,35 @@ def test_a_step_that_takes_all_nodes_before_it_has_no_choice(weights):
 def test_two_features_leave_a_cell_no_choice_and_one_primitive_a_step():
     only = architecture({"a": 0.5, "b": 0.5}, {"x": 0.5, "y": 0.5}, {"Sum": 1.0})
     assert {decision.word for decision in made(only).values()} == {"no choice"}
+    assert only.entropy() == dict.fromkeys(("alpha", "beta", "gamma"))
     others = made(only, [one("Sum", ("b", "a"))] * 2)  # seeds that found another order all the same
     assert others["Cell_1", "inputs"].word == "undecided"
+
+
+@pytest.mark.parametrize("weights", [SURE, GATED, EVEN])
+def test_the_mean_entropy_leaves_out_what_is_no_choice(weights):
+    """At M = 1 beta weighs two nodes, and both are taken."""
+    edges = [normalised([weight, 1 - weight]) for weight in weights.alpha["Cell_1"].values()]
+    pool = normalised(weights.gamma["Cell_1"]["Step_1"].values())
+    assert weights.entropy() == {"alpha": pytest.approx(sum(edges) / 3), "beta": None, "gamma": pytest.approx(pool)}
+
+
+def test_the_entropy_of_beta_counts_steps_that_choose():
+    weights = Architecture(
+        {"Cell_1": SURE.alpha["Cell_1"]},
+        {"Cell_1": {"Step_1": {"x": 0.5, "y": 0.5}, "Step_2": {"x": 1.0, "y": 1.0, "Step_1": 0.0}}},
+        {"Cell_1": {"Step_1": {"Sum": 1.0}, "Step_2": {"Sum": 1.0}}},
+    )
+    assert weights.entropy() == {"alpha": pytest.approx(SURE.entropy()["alpha"]), "beta": 0, "gamma": None}
+
+
+@pytest.mark.parametrize(("pool", "counts"), [(("Sum",), False), (("ConcatFC",), False), (("Sum", "LinearGLU"), True)])
+def test_slots_choose_an_order_where_it_makes_a_difference(pool, counts):
+    slots = {"Cell_1": ({"a": 0.5, "b": 0.5}, {"a": 0.9, "b": 0.1}), "Cell_1.Step_1": ({"x": 0.5, "y": 0.5},) * 2}
+    gamma = {name: 1 / len(pool) for name in pool}
+    weights = architecture({"a": 0.95, "b": 0.55}, {"x": 0.75, "y": 0.75}, gamma, slots)
+    assert weights.entropy()["alpha"] == pytest.approx((1 + normalised([0.9, 0.1])) / 2)
+    assert weights.entropy()["beta"] == (pytest.approx(1) if counts else None)
 
 
 def test_a_second_step_chooses_among_three_nodes():

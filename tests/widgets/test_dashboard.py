@@ -72,6 +72,15 @@ def test_entropy_scores_and_losses_are_those_of_the_trace() -> None:
         )
 
 
+def test_a_kind_without_a_choice_has_no_entropy_and_says_so() -> None:
+    """With one Step, beta weighs x and y, and both are taken."""
+    fig = search_figure(events(M=1, epochs=3), "Search").to_dict()
+    assert [line["name"] for line in drawn(fig["data"], "EntropyPanel")] == ["α", "γ"]
+    headings = [one["text"] for one in fig["layout"]["annotations"]]
+    assert [heading for heading in headings if "no choice" in heading] == ["<b>β: node → Step</b> no choice"]
+    assert not any("β" in heading for heading in headings if "entropy" in heading)
+
+
 def test_a_long_note_has_lines_that_fit_and_room_above_the_panels() -> None:
     note = "STAND-IN FEATURES, NOT REAL DATA: " + "a note as long as those of stand-ins are " * 5
     layout = search_figure(events(epochs=2), "Search", note).to_dict()["layout"]

@@ -74,10 +74,10 @@ def test_the_pace_of_an_extraction(tmp_path):
 
 def test_how_far_the_weights_moved():
     trace = Trace(search(tiny_features(), CONFIG))
-    alpha, _, gamma = movement_table(trace).to_dict("records")
+    alpha, beta, gamma = movement_table(trace).to_dict("records")
     edges = [abs(w - 0.5) for w in trace.events[-1].architecture.alpha["Cell_1"].values()]
     assert alpha["largest distance"] == max(edges)
-    assert 0 < gamma["entropy"] <= 1
+    assert 0 < gamma["entropy"] <= 1 and beta["entropy"] == "no choice"  # M = 1
 
 
 def test_the_best_pairs_of_each_cell(event):

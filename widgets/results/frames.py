@@ -94,9 +94,13 @@ def all_scores_table(results: Iterable[Evaluation]) -> pd.DataFrame:
 
 
 def movement_table(trace: Trace) -> pd.DataFrame:
-    """Makes a row a kind of weight: the largest distance from undecided and the mean entropy after the last epoch."""
+    """Makes a row a kind of weight: the largest distance from undecided and the mean entropy after the last epoch.
+
+    Of a kind that has no choice, as beta where M = 1, the entropy is "no choice".
+    """
     entropy = trace.events[-1].architecture.entropy()
-    rows = [(kind, far, entropy[kind]) for kind, far in trace.movement().items()]
+    words = {kind: "no choice" if value is None else value for kind, value in entropy.items()}
+    rows = [(kind, far, words[kind]) for kind, far in trace.movement().items()]
     return pd.DataFrame(rows, columns=["weights", "largest distance", "entropy"])
 
 

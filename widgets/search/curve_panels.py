@@ -10,26 +10,34 @@ from widgets.search.weights import SYMBOLS
 from widgets.style import DASHES, INK
 
 TRAIN_AND_VAL = f'<span style="color:{TRAIN}">━ train</span> ━ val'
+LINES = ("━", "╍", "┈")  # DASHES in a heading
 MARKED = 24  # epochs with a mark of their own; hundreds of marks would weigh more than all lines
 
 
 class EntropyPanel(Panel):
-    """Shows the mean entropy of the choices of each kind, from 1 (undecided) to 0 (decided)."""
+    """Shows the mean entropy of the choices of each kind, from 1 (undecided) to 0 (decided).
+
+    A kind of weights without a choice has no line.
+    """
 
     def heading(self, view: SearchView) -> str:
-        return "<b>entropy</b> α ━ β ╍ γ ┈"
+        entropy = view.last.architecture.entropy() if view.events else dict.fromkeys(SYMBOLS, 1.0)
+        looks = zip(SYMBOLS.items(), LINES, strict=True)
+        lines = [f"{symbol} {line}" for (kind, symbol), line in looks if entropy[kind] is not None]
+        return " ".join(["<b>entropy</b>", *lines])
 
     def traces(self, view: SearchView) -> list[dict[str, Any]]:
-        values = [event.architecture.entropy() for event in view.events]
-        return [
-            {
-                "type": "scatter", "x": view.epochs, "y": [round(one[kind], 4) for one in values], "name": symbol,
-                "mode": "lines+markers" if len(values) == 1 else "lines", "marker": {"size": 5},
-                "line": {"color": INK, "dash": dash, "width": 2}, "legendgroup": f"entropy {kind}",
-                "hovertemplate": f"entropy of {kind}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
-            }
-            for (kind, symbol), dash in zip(SYMBOLS.items(), DASHES, strict=False)
-        ]  # fmt: skip
+        entropies = [event.architecture.entropy() for event in view.events]
+        lines = []
+        for (kind, symbol), dash in zip(SYMBOLS.items(), DASHES, strict=False):
+            if values := [round(mean, 4) for one in entropies if (mean := one[kind]) is not None]:
+                lines.append({
+                    "type": "scatter", "x": view.epochs, "y": values, "name": symbol,
+                    "mode": "lines+markers" if len(values) == 1 else "lines", "marker": {"size": 5},
+                    "line": {"color": INK, "dash": dash, "width": 2}, "legendgroup": f"entropy {kind}",
+                    "hovertemplate": f"entropy of {kind}<br>epoch %{{x}}: %{{y:.3f}}<extra></extra>",
+                })  # fmt: skip
+        return lines
 
     def yaxis(self, view: SearchView) -> dict[str, Any]:
         return {"autorangeoptions": {"include": [0.9, 1.005]}}

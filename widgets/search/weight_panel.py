@@ -29,10 +29,11 @@ class WeightPanel(Panel):
         self.title = SYMBOLS[kind]
 
     def heading(self, view: SearchView) -> str:
-        choices = self._choices(view)
-        open_ = sum(not decision.decided for decision in choices.values())
-        undecided = f" {open_} of {len(choices)} undecided (pale)" if open_ else ""
-        return f"<b>{HEADINGS[self.kind]}</b>{undecided}"
+        made = self._choices(view).values()
+        choices = [decision for decision in made if decision.word != "no choice"]
+        undecided = sum(not decision.decided for decision in choices)
+        counted = f" {undecided} of {len(choices)} undecided (pale)" if undecided else ""
+        return f"<b>{HEADINGS[self.kind]}</b>{' no choice' if made and not choices else counted}"
 
     def _choices(self, view: SearchView) -> dict[str, Decision]:
         """Returns the choices that these weights make at the last epoch, by place."""

@@ -11,6 +11,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.recorded_search import recorded_trials, spent_epochs
 from bmnas.searching.selection import Selection
+from bmnas.searching.shortlisting.halving import read_out_epochs
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
 
@@ -77,18 +78,17 @@ def search_epochs(contest: Contest) -> float:
         return spent_epochs(contest.config, recorded_trials(contest.run))
     config = contest.config
     warm = min(config.warmup_epochs, config.epochs)
-    return config.epochs + (config.epochs - warm) * _arch_share(contest) + read_out_epochs(contest)
+    return config.epochs + (config.epochs - warm) * _arch_share(contest) + trained_by_read_out(contest)
 
 
-def read_out_epochs(contest: Contest) -> float:
-    """Counts those of the read-out alone: of its brief trainings, or of DARTS-PT's tunings."""
-    if contest.selection is None:
+def trained_by_read_out(contest: Contest) -> float:
+    """Counts the passes over the training split of the read-out: of its trainings, or of DARTS-PT's tunings."""
+    selection = contest.selection
+    if selection is None:
         return 0
-    if contest.selection.projection is not None:
-        trainings = contest.selection.projection.tunings * (1 + _arch_share(contest))
-    else:
-        trainings = len(contest.selection.candidates)
-    return trainings * contest.config.shortlist_epochs
+    if selection.projection is not None:
+        return selection.projection.tunings * (1 + _arch_share(contest)) * contest.config.shortlist_epochs
+    return read_out_epochs(selection.rule, contest.config, len(selection.candidates))
 
 
 def _arch_share(contest: Contest) -> float:

@@ -11,7 +11,7 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
-from bmnas.rivals.field.contest import Contest, Row, read_out_epochs, search_epochs, with_origin
+from bmnas.rivals.field.contest import Contest, Row, search_epochs, trained_by_read_out, with_origin
 from bmnas.rivals.field.hypernets import hypernet_rows
 from bmnas.rivals.field.searchers import searcher_rows
 from bmnas.rivals.late_fusion import late_fusion, late_fusions, modality_alone, stored_rows
@@ -118,7 +118,7 @@ def searched(contest: Contest) -> list[Row]:
     alone = contest.selection is not None and contest.selection.differs
     genotypes = {SEARCHED: (contest.genotype, cost)}
     if alone and contest.selection is not None:
-        genotypes[DERIVED] = (contest.selection.algorithm1, cost - read_out_epochs(contest))
+        genotypes[DERIVED] = (contest.selection.algorithm1, cost - trained_by_read_out(contest))
     genotypes |= {name: (genotype, 0.0) for name, genotype in contest.by_hand.items()}
 
     def row(name: str, genotype: Genotype, epochs: float) -> Row:

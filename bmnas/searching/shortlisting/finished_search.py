@@ -1,11 +1,13 @@
 """What an answer is read out of: a finished search, its features and settings, and the scores that are kept."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from bmnas.config import SearchConfig
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.shortlisting.paths import trained_paths
 from bmnas.searching.shortlisting.ranking import Score
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
@@ -29,6 +31,11 @@ class FinishedSearch:
     def space(self) -> Space:
         """The genotypes that may be the answer."""
         return Space.of(self.features.names, self.config)
+
+    @cached_property
+    def paths(self) -> Hypernet:
+        """The hypernet with its weights trained on single paths."""
+        return trained_paths(self.hypernet, self.features, self.config)
 
     def once(self, what: str, score: Score, seconds: float | None = None) -> Score:
         """Returns a score that is computed once for each genotype, also where a read-out is killed and resumed."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bmnas.config import SearchConfig
+from bmnas.searching.shortlisting.paths import path_epochs
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
 
@@ -16,16 +17,18 @@ class Rung:
         networks: how many are trained at most.
         epochs: of each training, from scratch.
         seeds: trainings of each.
+        trained: of these, those that the rung before has made already.
     """
 
     networks: int
     epochs: int
     seeds: int = 1
+    trained: int = 0
 
     @property
     def cost(self) -> int:
-        """Epochs of all trainings together, at most."""
-        return self.networks * self.epochs * self.seeds
+        """Epochs of all new trainings together, at most."""
+        return self.networks * self.epochs * (self.seeds - self.trained)
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,45 @@ class Outcome:
     """What became of a genotype: its last rung, and the means over that rung's seeds."""
 
     epochs: int
+    seeds: int
     score: float
     loss: float
 
+
+FINALISTS = 3  # networks of the last rung
+SEEDS = 3  # trainings of each, whose mean decides: that of two is often decided by their seeds
 
 Train = Callable[[Genotype, int, int], tuple[float, float]]  # genotype, epochs, number of the seed -> score, loss
 
 
 def rungs(config: SearchConfig, candidates: int) -> list[Rung]:
-    """Returns the rungs of a read-out: all briefly, `shortlist_size` longer, and two of them longest, twice.
+    """Returns the rungs of a read-out: all briefly, `shortlist_size` at length, and three of them twice more.
 
-    With e = shortlist_epochs they take e / 2, 2 e and 4 e epochs.
+    With e = shortlist_epochs a brief training has e / 2 epochs and a long one 5 e / 2, or two thirds of the search's
+    where that is more: about as many as a network needs.
     """
     size, epochs = config.shortlist_size, config.shortlist_epochs
-    first = Rung(candidates, (epochs + 1) // 2)
-    second = Rung(min(size, candidates), 2 * epochs)
-    return [first, second, Rung(min(2, size, candidates), 4 * epochs, seeds=2)]
+    long = max((5 * epochs + 1) // 2, 2 * config.epochs // 3)
+    return [
+        Rung(candidates, (epochs + 1) // 2),
+        Rung(min(size, candidates), long),
+        Rung(min(FINALISTS, size, candidates), long, seeds=SEEDS, trained=1),
+    ]
+
+
+def read_out_epochs(rule: str, config: SearchConfig, candidates: int) -> int:
+    """Counts the epochs that a read-out trains, those of single paths as if they were of networks.
+
+    Args:
+        rule: of the read-out; every rule but "shortlist" and "best_ranked" trains nothing.
+        config: of the search.
+        candidates: how many the read-out had.
+    """
+    if rule == "best_ranked":
+        return candidates * config.shortlist_epochs
+    if rule == "shortlist":
+        return path_epochs(config) + sum(rung.cost for rung in rungs(config, candidates))
+    return 0
 
 
 def halve(
@@ -62,7 +88,7 @@ def halve(
         candidates: genotypes.
         prior: genotype -> validation loss of the ranking.
         steps: rung by rung.
-        train: what trains once.
+        train: what trains once; called again for what an earlier rung has trained.
         report: of the progress.
     """
     total = sum(rung.cost for rung in steps)
@@ -76,9 +102,9 @@ def halve(
             for seed in range(rung.seeds):
                 report("training the shortlist", done, total)
                 results.append(train(genotype, rung.epochs, seed))
-                done += rung.epochs
+                done += rung.epochs if seed >= rung.trained else 0
             score, loss = (sum(values) / rung.seeds for values in zip(*results, strict=True))
-            outcomes[genotype] = Outcome(rung.epochs, score, loss)
+            outcomes[genotype] = Outcome(rung.epochs, rung.seeds, score, loss)
         losses = {one: outcomes[one].loss + (prior[one] if number == 0 else 0.0) for one in staying}
         staying.sort(key=losses.__getitem__)
     report("training the shortlist", total, total)
