@@ -172,7 +172,7 @@ def test_a_read_out_trains_the_epochs_that_are_counted(rule, size, monkeypatch):
     derived = search.run_epoch().genotype
     trained = [path_epochs(config)] if rule == "shortlist" else []
 
-    def counted(genotype, features, config, epochs, seed):
+    def counted(genotype, features, config, epochs, seed, *_):
         trained.append(epochs)
         return 0.5, float(len(trained))
 
