@@ -79,7 +79,29 @@ def layers_table(results: Mapping[str, Any]) -> str:
             rows.append([f"`{case}`", f"`{feature}`", mean_and_deviation(scores), *fusions])
         for method, scores in measured["untrained"].items():
             rows.append([f"`{case}`", method, mean_and_deviation(scores), "-", "-"])
+    return f"{table(headings, rows)}\n\n{margins_table(results)}"
+
+
+def margins_table(results: Mapping[str, Any]) -> str:
+    """Writes by how much the best earlier layer of Image knows more than the last one, see `benchmarks/layers.py`."""
+    headings = ("case", "last layer", "best earlier one", "its probe less the last one's", "its best fusion less that")
+    rows = []
+    for case, measured in results.items():
+        *earlier, last = measured["modalities"]["Image"]
+        probes = measured["probes"]
+        first = max(earlier, key=lambda name: statistics.fmean(probes[name]))
+        differences = [high - low for high, low in zip(probes[first], probes[last], strict=True)]
+        fusion = "-"
+        if measured["truth"]:
+            best = measured["truth"]["best"]
+            fusion = f"{100 * (max(best[first].values()) - max(best[last].values())):+.1f}"
+        rows.append([f"`{case}`", f"`{last}`", f"`{first}`", signed_mean_and_deviation(differences), fusion])
     return table(headings, rows)
+
+
+def signed_mean_and_deviation(differences: Sequence[float]) -> str:
+    """Writes differences of accuracies in points."""
+    return f"{100 * statistics.fmean(differences):+.1f} ± {100 * statistics.stdev(differences):.1f}"
 
 
 def mean_and_deviation(scores: Sequence[float]) -> str:
