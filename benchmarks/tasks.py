@@ -33,7 +33,7 @@ from tools.result_tables import SEARCHED, SUM, TUNED, tasks_table  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "tasks.json"
-EMBEDDED = ("mfeat", "twodigits", "ink", "emoji", "digits")
+EMBEDDED = ("mfeat", "twodigits", "ink", "emoji", "emojigroups", "digits")
 STRENGTHS = np.logspace(-4, 0, 5)  # of the tuned late fusion's regularisation (scikit-learn's C)
 
 
