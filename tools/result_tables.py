@@ -187,8 +187,9 @@ def read_out_table(results: Mapping[str, Any]) -> str:
             regret = f"{100 * statistics.fmean(regrets):.2f}", f"{100 * max(regrets):.2f}"
             tau = f"{statistics.fmean(taus):.2f}" if taus else "-"
             lines.append([f"`{name}`", rule, *regret, tau, f"{cost:.1f}", fate_of_the_best(rows, rule), str(len(rows))])
-        for limit, regret in results["limits"].get(name, {}).items():
-            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * regret:.2f}", *4 * ["-"], ""])
+        for limit, row in results["limits"].get(name, {}).items():
+            tau = f"{row['tau']:.2f}" if "tau" in row else "-"
+            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * row['regret']:.2f}", "-", tau, "-", "-", "-"])
     return table(headings, lines)
 
 
