@@ -49,6 +49,7 @@ from bmnas.space.equivalence import network_key  # noqa: E402
 from bmnas.space.genotype import Genotype  # noqa: E402
 from bmnas.trust.exhaustive_training import network_scores  # noqa: E402
 from bmnas.trust.random_search import random_regret  # noqa: E402
+from bmnas.trust.search_paths import ranking_tau  # noqa: E402
 from bmnas.trust.truth_table import PUBLISHED, Truth  # noqa: E402
 from tools.result_tables import read_out_table  # noqa: E402
 
@@ -107,9 +108,9 @@ class Known:
 
     def limits(self) -> dict[str, dict[str, float]]:
         """Returns regrets, and the tau, that no read-out can be expected to better."""
-        frame = self.table.frame()
-        best_on_val = frame["genotype"][frame["val"].idxmax()]
-        tau = round(frame["val"].corr(frame["test"], method="kendall"), 4)
+        val = {genotype: float(np.mean(scores)) for genotype, (scores, _) in self.table.networks.items()}
+        best_on_val = max(val, key=lambda genotype: val[genotype])
+        tau = round(ranking_tau(self.table, lambda genotype: val[genotype]), 4)
         return {
             "whole table on val": {"regret": self.regret(best_on_val), "tau": tau},
             "the truth again": {"regret": self.regret_of_the_truth()},
