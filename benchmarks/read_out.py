@@ -48,7 +48,7 @@ from bmnas.space.enumeration import Space  # noqa: E402
 from bmnas.space.equivalence import network_key  # noqa: E402
 from bmnas.space.genotype import Genotype  # noqa: E402
 from bmnas.trust.exhaustive_training import network_scores  # noqa: E402
-from bmnas.trust.random_search import random_regret  # noqa: E402
+from bmnas.trust.expected_regret import random_regret  # noqa: E402
 from bmnas.trust.search_paths import ranking_tau  # noqa: E402
 from bmnas.trust.truth_table import PUBLISHED, Truth  # noqa: E402
 from tools.result_tables import read_out_table  # noqa: E402
@@ -75,6 +75,7 @@ TABLES = {
     "digits": Table("digits-N1M1-08187596", {}),
     "mfeat-mlp": Table("mfeat-N1M1-c65b72d3", {"views": "mlp"}),
     "mfeat-N2": Table("mfeat-N2M1-cf861628", {}),
+    "emojitags": Table("emojitags-N1M1-37a5a5fb", {}),
 }
 
 
