@@ -187,7 +187,16 @@ def on_disk_table(results: Mapping[str, Any]) -> str:
 
 def read_out_table(results: Mapping[str, Any]) -> str:
     """Writes what each read-out loses to the best network, in points, see `benchmarks/read_out.py`."""
-    headings = ("truth table", "read-out", "mean regret", "worst", "Kendall tau", "cost in short trainings", "seeds")
+    headings = (
+        "truth table",
+        "read-out",
+        "mean regret",
+        "worst",
+        "Kendall tau",
+        "cost in short trainings",
+        "the table's best was",
+        "seeds",
+    )
     lines = []
     for name, seeds in results["tables"].items():
         rows = list(seeds.values())
@@ -199,8 +208,20 @@ def read_out_table(results: Mapping[str, Any]) -> str:
             cost = statistics.fmean(row[rule]["cost"] for row in rows)
             regret = f"{100 * statistics.fmean(regrets):.2f}", f"{100 * max(regrets):.2f}"
             tau = f"{statistics.fmean(taus):.2f}" if taus else "-"
-            lines.append([f"`{name}`", rule, *regret, tau, f"{cost:.1f}", str(len(rows))])
+            lines.append([f"`{name}`", rule, *regret, tau, f"{cost:.1f}", fate_of_the_best(rows, rule), str(len(rows))])
+        for limit, row in results["limits"].get(name, {}).items():
+            tau = f"{row['tau']:.2f}" if "tau" in row else "-"
+            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * row['regret']:.2f}", "-", tau, "-", "-", "-"])
     return table(headings, lines)
+
+
+def fate_of_the_best(rows: Sequence[Mapping[str, Any]], rule: str) -> str:
+    """Counts how often the best network of a truth table was taken, lost among the candidates, or was none of them."""
+    if "best was trained for" not in rows[0][rule]:
+        return "-"
+    taken = sum(row[rule]["regret"] == 0 for row in rows)
+    candidate = sum(row[rule]["best was trained for"] > 0 for row in rows)
+    return f"taken {taken}, lost {candidate - taken}, no candidate {len(rows) - candidate}"
 
 
 def quartiles(values: Quartiles | float, digits: int = 1) -> str:

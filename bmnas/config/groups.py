@@ -119,7 +119,9 @@ class RuleSettings:
     relaxation: Literal["shared", "two_slots", "gumbel"] = "shared"
     """Whether both inputs of a Cell and of a Step are one mixture ("shared", as in the paper and the release), or each
     has softmax weights of its own, so that the order of operands is learnt ("two_slots"). "gumbel" is
-    GDAS: such weights too, and each step draws a sample of them."""
+    GDAS: such weights too, and each step draws a sample of them. Both are computed by the plain formula, one seed at a
+    time. So "two_slots" takes longer than "shared" where the hypernet is large; "gumbel", which computes its sample
+    alone, does not."""
     train_reshape: bool = True
     """Whether the search trains the reshape layers (the release's NTU search does not)."""
     tokeniser: Literal["copy", "learned"] = "copy"

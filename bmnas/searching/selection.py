@@ -137,17 +137,15 @@ class Selection:
         trained = {network_key(candidate.genotype): candidate for candidate in self.candidates}
         theirs, ours = trained[network_key(self.algorithm1)], trained[network_key(self.chosen)]
         if not self.differs:
-            return (
-                f"Both answers are the same network ({100 * ours.trained_score:.1f} % on val after a brief training)."
-            )
+            return f"Both answers are the same network: trained briefly, it scores {_trained(ours)}."
         if ours.merit[:3] == theirs.merit[:3]:
             return (
-                f"The two answers DIFFER, and tie: trained briefly, both score {_trained(ours)} on val. "
+                f"The two answers DIFFER, and tie: trained briefly, both score {_trained(ours)}. "
                 "The shortlist's is taken, as it ranks better with the hypernet's weights."
             )
         return (
-            f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {_trained(theirs)} on val, "
-            f"the shortlist's {_trained(ours)}. The shortlist's is taken."
+            f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {_trained(theirs)}, "
+            f"the shortlist's {_trained(ours)}. The shortlist's is taken{_reason(ours, theirs)}."
         )
 
     def _fusion(self) -> str:
@@ -211,9 +209,18 @@ class Selection:
 
 
 def _trained(candidate: Candidate) -> str:
-    epochs = f" after {candidate.epochs} epochs" if candidate.epochs else ""
-    mean = f", the mean of {candidate.trainings} trainings" if candidate.trainings > 1 else ""
-    return f"{100 * candidate.trained_score:.1f} %{epochs}{mean}"
+    """Writes what the last trainings of a candidate gave: `76.7 % on val (loss 0.512; 13 epochs, mean of 3)`."""
+    details = [] if candidate.trained_loss is None else [f"loss {candidate.trained_loss:.3f}"]
+    mean = f", mean of {candidate.trainings}" if candidate.trainings > 1 else ""
+    details += [f"{candidate.epochs} epochs{mean}"] if candidate.epochs else []
+    return f"{100 * candidate.trained_score:.1f} % on val" + (f" ({'; '.join(details)})" if details else "")
+
+
+def _reason(ours: Candidate, theirs: Candidate) -> str:
+    """Says what decided where it is not the score."""
+    if ours.merit[:2] != theirs.merit[:2]:
+        return ", as Algorithm 1's fell behind in an earlier round"
+    return "" if ours.trained_loss is None else ", as the loss decides"
 
 
 def load_selection(run: Run) -> Selection:

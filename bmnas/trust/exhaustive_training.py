@@ -5,7 +5,8 @@ folder beside the table, which is made of them at the end.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.registry import TASKS
 from bmnas.searching.filling import objective_of
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 from bmnas.storage.job_list import failures, run_jobs
 from bmnas.storage.jobs import Job, Outcome
@@ -104,6 +106,26 @@ def _begins(before: dict[str, int] | None, sample: dict[str, int] | None) -> boo
     if before is None or sample is None:
         return before == sample
     return before["seed"] == sample["seed"] and before["networks"] <= sample["networks"]
+
+
+def with_networks(
+    table: Truth, genotypes: Iterable[Genotype], features: FeatureSet, config: SearchConfig, budget: EvalConfig
+) -> Truth:
+    """Returns a table that also holds these networks, trained as all of it where it lacks them.
+
+    A random sample seldom holds the answer of a search, and no table a network outside its space.
+
+    Args:
+        features, config, budget: those of the table.
+    """
+    lacking = {network_key(genotype): genotype for genotype in genotypes}
+    with use_threads(config.threads):
+        trained = {
+            genotype: network_scores(genotype, features, config, budget.change(seeds=table.seeds))
+            for key, genotype in lacking.items()
+            if key not in table.by_network
+        }
+    return replace(table, networks={**table.networks, **trained})
 
 
 def network_result(

@@ -99,7 +99,8 @@ class Knowledge:
         if len(self.own) == 1:
             return f"There is one modality, {self.best}: nothing to fuse."
         h = self.headroom
-        span = f"{h.mean:+.2f} bits (95 % interval {h.low:+.2f} to {h.high:+.2f}) beyond tuned late fusion"
+        interval = f"95 % interval {h.low:+.2f} to {h.high:+.2f}"
+        span = f"{h.mean:+.2f} of {self.entropy:.2f} bits ({interval}) beyond tuned late fusion"
         if self.verdict == CAN:
             return f"Fusion can help here: fused features know {span}."
         if self.verdict == UNDECIDED:

@@ -59,11 +59,14 @@ class RedundancyMap:
         pair = self.best_product
         if pair is None:
             return "There is one feature: no pair."
-        if min(map(self._merit, pair)) < NOTHING:
-            return "No two features know anything alone, so the product of merits (Eq. 3) ranks no pair."
+        able = [name for name in self.names if self._merit(name) >= NOTHING]
+        if len(able) < 2:
+            who = f"Only {able[0]} knows something alone" if able else "No feature knows anything alone"
+            return f"{who}, so the product of merits (Eq. 3) ranks no pair."
         likeness = self.of(*pair)
         words = "they say much the same" if likeness >= ALIKE else "they differ"
-        return f"The product of merits (Eq. 3) is largest for {pair[0]} and {pair[1]}, of CKA {likeness:.2f}: {words}."
+        scale = f"of CKA {likeness:.2f} (from 0, nothing in common, to 1, the same)"
+        return f"The product of merits (Eq. 3) is largest for {pair[0]} and {pair[1]}, {scale}: {words}."
 
     def _merit(self, name: str) -> float:
         return max(self.merits[name], 0.0)

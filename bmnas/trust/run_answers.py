@@ -106,7 +106,7 @@ def ranking_score(hypernet: Hypernet, features: FeatureSet, config: SearchConfig
         hypernet: after the last epoch.
     """
     rule = config.selection
-    if rule == "algorithm1":
+    if rule not in ("shortlist", "best_ranked"):
         return None
     weights = hypernet if rule == "best_ranked" else trained_paths(hypernet, features, config)
     tensors = features.tensors(next(hypernet.parameters()).device)

@@ -193,7 +193,8 @@ def truth(
 
     Raises:
         UnknownNameError: unknown data set.
-        FeatureError: there is no table of these features, space and budget; gives the command that makes it.
+        FeatureError: there is no table of these features, space and budget; gives the command that makes it. Features
+            of one's own have none.
     """
     return find_truth(dataset, features, config, budget).frame()
 
@@ -202,8 +203,6 @@ def standing(
     genotype: Genotype, features: FeatureSet, config: SearchConfig, budget: EvalConfig | None = None
 ) -> Standing | None:
     """Ranks a genotype among all networks of its space; None where no truth table belongs to these settings."""
-    if features.task not in TASKS:
-        return None
     try:
         table = find_truth(features.task, features, config, budget)
     except FeatureError:
@@ -222,6 +221,11 @@ def find_truth(
     Raises:
         UnknownNameError, FeatureError: see `truth`.
     """
+    if features is not None and features.task not in TASKS:
+        raise FeatureError(
+            f"no truth table belongs to features of one's own ({features.task!r}): the tables are of the data sets in "
+            "bmnas.TASKS. bmnas.diagnose says what fusion can add here, and 04 sets the answer beside its rivals"
+        )
     task: Task = TASKS[dataset]
     identity = belonging(task, features, config or task.search_config, budget or task.eval_config)
     space, differences = identity["space"], []

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
@@ -182,6 +183,23 @@ def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch)
     executed = execute(notebook, tmp_path, monkeypatch, **settings)
     assert JOINT in text(executed)
     assert run.path("joint.json").exists()
+
+
+def test_06_needs_neither_a_truth_table_nor_a_registered_data_set(tmp_path, monkeypatch):
+    """On features of one's own, by the name of the run alone."""
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.standard_normal((90, 5)) for name in ("Image_1", "Image_2", "Sound_1")}
+    rows = {"train": np.arange(50), "val": np.arange(50, 75), "test": np.arange(75, 90)}
+    features = bmnas.FeatureSet.from_arrays(arrays, np.arange(90) % 3, rows, L=1)
+    run = bmnas.Run(tmp_path / "runs" / "mine")
+    config = bmnas.SearchConfig(C=4, L=1, N=1, epochs=1, shortlist_epochs=1, device="cpu")
+    assert len(list(bmnas.search(features, config, run))) == 1
+    bmnas.read_out(run, features)
+    notebook = next(path for path in NOTEBOOKS if path.stem == "06_trust")
+    shown = text(execute(notebook, tmp_path, monkeypatch, **tiny(notebook, run_name="mine", trap_samples=0)))
+    assert "no truth table" in shown and "headroom" in shown and "mfeat" not in shown.replace("mfeat, twodigits", "")
+    assert {"answer", "knowledge", "decisions"} <= {path.stem for path in run.folder.glob("figures/*.svg")}
 
 
 @pytest.mark.parametrize(("dataset", "number"), [("avmnist", "01"), ("avsum", "02")])

@@ -69,4 +69,6 @@ def test_eq_3_takes_two_good_features_also_where_they_say_the_same():
     alike = map_of((2.0, 1.9, 1.5), 0.9)
     assert alike.best_product == ("A_1", "A_2") and alike.of("A_2", "A_1") == 0.9
     assert "much the same" in alike.sentence() and "differ" in map_of((2.0, 1.9, 1.5), 0.1).sentence()
+    only = map_of((0.0, 0.5, 0.0), 0.1).sentence()
+    assert "ranks no pair" in only and [name for name in alike.names if name in only] == [alike.names[1]]
     assert "ranks no pair" not in alike.sentence() and "ranks no pair" in map_of((0.0, -0.01, 0.0), 0.1).sentence()

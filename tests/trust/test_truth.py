@@ -94,6 +94,26 @@ def test_the_truth_of_these_features_is_found(own, features):
     assert np.allclose(frame[["test_0", "test_1"]].mean(axis=1), frame["test"])
 
 
+def test_networks_that_a_table_lacks_are_trained_as_all_of_it(path, features, monkeypatch):
+    whole = Truth.open(path)
+    first, second, *others = whole.networks
+    sample = replace(whole, networks={genotype: whole.networks[genotype] for genotype in others})
+    budget = BUDGET.change(seeds=5)  # the table has two
+    assert (
+        training.with_networks(sample, [first, second, others[0]], features, CONFIG, budget).networks == whole.networks
+    )
+    monkeypatch.setattr(training, "network_scores", None)
+    assert training.with_networks(whole, whole.networks, features, CONFIG, budget) == whole
+
+
+def test_features_of_ones_own_have_no_truth(own, features):
+    mine = replace(features, task="custom")
+    with pytest.raises(FeatureError, match="custom"):
+        find_truth("custom", mine, CONFIG, BUDGET)
+    (genotype, *_) = Truth.open(own / next(own.glob("*.json")).name).networks
+    assert bmnas.standing(genotype, mine, CONFIG, BUDGET) is None
+
+
 @pytest.mark.parametrize("part", ["arrays", "targets", "splits"])
 def test_changed_features_get_no_stale_truth(own, features, part):
     changed = replace(features)
