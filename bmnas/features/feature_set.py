@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, expect_path
 from bmnas.features import checks, convert, store, subsets
 from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
@@ -118,6 +118,8 @@ class FeatureSet(FeatureFields):
         mappings = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
         checks.check_mappings({**mappings, "backbones": backbones, "pooling": pooling, "options": options})
         order = {f"feature {name!r}": array for name, array in arrays.items()}
+        for part, each in (("masks", masks), ("logits", logits)):
+            order |= {f"{part}[{name!r}]": array for name, array in (each or {}).items()}
         convert.check_order({**order, "targets": targets, "groups": groups})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
         targets, kind, classes = convert.as_targets(targets, kind, classes)
@@ -170,6 +172,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the file and the field that is wrong.
         """
+        expect_path("folder", folder)
         place = Path(folder).absolute()
         fields = store.read(place, verify)
         try:
@@ -183,6 +186,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: the folder exists; nothing is overwritten.
         """
+        expect_path("folder", folder)
         return store.write(self, Path(folder).absolute())
 
     def choose(self, modalities: subsets.Names = None, features: subsets.Names = None) -> "FeatureSet":

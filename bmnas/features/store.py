@@ -84,10 +84,13 @@ def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, An
 
 def write(features: FeatureFields, folder: Path) -> Path:
     """Writes to a temporary sibling, then renames it; see `FeatureSet.save`."""
-    if folder.exists():
-        raise FeatureError(
-            f"{folder} exists already; nothing is overwritten. Choose another folder, or delete it first"
-        )
+    try:
+        if folder.exists():
+            raise FeatureError(
+                f"{folder} exists already; nothing is overwritten. Choose another folder, or delete it first"
+            )
+    except OSError as error:
+        raise FeatureError(f"{folder} cannot be written: {error}") from error
     extras = {key: features.manifest.get(key, {}) for key in ("backbones", "pooling", "options")}
     manifest = describe(features, extras)
     try:

@@ -23,6 +23,7 @@ from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
+from bmnas.scale.own_data.labels import as_labels
 from bmnas.scale.own_data.report import leaderboard, report
 from bmnas.scale.own_data.splitting import check_classes, split_rows
 from bmnas.searching.algorithm1 import search
@@ -161,13 +162,15 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         """Computes the score that `metric` names."""
         probabilities, kind = self.predict_proba(X), self.features_.kind
         check_order({**{f"feature {name!r}": values for name, values in X.items()}, "y": y})
-        labels = np.asarray(y)
+        labels = as_labels(y)
+        if labels.ndim != (2 if kind == "multilabel" else 1):
+            raise FeatureError(f"y has the shape {labels.shape}; fit had {self.features_.targets.shape}")
         if labels.shape[:1] != probabilities.shape[:1]:
             raise FeatureError(f"X has {len(probabilities)} samples, y {labels.shape}")
         unseen = [] if kind == "multilabel" else np.setdiff1d(labels, self.classes_).tolist()
         if unseen:
             raise FeatureError(f"y has {unseen[0]!r}; fit had the labels {self.classes_.tolist()}")
-        targets = np.asarray(y, np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, labels)
+        targets = labels.astype(np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, labels)
         logits = torch.from_numpy(probabilities).double().clamp(1e-12, 1 - 1e-12)
         logits = logits.log() if kind == "multiclass" else logits.logit()
         return named_score(kind, self.metric or METRICS[kind], logits, torch.from_numpy(targets))
@@ -175,15 +178,12 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
     def _feature_set(
         self, X: Mapping[str, Any], y: ArrayLike, groups: ArrayLike | None, masks: Mapping[str, ArrayLike] | None
     ) -> FeatureSet:
-        check_order({**{f"feature {name!r}": values for name, values in X.items()}, "y": y, "groups": groups})
-        check_present("y", y)
+        marks = {f"masks[{name!r}]": values for name, values in (masks or {}).items()}
+        parts = {f"feature {name!r}": values for name, values in X.items()} | marks
+        check_order({**parts, "y": y, "groups": groups})
         check_present("groups", () if groups is None else groups)
-        labels = np.array(y)
-        if labels.ndim not in (1, 2) or not len(labels):
-            raise FeatureError(f"y has the shape {labels.shape}; expected one label a sample, or a row of 0 and 1")
+        labels = as_labels(y)
         if labels.ndim == 1:
-            if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-                raise FeatureError("y holds NaN or infinite values; expected a label for each sample")
             self.classes_, targets = np.unique(labels, return_inverse=True)
             names = [str(label) for label in self.classes_]
             check_classes(labels, self.classes_)
