@@ -294,5 +294,6 @@ def _feature_set(outputs: Mapping[str, np.ndarray], features: FeatureSet) -> Fea
         source=features.source,
         notes=features.notes,
         groups=features.groups,
+        weights=features.weights,
         report=False,
     )

@@ -97,13 +97,14 @@ class Algorithm1:
     def validate(self) -> Scored:
         """Returns loss and score of the validation split in eval mode; NaN where outputs are not finite."""
         rows = self.engine.tensors.rows("val")
+        weights = self.engine.tensors.weights_of(rows)
         try:
             logits, targets = self.engine.predict(rows)
         except PredictionError as error:  # of an engine of one seed, which names the layer
             self.states[0].trouble = f" ({error})"
             return [(math.nan, math.nan)]
         return [
-            (metrics.loss(self.kind, x, targets).item(), metrics.score(self.kind, x, targets))
+            (metrics.loss(self.kind, x, targets, weights).item(), metrics.score(self.kind, x, targets))
             if bool(x.isfinite().all())
             else (math.nan, math.nan)
             for x in logits

@@ -218,8 +218,10 @@ def brief_training(
     budget = EvalConfig(epochs=epochs, max_lr=config.max_lr, min_lr=config.min_lr, weight_decay=config.weight_decay)
     objective = objective_of(features, config)
     fit(network, tensors, objective, tensors.rows("train"), config.batch_size, budget, seed)
-    logits, targets = predict(network, tensors, tensors.rows("val"))
-    return metrics.score(objective, logits, targets), metrics.loss(objective, logits, targets).item()
+    rows = tensors.rows("val")
+    logits, targets = predict(network, tensors, rows)
+    loss = metrics.loss(objective, logits, targets, tensors.weights_of(rows)).item()
+    return metrics.score(objective, logits, targets), loss
 
 
 def _brief_trainings(search: FinishedSearch) -> Callable[[Genotype, int, int], tuple[float, float]]:
