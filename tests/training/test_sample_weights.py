@@ -59,7 +59,7 @@ def whole_split(features, split, parts=1):
     loss, _, gradients = batch_gradients(
         network, objective(features, "balanced"), batch, [*network.parameters()], parts
     )
-    return torch.cat([loss.flatten(), *(gradient.flatten() for gradient in gradients)])
+    return torch.cat([loss.flatten(), *(gradient.flatten() for gradient in gradients if gradient is not None)])
 
 
 COUNTS = st.lists(st.integers(0, 4), min_size=N, max_size=N).filter(
@@ -119,7 +119,7 @@ WRONG = {
     "infinite": (np.where(np.arange(N) == 5, np.inf, 1.0), "row 5"),
     "too large": (np.where(np.arange(N) == 5, 1e300, 1.0), "row 5"),
     "missing": ([None, *[1.0] * (N - 1)], "row 0"),
-    "texts": (["1"] * N, "weights"),
+    "texts": (["1"] * N, "weight"),
     "0 everywhere": (np.zeros(N), "every sample"),
 }
 
