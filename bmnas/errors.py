@@ -54,6 +54,18 @@ class PredictionError(BmnasError):
     """Outputs of a network that are NaN or infinite, of which no score and no prediction is made."""
 
 
+def expect_path(name: str, value: object) -> None:
+    """Makes sure that an argument can be a path.
+
+    Raises:
+        ConfigError: names it and what was given.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{name} is {value!r}; expected a path, as a text or a pathlib.Path")
+    if "\0" in os.fspath(value):
+        raise ConfigError(f"{name} is {value!r}; a path holds no NUL")
+
+
 def report_briefly() -> None:
     """Makes Python show uncaught errors of bmnas by their message; of others, and where somebody else decided, nothing
     changes.

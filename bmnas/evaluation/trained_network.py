@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import FeatureError, RunError
+from bmnas.errors import FeatureError, RunError, expect_path
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.evaluation.export import exported_program, write_onnx
 from bmnas.evaluation.joint.evaluation import known_backbones
@@ -20,6 +20,7 @@ from bmnas.evaluation.network_inputs import check_origin, checked_batch, preproc
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
+from bmnas.searching.arguments import check_arguments
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_network, fusion_network
 from bmnas.searching.run_folder import Run
@@ -192,6 +193,7 @@ def train_and_save(
     Its test score is kept too, so that an `evaluate` that follows with the same settings does not train this seed
     again. A network that lies in the folder already and is the same is not trained again.
     """
+    check_arguments(features=features, config=config, budget=budget, run=run)
     made: list[FusionNetwork] = []
 
     def build(seed: int) -> FusionNetwork:
@@ -256,6 +258,7 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         RunError: there is none yet (notebook 04 makes it), or it is damaged.
     """
     if not isinstance(run, Run):
+        expect_path("run", run)
         run = Run(run if Path(run).is_dir() else runs_root() / str(run))
     if not run.path(FILE).exists():
         raise RunError(f"{run.folder} has no {FILE}; run notebook 04 for it first")

@@ -1,21 +1,29 @@
 """What one's own arrays become in a feature set: types, shapes, and what the names say."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from bmnas.errors import FeatureError
 
 MOST_CLASSES = 100_000  # that are numbered without being asked for
 MOST = np.iinfo(np.int64).max
+FLOAT64_NOISE = 1e-12  # relative difference that computing in float64 may leave
+STEPS = 16  # a column with fewer float32 numbers between its extremes has lost what it says
+TINY = float(np.finfo(np.float32).tiny)
 DEFAULT_L = 8  # when every feature is a vector and any L fits; the value of Table 8 for NTU
 
 
 def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndarray:
     """Converts to an array whose type is of one of numpy's kinds ("f" float, "i" and "u" whole, "b" boolean)."""
+    if isinstance(values, Tensor):
+        values = tensor_values(name, values)
     try:
         array = np.asarray(values)
         if np.ma.is_masked(values):
@@ -25,6 +33,23 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
     except (TypeError, ValueError, RuntimeError) as error:
         raise FeatureError(f"{name} is not an array of {expected}: {error}") from error
     return array
+
+
+def tensor_values(name: str, tensor: Tensor) -> np.ndarray:
+    """Returns the numbers of a tensor; of types that numpy lacks, such as bfloat16, as the float32 that equals them.
+
+    Raises:
+        FeatureError: a sparse, nested, quantised or meta tensor.
+    """
+    if tensor.is_nested or tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_meta:
+        what = "nested" if tensor.is_nested else f"{tensor.dtype} on {tensor.device.type}, {tensor.layout}"
+        raise FeatureError(
+            f"{name} is a tensor that is {what}; give a plain one (to_dense(), dequantize()), or a list of tensors "
+            "where samples differ in length"
+        )
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg()
+    known = not plain.is_floating_point() or plain.dtype in (torch.float16, torch.float32, torch.float64)
+    return (plain if known else plain.float()).numpy()
 
 
 def check_order(values: Mapping[str, Any]) -> None:
@@ -76,7 +101,29 @@ def as_numbers(name: str, values: ArrayLike, keep_half: bool = True) -> np.ndarr
             f"{name} is {array[first]:.6g} in row {first[0] if first else 0}, more than float32 can hold (3.4e38); "
             "scale or repair it"
         )
+    if array.dtype.itemsize > numbers.itemsize:
+        _warn_of_rounding(name, array)
     return numbers
+
+
+def _warn_of_rounding(name: str, array: np.ndarray) -> None:
+    """Warns where float32 cannot tell the values of a column apart: large numbers with small differences, or tiny ones.
+
+    Differences of the size of float64's own rounding do not count.
+    """
+    if array.ndim < 2 or not array.size:
+        return
+    columns = array.reshape(len(array), -1)
+    low, high = (function(columns, axis=0).astype(np.float64) for function in (np.fmin.reduce, np.fmax.reduce))
+    spread, size = high - low, np.maximum(np.abs(low), np.abs(high))
+    lost = (spread > FLOAT64_NOISE * size) & (spread < np.maximum(STEPS * np.spacing(size.astype(np.float32)), TINY))
+    if lost.any():
+        column = int(lost.argmax())
+        warnings.warn(
+            f"{name}: float32 rounds away what differs in {lost.sum()} columns; column {column} lies between "
+            f"{low[column]:.10g} and {high[column]:.10g}. Subtract its mean, or scale it, before",
+            stacklevel=2,
+        )
 
 
 def as_whole_numbers(name: str, values: ArrayLike, expected: str) -> np.ndarray:

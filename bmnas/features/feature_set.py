@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, expect_path
 from bmnas.features import checks, convert, store, subsets
 from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
 from bmnas.features.findings import findings
 from bmnas.features.missing import check_samples, count_missing, masked
+from bmnas.features.weights import as_weights, check_weights
 from bmnas.machine import free_memory, resolve_device
 from bmnas.storage.digests import json_sha256
 
@@ -44,6 +45,7 @@ class FeatureSet(FeatureFields):
         manifest: the description that `save` writes beside the arrays.
         groups: int64 (n,), equal for samples that were recorded together (one recording, one performer); None where
             each sample stands alone. Only intervals and verdicts depend on it.
+        weights: float32 (n,), how much each sample counts in losses, not in scores; None where all count alike.
         folder: where `open` read it, None for features in memory.
         chosen: the features that `choose` left of those in the folder; None for all.
 
@@ -64,6 +66,7 @@ class FeatureSet(FeatureFields):
         checks.check_modalities(self.modalities, self.names)
         checks.check_logits(self.logits, self.modalities, samples)
         checks.check_groups(self.groups, samples)
+        check_weights(self.weights, self.splits, samples)
         checks.check_choice("source", self.source, checks.SOURCES)
         checks.check_text("task", self.task)
         checks.check_text("notes", self.notes)
@@ -89,6 +92,7 @@ class FeatureSet(FeatureFields):
         pooling: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
         groups: ArrayLike | None = None,
+        weights: ArrayLike | None = None,
         report: bool = True,
     ) -> "FeatureSet":
         """Makes a feature set of one's own arrays, with any number of features and modalities.
@@ -111,6 +115,7 @@ class FeatureSet(FeatureFields):
             backbones, pooling, options: anything worth keeping in the manifest; JSON values.
             report: whether odd arrays of one's own are warned about.
             groups: numbers or names, equal for samples that were recorded together; by default each stands alone.
+            weights: n numbers of at least 0, how much each sample counts in every loss.
 
         Raises:
             FeatureError: names the field that is wrong.
@@ -118,7 +123,9 @@ class FeatureSet(FeatureFields):
         mappings = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
         checks.check_mappings({**mappings, "backbones": backbones, "pooling": pooling, "options": options})
         order = {f"feature {name!r}": array for name, array in arrays.items()}
-        convert.check_order({**order, "targets": targets, "groups": groups})
+        for part, each in (("masks", masks), ("logits", logits)):
+            order |= {f"{part}[{name!r}]": array for name, array in (each or {}).items()}
+        convert.check_order({**order, "targets": targets, "groups": groups, "weights": weights})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
         targets, kind, classes = convert.as_targets(targets, kind, classes)
         members = (
@@ -148,6 +155,7 @@ class FeatureSet(FeatureFields):
             source=source,
             notes=notes,
             groups=None if groups is None else convert.as_groups(groups),
+            weights=None if weights is None else as_weights("weights", weights, len(targets)),
         )
         for name, array in features.items():
             count_missing(f"feature {name!r}", array)
@@ -170,6 +178,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the file and the field that is wrong.
         """
+        expect_path("folder", folder)
         place = Path(folder).absolute()
         fields = store.read(place, verify)
         try:
@@ -183,6 +192,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: the folder exists; nothing is overwritten.
         """
+        expect_path("folder", folder)
         return store.write(self, Path(folder).absolute())
 
     def choose(self, modalities: subsets.Names = None, features: subsets.Names = None) -> "FeatureSet":

@@ -8,6 +8,9 @@ from bmnas.features import checks
 from bmnas.features.fields import FeatureFields
 from bmnas.features.mapped_tensors import AHEAD, MappedFeatures
 from bmnas.features.token_store import TokenStore
+from bmnas.features.weights import relative_weights
+
+Batch = tuple[dict[str, Tensor], Tensor] | tuple[dict[str, Tensor], Tensor, Tensor]
 
 
 class FeatureTensors:
@@ -16,6 +19,7 @@ class FeatureTensors:
     Attributes:
         features: feature -> its tokens, in the stored type; empty where they stay on the disk.
         targets: int64 (n,) or float32 (n, classes).
+        weights: float32 (n,) of mean 1 in each split; None where all samples count alike.
         device: where they are.
         on_disk: whether batches are read from memory-mapped files.
     """
@@ -26,6 +30,8 @@ class FeatureTensors:
         in_memory = {} if on_disk else features.arrays
         self.features = {name: TokenStore(_tensor(array, device)) for name, array in in_memory.items()}
         self.targets = _tensor(features.targets, device)
+        weights = None if features.weights is None else relative_weights(features.weights, features.splits)
+        self.weights = None if weights is None else _tensor(weights, device)
         self._rows = {name: _tensor(rows, device) for name, rows in features.splits.items()}
 
     def rows(self, split: str) -> Tensor:
@@ -44,6 +50,15 @@ class FeatureTensors:
             return self._mapped.batch(rows), self.targets.index_select(0, rows)
         features = {name: feature.batch(rows) for name, feature in self.features.items()}
         return features, self.targets.index_select(0, rows)
+
+    def weighted_batch(self, rows: Tensor) -> Batch:
+        """Returns features, targets and weights of some rows; without weights where all samples count alike."""
+        batch, weights = self.batch(rows), self.weights_of(rows)
+        return batch if weights is None else (*batch, weights)
+
+    def weights_of(self, rows: Tensor) -> Tensor | None:
+        """Returns the weights (B,) of some rows; None where all samples count alike."""
+        return None if self.weights is None else self.weights.index_select(0, rows.to(self.device))
 
     @property
     def ahead(self) -> int:

@@ -26,6 +26,7 @@ class FeatureFields:
     notes: str = ""
     manifest: dict[str, Any] = field(default_factory=dict)
     groups: np.ndarray | None = None
+    weights: np.ndarray | None = None
 
     @cached_property
     def missing(self) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """What is odd about one's own data, a line each: missing, constant, duplicate and exploding columns, rare classes."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ from bmnas.features.fields import FeatureFields
 LARGE, FACTOR = 1e6, 1e4  # a column explodes beyond LARGE, or beyond FACTOR times the median column of its feature
 DOMINANT = 0.9  # share of a class from which accuracy alone says little
 NAMED = 5  # columns that a line names
+MARKERS = (-999, -9999, -99999)  # that files write where a value is missing
+GIVE_NAN = "if that says that the sample lacks it, make the whole row NaN"
+MISSING_NAMES = ("nan", "none", "null", "na", "n/a", "<na>", "nat", "?", "-")
 
 
 def findings(features: FeatureFields) -> list[str]:
@@ -17,7 +21,9 @@ def findings(features: FeatureFields) -> list[str]:
     return [
         *_missing(features.missing, features.modalities, len(features.targets)),
         *(line for name, array in features.arrays.items() for line in _columns(name, array)),
+        *(line for name, array in features.arrays.items() for line in _one_number(name, array)),
         *_equal_features(features.arrays),
+        *_missing_names(features.classes),
         *_imbalance(features.targets, features.kind, features.classes),
     ]
 
@@ -50,6 +56,9 @@ def _columns(name: str, array: np.ndarray) -> Iterator[str]:
     if len(exploding):
         largest = f"up to {sizes.max():.3g}, the median column up to {np.median(sizes):.3g}"
         yield f"{name!r}: {_named(exploding)} of {len(low)} columns explode ({largest}); scale them"
+    marked = np.flatnonzero(np.isin(low, MARKERS))
+    if len(marked):
+        yield f"{name!r}: {_named(marked)} of {len(low)} columns are {low[marked[0]]:g} somewhere; {GIVE_NAN}"
     groups: dict[bytes, list[int]] = {}
     for column in np.flatnonzero(low != high):
         groups.setdefault(np.stack([hashes[column], low[column], high[column]]).tobytes(), []).append(int(column))
@@ -61,6 +70,25 @@ def _columns(name: str, array: np.ndarray) -> Iterator[str]:
     ]
     if copies and array.shape[2] == 1:
         yield f"{name!r}: {_named(np.array(copies))} of {len(low)} columns are copies of earlier ones"
+
+
+def _one_number(name: str, array: np.ndarray) -> Iterator[str]:
+    """Looks for rows that are one and the same number everywhere, as where zeros stand for a missing sample."""
+    if array[0].size < 2:
+        return
+    counts: Counter[float] = Counter()
+    for _, block in blocks(array):
+        rows = block.reshape(len(block), -1)
+        counts.update(rows[(rows == rows[:, :1]).all(1), 0].tolist())
+    value, count = counts.most_common(1)[0] if counts else (0.0, 0)
+    if 1 < count < len(array):
+        yield f"{name!r}: {count:,} of {len(array):,} rows are {value:g} everywhere; {GIVE_NAN}"
+
+
+def _missing_names(classes: Sequence[str]) -> Iterator[str]:
+    for name in classes:
+        if name.strip().lower() in MISSING_NAMES:
+            yield f"targets: the class {name!r} may stand for a missing label; if so, leave its samples out"
 
 
 def _equal_features(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

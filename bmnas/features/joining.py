@@ -71,6 +71,7 @@ def _joined(parts: Sequence[FeatureSet], arrays: dict[str, np.ndarray]) -> Featu
         },
         pooling=first.manifest["pooling"],
         groups=_groups(parts),
+        weights=_weights(parts),
         options={"joined": [part.fingerprint for part in parts], "parts": [part.manifest["options"] for part in parts]},
     )
 
@@ -86,6 +87,11 @@ def _groups(parts: Sequence[FeatureSet]) -> np.ndarray | None:
     return np.concatenate(joined)
 
 
+def _weights(parts: Sequence[FeatureSet]) -> np.ndarray | None:
+    each = [part.weights for part in parts if part.weights is not None]
+    return np.concatenate(each) if each else None
+
+
 def _pairs(first: FeatureSet, other: FeatureSet) -> Iterator[tuple[str, Any, Any]]:
     """Yields what must be equal: its name, and both values."""
     for name in ("names", "L", "kind", "classes", "modalities", "task", "source"):
@@ -95,6 +101,7 @@ def _pairs(first: FeatureSet, other: FeatureSet) -> Iterator[tuple[str, Any, Any
         yield f"the shape of {name}", (array.shape[1:], str(array.dtype)), (theirs.shape[1:], str(theirs.dtype))
     yield "logits", sorted(first.logits), sorted(other.logits)
     yield "having groups", first.groups is not None, other.groups is not None
+    yield "having weights", first.weights is not None, other.weights is not None
     yield "pooling", first.manifest["pooling"], other.manifest["pooling"]
     yield "the weights of the backbones", _fingerprints(first), _fingerprints(other)
 

@@ -40,6 +40,7 @@ FIELDS = {
     "pooling": dict,
     "options": dict,
 }
+OF_SAMPLES = ("groups", "weights")  # that a feature set may have
 ENTRY = {"file": str, "shape": list, "dtype": str, "sha256": str}
 
 
@@ -77,17 +78,20 @@ def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, An
         "targets": _entry("targets.npy", features.targets),
         "splits": {name: _entry(f"split_{name}.npy", rows) for name, rows in features.splits.items()},
         "logits": {name: _logits_entry(name, array) for name, array in features.logits.items()},
-        **({} if features.groups is None else {"groups": _entry("groups.npy", features.groups)}),
+        **{name: _entry(f"{name}.npy", array) for name, array in _of_samples(features).items()},
         **extras,
     }
 
 
 def write(features: FeatureFields, folder: Path) -> Path:
     """Writes to a temporary sibling, then renames it; see `FeatureSet.save`."""
-    if folder.exists():
-        raise FeatureError(
-            f"{folder} exists already; nothing is overwritten. Choose another folder, or delete it first"
-        )
+    try:
+        if folder.exists():
+            raise FeatureError(
+                f"{folder} exists already; nothing is overwritten. Choose another folder, or delete it first"
+            )
+    except OSError as error:
+        raise FeatureError(f"{folder} cannot be written: {error}") from error
     extras = {key: features.manifest.get(key, {}) for key in ("backbones", "pooling", "options")}
     manifest = describe(features, extras)
     try:
@@ -148,7 +152,7 @@ def read(folder: Path, verify: bool) -> FeatureFields:
     targets = _checked(path, "targets", manifest["targets"])
     splits = {k: _checked(path, f"splits.{k}", e) for k, e in manifest["splits"].items()}
     logits = {k: _checked(path, f"logits.{k}", e) for k, e in manifest["logits"].items()}
-    groups = _checked(path, "groups", manifest["groups"]) if "groups" in manifest else None
+    of_samples = {name: _checked(path, name, manifest[name]) for name in OF_SAMPLES if name in manifest}
     if not all(isinstance(names, list) for names in manifest["modalities"].values()):
         raise FeatureError(f"{path}: modalities is {manifest['modalities']!r}; expected a list of features for each")
     return FeatureFields(
@@ -164,7 +168,7 @@ def read(folder: Path, verify: bool) -> FeatureFields:
         source=manifest["source"],
         notes=manifest["notes"],
         manifest=manifest,
-        groups=None if groups is None else np.array(_load(folder, groups, verify)),
+        **{name: np.array(_load(folder, entry, verify)) for name, entry in of_samples.items()},
     )
 
 
@@ -191,6 +195,12 @@ def _umask() -> int:
     return mask
 
 
+def _of_samples(features: FeatureFields) -> dict[str, np.ndarray]:
+    """Returns what a feature set may say of each sample, and does."""
+    each = {name: getattr(features, name) for name in OF_SAMPLES}
+    return {name: array for name, array in each.items() if array is not None}
+
+
 def _entry(file: str, array: np.ndarray) -> dict[str, Any]:
     return {"file": file, "shape": list(array.shape), "dtype": str(array.dtype)}
 
@@ -202,21 +212,19 @@ def _logits_entry(modality: str, array: np.ndarray) -> dict[str, Any]:
 
 def _listed(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Lists the entries of the manifest in the order of their arrays."""
-    groups = [manifest["groups"]] if "groups" in manifest else []
     return [
         *manifest["features"],
         manifest["targets"],
         *manifest["splits"].values(),
         *manifest["logits"].values(),
-        *groups,
+        *(manifest[name] for name in OF_SAMPLES if name in manifest),
     ]
 
 
 def _entries(manifest: Mapping[str, Any], features: FeatureFields) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Pairs each entry of the manifest with its array."""
     arrays = [*features.arrays.values(), features.targets, *features.splits.values(), *features.logits.values()]
-    if features.groups is not None and "groups" in manifest:
-        arrays.append(features.groups)
+    arrays += [array for name, array in _of_samples(features).items() if name in manifest]
     return list(zip(_listed(manifest), arrays, strict=True))
 
 

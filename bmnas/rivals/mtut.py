@@ -62,15 +62,18 @@ class MTUT(nn.Module):
         self.scores = [head(self.dropout(state)) for head, state in heads]
         return torch.stack(self.scores).mean(0)
 
-    def training_loss(self, kind: str | Objective, logits: Tensor, targets: Tensor) -> Tensor:
+    def training_loss(
+        self, kind: str | Objective, logits: Tensor, targets: Tensor, weights: Tensor | None = None
+    ) -> Tensor:
         """The loss of the batch that the last forward pass took.
 
         Args:
             kind: "multiclass" or "multilabel", or an objective of one.
             logits: of that pass; the loss needs those of each modality.
             targets: (B,) or (B, classes).
+            weights: (B,) of the samples.
         """
-        losses = [metrics.loss(kind, scores, targets) for scores in self.scores]
+        losses = [metrics.loss(kind, scores, targets, weights) for scores in self.scores]
         relations = [normalize(state) @ normalize(state).T for state in self.states]  # (B, B) each
         total = torch.stack(losses).sum()
         for k, mine in enumerate(relations):

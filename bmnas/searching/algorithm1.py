@@ -17,6 +17,7 @@ from bmnas.config import SearchConfig
 from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
+from bmnas.searching.arguments import check_arguments
 from bmnas.searching.engine import Engine, single_engine
 from bmnas.searching.footprint import check_memory
 from bmnas.searching.networks import sketched
@@ -96,13 +97,14 @@ class Algorithm1:
     def validate(self) -> Scored:
         """Returns loss and score of the validation split in eval mode; NaN where outputs are not finite."""
         rows = self.engine.tensors.rows("val")
+        weights = self.engine.tensors.weights_of(rows)
         try:
             logits, targets = self.engine.predict(rows)
         except PredictionError as error:  # of an engine of one seed, which names the layer
             self.states[0].trouble = f" ({error})"
             return [(math.nan, math.nan)]
         return [
-            (metrics.loss(self.kind, x, targets).item(), metrics.score(self.kind, x, targets))
+            (metrics.loss(self.kind, x, targets, weights).item(), metrics.score(self.kind, x, targets))
             if bool(x.isfinite().all())
             else (math.nan, math.nan)
             for x in logits
@@ -168,6 +170,7 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
+    check_arguments(features=features, config=config, run=run)
     memory = sketched(features, config)
     check_memory(memory, config)
     features.tensors(config.device, memory.on_disk)

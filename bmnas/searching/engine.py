@@ -22,7 +22,7 @@ from bmnas.training import metrics
 from bmnas.training.finiteness import check_first_step
 from bmnas.training.loop import Learner, NetworkLearner, Outcome
 from bmnas.training.random_streams import Purpose
-from bmnas.training.steps import Batch, Samples, predict, seeded
+from bmnas.training.steps import Batch, Samples, parts_of, predict, seeded
 
 
 class Engine(Protocol):
@@ -124,14 +124,14 @@ class SingleEngine:
 
     def batch(self, rows: Tensor) -> Batch:
         """Returns the features and targets of the rows (1, B), without the dimension of seeds."""
-        return self.tensors.batch(rows[0])
+        return self.tensors.weighted_batch(rows[0])
 
     @torch.no_grad()
     def outcome(self, batch: Batch) -> Outcome:
         """Returns loss and logits of a batch."""
-        inputs, targets = batch
+        inputs, targets, weights = parts_of(batch)
         logits = self.network(inputs)  # (B, classes)
-        return Outcome(metrics.loss(self.kind, logits, targets)[None], logits[None], targets[None])
+        return Outcome(metrics.loss(self.kind, logits, targets, weights)[None], logits[None], targets[None])
 
     def predict(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logits (1, n, classes) and targets of the rows."""

@@ -20,8 +20,9 @@ def objective_of(features: FeatureSet, config: SearchConfig) -> Objective:
     Raises:
         ConfigError: a metric of the other kind of task, or weights of classes that there are not.
     """
-    train = features.targets[features.rows("train")]
-    return make_objective(features.kind, features.classes, train, config)
+    rows = features.rows("train")
+    weights = None if features.weights is None else features.weights[rows]
+    return make_objective(features.kind, features.classes, features.targets[rows], config, weights)
 
 
 def objective_identity(config: SearchConfig) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class InheritedScore:
         with torch.no_grad():
             self.rows = tensors.rows("val")
             batch, self.targets = tensors.batch(self.rows)
+            self.weights = tensors.weights_of(self.rows)
             batch = self.hypernet.filled(batch)
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
@@ -56,7 +57,7 @@ class InheritedScore:
 
     def loss(self, genotype: Genotype) -> float:
         """Returns the mean loss of the genotype, which tells networks of equal score apart; errors as of a score."""
-        return metrics.loss(self.kind, self.logits(genotype), self.targets).item()
+        return metrics.loss(self.kind, self.logits(genotype), self.targets, self.weights).item()
 
     @torch.no_grad()
     def logits(self, genotype: Genotype) -> Tensor:

@@ -25,6 +25,7 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
+from bmnas.searching.arguments import check_arguments
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import GENOTYPE, Run
@@ -188,6 +189,7 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
         RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is at work in
             it.
     """
+    check_arguments(features=features, run=run)
     with run.working():
         return _read_out(run, features, progress)
 
@@ -233,8 +235,10 @@ def brief_training(
     objective = objective_of(features, config)
     rows = tensors.rows("train") if rows is None else rows.to(tensors.device)
     fit(network, tensors, objective, rows, config.batch_size, budget, seed)
-    logits, targets = predict(network, tensors, tensors.rows("val"))
-    return metrics.score(objective, logits, targets), metrics.loss(objective, logits, targets).item()
+    val = tensors.rows("val")
+    logits, targets = predict(network, tensors, val)
+    loss = metrics.loss(objective, logits, targets, tensors.weights_of(val)).item()
+    return metrics.score(objective, logits, targets), loss
 
 
 def _brief_trainings(search: FinishedSearch) -> Callable[[Genotype, int, int], tuple[float, float]]:

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from bmnas.config import SearchConfig
-from bmnas.errors import RunError
+from bmnas.errors import RunError, expect_path
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment
 from bmnas.searching.run_features import open_features, store_features
@@ -60,6 +60,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path) -> None:
+        expect_path("folder", folder)
         self.folder = Path(folder).absolute()  # once: the working directory may change
         check_run_name(self.folder.name)
 

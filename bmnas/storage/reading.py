@@ -10,6 +10,12 @@ from typing import Any, NoReturn
 from bmnas.errors import BmnasError, RunError
 
 DIGITS = 30  # a longer number is a mistake, and no float holds it exactly
+STARTS = {
+    b"\xff\xfe": "it is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "it is UTF-16; save it as UTF-8",
+    b"\x1f\x8b": "it is packed with gzip; unpack it first",
+    b"PK\x03\x04": "it is a zip archive; unpack it first",
+}  # of files that are no UTF-8
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a character; two of them may form a whole one
 
 
@@ -25,7 +31,7 @@ def regular(path: Path) -> Path:
 
 
 def read_text(path: Path, error: type[BmnasError] = RunError, remedy: str = "") -> str:
-    """Reads a UTF-8 text file; line ends stay as they are.
+    """Reads a UTF-8 text file; line ends stay as they are, a byte order mark at its start goes.
 
     Args:
         path: of the file.
@@ -36,12 +42,17 @@ def read_text(path: Path, error: type[BmnasError] = RunError, remedy: str = "") 
         error: the file is missing, is not a regular file, cannot be read, or is not UTF-8.
     """
     advice = remedy and f"; {remedy}"
+    content = b""
     try:
-        return regular(path).read_bytes().decode("utf-8")
+        content = regular(path).read_bytes()
+        return content.decode("utf-8-sig")
     except FileNotFoundError as failure:
         raise error(f"{path} is missing{advice}") from failure
-    except (OSError, ValueError) as failure:
+    except OSError as failure:
         raise error(f"{path} cannot be read as text: {failure}{advice}") from failure
+    except ValueError as failure:
+        what = next((words for start, words in STARTS.items() if content.startswith(start)), str(failure))
+        raise error(f"{path} cannot be read as text: {what}{advice}") from failure
 
 
 def read_json(path: Path, error: type[BmnasError] = RunError, remedy: str = "") -> dict[str, Any]:

@@ -19,22 +19,26 @@ METRICS = {kind: names[0] for kind, names in SCORES.items()}
 """The score that a kind of task is judged by, unless a configuration names another."""
 
 
-def loss(kind: str | Objective, logits: Tensor, targets: Tensor) -> Tensor:
+def loss(kind: str | Objective, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
     """The mean training loss of a batch.
 
-    With weights of the classes it is (1 / B) sum_i w_i loss_i, w_i the weight of the class of sample i.
+    With weights it is (1 / B) sum_i w_i loss_i, w_i the weight of the class of sample i, times its own.
 
     Args:
         kind: "multiclass" (targets (B,) of class numbers) or "multilabel" (targets (B, classes) of 0 and 1), or an
             objective of one.
         logits: (B, classes).
+        weights: (B,) of the samples; all count alike when None.
     """
     objective = plain_objective(kind)
     function = cross_entropy if objective.kind == "multiclass" else binary_cross_entropy_with_logits
-    weights = objective.sample_weights(targets)
-    if weights is None:
+    each = objective.term_weights(targets)
+    if weights is not None:
+        own = weights.view(-1, *[1] * (targets.ndim - 1))
+        each = own if each is None else each * own
+    if each is None:
         return function(logits, targets)
-    return (weights * function(logits, targets, reduction="none")).mean()
+    return (each * function(logits, targets, reduction="none")).mean()
 
 
 def score(kind: str | Objective, logits: Tensor, targets: Tensor) -> float:
@@ -56,14 +60,21 @@ def score(kind: str | Objective, logits: Tensor, targets: Tensor) -> float:
     return 0.0 if np.isnan(value) else value
 
 
-def named_score(kind: str, name: str, logits: Tensor, targets: Tensor) -> float:
-    """A score of `SCORES[kind]`; NaN where the samples do not define it."""
+def named_score(kind: str, name: str, logits: Tensor, targets: Tensor, weights: np.ndarray | None = None) -> float:
+    """A score of `SCORES[kind]`; NaN where the samples do not define it.
+
+    Args:
+        weights: (B,), how often each sample counts; once when None. One of 0 does not count.
+    """
+    if weights is not None:
+        there = torch.from_numpy(weights > 0)
+        logits, targets, weights = logits[there], targets[there], weights[weights > 0]
     if kind == "multilabel" and name.endswith("F1"):
-        return f1(logits, targets, name.removesuffix(" F1"))
+        return float(_f1(logits, targets, name.removesuffix(" F1"), weights))
     check_predictions(logits, "logits")
     if kind == "multiclass":
-        return multiclass_score(name, logits.double().softmax(-1).cpu().numpy(), targets.cpu().numpy())
-    return ranking_score(name, logits.double().sigmoid().cpu().numpy(), targets.cpu().numpy() > 0.5)
+        return multiclass_score(name, logits.double().softmax(-1).cpu().numpy(), targets.cpu().numpy(), weights)
+    return ranking_score(name, logits.double().sigmoid().cpu().numpy(), targets.cpu().numpy() > 0.5, weights)
 
 
 def f1(logits: Tensor, targets: Tensor, average: str) -> float:
@@ -94,7 +105,7 @@ def per_class(kind: str, logits: Tensor, targets: Tensor) -> list[float]:
     return _f1(logits, targets, None).tolist()
 
 
-def _f1(logits: Tensor, targets: Tensor, average: str | None) -> np.ndarray:
+def _f1(logits: Tensor, targets: Tensor, average: str | None, weights: np.ndarray | None = None) -> np.ndarray:
     """Computes F1 = 2 TP / (2 TP + FP + FN) of each label (None), of each row averaged ("samples"), or averaged over
     labels.
 
@@ -108,11 +119,13 @@ def _f1(logits: Tensor, targets: Tensor, average: str | None) -> np.ndarray:
             f"logits are {predicted.shape} and targets {true.shape}; a multilabel score takes (samples, labels) of both"
         )
     axis = 1 if average == "samples" else 0
-    right, support, all_ = (part.sum(axis) for part in (predicted & true, true, predicted))
+    often = np.ones(len(true), np.int64) if weights is None or axis == 1 else weights
+    right, support, all_ = ((often[:, None] * part).sum(axis) for part in (predicted & true, true, predicted))
     if average == "micro":
         right, support, all_ = right.sum(), support.sum(), all_.sum()
     either = support + all_
     each = np.where(either > 0, 2.0 * right / np.maximum(either, 1), 1.0)  # 1 where nothing was there, nor found
     if average is None:
         return each
-    return np.average(each, weights=support if average == "weighted" and support.any() else None)
+    by = weights if average == "samples" else support if average == "weighted" and support.any() else None
+    return np.average(each, weights=by)

@@ -88,7 +88,7 @@ def fit(
 
     def of_epoch(epoch: int) -> Iterable[Batch]:
         order = batches(rows, batch_size, (seed, Purpose.BATCHES, epoch))
-        return read_ahead(map(tensors.batch, order), tensors.ahead)
+        return read_ahead(map(tensors.weighted_batch, order), tensors.ahead)
 
     train_network(network, kind, of_epoch, len(rows), batch_size, budget, seed, tensors.device, after_epoch=after_epoch)
 

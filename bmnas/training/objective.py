@@ -28,7 +28,7 @@ class Objective:
     metric: str
     weights: tuple[float, ...] | tuple[tuple[float, float], ...] | None = None
 
-    def sample_weights(self, targets: Tensor) -> Tensor | None:
+    def term_weights(self, targets: Tensor) -> Tensor | None:
         """Returns the weight of each term of the loss: (B,), or (B, labels); None where all are 1."""
         if self.weights is None:
             return None
@@ -45,11 +45,18 @@ def plain_objective(kind: "str | Objective") -> Objective:
     return Objective(kind, SCORES[kind][0])
 
 
-def make_objective(kind: str, classes: Sequence[str], train_targets: np.ndarray, config: SearchConfig) -> Objective:
+def make_objective(
+    kind: str,
+    classes: Sequence[str],
+    train_targets: np.ndarray,
+    config: SearchConfig,
+    train_weights: np.ndarray | None = None,
+) -> Objective:
     """Makes the objective that a configuration asks for.
 
     Args:
         train_targets: of the training split, (n,) or (n, labels); "balanced" counts them.
+        train_weights: (n,), how often each counts there; once when None.
 
     Raises:
         ConfigError: a score of the other kind, or weights of classes that there are not.
@@ -57,11 +64,15 @@ def make_objective(kind: str, classes: Sequence[str], train_targets: np.ndarray,
     metric = SCORES[kind][0] if config.metric is None else config.metric
     if metric not in SCORES[kind]:
         raise ConfigError(f"metric is {metric!r}; a {kind} task has {', '.join(SCORES[kind])}")
-    return Objective(kind, metric, class_weights(config.class_weight, kind, classes, train_targets))
+    return Objective(kind, metric, class_weights(config.class_weight, kind, classes, train_targets, train_weights))
 
 
 def class_weights(
-    wish: ClassWeight, kind: str, classes: Sequence[str], targets: np.ndarray
+    wish: ClassWeight,
+    kind: str,
+    classes: Sequence[str],
+    targets: np.ndarray,
+    weights: np.ndarray | None = None,
 ) -> tuple[float, ...] | tuple[tuple[float, float], ...] | None:
     """Computes the weights of the classes.
 
@@ -71,6 +82,7 @@ def class_weights(
     Args:
         wish: "balanced", class -> weight (1 for those not named; of a label its presence is weighed), or None.
         targets: (n,) class numbers, or (n, labels) of 0 and 1.
+        weights: (n,), how often "balanced" counts each; once when None.
 
     Raises:
         ConfigError: a class that there is not, or no weight above 0.
@@ -79,9 +91,9 @@ def class_weights(
         return None
     if isinstance(wish, str):
         if kind == "multiclass":
-            return tuple(_balanced(np.bincount(targets, minlength=len(classes))))
-        counts = targets.sum(0)
-        return tuple(tuple(_balanced(np.array([len(targets) - ones, ones]))) for ones in counts)  # type: ignore[return-value]
+            return tuple(_balanced(np.bincount(targets, weights, len(classes))))
+        often = np.ones(len(targets)) if weights is None else weights.astype(np.float64)
+        return tuple(tuple(_balanced(np.array([often.sum() - ones, ones]))) for ones in often @ targets)  # type: ignore[return-value]
     unknown = [name for name in wish if name not in classes]
     if unknown:
         raise ConfigError(f"class_weight names {unknown}; the classes are {list(classes)}")

@@ -1,6 +1,7 @@
 """Every score by its full name, computed by scikit-learn from probabilities."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,9 @@ SCORES = {"multiclass": MULTICLASS, "multilabel": MULTILABEL}
 """The scores of each kind of task, the one that counts by default first."""
 
 
-def multiclass_score(name: str, probabilities: np.ndarray, targets: np.ndarray) -> float:
+def multiclass_score(
+    name: str, probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Computes a score of `MULTICLASS`.
 
     AUROC and average precision set each class against the rest, and average over the classes that can be scored.
@@ -27,6 +30,7 @@ def multiclass_score(name: str, probabilities: np.ndarray, targets: np.ndarray) 
         name: of the score.
         probabilities: (n, classes).
         targets: (n,) class numbers.
+        weights: (n,) above 0, how often each sample counts; once when None.
 
     Returns:
         A value between 0 and 1; NaN where the samples do not define it.
@@ -34,21 +38,24 @@ def multiclass_score(name: str, probabilities: np.ndarray, targets: np.ndarray) 
     from sklearn.metrics import accuracy_score, f1_score, recall_score  # here: a second that a search does not need
 
     predicted = probabilities.argmax(1)
+    common: dict[str, Any] = {"zero_division": 0, "sample_weight": weights}
     if name == "accuracy":
-        return float(accuracy_score(targets, predicted))
+        return float(accuracy_score(targets, predicted, sample_weight=weights))
     if name == "balanced accuracy":  # the mean recall of the classes that are there
-        return float(recall_score(targets, predicted, labels=np.unique(targets), average="macro", zero_division=0))  # type: ignore[arg-type]
+        return float(recall_score(targets, predicted, labels=np.unique(targets), average="macro", **common))
     if name.endswith("F1"):
-        return float(f1_score(targets, predicted, average=name.removesuffix(" F1"), zero_division=0))  # type: ignore[arg-type]
+        return float(f1_score(targets, predicted, average=name.removesuffix(" F1"), **common))  # type: ignore[arg-type]
     one_against_rest = targets[:, None] == np.arange(probabilities.shape[1])  # (n, classes)
-    return ranking_score(name, probabilities, one_against_rest)
+    return ranking_score(name, probabilities, one_against_rest, weights)
 
 
-def ranking_score(name: str, probabilities: np.ndarray, targets: np.ndarray) -> float:
+def ranking_score(
+    name: str, probabilities: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Computes macro AUROC or macro average precision of labels, (n, labels) both; NaN where no label defines it."""
     from sklearn.metrics import average_precision_score, roc_auc_score  # here, see above
 
     function: Callable[..., float] = roc_auc_score if name == "macro AUROC" else average_precision_score
     labels = [k for k in range(targets.shape[1]) if 0 < targets[:, k].sum() < len(targets)]
-    each = [float(function(targets[:, k], probabilities[:, k])) for k in labels]
+    each = [float(function(targets[:, k], probabilities[:, k], sample_weight=weights)) for k in labels]
     return float(np.mean(each)) if each else float("nan")

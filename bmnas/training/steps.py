@@ -16,7 +16,8 @@ from bmnas.training.objective import Objective
 
 SCORE_BATCH = 1024  # rows of a forward pass without gradients; only memory depends on it
 
-Batch = tuple[Any, Tensor]  # what a network takes, and targets (B,) or (B, classes)
+Batch = tuple[Any, Tensor] | tuple[Any, Tensor, Tensor]
+"""What a network takes, targets (B,) or (B, classes), and the weights (B,) of samples that do not count alike."""
 
 
 class Samples(Protocol):
@@ -39,6 +40,14 @@ class Samples(Protocol):
 
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Returns the features, feature -> (B, C_in, L or 1), and the targets of some rows."""
+        ...
+
+    def weighted_batch(self, rows: Tensor) -> Batch:
+        """Returns the same, and the weights (B,) behind it where the samples have some."""
+        ...
+
+    def weights_of(self, rows: Tensor) -> Tensor | None:
+        """Returns the weights (B,) of some rows; None where all samples count alike."""
         ...
 
 
@@ -113,14 +122,15 @@ def batch_gradients(
     BatchNorm normalises each micro-batch by itself (2 rows at least) and moves its running statistics once for each.
 
     Args:
-        network: its method `training_loss(kind, logits, targets)`, if it has one, takes the place of the kind's loss.
+        network: its method `training_loss(kind, logits, targets, weights)`, if it has one, takes the place of the
+            kind's loss.
         batch: inputs and targets; to be cut into parts, the inputs are one tensor or name -> tensor, each (B, ...).
         parts: number of micro-batches.
 
     Returns:
         The mean loss, the logits (B, classes), and a gradient a parameter (None where the loss does not reach it).
     """
-    inputs, targets = batch
+    inputs, targets, weights = parts_of(batch)
     B = len(targets)
     parts = max(1, min(parts, B // 2))
     edges = [B * i // parts for i in range(parts + 1)]
@@ -130,12 +140,19 @@ def batch_gradients(
     logits = []
     for start, stop in pairwise(edges):
         out = network(inputs if parts == 1 else _slice(inputs, start, stop))  # (b, classes)
-        part = loss(kind, out, targets[start:stop]) * ((stop - start) / B)
+        its_weights = None if weights is None else weights[start:stop]
+        part = loss(kind, out, targets[start:stop], its_weights) * ((stop - start) / B)
         new = torch.autograd.grad(part, parameters, allow_unused=True)
         gradients = new if parts == 1 else _add(gradients or [None] * len(new), new)
         mean = mean + part.detach()
         logits.append(out.detach())
     return mean, torch.cat(logits), gradients
+
+
+def parts_of(batch: Batch) -> tuple[Any, Tensor, Tensor | None]:
+    """Returns inputs, targets and weights of a batch; the weights are None where all samples count alike."""
+    inputs, targets, *weights = batch
+    return inputs, targets, weights[0] if weights else None
 
 
 def _slice(inputs: Any, start: int, stop: int) -> Any:
@@ -188,7 +205,8 @@ def predict_batches(
     network.eval()
     results = []
     start = 0
-    for inputs, targets in batches:
+    for batch in batches:
+        inputs, targets, _ = parts_of(batch)
         logits = network(inputs)
         stop = start + len(targets)
         numbers = range(start, stop) if rows is None else rows[start:stop]

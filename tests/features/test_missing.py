@@ -99,6 +99,27 @@ def test_odd_columns_and_rare_classes_have_a_line_each():
     assert len(lines) == 5 and findings(features()) == []
 
 
+@pytest.mark.parametrize("marker", [0.0, -999.0, 255.0])
+def test_rows_of_one_number_may_be_missing_samples(marker):
+    given = arrays()
+    given["Text"][[3, 5, 8]] = marker
+    given["Image_1"][4] = 7.0  # one row alone says nothing
+    (line,) = [line for line in findings(features(given)) if "everywhere" in line]
+    assert line.startswith(f"'Text': 3 of {len(Y)} rows are {marker:g} everywhere") and "NaN" in line
+
+
+def test_markers_of_missing_values_in_a_column_are_said():
+    given = arrays()
+    given["Text"][7, 1] = -9999
+    assert any("'Text': 1 (1) of 3 columns are -9999" in line and "NaN" in line for line in findings(features(given)))
+
+
+@pytest.mark.parametrize("name", ["nan", "NaN", "<NA>", "None", "NULL", "n/a", "?"])
+def test_a_class_that_may_be_no_label_is_said(name):
+    given = FeatureSet.from_arrays(arrays(), np.array(["ant", "bee", name])[Y], SPLITS, report=False)
+    assert any(repr(name) in line and "missing label" in line for line in findings(given))
+
+
 def test_own_arrays_warn_of_each_finding():
     given = arrays()
     given["Image_1"][:, 1] = 5.0

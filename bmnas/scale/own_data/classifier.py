@@ -19,10 +19,12 @@ from bmnas.evaluation.subset_scores import subset_scores
 from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.convert import check_order, check_present
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.weights import as_weights
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
+from bmnas.scale.own_data.labels import as_labels
 from bmnas.scale.own_data.report import leaderboard, report
 from bmnas.scale.own_data.splitting import check_classes, split_rows
 from bmnas.searching.algorithm1 import search
@@ -111,6 +113,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         y: ArrayLike,
         groups: ArrayLike | None = None,
         masks: Mapping[str, ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> Self:
         """Splits, searches, reads out, trains, compares and reports.
 
@@ -119,11 +122,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             y: (n,) labels of any kind, or (n, labels) of 0 and 1.
             groups: (n,) equal for samples that must not be torn apart, such as those of one person.
             masks: modality or feature -> (n,), True where a sample has it.
+            sample_weight: (n,) of at least 0, how much each sample counts in every loss of search, training and rivals.
+                Samples of weight 0 are in no split. Scores count all samples of a split alike.
         """
         check_features(X)
         self._check_settings()
         self.columns_ = columns_of(X)
-        self.features_ = self._feature_set(X, y, groups, masks)
+        self.features_ = self._feature_set(X, y, groups, masks, sample_weight)
         config = self._config()
         budget = EvalConfig(epochs=15, seeds=3, max_lr=LEARNING_RATE).change(**dict(self.budget or {}))
         if self.run is None:
@@ -157,36 +162,44 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             return (probabilities > THRESHOLD).astype(int)
         return self.classes_[probabilities.argmax(1)]
 
-    def score(self, X: Mapping[str, Any], y: ArrayLike, sample_weight: None = None) -> float:
-        """Computes the score that `metric` names."""
+    def score(self, X: Mapping[str, Any], y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Computes the score that `metric` names; a sample counts `sample_weight` times, (n,), or once."""
         probabilities, kind = self.predict_proba(X), self.features_.kind
-        check_order({**{f"feature {name!r}": values for name, values in X.items()}, "y": y})
-        labels = np.asarray(y)
+        parts = {f"feature {name!r}": values for name, values in X.items()}
+        check_order({**parts, "y": y, "sample_weight": sample_weight})
+        labels = as_labels(y)
+        if labels.ndim != (2 if kind == "multilabel" else 1):
+            raise FeatureError(f"y has the shape {labels.shape}; fit had {self.features_.targets.shape}")
         if labels.shape[:1] != probabilities.shape[:1]:
             raise FeatureError(f"X has {len(probabilities)} samples, y {labels.shape}")
         unseen = [] if kind == "multilabel" else np.setdiff1d(labels, self.classes_).tolist()
         if unseen:
             raise FeatureError(f"y has {unseen[0]!r}; fit had the labels {self.classes_.tolist()}")
-        targets = np.asarray(y, np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, labels)
+        targets = labels.astype(np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, labels)
         logits = torch.from_numpy(probabilities).double().clamp(1e-12, 1 - 1e-12)
         logits = logits.log() if kind == "multiclass" else logits.logit()
-        return named_score(kind, self.metric or METRICS[kind], logits, torch.from_numpy(targets))
+        weights = None if sample_weight is None else as_weights("sample_weight", sample_weight, len(labels))
+        return named_score(kind, self.metric or METRICS[kind], logits, torch.from_numpy(targets), weights)
 
     def _feature_set(
-        self, X: Mapping[str, Any], y: ArrayLike, groups: ArrayLike | None, masks: Mapping[str, ArrayLike] | None
+        self,
+        X: Mapping[str, Any],
+        y: ArrayLike,
+        groups: ArrayLike | None,
+        masks: Mapping[str, ArrayLike] | None,
+        sample_weight: ArrayLike | None,
     ) -> FeatureSet:
-        check_order({**{f"feature {name!r}": values for name, values in X.items()}, "y": y, "groups": groups})
-        check_present("y", y)
+        marks = {f"masks[{name!r}]": values for name, values in (masks or {}).items()}
+        parts = {f"feature {name!r}": values for name, values in X.items()} | marks
+        check_order({**parts, "y": y, "groups": groups, "sample_weight": sample_weight})
         check_present("groups", () if groups is None else groups)
-        labels = np.array(y)
-        if labels.ndim not in (1, 2) or not len(labels):
-            raise FeatureError(f"y has the shape {labels.shape}; expected one label a sample, or a row of 0 and 1")
+        labels = as_labels(y)
+        weights = None if sample_weight is None else as_weights("sample_weight", sample_weight, len(labels))
+        used = np.arange(len(labels)) if weights is None else np.flatnonzero(weights)
         if labels.ndim == 1:
-            if labels.dtype.kind == "f" and not np.isfinite(labels).all():
-                raise FeatureError("y holds NaN or infinite values; expected a label for each sample")
             self.classes_, targets = np.unique(labels, return_inverse=True)
             names = [str(label) for label in self.classes_]
-            check_classes(labels, self.classes_)
+            check_classes(labels[used], self.classes_)
         else:
             self.classes_, targets = np.arange(labels.shape[1]), labels
             names = [str(name) for name in getattr(y, "columns", self.classes_)]
@@ -198,11 +211,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         members = None if groups is None else np.asarray(groups)
         if members is not None and members.shape != (count,):
             raise FeatureError(f"groups has the shape {members.shape}; expected one for each of {len(labels)} samples")
-        rows = split_rows(targets, members, self.val_size, self.test_size, self.random_state)
+        its_groups = None if members is None else members[used]
+        splits = split_rows(targets[used], its_groups, self.val_size, self.test_size, self.random_state)
+        rows = {name: used[part] for name, part in splits.items()}
         positions = {array.shape[2] for array in arrays.values() if array.ndim == 3} - {1}
         features = FeatureSet.from_arrays(
-            arrays, targets, rows, classes=names, masks=masks, groups=members, L=self.L if positions else None,
-            report=False,
+            arrays, targets, rows, classes=names, masks=masks, groups=members, weights=weights,
+            L=self.L if positions else None, report=False,
         )  # fmt: skip
         if self.modalities is not None or self.features is not None:
             features = features.choose(self.modalities, self.features)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bmnas.errors import FeatureError
 from bmnas.features.blocks import blocks
-from bmnas.features.convert import as_array, as_numbers, check_order
+from bmnas.features.convert import as_array, as_numbers, check_order, tensor_values
 from bmnas.features.taps import pool
 
 
@@ -54,13 +54,17 @@ def _as_array(name: str, values: Any, L: int) -> np.ndarray:
     if isinstance(values, pd.DataFrame | pd.Series):
         values = _of_frame(name, values)
     if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
+        values = tensor_values(f"feature {name!r}", values)
     if hasattr(values, "toarray"):
         raise FeatureError(f"feature {name!r} is a sparse matrix; give an array, .toarray()")
     if not isinstance(values, np.ndarray):
         values = _uniform(name, values)
+    if isinstance(values, np.ndarray) and values.dtype == object and values.ndim > 1:
+        values = _of_objects(name, values)
     if isinstance(values, list) or values.dtype == object:
         return _ragged(name, list(values), L)
+    if 0 in values.shape[1:]:
+        raise FeatureError(f"feature {name!r} has the shape {values.shape}; a sample of it holds no number")
     if values.ndim < 4:
         values = as_numbers(f"feature {name!r}", values)
     else:  # converted block by block
@@ -98,17 +102,27 @@ def _uniform(name: str, values: Any) -> np.ndarray | list[Any]:
         samples = list(values)
     except TypeError as error:
         raise FeatureError(f"feature {name!r} is {type(values).__name__}; expected an array or a list") from error
-    shapes = {None if sample is None else np.shape(_plain(sample)) for sample in samples}
-    return samples if None in shapes or len(shapes) > 1 else np.array([_plain(sample) for sample in samples])
+    plain = [tensor_values(f"feature {name!r}", s) if isinstance(s, Tensor) else s for s in samples]
+    try:
+        shapes = {None if sample is None else np.shape(sample) for sample in plain}
+    except ValueError as error:
+        raise FeatureError(f"feature {name!r} has a sample whose rows differ in length; expected (C, T)") from error
+    return plain if None in shapes or len(shapes) > 1 else np.array(plain)
 
 
-def _plain(sample: Any) -> Any:
-    return sample.detach().cpu().numpy() if isinstance(sample, Tensor) else sample
+def _of_objects(name: str, values: np.ndarray) -> np.ndarray:
+    """Returns the numbers of an array of Python objects; None becomes NaN."""
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise FeatureError(f"feature {name!r} is not an array of real numbers: {error}") from error
 
 
 def _ragged(name: str, samples: Sequence[Any], L: int) -> np.ndarray:
     """Pools each sample (C, T) over its own length to (C, L): nothing is padded."""
-    there = {i: _numbers(f"{name}, sample {i}", _plain(s)) for i, s in enumerate(samples) if s is not None}
+    there = {i: _numbers(f"{name}, sample {i}", s) for i, s in enumerate(samples) if s is not None}
+    if not there:
+        raise FeatureError(f"feature {name!r} is None in every sample; leave it out")
     ranks = {array.ndim for array in there.values()}
     channels = {array.shape[0] if array.ndim else 0 for array in there.values()}
     if len(ranks) != 1 or ranks > {1, 2, 3} or ranks == {0} or len(channels) != 1:

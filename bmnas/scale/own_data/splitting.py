@@ -19,7 +19,7 @@ def check_classes(labels: np.ndarray, classes: np.ndarray) -> None:
     """
     if len(classes) < 2:
         raise FeatureError(f"y has one class, {classes[0]!r}; expected two at least")
-    counts = np.bincount(np.searchsorted(classes, labels))
+    counts = np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
     rare = np.flatnonzero(counts < SPLITS)
     if not len(rare):
         return

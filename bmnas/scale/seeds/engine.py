@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,13 +40,13 @@ class StackedLearner:
         self.stack = stack
         self.optimizer = optimizer
         self.parameters = parameters
-        self.losses = vmap(lambda logits, targets: metrics.loss(kind, logits, targets))
+        self.losses = vmap(partial(metrics.loss, kind))
 
     def outcome(self, batch: Batch) -> Outcome:
         """Returns the losses (S,) and logits of a batch, feature -> (S, B, C_in, L or 1), targets (S, B)."""
-        inputs, targets = batch
+        inputs, *targets_and_weights = batch
         logits = self.stack(inputs)  # (S, B, classes)
-        return Outcome(self.losses(logits, targets), logits, targets)
+        return Outcome(self.losses(logits, *targets_and_weights), logits, batch[1])
 
     def gradients(self, batch: Batch) -> tuple[Outcome, Gradients]:
         """Computes the gradients of a batch: the sum of the losses gives each seed its own."""
@@ -97,10 +98,10 @@ class StackedEngine:
         yield
 
     def batch(self, rows: Tensor) -> Batch:
-        """Returns the features (S, B, C_in, L or 1) and targets (S, B) of the rows (S, B)."""
-        features, targets = self.tensors.batch(rows.flatten())
-        features = {name: feature.unflatten(0, rows.shape) for name, feature in features.items()}
-        return features, targets.unflatten(0, rows.shape)
+        """Returns the features (S, B, C_in, L or 1), targets and weights (S, B) of the rows (S, B)."""
+        features, *others = self.tensors.weighted_batch(rows.flatten())
+        stacked = {name: feature.unflatten(0, rows.shape) for name, feature in features.items()}
+        return stacked, *(part.unflatten(0, rows.shape) for part in others)  # type: ignore[return-value]
 
     @torch.no_grad()
     def outcome(self, batch: Batch) -> Outcome:

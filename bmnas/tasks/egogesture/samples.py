@@ -1,6 +1,7 @@
 """EgoGesture: a colour and a depth clip a sample, folders of numbered pictures."""
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,6 +117,7 @@ def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
     missing = [name for name in LISTS.values() if not (root / name).is_file()]
     if (root / ANNOTATION).is_file():
         classes, clips = read_ego_json(root / ANNOTATION)
+        _warn_of_copies(root, clips)
         others = set() if missing else {_annotation(clip) for clip in _read_lists(root)[1]}
         differ = {_annotation(clip) for clip in clips} ^ others if others else set()
         if differ:
@@ -130,7 +132,21 @@ def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
             f"{root}: neither {ANNOTATION} nor {', '.join(missing)} is there; expected one or the other"
             f"{packed_files(root)}"
         )
-    return _read_lists(root)
+    classes, clips = _read_lists(root)
+    _warn_of_copies(root, clips)
+    return classes, clips
+
+
+def _warn_of_copies(root: Path, clips: Sequence[EgoClip]) -> None:
+    """Warns of clips that are annotated more than once."""
+    counts = Counter((clip.color, clip.start, clip.end) for clip in clips)
+    copies = [place for place, count in counts.items() if count > 1]
+    if copies:
+        (folder, start, end), more = copies[0], f" and {len(copies) - 1} more" if copies[1:] else ""
+        warnings.warn(
+            f"{root}: {folder}, frames {start} to {end}{more}, is annotated more than once; each counts",
+            stacklevel=3,
+        )
 
 
 def _read_lists(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:

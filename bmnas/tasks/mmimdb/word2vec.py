@@ -4,6 +4,7 @@ The file starts with a line "<words> <length>"; then each word, a blank, and its
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,7 @@ MARKS = re.escape("/'-.?!()\",:;")  # stand alone
 BLANKS = re.escape("~*+^`_#[]|")  # separate words, as white space does
 ADDRESS = re.compile(r"^https?://.*", re.MULTILINE)
 TOKEN = re.compile(rf"[0-9]+|[{MARKS}]|[^\s0-9{MARKS}{BLANKS}]+")
+WRITTEN = b"0123456789+-.eE \n"  # bytes of numbers that are written out
 LONGEST = 2000  # bytes of a word
 
 
@@ -37,7 +39,8 @@ def read_vectors(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]:
     """Reads the vectors of the wanted words, word -> float32 (300,); in one pass, never held whole.
 
     Raises:
-        DataError: missing, cut short or longer than it says, vectors of another length or not finite.
+        DataError: missing, cut short or longer than it says, in the text format, vectors of another length or not
+            finite.
     """
     try:
         with regular(path).open("rb") as file:
@@ -45,10 +48,14 @@ def read_vectors(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]:
             vectors = {}
             for i in range(count):
                 word, vector = _entry(path, file, i, 4 * length)
+                if i == 0 and not vector.translate(None, WRITTEN):
+                    fail(path, None, "the vector of word 0", vector[:20], "binary numbers; this is the text format")
                 if word in vocabulary:
-                    vectors[word] = np.frombuffer(vector, "<f4").astype(np.float32)
-                    if not np.isfinite(vectors[word]).all():
+                    numbers = np.frombuffer(vector, "<f4").astype(np.float32)
+                    if not np.isfinite(numbers).all():
                         fail(path, None, f"the vector of {word!r}", "NaN or infinite", f"{length} finite numbers")
+                    if not np.array_equal(vectors.setdefault(word, numbers), numbers):
+                        warnings.warn(f"{path}: {word!r} has two vectors; the first counts, as in gensim", stacklevel=2)
             if file.read(2).strip(b"\n"):
                 fail(path, 1, "number of words", count, "as many as there are; more follow")
             return vectors

@@ -127,6 +127,8 @@ def _named(root: Path, folders: tuple[str, ...], suffix: str) -> dict[NtuName, P
         )
     files: dict[NtuName, Path] = {}
     for path in (path for folder in present for path in folder.iterdir() if path.name.endswith(suffix)):
+        if path.name.startswith("."):  # what macOS writes beside each file
+            continue
         try:
             files.setdefault(NtuName.parse(path.name.removesuffix(suffix)), path)
         except DataError as error:

@@ -1,0 +1,136 @@
+"""Whatever holds one's own numbers and labels is read for what it is, or refused by name: never in silence."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import bmnas
+from bmnas.errors import FeatureError
+from bmnas.features.convert import as_numbers
+from bmnas.features.feature_set import FeatureSet
+from bmnas.scale.own_data.inputs import as_arrays
+from bmnas.scale.own_data.labels import as_labels
+
+N = 12
+RNG = np.random.default_rng(0)
+A = RNG.normal(size=(N, 3)).astype(np.float32)
+HALVES = torch.tensor(np.round(A * 4) / 4)  # which bfloat16 holds exactly
+
+READ = {
+    "bfloat16": HALVES.bfloat16(),
+    "a list of bfloat16": list(HALVES.bfloat16()),
+    "a negative view": torch.complex(HALVES, -HALVES).conj().imag,
+    "with a gradient": HALVES.clone().requires_grad_(),
+    "big-endian": HALVES.numpy().astype(">f4"),
+    "Python objects": HALVES.numpy().astype(object),
+    "reversed memory": HALVES.numpy()[::-1, ::-1].copy()[::-1, ::-1],
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_numbers_are_the_same_whatever_holds_them(kind):
+    assert np.array_equal(as_arrays({"A": READ[kind]}, 4)["A"].reshape(N, 3), HALVES.numpy())
+
+
+def test_none_among_objects_is_missing():
+    cells = A.astype(object)
+    cells[4] = None
+    assert np.isnan(as_arrays({"A": cells}, 4)["A"]).all(1).tolist() == [row == 4 for row in range(N)]
+
+
+REFUSED = {
+    "sparse": (HALVES.to_sparse(), "to_dense"),
+    "sparse in a list": ([HALVES.to_sparse()[0]] * N, "to_dense"),
+    "on no device": (torch.empty(N, 3, device="meta"), "meta"),
+    "nested": (torch.nested.nested_tensor([torch.rand(2, 3), torch.rand(2, 4)], layout=torch.jagged), "nested"),
+    "texts among objects": (np.array([["a", 1.0]] * N, object), "'A'"),
+    "None everywhere": ([None] * N, "every sample"),
+    "sequences without positions": (np.empty((N, 3, 0)), "no number"),
+    "images without rows": (np.empty((N, 3, 0, 5)), "no number"),
+    "lists that differ within a sample": ([[[1.0], [1.0, 2.0]]] * N, "'A'"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_cannot_be_read_is_named(kind):
+    values, words = REFUSED[kind]
+    with pytest.raises(FeatureError, match=words):
+        as_arrays({"A": values}, 4)
+
+
+@pytest.mark.parametrize(
+    ("column", "warned"),
+    [
+        (1e9 + np.arange(N), True),  # float32 has one number in 64
+        (2**40 + np.arange(N), True),
+        (np.arange(N) * 1e-50, True),
+        (1.7e9 + 1e6 * np.arange(N), False),
+        (np.full(N, 0.3) + np.spacing(0.3) * (np.arange(N) % 2), False),  # float64's own rounding
+        (np.full(N, 1e9), False),
+        (np.where(np.arange(N) == 3, np.nan, 1e9 + np.arange(N)), True),
+    ],
+)
+def test_what_float32_rounds_away_is_said(column, warned, recwarn):
+    as_numbers("feature 'A'", np.stack([A[:, 0].astype(float), column], 1))
+    assert [("column 1" in str(each.message)) for each in recwarn] == [True] * warned
+
+
+LABELS = {
+    "texts and numbers": ([1, "1"] * 6, "mixes texts"),
+    "the same as objects": (np.array([1, "1"] * 6, object), "mixes texts"),
+    "an empty text": (["", "a"] * 6, "row 0"),
+    "blanks": (["a", "  "] * 6, "row 1"),
+    "no date": (np.array(["2020-01-01", "NaT"] * 6, "M8[D]"), "row 1"),
+    "infinite": ([1.0, np.inf] * 6, "row 1"),
+    "complex": ([1j, 2] * 6, "complex"),
+    "sets": ([{"a"}, {"b"}] * 6, "object"),
+    "lists of names": ([["a"], ["a", "b"]] * 6, "MultiLabelBinarizer"),
+    "a column of names": (np.array([["a"], ["b"]] * 6), "ravel"),
+    "a frame of one column": (pd.DataFrame({"label": ["a", "b"] * 6}), "frame"),
+    "a column of numbers": (np.arange(N)[:, None], "ravel"),
+    "nothing": (None, "shape"),
+    "a generator": ((label for label in "ab"), "shape"),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_what_is_no_label_is_named(kind):
+    y, words = LABELS[kind]
+    with pytest.raises(FeatureError, match=words):
+        as_labels(y)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", "b"],
+        [0, 1],
+        [True, False],
+        [0.5, 1.0],
+        np.array(["a", "b"], object),
+        pd.Series(["a", "b"], dtype="category"),
+        torch.tensor([3, 4]),
+        np.array([2**63 + 1, 3], np.uint64),
+        [np.str_("a"), "b"],
+        np.array(["2020-01-01", "2021-01-01"], "M8[D]"),
+    ],
+)
+def test_labels_stay_what_they_are(y):
+    assert as_labels(y).tolist() == np.asarray(y).tolist()
+
+
+def test_masks_of_another_order_are_not_paired_by_their_place():
+    index = [f"patient {i}" for i in range(N)]
+    X = {name: pd.DataFrame(A, index=index) for name in ("Scan_1", "Blood_1")}
+    masks = {"Scan": pd.Series(np.arange(N) > 3, index=index[::-1])}
+    splits = {"train": range(6), "val": range(6, 9), "test": range(9, N)}
+    for refused in (
+        lambda: bmnas.FusionClassifier(verbose=0).fit(X, np.arange(N) % 2, masks=masks),
+        lambda: FeatureSet.from_arrays(X, np.arange(N) % 2, splits, masks=masks),
+        lambda: FeatureSet.from_arrays(
+            X, np.arange(N) % 2, splits, logits={"Scan": pd.DataFrame(A[:, :2], index=index[::-1])}
+        ),
+    ):
+        with pytest.raises(FeatureError, match="another order.*patient"):
+            refused()
