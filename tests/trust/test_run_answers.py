@@ -3,7 +3,7 @@
 import pytest
 
 from bmnas.searching.algorithm1 import Search
-from bmnas.searching.shortlist import select
+from bmnas.searching.read_outs import select
 from bmnas.space.enumeration import Space
 from bmnas.trust.run_answers import ranking_score
 from tests.support.tiny import CONFIG, tiny_features

@@ -130,7 +130,9 @@ class TunedSupernet:
         with torch.no_grad():
             logits = network(batch)  # (n, classes)
         check_predictions(logits, "val", rows)
-        return metrics.score(self.state.kind, logits, targets), -metrics.loss(self.state.kind, logits, targets).item()
+        weights = self.engine.tensors.weights_of(rows)
+        score = metrics.score(self.state.kind, logits, targets)
+        return score, -metrics.loss(self.state.kind, logits, targets, weights).item()
 
     def tune(self, remaining: Remaining) -> None:
         """Trains `shortlist_epochs` epochs with these alternatives alone.
