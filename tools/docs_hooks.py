@@ -17,6 +17,8 @@ import bmnas.config
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.registry import TASKS
 from bmnas.rivals.networks import RIVALS
+from bmnas.trust.truth_table import PUBLISHED, Truth
+from tools import result_tables
 from tools.cost_projection import cost_table
 from tools.parameter_tables import notebook_tables, setting_rows, table
 from tools.result_tables import pairs_table, results_table
@@ -89,6 +91,25 @@ def task_list() -> str:
     return "\n".join(lines)
 
 
+def truth_list() -> str:
+    """Lists the truth tables of the package, with their best network's mean test score in per cent."""
+    rows = []
+    for path in sorted(PUBLISHED.glob("*.json")):
+        truth = Truth.open(path)
+        task = TASKS[truth.about["dataset"]]
+        options = truth.about["options"]
+        others = {name: options[name] for name, value in task.options.items() if options[name] != value}
+        space = truth.about["space"]
+        networks = f"{len(truth.networks)}, {'all' if truth.sample is None else 'a random sample'}"
+        scores = 100 * truth.frame()["test"]
+        rows.append([
+            code(task.name), assignments(others) or "the defaults", f"{space['N']}, {space['M']}", networks,
+            str(truth.seeds), f"{scores.max():.1f}, {scores.median():.1f}, {scores.min():.1f}",
+        ])  # fmt: skip
+    headings = ("data set", "options", "N, M", "networks", "seeds", "test score: best, median, worst")
+    return result_tables.table(headings, rows)
+
+
 def task_facts(name: str) -> str:
     """Lists a data set's features, options and presets."""
     task = TASKS[name]
@@ -136,6 +157,7 @@ MAKERS = {
     "api": api_list,
     "tasks": task_list,
     "task": task_facts,
+    "truths": truth_list,
     "results": results_table,
     "pairs": pairs_table,
     "rivals": rival_list,
