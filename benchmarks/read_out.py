@@ -107,6 +107,7 @@ class Known:
         _, test = network_scores(genotype, self.features, self.config, budget, first_seed=self.table.seeds)
         return np.array(test)
 
+    @use_threads(1)
     def limits(self) -> dict[str, dict[str, float]]:
         """Returns regrets, and the tau, that no read-out can be expected to better."""
         val = {genotype: float(np.mean(scores)) for genotype, (scores, _) in self.table.networks.items()}
@@ -137,9 +138,9 @@ class Known:
 references = cache(Known)
 
 
+@use_threads(1)
 def measure(name: str, seed: int) -> dict[str, Any]:
     """Searches once and reads out by each rule; returns plain values."""
-    use_threads(1)
     task = references(name)
     config = task.config.change(seed=seed)
     started = time.process_time()
