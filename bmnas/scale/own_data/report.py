@@ -47,7 +47,7 @@ def report(
         f"\nLeaderboard by {searched.metric} on the same test samples, in % ({SPREAD} over the {seeds} trainings)",
         _board(leaderboard, searched.metric),
         f"  {SEARCHED} is the network found. A head is a small classifier on the features of one modality alone.",
-        "  Late fusion combines the answers of the heads: their logits, which are scores before they are probabilities.",
+        "  Late fusion combines the answers of the heads: their logits, scores that are not yet probabilities.",
     ]
     if subsets is not None:
         parts += [
