@@ -94,19 +94,24 @@ def test_every_parameter_of_the_notebooks_declares_its_type(notebook):
 
 
 VALUES = {"bool": True, "int": 7, "float": 0.5, "str": "text", "list": ["a"], "dict": {"a": 1}, "complex": 1j}
-PASSING = {"int": "int", "float": "int float", "bool": "bool", "str": "str", "dict": "dict", "list of str": "list str"}
+PASSING = {
+    "int": "int",
+    "float": "int float",
+    "bool": "bool",
+    "str": "str int float",
+    "dict": "dict",
+    "list of str": "list str",
+}
 
 
 def mistyped():
     """Every parameter of every notebook with a value of each type that its comment does not declare."""
-    for notebook in sorted(NOTEBOOKS.glob("*.ipynb")):
-        (cell,) = [c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", [])]
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        (cell,) = [c for c in nbformat.read(path, 4).cells if "parameters" in c.metadata.get("tags", [])]
         for line in DECLARATION.finditer(cell.source):
             passing = " ".join(PASSING[kind] for kind in line["types"].split(" or ")).split()
             for kind in VALUES.keys() - set(passing):
-                yield pytest.param(
-                    cell.source, line["name"], VALUES[kind], id=f"{notebook.stem}: {line['name']}, {kind}"
-                )
+                yield pytest.param(cell.source, line["name"], VALUES[kind], id=f"{path.stem}: {line['name']}, {kind}")
 
 
 @pytest.mark.parametrize(("source", "name", "value"), sorted(mistyped(), key=lambda case: str(case.id)))
