@@ -14,10 +14,11 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import FeatureError, RunError, expect_path
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.evaluation.export import exported_program, write_onnx
-from bmnas.evaluation.joint.evaluation import known_backbones
+from bmnas.evaluation.joint.evaluation import known_backbones, own_backbones
 from bmnas.evaluation.joint.network import JointNetwork
 from bmnas.evaluation.network_inputs import check_origin, checked_batch, preprocessing_digest
 from bmnas.features.checks import KINDS, check_choice
+from bmnas.features.extraction import Backbone
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.arguments import check_arguments
@@ -70,13 +71,18 @@ class TrainedNetwork(nn.Module):
         """Whether samples may lack modalities: the network has learnt what stands there."""
         return self.network.placeholders is not None
 
-    def with_backbones(self) -> JointNetwork:
+    def with_backbones(self, backbones: Mapping[str, Backbone] | None = None) -> JointNetwork:
         """Attaches the frozen backbones that made the run's features: raw samples, modality -> (B, ...), to logits.
 
         Samples must be as the data set's own are, which `bmnas.evaluation.joint.evaluation.raw_samples` opens; they are
         tapped, pooled and fused as in the run. The logits are in the order of `classes`.
 
+        Args:
+            backbones: modality -> model and taps, of features that one's own models made; those that the data set
+                knows when None.
+
         Raises:
+            UnknownNameError: a modality, or a tapped module, that is not there.
             DataError: no backbones are known: stand-ins, planted features, arrays of one's own.
             FeatureError: the weights are gone or others, or the features were made otherwise than those of the
                 training.
@@ -86,8 +92,8 @@ class TrainedNetwork(nn.Module):
             raise RunError("this network is of no run, so its backbones are not known; bmnas.load(run) knows them")
         features = self.run.features()
         check_origin(features, self.classes, self.preprocessing)
-        backbones, taps = known_backbones(features)
-        return JointNetwork(backbones, taps, features.L, self.network.to("cpu"), freeze=True).eval()
+        models, taps = known_backbones(features) if backbones is None else own_backbones(features, backbones)
+        return JointNetwork(models, taps, features.L, self.network.to("cpu"), freeze=True).eval()
 
     def describe(self) -> str:
         """Says what goes in and comes out: features with their shapes, how they were made, and the classes."""

@@ -30,7 +30,7 @@ def as_weights(name: str, weights: ArrayLike, samples: int) -> np.ndarray:
         row = int(bad.argmax())
         raise FeatureError(f"{name} is {array[row]:g} in row {row}; expected a finite weight of at least 0")
     if not array.any():
-        raise FeatureError(f"{name} is 0 for every sample; nothing would be learnt")
+        raise FeatureError(f"{name} is 0 for every sample; expected a weight above 0")
     return array
 
 

@@ -19,6 +19,12 @@ LEAST_ROWS = 2  # of the validation split, of which a half chooses for the other
 STAGES = 3
 
 
+PROBES = (
+    "Late fusion here is that of probes, small models fitted for this diagnosis, and is measured in bits on validation "
+    "rows; the table of test scores has late fusion of other models, so the two differ."
+)
+
+
 @dataclass(frozen=True)
 class Diagnosis:
     """What modalities and features know.
@@ -47,7 +53,7 @@ class Diagnosis:
 
     def __str__(self) -> str:
         use = [self.use.sentence()] if self.use else []
-        return "\n".join([*use, self.redundancy.sentence(), self.sentence()])
+        return "\n".join([*use, self.redundancy.sentence(), self.sentence(), PROBES])
 
 
 @use_threads()

@@ -11,18 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.utils.data import Dataset
 
 import bmnas
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import ConfigError, DataError, FeatureError, RunError
+from bmnas.errors import ConfigError, DataError, FeatureError, RunError, UnknownNameError
 from bmnas.evaluation.joint import evaluation as joint_evaluation
 from bmnas.evaluation.joint.evaluation import JOINT, build_joint, check_joint, evaluate_joint, raw_samples
 from bmnas.evaluation.joint.training import of_splits, predict_joint, train_joint
 from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.weight_files import weight_file
+from bmnas.features.extraction import Backbone
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
@@ -289,6 +292,39 @@ def test_a_loaded_network_takes_raw_samples_through_its_backbones(features, tmp_
     trained.preprocessing = "0" * 16
     with pytest.raises(FeatureError, match="preprocessing"):
         trained.with_backbones()
+
+
+def own_models():
+    torch.manual_seed(0)
+    models = {name: nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 3)) for name in ("Image", "Text")}
+    taps = {name: {f"{name}_1": Tap("0"), f"{name}_2": Tap("2")} for name in models}
+    return {name: Backbone(model=model, taps=taps[name]) for name, model in models.items()}
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+def test_backbones_of_ones_own_are_attached_if_they_made_the_features(remembered, tmp_path):
+    backbones, raw = own_models(), {name: torch.randn(40, 5) for name in ("Image", "Text")}
+    arrays = {}
+    for name, backbone in backbones.items():
+        arrays |= bmnas.extract(backbone.model, backbone.taps, raw[name].split(10), L=1)[0]
+    about = {name: {"fingerprint": weights_fingerprint(one.model)} for name, one in backbones.items()}
+    features = FeatureSet.from_arrays(
+        arrays, np.arange(40) % 2, {"train": range(20), "val": range(20, 30), "test": range(30, 40)}, L=1,
+        backbones=about if remembered else None, report=False,
+    )  # fmt: skip
+    config, genotype, run = CONFIG.change(L=1), any_genotype(features), empty(tmp_path / "run")
+    run.claim(config, features)
+    trained = train_and_save(run, genotype, features, config, BUDGET.change(epochs=1, seeds=1))
+    stored = {name: features.arrays[name] for name in trained.shapes}
+    with torch.no_grad():
+        ours = trained.with_backbones(backbones)(raw)
+    torch.testing.assert_close(ours, trained.logits(stored, "cpu"), rtol=1e-4, atol=1e-5)
+    with pytest.raises(UnknownNameError, match="Sound"):
+        trained.with_backbones({"Sound": backbones["Image"]})
+    torch.nn.init.zeros_(backbones["Text"].model[0].weight)
+    if remembered:
+        with pytest.raises(FeatureError, match="backbone of Text has other weights"):
+            trained.with_backbones(backbones)
 
 
 def test_a_network_without_known_backbones_says_so(tmp_path):

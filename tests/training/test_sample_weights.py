@@ -10,6 +10,7 @@ from torch import nn
 import bmnas
 from bmnas.errors import FeatureError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.scale.seeds.search import search_seeds
 from bmnas.training import metrics
 from bmnas.training.objective import Objective, class_weights
 from bmnas.training.scores import SCORES, multiclass_score, ranking_score
@@ -153,6 +154,17 @@ def test_weights_are_stored_chosen_joined_and_part_of_what_a_result_depends_on(t
     assert "weights" not in plain.manifest
     joined = bmnas.join_features([ours, ours], tmp_path / "joined")
     assert joined.weights is not None and np.allclose(joined.weights, [*weights, *weights])
+
+
+def test_a_search_is_weighted_alone_and_with_other_seeds_alike():
+    config = bmnas.SearchConfig(C=4, L=8, N=1, M=1, epochs=2, batch_size=6, device="cpu")
+    weighted, plain = (some_features("multiclass", weights) for weights in (np.arange(N) % 3 + 0.5, None))
+    alone = list(bmnas.search(weighted, config))
+    together = [event for seed, event in search_seeds(weighted, config, {0: None, 1: None}) if seed == config.seed]
+    for ours, theirs in zip(alone, together, strict=True):
+        for name in ("train_loss", "val_loss"):
+            assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-3)
+    assert alone[-1].val_loss != pytest.approx(list(bmnas.search(plain, config))[-1].val_loss, rel=1e-3)
 
 
 QUICK = {"search": {"epochs": 1, "C": 4, "shortlist_epochs": 1, "device": "cpu"}, "budget": {"epochs": 1, "seeds": 1}}

@@ -10,7 +10,7 @@ from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError, UnknownNameError
 from tests.support.tiny import tiny_features
 from widgets.notebook import cells as notebook
-from widgets.notebook.cells import DECLARATION, banner, check_parameters, progress_bar
+from widgets.notebook.cells import DECLARATION, banner, check_parameters, check_types, progress_bar
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -91,6 +91,33 @@ def test_every_parameter_of_the_notebooks_declares_its_type(notebook):
     (cell,) = [c for c in nbformat.read(notebook, 4).cells if "parameters" in c.metadata.get("tags", [])]
     parameters = checked(cell.source)
     assert list(parameters) == [declaration["name"] for declaration in DECLARATION.finditer(cell.source)]
+
+
+VALUES = {"bool": True, "int": 7, "float": 0.5, "str": "text", "list": ["a"], "dict": {"a": 1}, "complex": 1j}
+PASSING = {
+    "int": "int",
+    "float": "int float",
+    "bool": "bool",
+    "str": "str int float",
+    "dict": "dict",
+    "list of str": "list str",
+}
+
+
+def mistyped():
+    """Every parameter of every notebook with a value of each type that its comment does not declare."""
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        (cell,) = [c for c in nbformat.read(path, 4).cells if "parameters" in c.metadata.get("tags", [])]
+        for line in DECLARATION.finditer(cell.source):
+            passing = " ".join(PASSING[kind] for kind in line["types"].split(" or ")).split()
+            for kind in VALUES.keys() - set(passing):
+                yield pytest.param(cell.source, line["name"], VALUES[kind], id=f"{path.stem}: {line['name']}, {kind}")
+
+
+@pytest.mark.parametrize(("source", "name", "value"), sorted(mistyped(), key=lambda case: str(case.id)))
+def test_no_parameter_of_a_notebook_takes_another_type(source, name, value):
+    with pytest.raises(ConfigError, match=f"^{name} is {re.escape(repr(value))}; expected"):
+        check_types(source, {**checked(source), name: value})
 
 
 def test_the_notebook_of_the_search_has_every_setting():

@@ -6,6 +6,7 @@ one's own: for these, `bmnas.train_and_test_joint` takes a network and Datasets.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.backbones.weight_files import load_backbone, weight_file
+from bmnas.features.extraction import Backbone
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES, changed_samples
 from bmnas.machine import data_root, use_threads
-from bmnas.registry import TASKS
+from bmnas.registry import TASKS, unknown
 from bmnas.searching.filling import objective_of, placeholders_for
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
@@ -118,6 +120,8 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
         ConfigError: the budget does not ask for the last epoch on train + val.
     """
     _task(features)
+    if features.weights is not None:
+        raise ConfigError("the features have weights of samples, which joint training does not; leave weights= out")
     if budget.select != "last":
         raise ConfigError(
             f"select is {budget.select!r}; joint training takes the last epoch on train + val (section 3.4): 'last'"
@@ -165,6 +169,25 @@ def known_backbones(features: FeatureSet, seed: int = 0) -> tuple[dict[str, nn.M
         if not isinstance(about, dict) or weights_fingerprint(model) != about.get("fingerprint"):
             raise FeatureError(f"{path}: other weights than those that made the features; restore it")
     return backbones, {modality.name: modality.taps for modality in used}
+
+
+def own_backbones(features: FeatureSet, backbones: Mapping[str, Backbone]) -> tuple[dict[str, nn.Module], Taps]:
+    """Returns backbones of one's own and their taps, if they are those that made the features.
+
+    Their weights are compared where the manifest of the features has a fingerprint of them.
+
+    Raises:
+        UnknownNameError: a modality that the features do not have.
+        FeatureError: other weights than those that made the features.
+    """
+    for modality, backbone in backbones.items():
+        if modality not in features.modalities:
+            raise unknown("modality", modality, features.modalities)
+        about = features.manifest.get("backbones", {}).get(modality)
+        fingerprint = about.get("fingerprint") if isinstance(about, dict) else None
+        if fingerprint is not None and weights_fingerprint(backbone.model) != fingerprint:
+            raise FeatureError(f"the backbone of {modality} has other weights than the one that made the features")
+    return {name: one.model for name, one in backbones.items()}, {name: one.taps for name, one in backbones.items()}
 
 
 def _weights(features: FeatureSet, modality: str) -> Path:
@@ -229,7 +252,8 @@ def _task(features: FeatureSet) -> Task:
     ask = f"; ask for {task.real.title} at {task.real.request}" if task is not None and task.real is not None else ""
     raise DataError(
         f"raw data is needed, but {why}{ask}. For data of your own, bmnas.joint_network and "
-        "bmnas.train_and_test_joint take backbones and Datasets; on stored features everything else works"
+        "bmnas.train_and_test_joint take backbones and Datasets, and with_backbones(...) takes backbones; on stored "
+        "features everything else works"
     )
 
 

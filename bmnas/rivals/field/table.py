@@ -18,7 +18,7 @@ from bmnas.rivals.field.contest import Contest, Row
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 
-TABLE = "the table"  # what the bar of all rows is called
+TABLE = "all methods, networks to train"  # what the bar of all rows is called
 
 
 def evaluate_field(contest: Contest, rows: Sequence[Row], progress: Progress | None = None) -> Iterator[Evaluation]:

@@ -46,7 +46,8 @@ def report(
         f"\nIts scores on the test samples, which are met once, at the end (mean of {seeds} trainings)\n{scores}",
         f"\nLeaderboard by {searched.metric} on the same test samples, in % ({SPREAD} over the {seeds} trainings)",
         _board(leaderboard, searched.metric),
-        f"  {SEARCHED} is the network found. Late fusion combines the answers of the modalities, each alone.",
+        f"  {SEARCHED} is the network found. A head is a small classifier on the features of one modality alone.",
+        "  Late fusion combines the answers of the heads: their logits, scores that are not yet probabilities.",
     ]
     if subsets is not None:
         parts += [
