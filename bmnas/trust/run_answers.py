@@ -10,7 +10,7 @@ from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import Run
-from bmnas.searching.searchers.recorded_search import recorded_trials
+from bmnas.searching.searchers.recorded_search import recorded_trials, spent_epochs
 from bmnas.searching.selection import Selection
 from bmnas.searching.shortlisting.halving import read_out_epochs
 from bmnas.searching.shortlisting.paths import trained_paths
@@ -46,7 +46,7 @@ def train_on_train(
 def answer_paths(run: Run, selection: Selection, training_seconds: float, training_epochs: int) -> list[SearchPath]:
     """Makes the paths of a run's answers; a search costs as many trainings as its seconds are worth.
 
-    One of another searcher than Algorithm 1 costs what its short trainings cost by their epochs.
+    One of another searcher than Algorithm 1 costs what its short trainings, or its supernet, cost by their epochs.
 
     Args:
         selection: both answers, as `load_selection` gives them.
@@ -56,9 +56,10 @@ def answer_paths(run: Run, selection: Selection, training_seconds: float, traini
     Raises:
         RunError: the record of the run is damaged.
     """
-    brief = run.config().shortlist_epochs / training_epochs
     if selection.rule == "searcher":
-        return [trials_path(searcher_of(run), recorded_trials(run), brief)]
+        trials = recorded_trials(run)
+        mean_cost = spent_epochs(run.config(), trials) / len(trials) / training_epochs
+        return [trials_path(searcher_of(run), trials, mean_cost)]
     searched = sum(event.seconds for event in run.trace().events) / training_seconds
     paths = [SearchPath(ALGORITHM_1, ((searched, selection.algorithm1),))]
     if selection.candidates:

@@ -2,22 +2,25 @@
 
 import pytest
 
-from bmnas.searching.algorithm1 import Search
-from bmnas.searching.read_outs import select
+from bmnas.searching.algorithm1 import Search, search
+from bmnas.searching.read_outs import read_out, select
+from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import search_trials
+from bmnas.searching.selection import load_selection
 from bmnas.space.enumeration import Space
-from bmnas.trust.run_answers import ranking_score
+from bmnas.trust.run_answers import answer_paths, ranking_score
 from tests.support.tiny import CONFIG, tiny_features
 
 
 @pytest.mark.parametrize("rule", ["shortlist", "best_ranked"])
 def test_the_ranking_is_that_of_the_read_out(rule):
     features, config = tiny_features(), CONFIG.change(primitives=("Sum", "LinearGLU"), selection=rule, path_epochs=3)
-    search = Search(features, config)
-    derived = search.run_epoch().genotype
-    score = ranking_score(search.hypernet, features, config)
+    state = Search(features, config)
+    derived = state.run_epoch().genotype
+    score = ranking_score(state.hypernet, features, config)
     assert score is not None
     order = sorted(Space.of(features.names, config).genotypes(), key=score, reverse=True)
-    answer = select(search.hypernet, derived, features, config)
+    answer = select(state.hypernet, derived, features, config)
     listed = [one for one in answer.candidates if one.genotype in order]
     assert len(listed) > 4
     if rule == "best_ranked":
@@ -26,6 +29,26 @@ def test_the_ranking_is_that_of_the_read_out(rule):
         assert sorted(listed, key=lambda one: -score(one.genotype)) == sorted(listed, key=lambda one: one.rank)
 
 
-def test_algorithm_1_ranks_no_networks():
-    features, config = tiny_features(), CONFIG.change(selection="algorithm1")
+def test_a_search_costs_what_it_trains_and_darts_pt_what_it_tunes(tmp_path):
+    features = tiny_features()
+    config = CONFIG.change(searcher="dc_nas", budget=23, shortlist_epochs=2)
+    run = Run(tmp_path / "dc_nas")
+    trials = list(search_trials(features, config, run))
+    (path,) = answer_paths(run, load_selection(run), 1.0, training_epochs=4)
+    assert path.cost == pytest.approx((21 * 0.7 + 2) * 2 / 4)
+    assert path.picks[-1][1] == load_selection(run).chosen and len(trials) == 23
+    run = Run(tmp_path / "darts_pt")
+    events = list(search(features, CONFIG.change(selection="darts_pt", shortlist_epochs=2), run))
+    answer = read_out(run, features)
+    derived, projected = answer_paths(run, answer, 0.5, training_epochs=4)
+    searched = sum(event.seconds for event in events) / 0.5
+    assert answer.projection is not None and answer.projection.tunings == 2
+    assert derived.cost == pytest.approx(searched)
+    assert projected.cost == pytest.approx(searched * (1 + 2 * 2 / CONFIG.epochs))
+    assert (derived.picks[-1][1], projected.picks[-1][1]) == (answer.algorithm1, answer.chosen)
+
+
+@pytest.mark.parametrize("rule", ["algorithm1", "darts_pt"])
+def test_some_read_outs_rank_no_networks(rule):
+    features, config = tiny_features(), CONFIG.change(selection=rule)
     assert ranking_score(Search(features, config).hypernet, features, config) is None
