@@ -85,7 +85,8 @@ def ego_database(clips=2, frames=8):
             folder = f"Subject{subject:02d}/Scene1/Color/rgb1"
             for i in range(clips):
                 key = folder if i == 0 else f"{folder}_{len(database) + 1}"
-                start, end = ("1.0", f"{frames - 1}.0") if subset == "training" else ("2", str(frames))
+                last = frames - i  # no clip twice
+                start, end = ("1.0", f"{last - 1}.0") if subset == "training" else ("2", str(last))
                 label = LABELS[(subject + i) % 83]
                 about = {"label": label, "start_frame": start, "end_frame": end}
                 database[key] = {"subset": subset, "annotations": about}
