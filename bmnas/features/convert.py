@@ -116,7 +116,8 @@ def _warn_of_rounding(name: str, array: np.ndarray) -> None:
     columns = array.reshape(len(array), -1)
     low, high = (function(columns, axis=0).astype(np.float64) for function in (np.fmin.reduce, np.fmax.reduce))
     spread, size = high - low, np.maximum(np.abs(low), np.abs(high))
-    lost = (spread > FLOAT64_NOISE * size) & (spread < np.maximum(STEPS * np.spacing(size.astype(np.float32)), TINY))
+    below = np.minimum(size, np.finfo(np.float32).max / 2).astype(np.float32)  # the largest number has no next one
+    lost = (spread > FLOAT64_NOISE * size) & (spread < np.maximum(STEPS * np.spacing(below), TINY))
     if lost.any():
         column = int(lost.argmax())
         warnings.warn(

@@ -14,7 +14,7 @@ from bmnas.features.backbones.checkpoints import State
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.samples import Samples
 from bmnas.features.taps import Tap
-from bmnas.registry import unknown
+from bmnas.registry import TASKS, unknown
 from bmnas.training.metrics import METRICS
 from bmnas.training.progress import Progress
 
@@ -175,3 +175,8 @@ class Task:
             choices = "; expected 'real' or 'stand-in'" if self.source == "stand-in" else ""
             raise DataError(f"source is {options['source']!r}; the dataset {self.name!r} is {self.source}{choices}")
         return options
+
+
+def eval_preset(dataset: str) -> EvalConfig:
+    """Returns the budget of a data set's preset; the defaults for data of one's own, which has none."""
+    return TASKS[dataset].eval_config if dataset in TASKS else EvalConfig()

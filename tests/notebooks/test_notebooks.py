@@ -15,6 +15,7 @@ import bmnas
 from bmnas.errors import RunError, UnknownNameError
 from bmnas.evaluation.joint.evaluation import JOINT
 from bmnas.searching.searchers.recorded_search import recorded_trials
+from tests.support.one_kernel import one_kernel
 from tools import runner
 
 pytestmark = pytest.mark.notebooks
@@ -109,13 +110,16 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
 
 def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
     """On the features of the story, so that 02 does not make them again."""
-    settings = {"dataset": "mfeat", "run_name": "mfas", "runs": story[0] / "runs"}
+    settings = {"dataset": "mfeat", "run_name": "mfas"}
     own = {"02_search": {"searcher": "mfas", "budget": 3}}
     shown = {}
-    for notebook in NOTEBOOKS[1:4]:
-        executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, **settings, **own.get(notebook.stem, {})))
-        assert figures(executed)
-        shown[notebook.stem] = text(executed)
+    monkeypatch.setenv("BMNAS_RUNS", str(story[0] / "runs"))
+    with one_kernel(tmp_path) as execute_next:
+        for notebook in NOTEBOOKS[1:4]:
+            executed = tmp_path / notebook.name
+            execute_next(notebook, executed, tiny(notebook, **settings, **own.get(notebook.stem, {})))
+            assert figures(executed)
+            shown[notebook.stem] = text(executed)
     (run,) = (run for run in bmnas.list_runs() if run.name == "mfas")
     trials = recorded_trials(run)
     derived = shown["03_derivation"]
@@ -185,8 +189,8 @@ def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch)
     assert run.path("joint.json").exists()
 
 
-def test_06_needs_neither_a_truth_table_nor_a_registered_data_set(tmp_path, monkeypatch):
-    """On features of one's own, by the name of the run alone."""
+def test_what_follows_a_search_works_on_data_of_ones_own(tmp_path, monkeypatch):
+    """03 to 06, by the name of the run alone: there is neither a preset nor a truth table."""
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
     rng = np.random.default_rng(0)
     arrays = {name: rng.standard_normal((90, 5)) for name in ("Image_1", "Image_2", "Sound_1")}
@@ -196,10 +200,17 @@ def test_06_needs_neither_a_truth_table_nor_a_registered_data_set(tmp_path, monk
     config = bmnas.SearchConfig(C=4, L=1, N=1, epochs=1, shortlist_epochs=1, device="cpu")
     assert len(list(bmnas.search(features, config, run))) == 1
     bmnas.read_out(run, features)
-    notebook = next(path for path in NOTEBOOKS if path.stem == "06_trust")
-    shown = text(execute(notebook, tmp_path, monkeypatch, **tiny(notebook, run_name="mine", trap_samples=0)))
-    assert "no truth table" in shown and "headroom" in shown and "mfeat" not in shown.replace("mfeat, twodigits", "")
-    assert {"answer", "knowledge", "decisions"} <= {path.stem for path in run.folder.glob("figures/*.svg")}
+    with one_kernel(tmp_path) as execute_next:
+        for notebook in NOTEBOOKS[2:]:
+            settings = tiny(notebook, run_name="mine")
+            settings |= {"trap_samples": 0} if "trap_samples" in settings else {}
+            execute_next(notebook, tmp_path / notebook.name, settings)
+            shown = text(tmp_path / notebook.name)
+            assert "mfeat" not in shown.replace("mfeat, twodigits", "")
+    assert "no truth table" in shown and "headroom" in shown
+    assert bmnas.SEARCHED in {result.name for result in bmnas.load_evaluation(run)}
+    names = {path.stem for path in run.folder.glob("figures/*.svg")}
+    assert {"derived", "leaderboard", "table_6", "answer", "knowledge", "decisions"} <= names
 
 
 @pytest.mark.parametrize(("dataset", "number"), [("avmnist", "01"), ("avsum", "02")])

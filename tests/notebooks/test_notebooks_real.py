@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import papermill
 import pytest
 import torch
 
@@ -21,6 +20,7 @@ from bmnas.tasks.egogesture import task as egogesture
 from bmnas.tasks.mmimdb import task as mmimdb
 from bmnas.tasks.ntu import task as ntu
 from tests.support import raw_files
+from tests.support.one_kernel import one_kernel
 from tools import runner
 
 pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
@@ -90,16 +90,15 @@ def chain(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
         write(data / case.dataset)
         options = {"backbone_epochs": 1, "workers": 0, **parameters.get("options", {})}
         parameters |= {"source": "real", "options": options}
-    for notebook in case.notebooks:
-        source = runner.FOLDER / f"{notebook}.ipynb"
-        known = {key: value for key, value in parameters.items() if key in runner.known_parameters(source)}
-        try:
-            papermill.execute_notebook(
-                str(source), str(folder / source.name), known, kernel_name="python3", progress_bar=False, cwd=folder
-            )
-        except Exception as failed:  # it is told in the test of this notebook
-            return {notebook: str(failed)[-3000:]}
-        shutil.rmtree(data, ignore_errors=True)
+    with one_kernel(folder) as execute:
+        for notebook in case.notebooks:
+            source = runner.FOLDER / f"{notebook}.ipynb"
+            known = {key: value for key, value in parameters.items() if key in runner.known_parameters(source)}
+            try:
+                execute(source, folder / source.name, known)
+            except Exception as failed:  # it is told in the test of this notebook
+                return {notebook: str(failed)[-3000:]}
+            shutil.rmtree(data, ignore_errors=True)
     return {}
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import bmnas
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.hypernets import METHODS, hypernet_rows
 from bmnas.rivals.field.rows import field_rows
@@ -26,6 +27,14 @@ def test_all_rows_include_every_searcher_with_its_cost(tmp_path):
         assert result.origin is not None and result.origin.genotype is not None
         assert result.origin.search_epochs == CONFIG.epochs * 1.5  # as much as Algorithm 1, one epoch a training
     assert not names & {row.name for row in field_rows(made, "paper")}
+
+
+@pytest.mark.parametrize(("searcher", "source"), [("algorithm1", "BM-NAS"), ("mfas", "MFAS"), ("random", "random")])
+def test_a_searched_network_names_who_found_it(searcher, source, tmp_path):
+    made = contest(tmp_path, config=CONFIG.change(searcher=searcher))
+    (row,) = [row for row in field_rows(made) if row.name == bmnas.SEARCHED]
+    (result,) = evaluate_field(made, [row])
+    assert result.origin is not None and result.origin.source == source
 
 
 def test_a_one_shot_searcher_costs_its_supernet(tmp_path):

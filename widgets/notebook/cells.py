@@ -110,11 +110,11 @@ def command(notebook: str, cells: Sequence[str], parameters: Mapping[str, Any], 
     Args:
         notebook: its number.
         cells, parameters: given to `check_parameters`, and returned by it; what the notebook has itself is left out.
-        decided: parameters that the notebook chose, such as the name of the newest run.
+        decided: parameters that the notebook chose, the name of the run among them: it says the data set too.
     """
     (cell,) = (cell for cell in cells if _first_line(cell).startswith(TAGGED))
     own = {line.targets[0].id: ast.literal_eval(line.value) for line in ast.parse(cell).body}  # pyright: ignore
-    values = {name: value for name, value in parameters.items() if name == "dataset" or value != own.get(name)}
+    values = {name: value for name, value in parameters.items() if name != "dataset" and value != own.get(name)}
     options = (f"-p {name} {value}" for name, value in {**values, **decided}.items())
     return " ".join(["python3 run.py notebook", notebook, *options])
 

@@ -1,0 +1,36 @@
+"""Notebooks that papermill executes one after the other in one kernel: what they import is loaded once."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import run_sync
+
+Execute = Callable[[Path, Path, Mapping[str, Any]], None]
+
+
+@contextmanager
+def one_kernel(folder: Path) -> Iterator[Execute]:
+    """Gives what executes a notebook with parameters and writes the executed one.
+
+    The kernel starts in `folder` with the environment of that moment. After each notebook it forgets variables and cells.
+    """
+    manager = AsyncKernelManager(kernel_name="python3")
+    settings: dict[str, Any] = {"kernel_name": "python3", "progress_bar": False, "cwd": folder, "km": manager}
+    cell = nbformat.v4.new_code_cell("%reset -f in\n%reset -f")
+    language = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    forget = nbformat.v4.new_notebook(cells=[cell], metadata=language)
+
+    def execute(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+        papermill.execute_notebook(str(notebook), str(target), dict(parameters), **settings)
+        papermill.execute_notebook(forget, None, **settings)
+
+    try:
+        yield execute
+    finally:
+        if manager.has_kernel:
+            run_sync(manager.shutdown_kernel)(now=True)
