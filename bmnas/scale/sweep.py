@@ -224,7 +224,7 @@ def evaluate_run(
         budget=budget,
         genotype=answer.chosen,
         selection=answer,
-        command=f"python3 run.py notebook 04 -p dataset {features.task} -p run_name {run.name}",
+        command=f"python3 run.py notebook 04 -p run_name {run.name}",
     )
     train_and_save(run, answer.chosen, features, config, budget)
     results = list(evaluate_field(contest, field_rows(contest)))

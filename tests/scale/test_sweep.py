@@ -68,7 +68,7 @@ def cell(notebook, text):
 
 
 def by_sweep_command(*_, run_name):
-    return f"python3 run.py notebook 04 -p dataset planted -p run_name {run_name}"
+    return f"python3 run.py notebook 04 -p run_name {run_name}"
 
 
 def notebooks(point):

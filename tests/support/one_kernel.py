@@ -17,7 +17,7 @@ Execute = Callable[[Path, Path, Mapping[str, Any]], None]
 def one_kernel(folder: Path) -> Iterator[Execute]:
     """Gives what executes a notebook with parameters and writes the executed one.
 
-    The kernel starts in `folder` with the environment of that moment. After each notebook it forgets variables and cells.
+    The kernel starts in `folder` with the environment of that moment. After a notebook it forgets variables and cells.
     """
     manager = AsyncKernelManager(kernel_name="python3")
     settings: dict[str, Any] = {"kernel_name": "python3", "progress_bar": False, "cwd": folder, "km": manager}
