@@ -1,5 +1,6 @@
 """Notebooks that papermill executes one after the other in one kernel: what they import is loaded once."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import nbformat
 import papermill
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import run_sync
 
 Execute = Callable[[Path, Path, Mapping[str, Any]], None]
 
@@ -33,4 +33,4 @@ def one_kernel(folder: Path) -> Iterator[Execute]:
         yield execute
     finally:
         if manager.has_kernel:
-            run_sync(manager.shutdown_kernel)(now=True)
+            asyncio.run(manager.shutdown_kernel(now=True))
