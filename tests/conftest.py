@@ -26,7 +26,6 @@ hypothesis.settings.load_profile("busy machine")
 LONG = ("notebooks", "browser", "slow")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with whole notebooks, the browser or slow tests first, so that no process ends with a long one alone."""
     long = {item.path for item in items if any(item.get_closest_marker(mark) for mark in LONG)}

@@ -80,4 +80,5 @@ def test_another_searcher_searches_each_configuration_itself(tmp_path):
         assert list(each.curve.scores) == [trial.best_score for trial in trials] and len(trials) == 3
         assert each.selection.chosen == trials[trials[-1].best_trial - 1].genotype and not each.run.has_checkpoint()
         assert each.result.origin is not None and each.result.origin.search_epochs == 3 * 2
+        assert (each.result.origin.source, each.result.origin.run) == ("random", each.run.name)
     assert HYPERNETS not in sweep_sheet(swept).marks and "short trainings" in sweep_sheet(swept).marks

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bmnas.config import EvalConfig, SearchConfig
+from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
@@ -95,6 +96,30 @@ def _arch_share(contest: Contest) -> float:
     """Returns what the architecture steps of an epoch cost, in passes over the training split."""
     splits = contest.features.splits
     return contest.config.arch_passes * len(splits["val"]) / len(splits["train"])
+
+
+def genotype_result(
+    contest: Contest,
+    name: str,
+    genotype: Genotype,
+    source: str,
+    epochs: float,
+    progress: Progress | None = None,
+    run: Run | None = None,
+) -> Evaluation:
+    """Trains and tests a genotype's network with every seed; the result says where it comes from.
+
+    Args:
+        name: of the result.
+        source: who found the genotype.
+        epochs: that finding it cost, in passes over the training split.
+        run: of the search that found it; the contest's when None.
+    """
+    result = evaluate(name, genotype, *contest.common, progress)
+    origin = contest.origin(
+        source=source, search_epochs=epochs, network=genotype.describe(), genotype=genotype.to_dict()
+    )
+    return with_origin(result, origin if run is None else replace(origin, run=run.name))
 
 
 def with_origin(result: Evaluation, origin: Origin) -> Evaluation:

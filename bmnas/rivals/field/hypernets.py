@@ -6,9 +6,8 @@ Each searches in a run folder of its own, `searchers/<name>/` of the table's, an
 from dataclasses import replace
 
 from bmnas.config import SearchConfig
-from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
-from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.rivals.field.contest import Contest, Row, genotype_result, search_epochs
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
@@ -29,14 +28,7 @@ def hypernet_rows(contest: Contest) -> list[Row]:
 
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
             own = searched_contest(name, contest, progress)
-            result = evaluate(title, own.genotype, *contest.common, progress)
-            origin = contest.origin(
-                source="bmnas.search",
-                search_epochs=search_epochs(own),
-                network=own.genotype.describe(),
-                genotype=own.genotype.to_dict(),
-            )
-            return with_origin(result, origin)
+            return genotype_result(contest, title, own.genotype, "bmnas.search", search_epochs(own), progress)
 
         return Row(title, "all", make, contest.budget.seeds + 1)
 

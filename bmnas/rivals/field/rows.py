@@ -7,13 +7,12 @@ from dataclasses import replace
 
 from bmnas.errors import ConfigError
 from bmnas.evaluation.ablation import SEARCHED
-from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
-from bmnas.rivals.field.contest import Contest, Row, search_epochs, trained_by_read_out, with_origin
+from bmnas.rivals.field.contest import Contest, Row, genotype_result, search_epochs, trained_by_read_out, with_origin
 from bmnas.rivals.field.hypernets import hypernet_rows
-from bmnas.rivals.field.searchers import TITLES, searcher_rows
+from bmnas.rivals.field.searchers import method_of, searcher_rows
 from bmnas.rivals.late_fusion import late_fusion, late_fusions, modality_alone, stored_rows
 from bmnas.rivals.networks import RIVALS, Rival, choose, evaluate_choice
 from bmnas.space.genotype import Genotype
@@ -115,8 +114,7 @@ def rivals(contest: Contest) -> list[Row]:
 def searched(contest: Contest) -> list[Row]:
     """Lists the networks of genotypes: searched, derived by Algorithm 1 where that differs, and built by hand."""
     cost = search_epochs(contest)
-    searcher = contest.config.searcher
-    method = "BM-NAS" if searcher == "algorithm1" else TITLES.get(searcher, searcher)
+    source = method_of(contest.config)
     alone = contest.selection is not None and contest.selection.differs
     genotypes = {SEARCHED: (contest.genotype, cost)}
     if alone and contest.selection is not None:
@@ -125,14 +123,7 @@ def searched(contest: Contest) -> list[Row]:
 
     def row(name: str, genotype: Genotype, epochs: float) -> Row:
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
-            result = evaluate(name, genotype, *contest.common, progress)
-            origin = contest.origin(
-                source=method if epochs else "by hand",
-                search_epochs=epochs,
-                network=genotype.describe(),
-                genotype=genotype.to_dict(),
-            )
-            return with_origin(result, origin)
+            return genotype_result(contest, name, genotype, source if epochs else "by hand", epochs, progress)
 
         return Row(name, "quick", make, contest.budget.seeds)
 

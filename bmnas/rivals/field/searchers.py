@@ -8,10 +8,9 @@ from dataclasses import replace
 from math import ceil
 
 from bmnas.config import SearchConfig
-from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import SEARCHERS
-from bmnas.rivals.field.contest import Contest, Row, search_epochs, with_origin
+from bmnas.rivals.field.contest import Contest, Row, genotype_result, search_epochs
 from bmnas.searching.searchers.recorded_search import END_BY_THEMSELVES, budget_of, spent_epochs, trainer_of
 from bmnas.searching.searchers.trials import Budget, Trial, lacks, run_searcher
 from bmnas.space.enumeration import Space
@@ -21,6 +20,11 @@ from bmnas.training.progress import Progress
 
 TITLES = {"mfas": "MFAS", "dc_nas": "DC-NAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP", "spos": "SPOS"}
 """Searcher -> its name in the table, where that is another."""
+
+
+def method_of(config: SearchConfig) -> str:
+    """Names the method of a search: BM-NAS, or another searcher by its title."""
+    return "BM-NAS" if config.searcher == "algorithm1" else TITLES.get(config.searcher, config.searcher)
 
 
 def searcher_rows(contest: Contest) -> list[Row]:
@@ -35,14 +39,8 @@ def searcher_rows(contest: Contest) -> list[Row]:
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
             trials = contest_trials(name, budget, contest, progress)
             best = trials[trials[-1].best_trial - 1].genotype
-            result = evaluate(title, best, *contest.common, progress)
-            origin = contest.origin(
-                source="bmnas.SEARCHERS",
-                search_epochs=spent_epochs(_settings(name, budget, contest), trials),
-                network=best.describe(),
-                genotype=best.to_dict(),
-            )
-            return with_origin(result, origin)
+            epochs = spent_epochs(_settings(name, budget, contest), trials)
+            return genotype_result(contest, title, best, "bmnas.SEARCHERS", epochs, progress)
 
         trainings = contest.budget.seeds + END_BY_THEMSELVES.get(name, equal)
         return Row(title, "all", make, trainings, lacks(SEARCHERS[name]))

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from bmnas.config import SearchConfig
-from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import Registry
-from bmnas.rivals.field.contest import Contest, search_epochs, with_origin
+from bmnas.rivals.field.contest import Contest, genotype_result, search_epochs
+from bmnas.rivals.field.searchers import method_of
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
@@ -85,14 +85,8 @@ def sweep(contest: Contest, sizes: Sequence[tuple[int, int]], progress: Progress
         by_algorithm1 = config.searcher == "algorithm1"
         selection = read_out(run, contest.features) if by_algorithm1 and not own else load_selection(run)
         mine = replace(contest, config=config, genotype=selection.chosen, selection=selection)
-        result = evaluate(f"N = {N}, M = {M}", selection.chosen, *mine.common, progress)
-        origin = mine.origin(
-            source="BM-NAS",
-            search_epochs=search_epochs(mine),
-            network=selection.chosen.describe(),
-            genotype=selection.chosen.to_dict(),
-        )
-        result = with_origin(result, replace(origin, run=run.name))
+        title, epochs = f"N = {N}, M = {M}", search_epochs(replace(mine, run=run))
+        result = genotype_result(mine, title, selection.chosen, method_of(config), epochs, progress, run)
         yield Swept(N, M, run, search_curve(run, result.metric), selection, result)
 
 

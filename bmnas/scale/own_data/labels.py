@@ -60,7 +60,7 @@ def _array(y: Any) -> np.ndarray:
         return labels.astype(str)
     if any(isinstance(value, str) for value in values):
         raise FeatureError(f"y mixes texts and other values ({', '.join(types)}); expected one type for all labels")
-    return labels if labels.dtype.kind != "O" else np.array(values) if _numbers(values) else labels
+    return np.array(values) if labels.dtype.kind == "O" and _numbers(values) else labels
 
 
 def _numbers(values: list[Any]) -> bool:
