@@ -94,13 +94,12 @@ def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
     """
     tokens = {name: (rows, *array.shape[:0:-1]) for name, array in features.arrays.items()}  # (rows, L, C_in)
     batch = {name: torch.empty(shape, device="meta").transpose(1, 2) for name, shape in tokens.items()}
-    permanent = {
-        tensor.untyped_storage()._cdata for tensor in (*sketch.parameters(), *sketch.buffers(), *batch.values())
-    }
-    saved: dict[int, Tensor] = {}
+    # a storage is one object, however many tensors look at it
+    permanent = {tensor.untyped_storage() for tensor in (*sketch.parameters(), *sketch.buffers(), *batch.values())}
+    saved: set[torch.UntypedStorage] = set()
 
     def pack(tensor: Tensor) -> Tensor:
-        saved[tensor.untyped_storage()._cdata] = tensor
+        saved.add(tensor.untyped_storage())
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
@@ -109,7 +108,7 @@ def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
             logits = network(batch)  # held, so that no storage takes the place of another
         except (NotImplementedError, RuntimeError):
             return 0
-    return sum(t.untyped_storage().nbytes() for key, t in saved.items() if key not in permanent) + logits.nbytes
+    return sum(storage.nbytes() for storage in saved - permanent) + logits.nbytes
 
 
 def _scoring(features: FeatureSet, config: SearchConfig, inputs: int) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, linear
-from torch.utils.flop_counter import FlopCounterMode
 
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
 
@@ -154,6 +153,8 @@ def count_flops(network: nn.Module, batch: Mapping[str, Tensor] | Tensor) -> int
         network: put into eval mode; takes the batch.
         batch: feature -> tensor of one sample, (1, C_in, L).
     """
+    from torch.utils.flop_counter import FlopCounterMode  # here: it takes a quarter of a second
+
     network.eval()  # gradients stay enabled: without them a transformer takes a fused path that is not counted
     with FlopCounterMode(display=False) as counter:
         network(batch)

@@ -165,11 +165,15 @@ def _least_information(p: np.ndarray) -> float:
 
 
 def _fitted(q: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The distributions nearest to q, in KL, with these margins (iterative proportional fitting)."""
+    """The distributions nearest to q, in KL, with these margins (iterative proportional fitting).
+
+    They are q times a factor for each row and one for each column.
+    """
+    of_rows, of_columns = np.ones_like(rows), np.ones_like(columns)
     for _ in range(FITTINGS):
-        q = q * _ratio(rows, q.sum(2, keepdims=True))
-        q = q * _ratio(columns, q.sum(1, keepdims=True))
-    return q
+        of_rows = _ratio(rows, q @ of_columns.swapaxes(1, 2))  # (|Y|, |X1|, 1)
+        of_columns = _ratio(columns, of_rows.swapaxes(1, 2) @ q)  # (|Y|, 1, |X2|)
+    return q * of_rows * of_columns
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import h5py
 import numpy as np
 
 from bmnas.errors import DataError
@@ -37,6 +36,8 @@ class MmimdbFile:
     """
 
     def __init__(self, path: Path) -> None:
+        import h5py  # here: HDF5 takes a tenth of a second, and only this file needs it
+
         self.path = path
         if not path.is_file():
             raise DataError(f"{path} is missing")
@@ -107,6 +108,8 @@ class MmimdbFile:
         return genres.astype(np.float32)
 
     def _check(self) -> None:
+        import h5py
+
         samples = None
         for name, shape in FIELDS.items():
             data = self._file.get(name)

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import av
 import numpy as np
-from av.error import FFmpegError
 
 from bmnas.errors import DataError
 
@@ -63,6 +61,9 @@ def _check_length(path: Path) -> None:
 
 def _decode(path: Path, size: tuple[int, int]) -> list[np.ndarray]:
     """Decodes all frames: AVI's own count and its seeking are not to be trusted."""
+    import av  # here: FFmpeg takes a quarter of a second, and only videos need it
+    from av.error import FFmpegError
+
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:

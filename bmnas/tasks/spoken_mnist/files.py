@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import regular
@@ -94,6 +93,8 @@ def read_wav(name: str, content: bytes) -> np.ndarray:
     """
     if content[:4] == b"RIFF" and len(content) < 8 + int.from_bytes(content[4:8], "little"):
         raise DataError(f"{name} is cut short: {len(content)} bytes, fewer than its header says")
+    import soundfile  # here: only recordings need it
+
     try:
         sound, rate = soundfile.read(io.BytesIO(content), dtype="float32")
     except soundfile.SoundFileError as error:
