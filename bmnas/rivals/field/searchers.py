@@ -67,5 +67,5 @@ def contest_trials(name: str, budget: Budget, contest: Contest, progress: Progre
             if len(trials) > len(recorded):
                 append_record(path, trial.record())
             if progress is not None:
-                progress(f"{name}: search", trial.trial, int(allowed.amount or trial.trial))
+                progress(f"{title_of(name)}: search", trial.trial, int(allowed.amount or trial.trial))
     return trials
