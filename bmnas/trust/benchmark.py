@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bmnas.config.settings import ALGORITHM_1, BY_GRADIENT
 from bmnas.errors import ConfigError, DataError
 from bmnas.evaluation.comparison import seeds_interval
 from bmnas.registry import SEARCHERS
@@ -22,8 +23,6 @@ from bmnas.trust.search_paths import trials_tau
 from bmnas.trust.truth_table import Truth, find_truth
 
 DEFAULT_SEEDS = range(10)
-BY_GRADIENT = ("algorithm1", "gdas", "darts_pt")
-"""Searches that train a hypernet on the features themselves."""
 
 
 def bench(
@@ -56,7 +55,7 @@ def bench(
         FeatureError: there is no table of this data set; gives the command that makes it.
         DataError: the table holds a random sample of its space, so that most proposals have no score.
     """
-    if searcher in BY_GRADIENT:
+    if searcher in (ALGORITHM_1, *BY_GRADIENT):  # they train a hypernet on the features themselves
         raise ConfigError(
             f"{searcher!r} learns from the features themselves, and a truth table has scores alone; search with "
             "bmnas.search (GDAS is its setting relaxation = 'gumbel', DARTS-PT selection = 'darts_pt') and judge the "

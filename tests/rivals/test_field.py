@@ -13,9 +13,10 @@ import pytest
 
 import bmnas
 from bmnas.errors import ConfigError
+from bmnas.evaluation.origin import Origin
 from bmnas.rivals.field.contest import Contest, search_epochs
 from bmnas.rivals.field.rows import field_rows
-from bmnas.rivals.field.table import evaluate_field, field_table, merge_results, winners_sentence
+from bmnas.rivals.field.table import MFAS, evaluate_field, field_table, merge_results, mfas_sentence, winners_sentence
 from bmnas.rivals.networks import RIVALS
 from bmnas.searching.run_folder import Run
 from bmnas.searching.selection import Candidate, Selection
@@ -80,35 +81,59 @@ def test_the_shortlist_costs_what_it_trains(tmp_path):
     assert search_epochs(with_answers) - search_epochs(contest(tmp_path)) == paths + rungs
 
 
+WANTED = ("GMU", "two-stream", "last features, best operator", "local_search, searched", "GDAS, searched")
 KILLED = """
 import os, signal, sys
-from tests.rivals.test_field import contest, evaluate_field, field_rows
+from tests.rivals.test_field import WANTED, contest, evaluate_field, field_rows
 made = contest(sys.argv[1])
-rows = [row for row in field_rows(made, "paper") if row.name in ("GMU", "two-stream", "last features, best operator")]
 
-def stop(name, done, of):
-    if name == "last features, best operator" and done == 1:
+def stop(*place):
+    if place[:2] == (sys.argv[2], int(sys.argv[3])):
         os.kill(os.getpid(), signal.SIGKILL)
 
-list(evaluate_field(made, rows, stop))
+list(evaluate_field(made, [row for row in field_rows(made, "all") if row.name in WANTED], stop))
 """
 
 
-def test_a_table_that_was_killed_resumes_with_the_seed_that_it_was_at(tmp_path):
+def kept(run):
+    """What a run folder keeps of its rows, but the seconds."""
+    scores = {path.name: json.loads(path.read_text()) for path in run.path("scores").glob("*.json")}
+    for one in scores.values():
+        one.pop("seconds", None)
+    trials = {path.name: path.read_bytes() for path in run.path("searchers").glob("*.jsonl")}
+    trace = run.path("searchers/gdas/trace.jsonl").read_bytes()
+    return scores, trials, trace
+
+
+def wanted_results(made):
+    return list(evaluate_field(made, [row for row in field_rows(made, "all") if row.name in WANTED]))
+
+
+@pytest.fixture(scope="module")
+def whole_table(tmp_path_factory):
+    made = contest(tmp_path_factory.mktemp("whole"))
+    return [(one.name, one.scores) for one in wanted_results(made)], kept(made.run)
+
+
+@pytest.mark.parametrize(
+    ("what", "done", "seeds_before"),
+    [
+        ("last features, best operator", 1, 2 + 2 + 6 + 1),  # two rivals of two seeds, six operators, one seed
+        ("GDAS: search", 2, 2 + 2 + 6 + 2),
+        ("local_search: search", 3, 2 + 2 + 6 + 2 + 2),
+    ],
+)
+def test_a_table_that_was_killed_resumes_where_it_was(what, done, seeds_before, whole_table, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], env=environment, cwd=ROOT)
-    assert killed.returncode == -signal.SIGKILL
-    made, whole = contest(tmp_path / "killed"), contest(tmp_path / "whole")
+    command = [sys.executable, "-c", KILLED, str(tmp_path), what, str(done)]
+    assert subprocess.run(command, env=environment, cwd=ROOT).returncode == -signal.SIGKILL
+    made = contest(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in made.run.path("scores").glob("*.json")}
-    assert len(before) == 2 + 2 + 6 + 1  # two rivals of two seeds, six operators, one seed
-    wanted = ("GMU", "two-stream", "last features, best operator")
-    again, fresh = (
-        list(evaluate_field(one, [row for row in field_rows(one, "paper") if row.name in wanted]))
-        for one in (made, whole)
-    )
-    assert [(one.name, one.scores) for one in again] == [(one.name, one.scores) for one in fresh]
+    assert len(before) == seeds_before
+    results, files = whole_table
+    assert [(one.name, one.scores) for one in wanted_results(made)] == results
+    assert kept(made.run) == files
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert len(list(made.run.path("scores").glob("*.json"))) == 12
 
 
 def saved(made, names):
@@ -168,6 +193,29 @@ def test_published_scores_stand_apart_from_measured_ones(tmp_path):
     alone = frame.loc[["3D-CDC-NAS2", "VGG-16 + LSTM", "C3D + LSTM + RSTTM", "I3D", "MTUT"]]
     assert alone["accuracy [%]"].isna().all() and alone["published [%]"].notna().all()
     assert frame.loc[frame["published [%]"].fillna("") != "", "published in"].str.contains("Table|README").all()
+
+
+def test_a_published_score_of_bm_nas_is_not_beside_the_network_of_another_searcher(tmp_path):
+    _, results = saved(contest(tmp_path, config=CONFIG.change(searcher="random")), (bmnas.SEARCHED,))
+    frame = field_table(results, "egogesture").set_index("method")
+    assert frame.loc[bmnas.SEARCHED, "source"] == "random" and frame.loc[bmnas.SEARCHED, "published [%]"] == ""
+    assert frame.loc["BM-NAS", "published [%]"] == "94.96 ± 0.07"
+
+
+def searched_with(name, skill, epochs):
+    result = evaluation(name, draw(np.random.default_rng(1), 3, 300, 1, skill), np.arange(300))
+    return replace(result, origin=Origin(search_epochs=epochs))
+
+
+@pytest.mark.parametrize(
+    ("skill", "epochs", "said", "not_said"),
+    [(0.8, 19.5, ("at most", "no lower"), "more than"), (0.3, 20, ("more than", "at lower"), "at most")],
+)
+def test_one_sentence_sets_the_search_beside_that_of_mfas(skill, epochs, said, not_said):
+    mine, mfas = searched_with(bmnas.SEARCHED, skill, epochs), searched_with(MFAS, 0.8, 975)
+    sentence = mfas_sentence([mine, mfas])
+    assert all(words in sentence for words in said) and not_said not in sentence
+    assert mfas_sentence([mine]) == mfas_sentence([mfas]) == ""
 
 
 def test_one_sentence_names_the_winners():

@@ -1,26 +1,31 @@
 """The rows of the searchers: what they cost, that they resume, and that equal trainings see equal scores."""
 
+from dataclasses import replace
+
 import pytest
 
 import bmnas
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.hypernets import METHODS, hypernet_rows
-from bmnas.rivals.field.rows import field_rows
-from bmnas.rivals.field.searchers import TITLES, contest_trials, searcher_rows
+from bmnas.rivals.field.methods import method_of, title_of
+from bmnas.rivals.field.rows import DERIVED, field_rows
+from bmnas.rivals.field.searchers import contest_trials, searcher_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.searching import read_outs
 from bmnas.searching.run_folder import Run
 from bmnas.searching.searchers.trials import Budget, Trial
-from bmnas.searching.selection import load_selection
+from bmnas.searching.selection import Selection, load_selection
+from bmnas.searching.shortlisting.projection import Projection
 from bmnas.storage.records import read_records
+from bmnas.tasks.planted import planted_genotype
 from tests.rivals.test_field import contest
-from tests.support.tiny import CONFIG
+from tests.support.tiny import CONFIG, tiny_features
 
 
 def test_all_rows_include_every_searcher_with_its_cost(tmp_path):
     made = contest(tmp_path)
     rows = [row for row in field_rows(made, "all") if row.name in ("random, searched", "local_search, searched")]
-    names = {f"{TITLES.get(name, name)}, searched" for name in SEARCHERS}
+    names = {f"{title_of(name)}, searched" for name in SEARCHERS}
     assert {row.name for row in searcher_rows(made)} == names
     results = list(evaluate_field(made, rows))
     for result in results:
@@ -29,12 +34,33 @@ def test_all_rows_include_every_searcher_with_its_cost(tmp_path):
     assert not names & {row.name for row in field_rows(made, "paper")}
 
 
-@pytest.mark.parametrize(("searcher", "source"), [("algorithm1", "BM-NAS"), ("mfas", "MFAS"), ("random", "random")])
-def test_a_searched_network_names_who_found_it(searcher, source, tmp_path):
-    made = contest(tmp_path, config=CONFIG.change(searcher=searcher))
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ({}, "BM-NAS"),
+        ({"relaxation": "two_slots", "selection": "shortlist"}, "BM-NAS"),
+        ({"relaxation": "gumbel"}, "GDAS"),
+        ({"selection": "darts_pt"}, "DARTS-PT"),
+        ({"relaxation": "gumbel", "selection": "darts_pt"}, "GDAS, DARTS-PT"),
+        ({"searcher": "mfas"}, "MFAS"),
+        ({"searcher": "random", "relaxation": "gumbel"}, "random"),
+    ],
+)
+def test_a_searched_network_names_who_found_it(settings, method, tmp_path):
+    made = contest(tmp_path, config=CONFIG.change(**settings))
+    assert method_of(made.config) == method
     (row,) = [row for row in field_rows(made) if row.name == bmnas.SEARCHED]
     (result,) = evaluate_field(made, [row])
-    assert result.origin is not None and result.origin.source == source
+    assert result.origin is not None and result.origin.source == method
+
+
+def test_what_algorithm_1_derived_before_darts_pt_is_of_bm_nas(tmp_path):
+    derived = planted_genotype(tiny_features())
+    projected = bmnas.Genotype((replace(derived.cells[0], inputs=("A_1", "A_2")),), derived.r)
+    selection = Selection("darts_pt", derived, projection=Projection(projected, decisions=()))
+    made = contest(tmp_path, config=CONFIG.change(selection="darts_pt"), genotype=projected, selection=selection)
+    rows = [row for row in field_rows(made) if row.name in (bmnas.SEARCHED, DERIVED)]
+    assert [result.origin.source for result in evaluate_field(made, rows) if result.origin] == ["DARTS-PT", "BM-NAS"]
 
 
 def test_a_one_shot_searcher_costs_its_supernet(tmp_path):

@@ -176,6 +176,23 @@ def test_a_generator_that_ends_ends_the_search():
     assert len(list(run_searcher(three, LARGE, mocked_score, Budget(None), 0))) == 3
 
 
+def test_what_a_generator_returns_is_proposed_while_a_budget_is_left():
+    every = list(SMALL.genotypes())
+
+    def first_two(space, generator):
+        assert (yield every[0]) == mocked_score(every[0])
+        yield every[1]
+        return the_next_four()
+
+    def the_next_four():
+        for genotype in every[2:6]:
+            assert (yield genotype) == mocked_score(genotype)
+
+    for budget, trained in ((None, 2), (1, 1), (5, 5), (20, 6)):
+        trials = run_searcher(first_two, SMALL, mocked_score, Budget(budget), 0)
+        assert [trial.genotype for trial in trials] == every[:trained]
+
+
 def test_a_searcher_that_is_no_generator_is_refused():
     with pytest.raises(ConfigError, match="list"):
         list(run_searcher(lambda space, generator: list(space.genotypes()), SMALL, mocked_score, Budget(3), 0))

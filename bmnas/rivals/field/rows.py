@@ -12,7 +12,8 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
 from bmnas.rivals.field.contest import Contest, Row, genotype_result, search_epochs, trained_by_read_out, with_origin
 from bmnas.rivals.field.hypernets import hypernet_rows
-from bmnas.rivals.field.searchers import method_of, searcher_rows
+from bmnas.rivals.field.methods import method_of
+from bmnas.rivals.field.searchers import searcher_rows
 from bmnas.rivals.late_fusion import late_fusion, late_fusions, modality_alone, stored_rows
 from bmnas.rivals.networks import RIVALS, Rival, choose, evaluate_choice
 from bmnas.space.genotype import Genotype
@@ -73,14 +74,19 @@ def fusions(contest: Contest) -> list[Row]:
     seeds = contest.budget.seeds
     sources = {"quick": features, "paper": without_logits(features)} if features.logits else {"quick": features}
 
-    def row(name: str, choice: str, source: FeatureSet) -> Row:
+    def row(name: str, choice: str, source: FeatureSet, heads: int) -> Row:
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
             result = late_fusion(name, source, *contest.common[1:], progress)
             return with_origin(result, contest.origin(source="this project", network="no intermediate feature"))
 
-        return Row(name, choice, make, seeds * (1 if source.logits else 1 + 6 * len(features.modalities)))
+        return Row(name, choice, make, seeds * (1 + heads))
 
-    return [row(name, choice, source) for choice, source in sources.items() for name in late_fusions(source)]
+    rows = []
+    for choice, source in sources.items():
+        heads = 0 if source.logits else 6 * len(features.modalities)
+        for place, name in enumerate(late_fusions(source)):  # the first one trains the heads of all
+            rows.append(row(name, choice, source, 0 if place else heads))
+    return rows
 
 
 def without_logits(features: FeatureSet) -> FeatureSet:
@@ -114,17 +120,17 @@ def rivals(contest: Contest) -> list[Row]:
 def searched(contest: Contest) -> list[Row]:
     """Lists the networks of genotypes: searched, derived by Algorithm 1 where that differs, and built by hand."""
     cost = search_epochs(contest)
-    source = method_of(contest.config)
-    alone = contest.selection is not None and contest.selection.differs
-    genotypes = {SEARCHED: (contest.genotype, cost)}
-    if alone and contest.selection is not None:
-        genotypes[DERIVED] = (contest.selection.algorithm1, cost - trained_by_read_out(contest))
-    genotypes |= {name: (genotype, 0.0) for name, genotype in contest.by_hand.items()}
+    genotypes = {SEARCHED: (contest.genotype, cost, method_of(contest.config))}
+    if contest.selection is not None and contest.selection.differs:
+        before = cost - trained_by_read_out(contest)
+        source = method_of(replace(contest.config, selection="algorithm1"))
+        genotypes[DERIVED] = (contest.selection.algorithm1, before, source)
+    genotypes |= {name: (genotype, 0.0, "by hand") for name, genotype in contest.by_hand.items()}
 
-    def row(name: str, genotype: Genotype, epochs: float) -> Row:
+    def row(name: str, genotype: Genotype, epochs: float, source: str) -> Row:
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
-            return genotype_result(contest, name, genotype, source if epochs else "by hand", epochs, progress)
+            return genotype_result(contest, name, genotype, source, epochs, progress)
 
         return Row(name, "quick", make, contest.budget.seeds)
 
-    return [row(name, genotype, epochs) for name, (genotype, epochs) in genotypes.items()]
+    return [row(name, *about) for name, about in genotypes.items()]

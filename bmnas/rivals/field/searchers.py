@@ -11,20 +11,13 @@ from bmnas.config import SearchConfig
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import SEARCHERS
 from bmnas.rivals.field.contest import Contest, Row, genotype_result, search_epochs
+from bmnas.rivals.field.methods import title_of
 from bmnas.searching.searchers.recorded_search import END_BY_THEMSELVES, budget_of, spent_epochs, trainer_of
 from bmnas.searching.searchers.trials import Budget, Trial, lacks, run_searcher
 from bmnas.space.enumeration import Space
 from bmnas.storage.lock import hold
 from bmnas.storage.records import append_record, read_records
 from bmnas.training.progress import Progress
-
-TITLES = {"mfas": "MFAS", "dc_nas": "DC-NAS", "tpe": "TPE", "nsga_ii": "NSGA-II", "gp": "GP", "spos": "SPOS"}
-"""Searcher -> its name in the table, where that is another."""
-
-
-def method_of(config: SearchConfig) -> str:
-    """Names the method of a search: BM-NAS, or another searcher by its title."""
-    return "BM-NAS" if config.searcher == "algorithm1" else TITLES.get(config.searcher, config.searcher)
 
 
 def searcher_rows(contest: Contest) -> list[Row]:
@@ -33,14 +26,14 @@ def searcher_rows(contest: Contest) -> list[Row]:
     equal = ceil(search_epochs(contest) / short)
 
     def row(name: str) -> Row:
-        title = f"{TITLES.get(name, name)}, searched"
+        title = f"{title_of(name)}, searched"
         budget = Budget(None if name in END_BY_THEMSELVES else equal, epochs_each=short)
 
         def make(contest: Contest, progress: Progress | None) -> Evaluation:
             trials = contest_trials(name, budget, contest, progress)
             best = trials[trials[-1].best_trial - 1].genotype
             epochs = spent_epochs(_settings(name, budget, contest), trials)
-            return genotype_result(contest, title, best, "bmnas.SEARCHERS", epochs, progress)
+            return genotype_result(contest, title, best, title_of(name), epochs, progress)
 
         trainings = contest.budget.seeds + END_BY_THEMSELVES.get(name, equal)
         return Row(title, "all", make, trainings, lacks(SEARCHERS[name]))
@@ -74,5 +67,5 @@ def contest_trials(name: str, budget: Budget, contest: Contest, progress: Progre
             if len(trials) > len(recorded):
                 append_record(path, trial.record())
             if progress is not None:
-                progress(f"{name}: search", trial.trial, int(allowed.amount or trial.trial))
+                progress(f"{title_of(name)}: search", trial.trial, int(allowed.amount or trial.trial))
     return trials

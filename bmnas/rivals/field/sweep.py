@@ -10,7 +10,7 @@ from bmnas.config import SearchConfig
 from bmnas.evaluation.results import Evaluation
 from bmnas.registry import Registry
 from bmnas.rivals.field.contest import Contest, genotype_result, search_epochs
-from bmnas.rivals.field.searchers import method_of
+from bmnas.rivals.field.methods import method_of
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run

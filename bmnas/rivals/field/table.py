@@ -15,9 +15,12 @@ from bmnas.evaluation.results import Evaluation, compare_results
 from bmnas.evaluation.saved_results import load_evaluation
 from bmnas.paper.published_scores import PublishedScore, published_scores
 from bmnas.rivals.field.contest import Contest, Row
+from bmnas.rivals.field.methods import title_of
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 
+MFAS = f"{title_of('mfas')}, searched"
+FIFTY = 50  # times as much as Algorithm 1 with its read-out is what MFAS's search is expected to cost at least
 TABLE = "all methods, networks to train"  # what the bar of all rows is called
 
 
@@ -96,7 +99,7 @@ def _check_same(first: Evaluation, other: Evaluation) -> None:
 
 
 def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) -> pd.DataFrame:
-    """Makes one line a method, best mean first: score, interval, verdict, size, cost, origin, and published scores.
+    """Makes one line a method, best mean first: score, interval, verdict, size, cost, source, and published scores.
 
     Published scores stand in a column of their own, as do their sources: they are of other features, and are never
     compared with measured ones. Methods that stored features cannot measure have nothing else.
@@ -108,11 +111,21 @@ def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) 
     named = any(result.name == name for result in results)
     against = {one.rival: one for one in compare_results(results, name)} if named else {}
     published = published_scores(task)
-    by_row = {score.row: score for score in published if score.row}
+    beside = {
+        result.name: score
+        for result in results
+        for score in published
+        if score.row == result.name and _is_of(score, result)
+    }
     ranked = sorted(results, key=lambda result: -result.mean)
-    lines = [_line(result, against.get(result.name), by_row.get(result.name), name) for result in ranked]
-    others = [score for score in published if score.row not in {result.name for result in results}]
+    lines = [_line(result, against.get(result.name), beside.get(result.name), name) for result in ranked]
+    others = [score for score in published if score not in beside.values()]
     return pd.DataFrame(lines + [_published_alone(score) for score in others])
+
+
+def _is_of(score: PublishedScore, result: Evaluation) -> bool:
+    """Says whether a published score is of a row's method: a run's network may be that of any searcher."""
+    return result.name != SEARCHED or result.origin is None or result.origin.source in ("", score.method)
 
 
 def _line(
@@ -135,6 +148,7 @@ def _line(
         "parameters": f"{result.parameters:,}",
         "FLOPs": "-" if result.flops is None else f"{result.flops:,}",
         "search [epochs]": f"{origin.search_epochs:,.0f}",
+        "source": origin.source,
         "not on stored features": origin.limits,
         "published [%]": published.text if published else "",
         "published in": published.source if published else "",
@@ -159,3 +173,19 @@ def winners_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str
     if higher:
         said.append(f"{', '.join(higher)} score{'s' if len(higher) == 1 else ''} higher, but cannot be told apart")
     return f"{'; '.join(said)} (95 % intervals, corrected for {len(comparisons)} comparisons)."
+
+
+def mfas_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str:
+    """Says what the search of `name` cost beside MFAS's, and how both score; "" where one of them is missing."""
+    named = {result.name: result for result in results}
+    mine, mfas = named.get(name), named.get(MFAS)
+    if mine is None or mfas is None:
+        return ""
+    own, theirs = ((result.origin or Origin()).search_epochs for result in (mine, mfas))
+    if not own:
+        return ""
+    costs = f"{own:,.0f} epochs and that of MFAS {theirs:,.0f}, {theirs / own:.1f} times as many"
+    aim = "at most" if FIFTY * own <= theirs else "more than"
+    (comparison,) = compare_results([mine, mfas], name)
+    lower = "lower" if comparison.verdict == "worse" else "no lower"
+    return f"The search of {name} cost {costs}: {aim} a {FIFTY}th of MFAS's, at {lower} score. {comparison.sentence()}."

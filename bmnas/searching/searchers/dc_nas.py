@@ -15,7 +15,8 @@
 So at most 448 networks are trained; an equal one never twice. In the authors' code an individual is a binary tree of
 operators on pooled features, and a part is a subtree. Here it is a genotype of the space of all searchers: a part is
 the inputs of a Cell, a Step, or a whole Cell. A child that breaks the rule of pairs stays as it was, as repeated
-features are dropped there. Parents that are equal are drawn again, three times at most.
+features are dropped there. Parents that are equal are drawn again, three times at most. A budget that is left after
+the last generation, as a small space leaves it, is spent on random networks.
 
 What the paper does not let one know: its authors' code has the division switched off (every group trains on all
 rows), selects on the samples that it reports, and does not say which of both its published results did. Here the
@@ -30,6 +31,7 @@ import random
 from collections.abc import Sequence
 
 from bmnas.searching.searchers.points import Point, Points
+from bmnas.searching.searchers.random_search import propose_at_random
 from bmnas.searching.searchers.trials import PATIENCE, Proposal, Proposals
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
@@ -47,7 +49,7 @@ Scores = dict[Genotype, float]
 
 
 def propose_by_groups(space: Space, generator: random.Random) -> Proposals:
-    """Proposes the generations of DC-NAS, see `bmnas.searching.searchers.trials`; ends after the last one."""
+    """Proposes the generations of DC-NAS, see `bmnas.searching.searchers.trials`; then random genotypes."""
     breeder = Breeder(space, generator)
     scores: Scores = {}
     bests: list[Scores] = [{} for _ in range(ALL_ROWS + 1)]  # of each group: all that it has had
@@ -61,6 +63,7 @@ def propose_by_groups(space: Space, generator: random.Random) -> Proposals:
         for slot, genotype in enumerate(offspring):
             scores[genotype] = yield Proposal(genotype, part_of(slot))
         population = survivors(population, offspring, scores, generator)
+    return propose_at_random(space, generator)
 
 
 def part_of(slot: int) -> int | None:

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bmnas.searching.searchers.random_search import propose_at_random
 from bmnas.searching.searchers.trials import Proposals
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import CellGenotype, Genotype
@@ -152,7 +153,8 @@ def propose_by_surrogate(space: Space, generator: random.Random) -> Proposals:
     """Proposes genotypes as MFAS does; a row is a Cell: its two features, and a choice for each of its Steps.
 
     Cells take features alone, and a genotype may have fewer Cells than the space, as networks grow Cell by Cell. A
-    genotype that breaks the space's rule of pairs is no candidate. The search ends by itself.
+    genotype that breaks the space's rule of pairs is no candidate. The search ends by itself; a budget that is left is
+    spent on random genotypes.
     """
     pairs = [(i, j) for j in range(len(space.features)) for i in range(j)]
     steps = [range(len(space.step_choices(m))) for m in range(space.M)]
@@ -168,7 +170,7 @@ def propose_by_surrogate(space: Space, generator: random.Random) -> Proposals:
         try:
             configuration = search.send(score)
         except StopIteration:
-            return
+            return propose_at_random(space, generator)
 
 
 def _genotype(configuration: Configuration, space: Space) -> Genotype:

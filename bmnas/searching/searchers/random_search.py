@@ -5,11 +5,11 @@ Source: Bergstra and Bengio, JMLR 13 (2012); as the baseline of architecture sea
 
 import random
 
-from bmnas.searching.searchers.trials import Proposals
+from bmnas.searching.searchers.trials import Further
 from bmnas.space.enumeration import Space
 
 
-def propose_at_random(space: Space, generator: random.Random) -> Proposals:
+def propose_at_random(space: Space, generator: random.Random) -> Further:
     """Proposes random genotypes without end, see `Space.random`."""
     while True:
         yield space.random(generator)

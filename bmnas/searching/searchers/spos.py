@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from bmnas.searching.searchers.points import Point, Points
+from bmnas.searching.searchers.random_search import propose_at_random
 from bmnas.searching.searchers.trials import PATIENCE, Proposals
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import network_key
@@ -39,7 +40,7 @@ class SinglePathOneShot:
     inherits = True
 
     def __call__(self, space: Space, generator: random.Random) -> Proposals:
-        """Proposes genotypes, see `bmnas.searching.searchers.trials`; ends after the last generation."""
+        """Proposes genotypes, see `bmnas.searching.searchers.trials`, and random ones after the last generation."""
         points = Points(space)
         scores = dict[Genotype, float]()
         visited = set[tuple]()
@@ -69,3 +70,4 @@ class SinglePathOneShot:
             members += islice(new(lambda: space.random(generator), PATIENCE), POPULATION - len(members))
             for genotype in members:
                 scores[genotype] = yield genotype
+        return propose_at_random(space, generator)

@@ -9,6 +9,10 @@ A searcher is a Python generator. It yields a genotype, and receives the validat
 It knows nothing of trainings, budgets or files. A `Proposal` in the place of a genotype names a part of the training
 split that its network is trained on. Networks that are equal (`network_key`) are trained once; a proposal of
 a network that was trained before is answered from memory and costs nothing.
+
+A searcher that ends by itself may return further proposals, for a budget that it has not spent:
+
+    return propose_at_random(space, generator)
 """
 
 import random
@@ -37,7 +41,8 @@ class Proposal:
     part: int | None = None
 
 
-Proposals = Generator[Genotype | Proposal, float, None]
+Further = Generator[Genotype | Proposal, float, None]
+Proposals = Generator[Genotype | Proposal, float, Further | None]
 Searcher = Callable[[Space, random.Random], Proposals]
 Trainer = Callable[[Genotype, int, int | None], float]  # genotype, seed, part -> score on validation
 Unit = Literal["trainings", "epochs", "seconds"]
@@ -148,7 +153,7 @@ def run_searcher(
     """Runs a searcher until the budget is spent; yields a trial a short training.
 
     Args:
-        searcher: proposes; may end by itself.
+        searcher: proposes; may end by itself, and then return what to propose while a budget is left.
         space: of the genotypes.
         trainer: scores a genotype's network on validation, trained on a part of the training split or on all of it.
         budget: see `Budget`; a search also ends after PATIENCE known networks in a row, when the space is used up.
@@ -163,7 +168,7 @@ def run_searcher(
     scores: dict[tuple, float] = {}
     best: Trial | None = None
     seconds, repeats = 0.0, 0
-    proposals = searcher(space, random.Random(seed))
+    proposals: Proposals = searcher(space, random.Random(seed))
     if not isinstance(proposals, Generator):
         kind = type(proposals).__name__
         raise ConfigError(
@@ -173,8 +178,11 @@ def run_searcher(
     while repeats < PATIENCE:
         try:
             proposed = next(proposals) if score is None else proposals.send(score)
-        except StopIteration:
-            return
+        except StopIteration as end:
+            if end.value is None or budget.amount is None:
+                return
+            proposals, score = end.value, None
+            continue
         proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
         key = network_key(proposal.genotype)
         if key in scores:
