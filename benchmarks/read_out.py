@@ -7,8 +7,8 @@
 A search is made once a seed with the preset of its data set, and read out by each rule. Regret is the mean test score
 of the best network of the truth table less that of the answer; networks that it lacks are trained as it was made.
 Cost is in short trainings: epochs of training over the epochs of one training of the table. The search's own cost is
-its CPU time over that of such a training, and DARTS-PT's is that of the search's epochs by which it tunes. The settings of the shortlist were chosen on CHOSEN_ON and confirmed on the
-other tables. docs/read_out.md has the table.
+its CPU time over that of such a training, and DARTS-PT's is that of the search's epochs by which it tunes. The
+settings of the shortlist were chosen on CHOSEN_ON and confirmed on the other tables. docs/read_out.md has the table.
 
 Two limits stand beside the read-outs, each dearer than any of them. "Whole table on val" trains all networks, with
 all seeds of the table, and takes the best on validation: what a validation split of this size can know. "The truth
