@@ -5,7 +5,7 @@ merits of single features (Eq. 3) and cannot see that two good features may say 
 
 `shortlist` trains the hypernet's weights on single paths (`bmnas.searching.shortlisting.paths`), ranks discrete
 genotypes by their validation loss with these weights, and trains the best that differ, beside Algorithm 1's, the plain
-networks of the last features and the best single modality. Successive halving keeps the best on validation.
+networks of the last features and the best single feature. Successive halving keeps the best on validation.
 
 `best_ranked` is the shortlist of older versions: the ranking is by validation score with the weights as the search
 leaves them; the best five are trained alike.
@@ -34,7 +34,7 @@ from bmnas.searching.shortlisting.candidates import (
     best_ranked,
     different,
     plain_networks,
-    single_modalities,
+    single_features,
     varied,
 )
 from bmnas.searching.shortlisting.darts_pt import projection_of
@@ -96,7 +96,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
     merit = search.once("merit of a path", lambda genotype: -paths().loss(genotype))
     path_score = search.once("score of a path", lambda genotype: paths()(genotype))
     plain = [max(networks, key=merit) for networks in plain_networks(space, features.modalities).values() if networks]
-    singles = sorted(single_modalities(space, features.modalities), key=merit)[-1:]
+    singles = sorted(single_features(space), key=merit)[-1:]
     starts = restarts(space, [search.derived, *plain], config.seed)
     merits = rank(space, starts, merit, search.report)
     ranked = len(merits)
@@ -105,9 +105,9 @@ def _by_halving(search: FinishedSearch) -> Selection:
     learnt = config.relaxation != "shared"
     listed = list(different([search.derived, *singles, *varied(order, 2 * config.shortlist_size, not learnt), *plain]))
     merits |= {genotype: merit(genotype) for genotype in listed}
-    train = _brief_trainings(search)
-    steps = rungs(config, len(listed))
-    outcomes = halve(listed, {genotype: -merits[genotype] for genotype in listed}, steps, train, search.report)
+    losses = {genotype: -merits[genotype] for genotype in listed}
+    alone = next((one for one in listed if network_key(one) in map(network_key, singles)), None)
+    outcomes = halve(listed, losses, rungs(config, len(listed)), _brief_trainings(search), search.report, alone)
     places = {genotype: place for place, genotype in enumerate(best_ranked(merits), start=1)}
     candidates = [
         Candidate(
@@ -118,6 +118,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
             trained_loss=outcome.loss,
             epochs=outcome.epochs,
             trainings=outcome.seeds,
+            modalities=_modalities(genotype, features),
         )
         for genotype, outcome in outcomes.items()
     ]
@@ -141,6 +142,7 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
                 inherited_score=scores[genotype],
                 trained_score=trained(genotype),
                 epochs=search.config.shortlist_epochs,
+                modalities=_modalities(genotype, search.features),
             )
         )
     search.report("training the shortlist", len(listed), len(listed))
@@ -170,6 +172,7 @@ def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], r
         candidates=tuple(sorted(candidates, key=lambda candidate: candidate.rank)),
         ranked=ranked,
         exhaustive=ranked_as_a_whole(search.space),
+        rows=len(search.features.splits["val"]),
     )
     return selection.of_modalities(_modalities(selection.chosen, search.features))
 

@@ -4,6 +4,8 @@
 * `noise`: A tells the class, B is noise without any pattern.
 * `copies`: the class needs a feature of A and one of B; A has a second feature that is an exact copy of the first. Each
   copy knows more alone than the feature of B, so the product of merits (Eq. 3) takes the two copies.
+* `xor`: two states of A and two of B, whose exclusive or is the class: no feature knows anything of it alone.
+* `middle feature`: A tells the class, by the middle one of its three features alone.
 """
 
 import numpy as np
@@ -11,11 +13,13 @@ import numpy as np
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
 
-ONE_MODALITY, NOISE, COPIES = "one modality", "noise", "copies"
+ONE_MODALITY, NOISE, COPIES, XOR, MIDDLE = "one modality", "noise", "copies", "xor", "middle feature"
 EXPECTED = {
     ONE_MODALITY: "fusion cannot help: A alone is enough",
     NOISE: "fusion cannot help: A alone is enough",
     COPIES: "fusion can help: A and B together, not A twice",
+    XOR: "fusion can help: neither A nor B knows anything alone",
+    MIDDLE: "fusion cannot help: A alone is enough",
 }
 """Trap -> what an honest report says."""
 CHANNELS, STATES = 8, 4
@@ -25,7 +29,7 @@ def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
     """Makes the features of a trap.
 
     Args:
-        name: "one modality", "noise" or "copies".
+        name: one of `EXPECTED`.
         seed: of everything random.
         samples: rows of the training split; val and test have half as many each.
 
@@ -41,6 +45,17 @@ def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
         targets = 2 * (a // 2) + (a + b) % 2  # a bit of A alone, and one that takes both
         first, second = _patterns(a, rng), _patterns(b, rng)
         arrays = {"A_1": first, "A_2": first.copy(), "A_3": _noise(n, rng), "B_1": second, "B_2": _noise(n, rng)}
+    elif name == XOR:
+        targets = (a + b) % 2
+        arrays = {
+            "A_1": _noise(n, rng),
+            "A_2": _patterns(a % 2, rng),
+            "B_1": _noise(n, rng),
+            "B_2": _patterns(b % 2, rng),
+        }
+    elif name == MIDDLE:
+        targets = a
+        arrays = {"A_1": _noise(n, rng), "A_2": _patterns(a, rng), "A_3": _noise(n, rng), "B_1": _patterns(b, rng)}
     else:
         targets = a
         others = _patterns(b, rng) if name == ONE_MODALITY else _noise(n, rng)

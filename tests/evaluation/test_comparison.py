@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 
 from bmnas.errors import ConfigError
 from bmnas.evaluation.comparison import compare, group_scores, holm, paired_interval
-from bmnas.evaluation.outcomes import Outcomes
+from bmnas.evaluation.outcomes import COUNTED, Outcomes
 
 NULLS = [  # standard deviations of the effects of a seed, of a group, and of both together
     (0.0, 0.1, 0.3),
@@ -21,6 +21,15 @@ NULLS = [  # standard deviations of the effects of a seed, of a group, and of bo
     (0.05, 0.1, 0.2),
     (0.01, 0.0, 0.1),
 ]
+TAILS = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "heavy": lambda rng, shape: rng.standard_t(2, shape),  # of infinite variance
+}
+SIZES = {  # of groups, as shares of the test samples
+    "equal": lambda groups: np.full(groups, 1 / groups),
+    "one of 70 %": lambda groups: np.array([0.7, *np.full(groups - 1, 0.3 / (groups - 1))]),
+}
+METRICS = {"multiclass": [metric for metric in COUNTED if metric != "micro F1"], "multilabel": ["weighted F1"]}
 
 
 def accuracy(sums):
@@ -31,19 +40,62 @@ def right_and_one(right):
     return np.stack([right, np.ones_like(right)], axis=-1).astype(float)
 
 
-def differences(rng, seeds, groups, of_seed, of_group, of_both):
-    rows, columns = rng.standard_normal((seeds, 1)), rng.standard_normal((1, groups))
-    return of_seed * rows + of_group * columns + of_both * rng.standard_normal((seeds, groups))
+def differences(rng, seeds, groups, of_seed, of_group, of_both, tail="normal"):
+    noise = TAILS[tail]
+    rows, columns = noise(rng, (seeds, 1)), noise(rng, (1, groups))
+    return of_seed * rows + of_group * columns + of_both * noise(rng, (seeds, groups))
+
+
+def answers(rng, targets, groups, seeds, tail):
+    """Answers of a method that is right more often in some groups, and of some seeds, than in others."""
+    noise = TAILS[tail]
+    number = groups.max() + 1
+    merit = 1 + 0.5 * noise(rng, (1, number)) + 0.2 * noise(rng, (seeds, 1)) + 0.3 * noise(rng, (seeds, number))
+    wrong = rng.random((seeds, *targets.shape)) < (1 / (1 + np.exp(merit)))[:, groups].reshape(
+        seeds, len(groups), *[1] * (targets.ndim - 1)
+    )
+    if targets.ndim == 2:
+        return targets ^ wrong
+    return np.where(wrong, (targets + rng.integers(1, 4, wrong.shape)) % 4, targets)
 
 
 @pytest.mark.parametrize("null", NULLS)
-@pytest.mark.parametrize(("seeds", "groups"), [(2, 40), (3, 40), (3, 200), (5, 40)])
-def test_equal_methods_are_called_better_in_five_per_cent_at_most(seeds, groups, null):
-    rng, trials = np.random.default_rng(seeds * groups), 600
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize(("seeds", "groups"), [(2, 3), (2, 10), (3, 5), (3, 200), (5, 40)])
+def test_equal_methods_are_called_better_in_five_per_cent_at_most(seeds, groups, tail, null):
+    rng, trials = np.random.default_rng(seeds * groups), 200
     better = 0
     for _ in range(trials):
-        mean, _, _, p = paired_interval(differences(rng, seeds, groups, *null))
+        mean, _, _, p = paired_interval(differences(rng, seeds, groups, *null, tail))
         better += p < 0.05 and mean > 0
+    assert better <= stats.binom.ppf(0.999, trials, 0.05)
+
+
+def test_two_seeds_that_are_alike_by_chance_prove_nothing():
+    rng, trials, better = np.random.default_rng(7), 6000, 0
+    of_seed, of_group = 2**0.5, (0.15 * 300) ** 0.5  # the worst ratio; no seed has groups of its own
+    for _ in range(trials):
+        mean, _, _, p = paired_interval(differences(rng, 2, 300, of_seed, of_group, 0.0))
+        better += p < 0.05 and mean > 0
+    assert better <= 0.05 * trials
+
+
+@pytest.mark.parametrize(("sizes", "tail"), [("equal", "normal"), ("one of 70 %", "heavy")])
+@pytest.mark.parametrize(("kind", "metric"), [(kind, metric) for kind, names in METRICS.items() for metric in names])
+@pytest.mark.parametrize(("seeds", "groups"), [(2, 3), (2, 10), (3, 5)])
+def test_equal_methods_are_seldom_called_better_whatever_the_score_and_the_groups(
+    seeds, groups, kind, metric, tail, sizes
+):
+    rng, trials, better = np.random.default_rng(groups), 100, 0
+    members = np.repeat(np.arange(groups), (150 * SIZES[sizes](groups)).astype(int))
+    for _ in range(trials):
+        shape = len(members)
+        classes = rng.choice(4, shape, p=[0.6, 0.2, 0.15, 0.05])
+        targets = classes if kind == "multiclass" else rng.random((shape, 3)) < 0.3
+        both = [Outcomes(kind, answers(rng, targets, members, seeds, tail), targets, members, "", metric) for _ in "ab"]
+        values = [group_scores(each.score, each.counts(), members) for each in both]
+        (comparison,) = compare("a", dict(zip("ab", values, strict=True)))
+        better += comparison.verdict == "better"
     assert better <= stats.binom.ppf(0.999, trials, 0.05)
 
 

@@ -11,7 +11,7 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_outs import select
 from bmnas.searching.selection import Candidate, Selection
 from bmnas.searching.shortlisting import ranking
-from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_modalities, varied
+from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_features, varied
 from bmnas.searching.shortlisting.halving import Rung, halve, read_out_epochs, rungs
 from bmnas.searching.shortlisting.paths import path_epochs, path_logits, trained_paths
 from bmnas.space.derivation import derive
@@ -121,14 +121,14 @@ def test_plain_networks_have_the_last_features_and_one_operator():
 
 
 @pytest.mark.parametrize(("N", "M", "r"), [(1, 1, 1), (2, 1, 1), (1, 2, 2), (3, 1, 1)])
-def test_single_modalities_depend_on_their_last_feature_alone(N, M, r):
-    networks = single_modalities(space(N=N, M=M, r=r), MODALITIES)
-    assert [living_features(genotype) for genotype in networks] == [("A_2",), ("B_2",)]
-    assert len(set(map(network_key, networks))) == 2
+def test_single_features_depend_on_one_feature_alone(N, M, r):
+    networks = single_features(space(N=N, M=M, r=r))
+    assert [living_features(genotype) for genotype in networks] == [(name,) for name in FEATURES]
+    assert len(set(map(network_key, networks))) == 4
 
 
-def test_there_is_no_single_modality_where_the_output_holds_y():
-    assert single_modalities(space(r=2), MODALITIES) == []
+def test_there_is_no_single_feature_where_the_output_holds_y():
+    assert single_features(space(r=2)) == []
 
 
 # halving
@@ -154,6 +154,16 @@ def test_the_ranking_counts_in_the_first_rung_alone():
     train = lambda name, epochs, seed: (0.0, {"a": 0.0, "b": 2.0, "c": 0.5}[name])  # noqa: E731
     outcomes = halve(list("abc"), prior, [Rung(3, 1), Rung(2, 2), Rung(1, 4)], train, QUIET)
     assert {name: outcome.epochs for name, outcome in outcomes.items()} == {"a": 1, "b": 2, "c": 4}
+
+
+@pytest.mark.parametrize(("places", "length"), [(4, 2), (3, 1)])
+def test_the_reference_is_trained_at_length_where_it_costs_no_finalist(places, length):
+    losses = dict(zip("abcde", range(5), strict=True))
+    train = lambda name, epochs, seed: (0.0, losses[name])  # noqa: E731
+    steps = [Rung(5, 1), Rung(places, 2), Rung(3, 2, seeds=3, trained=1)]
+    outcomes = halve(list("abcde"), dict.fromkeys("abcde", 0.0), steps, train, QUIET, "e")
+    assert outcomes["e"].epochs == length
+    assert [outcomes[name].seeds for name in "abcde"] == [3, 3, 3, 1, 1]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
@@ -213,16 +223,35 @@ def test_an_answer_of_one_modality_says_so(monkeypatch):
     answer = select(search.hypernet, derived, features, SHORT.change(path_epochs=0))
     (name,) = answer.modalities
     assert f"ONE MODALITY alone, {name}" in answer.comparison()
-    assert features.modalities[name][-1] in living_features(answer.chosen)
+    assert any(feature in living_features(answer.chosen) for feature in features.modalities[name])
+
+
+@pytest.mark.parametrize(
+    ("alone", "rows", "words"),
+    [
+        (Candidate(one_cell("Zero"), 2, 0.5, 0.97, 0.2, 13, 1, ("A",)), 200, "200 validation rows do not tell"),
+        (Candidate(one_cell("Zero"), 2, 0.5, 0.5, 0.9, 13, 1, ("A",)), 200, "49.0 points less"),
+        (Candidate(one_cell("Zero"), 2, 0.5, 0.5, 0.9, 13, 1, ("A",)), 10, "49.0 points less"),
+        (Candidate(one_cell("Zero"), 2, 0.5, 0.9, 0.9, 13, 1, ("A",)), 10, "10 validation rows do not tell"),
+        (Candidate(one_cell("Zero"), 2, 0.5, 0.5, 0.9, 3, 1, ("A",)), 200, "earlier round"),
+    ],
+)
+def test_an_answer_is_set_beside_the_best_of_one_modality(alone, rows, words):
+    fused = Candidate(one_cell("Sum"), 1, 0.6, 0.99, 0.1, 13, 3, ("A", "B"))
+    answer = Selection("shortlist", fused.genotype, (fused, alone), 42, True, rows, ("A", "B"))
+    assert (
+        answer.chosen == fused.genotype and words in answer.comparison() and "ONE MODALITY, A," in answer.comparison()
+    )
+    assert Selection.from_dict(answer.to_dict()) == answer
 
 
 def test_records_of_older_versions_are_read():
     genotypes = [one_cell("Sum"), one_cell("LinearGLU")]
     candidates = (Candidate(genotypes[0], 1, 0.6, 0.7), Candidate(genotypes[1], 2, 0.5, 0.8))
     record = Selection("shortlist", genotypes[0], candidates, 42, True).to_dict()
-    del record["modalities"]
+    del record["modalities"], record["rows"]
     for candidate in record["candidates"]:
-        del candidate["trained_loss"], candidate["epochs"], candidate["trainings"]
+        del candidate["trained_loss"], candidate["epochs"], candidate["trainings"], candidate["modalities"]
     old = Selection.from_dict(record)
     assert old.chosen == genotypes[1] and old.modalities == ()
 

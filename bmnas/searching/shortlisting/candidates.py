@@ -83,17 +83,16 @@ def plain_networks(space: Space, modalities: Modalities) -> dict[StepGenotype, l
     return networks
 
 
-def single_modalities(space: Space, modalities: Modalities) -> list[Genotype]:
-    """Returns a network of each modality's last feature alone: Zero in all Steps, so that each Cell is LayerNorm(x).
+def single_features(space: Space) -> list[Genotype]:
+    """Returns a network of each feature alone: Zero in all Steps, so that each Cell is LayerNorm(x).
 
     Zero need not be in the pool. There is none where a Cell's output also holds its input y.
     """
     networks = []
     zero = space.M * (StepGenotype("Zero", ("x", "y")),)
-    for names in modalities.values():
-        last = list(names)[-1]
-        others = [name for name in space.features if name != last][: space.N]
+    for name in space.features:
+        others = [other for other in space.features if other != name][: space.N]
         if len(others) == space.N:
-            genotype = Genotype(tuple(CellGenotype((last, other), zero) for other in others), space.r)
-            networks += [genotype] if living_features(genotype) == (last,) else []
+            genotype = Genotype(tuple(CellGenotype((name, other), zero) for other in others), space.r)
+            networks += [genotype] if living_features(genotype) == (name,) else []
     return networks

@@ -78,11 +78,17 @@ def read_out_epochs(rule: str, config: SearchConfig, candidates: int) -> int:
 
 
 def halve(
-    candidates: Sequence[Genotype], prior: dict[Genotype, float], steps: Sequence[Rung], train: Train, report: Progress
+    candidates: Sequence[Genotype],
+    prior: dict[Genotype, float],
+    steps: Sequence[Rung],
+    train: Train,
+    report: Progress,
+    reference: Genotype | None = None,
 ) -> dict[Genotype, Outcome]:
     """Trains candidates rung by rung, of which the best go to the next; returns the outcome of each.
 
-    The first rung is too short to judge by alone: its losses are added to those of the ranking.
+    The first rung is too short to judge by alone: its losses are added to those of the ranking. What the others are
+    compared with stays for the second rung whatever it loses, in the last place, where that leads no further.
 
     Args:
         candidates: genotypes.
@@ -90,6 +96,7 @@ def halve(
         steps: rung by rung.
         train: what trains once; called again for what an earlier rung has trained.
         report: of the progress.
+        reference: the candidate that stays.
     """
     total = sum(rung.cost for rung in steps)
     outcomes: dict[Genotype, Outcome] = {}
@@ -107,5 +114,7 @@ def halve(
             outcomes[genotype] = Outcome(rung.epochs, rung.seeds, score, loss)
         losses = {one: outcomes[one].loss + (prior[one] if number == 0 else 0.0) for one in staying}
         staying.sort(key=losses.__getitem__)
+        if number == 0 and reference in staying[steps[1].networks :] and steps[1].networks > steps[2].networks:
+            staying[steps[1].networks - 1] = reference
     report("training the shortlist", total, total)
     return outcomes
