@@ -17,7 +17,6 @@ from bmnas.config import SearchConfig
 from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.engine import Engine, single_engine
 from bmnas.searching.footprint import check_memory
 from bmnas.searching.networks import sketched
@@ -170,7 +169,6 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
-    check_arguments(features=features, config=config, run=run)
     memory = sketched(features, config)
     check_memory(memory, config)
     features.tensors(config.device, memory.on_disk)

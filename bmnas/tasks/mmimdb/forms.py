@@ -85,7 +85,7 @@ def _count_hdf5(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
 
 
 def _count_npy(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
-    files = {part: {path.name for path in (root / part).iterdir()} for part in PREPARED}
+    files = {part: {path.name.lower() for path in (root / part).iterdir()} for part in PREPARED}
     return sum(
         all(f"{field}_{index:06d}.npy" in files[part] for field in SHAPES)
         for part in PREPARED
@@ -96,8 +96,12 @@ def _count_npy(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
 def _count_raw(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
     if not any((root / name).is_file() for name in VECTORS):
         return 0
-    files = {path.name for path in (root / RAW).iterdir()}
-    return sum(f"{name}.json" in files and f"{name}.jpeg" in files for members in ids.values() for name in members)
+    files = {path.name.lower() for path in (root / RAW).iterdir()}
+    return sum(
+        f"{name}.json".lower() in files and f"{name}.jpeg".lower() in files
+        for members in ids.values()
+        for name in members
+    )
 
 
 _COUNTS = {"hdf5": _count_hdf5, "npy": _count_npy, "raw": _count_raw}

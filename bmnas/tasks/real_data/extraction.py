@@ -22,6 +22,7 @@ from bmnas.features.samples import Samples
 from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
+from bmnas.tasks.file_readers.folders import files_under
 from bmnas.tasks.real_data.backbones import BackboneMaker
 from bmnas.tasks.stand_in import StandIn
 from bmnas.training.progress import Progress
@@ -132,9 +133,10 @@ class RealRun:
             if name not in names:
                 raise unknown(f"modality of {self.task.name!r}", name, names)
         folder = self.root / self.real.folder / "weights"
+        files = list(files_under(folder)) if folder.is_dir() else []
         weights: dict[str, Path | None] = {}
         for name in names:
-            usual = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
+            usual = [path for path in files if path.stem.lower() == name.lower() and path.suffix.lower() in SUFFIXES]
             path = paths.get(name)
             if path is None and len(usual) > 1:
                 raise DataError(
