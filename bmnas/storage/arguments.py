@@ -55,7 +55,7 @@ def checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         for parameter, value in (*zip(positions, args, strict=False), *kwargs.items()):
             if parameter in hints() and not matches(value, hints()[parameter]):
-                shown = f"{reprlib.repr(value)} ({type(value).__name__})"
+                shown = f"{' '.join(reprlib.repr(value).split())} ({type(value).__name__})"
                 raise ConfigError(f"{name}: {parameter} is {shown}; expected {wording(hints()[parameter])}")
         return function(*args, **kwargs)
 
