@@ -7,14 +7,13 @@ watches, nor how its passes are computed; S >= 1 seeds move in step.
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import torch
 
 from bmnas.config import SearchConfig
-from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError
+from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError, warn
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.searching.engine import Engine, single_engine
@@ -254,4 +253,4 @@ def _advance(
             del states[seed]
             if not states:
                 raise error
-            warnings.warn(f"{error}. The other seeds continue", stacklevel=2)
+            warn(f"{error}. The other seeds continue")

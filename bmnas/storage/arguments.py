@@ -109,7 +109,8 @@ def wording(hint: Any) -> str:
 
 
 def _is_mapping_of(value: object, key: Any, member: Any) -> bool:
-    return isinstance(value, Mapping) and all(matches(k, key) and matches(v, member) for k, v in value.items())
+    is_mapping = isinstance(value, Mapping | nn.ModuleDict)
+    return is_mapping and all(matches(k, key) and matches(v, member) for k, v in value.items())
 
 
 def _is_container_of(value: object, kinds: tuple[Any, ...]) -> bool:

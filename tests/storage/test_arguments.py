@@ -119,5 +119,13 @@ def test_classes_are_written_as_they_are_imported():
     assert wording(Sequence[bmnas.FeatureSet] | None) == "Sequence[bmnas.FeatureSet] | None"
 
 
+def test_a_warning_names_the_line_of_the_caller():
+    arrays = {"A_1": np.ones((6, 3)), "B_1": np.eye(6)}
+    splits = {"train": [0, 1], "val": [2, 3], "test": [4, 5]}
+    with pytest.warns(UserWarning, match="A_1") as warned:
+        bmnas.FeatureSet.from_arrays(arrays, [0, 1] * 3, splits)
+    assert {warning.filename for warning in warned} == {__file__}
+
+
 def test_public_functions_can_be_pickled():
     assert pickle.loads(pickle.dumps(bmnas.evaluate)) is bmnas.evaluate

@@ -1,13 +1,12 @@
 """EgoGesture: a colour and a depth clip a sample, folders of numbered pictures."""
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.features.samples import Samples
 from bmnas.tasks.egogesture.annotations import (
     EGO_COUNTS,
@@ -54,10 +53,9 @@ class EgoSamples(Samples):
             )
         if len(self.clips) < len(annotated):
             first = next(clip for clip in annotated if clip.color not in there or clip.depth not in there)
-            warnings.warn(
+            warn(
                 f"{root}: only {len(self.clips):,} of {len(annotated):,} annotated clips have both folders; the "
                 f"others, first {first.name}, are left out",
-                stacklevel=2,
             )
         parts = np.array([clip.split for clip in self.clips])
         splits = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
@@ -126,10 +124,9 @@ def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
         others = set() if missing else {_annotation(clip) for clip in _read_lists(root)[1]}
         differ = {_annotation(clip) for clip in clips} ^ others if others else set()
         if differ:
-            warnings.warn(
+            warn(
                 f"{root}: {ANNOTATION}, which is used, and {', '.join(LISTS.values())} differ, first in "
                 f"{min(differ)[0]}",
-                stacklevel=2,
             )
         return classes, clips
     if missing:
@@ -148,9 +145,8 @@ def _warn_of_copies(root: Path, clips: Sequence[EgoClip]) -> None:
     copies = [place for place, count in counts.items() if count > 1]
     if copies:
         (folder, start, end), more = copies[0], f" and {len(copies) - 1} more" if copies[1:] else ""
-        warnings.warn(
+        warn(
             f"{root}: {folder}, frames {start} to {end}{more}, is annotated more than once; each counts",
-            stacklevel=3,
         )
 
 

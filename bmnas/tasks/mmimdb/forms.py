@@ -1,10 +1,9 @@
 """The three forms in which MM-IMDB is stored, and which of them is used where several lie side by side."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.tasks.file_readers.archives import packed_files
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.npy import SHAPES
@@ -55,9 +54,7 @@ def choose_form(root: Path) -> Form:
     if chosen != present[0]:
         held = ", ".join(f"{form} {count:,}" for form, count in movies.items())
         total = sum(map(len, ids.values()))
-        warnings.warn(
-            f"{root}: of the {total:,} movies of {SPLIT}, its forms hold {held}; {chosen} is used", stacklevel=2
-        )
+        warn(f"{root}: of the {total:,} movies of {SPLIT}, its forms hold {held}; {chosen} is used")
     return Form(name=chosen, movies=movies)
 
 

@@ -4,12 +4,11 @@ MFAS and BM-NAS zip two sorted lists; one missing file then shifts every later p
 """
 
 import re
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.tasks.file_readers.archives import packed_files
 from bmnas.tasks.file_readers.folders import files_under
 from bmnas.tasks.file_readers.text import read_lines
@@ -92,11 +91,10 @@ def ntu_files(root: Path) -> NtuFiles:
     )
     if len(both) < len(names):
         first = next(name for name in names if name not in videos or name not in skeletons)
-        warnings.warn(
+        warn(
             f"{root}: only {len(both):,} of {len(names):,} samples have both a video and a skeleton; "
             f"{len(files.only_video):,} lack the skeleton, {len(files.only_skeleton):,} the video. They are left out, "
             f"first {first}",
-            stacklevel=2,
         )
     return files
 
@@ -159,4 +157,4 @@ def _name_of(path: Path, suffix: str) -> NtuName:
 def _warn_of(paths: list[Path], what: str) -> None:
     """Warns of files that are not used, if there are any."""
     if paths:
-        warnings.warn(f"{len(paths):,} files {what}, first {paths[0]}", stacklevel=4)
+        warn(f"{len(paths):,} files {what}, first {paths[0]}")

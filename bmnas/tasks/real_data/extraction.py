@@ -1,7 +1,6 @@
 """From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bmnas.errors import ConfigError, DataError
+from bmnas.errors import ConfigError, DataError, warn
 from bmnas.features.disk_extraction import ExtractionReport, bulk_extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_settings import Description, ExtractionSettings
@@ -189,10 +188,9 @@ class RealRun:
             before = newest
             newest = folder.with_name(f"{folder.name}-{number}")
             if not newest.exists():
-                warnings.warn(
+                warn(
                     f"The files of {len(changed):,} samples, first {changed[0]}, are not those that the features in "
                     f"{before} were made from; new features are made in {newest}",
-                    stacklevel=3,
                 )
         return newest
 
