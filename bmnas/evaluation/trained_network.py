@@ -23,6 +23,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_network, fusion_network
+from bmnas.searching.run_features import FEATURES
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_record import code_differences
 from bmnas.space.genotype import Genotype
@@ -120,14 +121,14 @@ class TrainedNetwork(nn.Module):
         the preprocessing are in the file's metadata.
 
         Args:
-            features: whose test rows are compared; those of the run when None.
+            features: whose test rows are compared; those of the run when None, and random rows where it has none.
 
         Raises:
             ConfigError: the extra `onnx` is not installed.
             PredictionError: both differ by more than rounding; nothing is written.
             RunError: the file cannot be written.
         """
-        if features is None and self.run is not None:
+        if features is None and self.run is not None and self.run.path(FEATURES).exists():
             features = self.run.features()
         if features is None:
             rows = {name: np.random.default_rng(0).normal(size=(8, *shape)) for name, shape in self.shapes.items()}
