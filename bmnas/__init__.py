@@ -81,6 +81,7 @@ if TYPE_CHECKING:  # made at its first use, below
 from bmnas.errors import BmnasError, report_briefly
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import list_runs, open_run, run_name
+from bmnas.storage.arguments import check_public_calls as _check_public_calls
 
 __version__ = "0.1.0"
 
@@ -94,4 +95,5 @@ def __getattr__(name: str) -> Any:
     return FusionClassifier
 
 
+_check_public_calls(globals(), __name__)
 report_briefly()

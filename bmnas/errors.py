@@ -6,9 +6,12 @@ A message is read, a traceback seldom: terminals and notebooks show the message 
 import os
 import sys
 import traceback
+import warnings
+from itertools import takewhile
 from types import TracebackType
 
 VARIABLE = "BMNAS_TRACEBACK"
+PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class BmnasError(ValueError):
@@ -64,6 +67,12 @@ def expect_path(name: str, value: object) -> None:
         raise ConfigError(f"{name} is {value!r}; expected a path, as a text or a pathlib.Path")
     if "\0" in os.fspath(value):
         raise ConfigError(f"{name} is {value!r}; a path holds no NUL")
+
+
+def warn(message: str) -> None:
+    """Warns, at the line outside of this package whose call led here."""
+    inside = takewhile(lambda call: call.filename.startswith(PACKAGE), reversed(traceback.extract_stack()))
+    warnings.warn(message, stacklevel=1 + sum(1 for _ in inside))
 
 
 def report_briefly() -> None:

@@ -82,3 +82,7 @@ from widgets.runs.browser import ResultsBrowser
 from widgets.labs.primitive import PrimitiveLab
 from widgets.labs.gap import Gap, GapSlider
 from widgets.results.fusion_wins import win_labels, win_pictures, wins, wins_frame
+
+from bmnas.storage.arguments import check_public_calls as _check_public_calls
+
+_check_public_calls(globals(), __name__)

@@ -26,6 +26,9 @@ AXIS = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin
 NOTE_COLOUR = "#A23B00"
 WIDTH = 860  # pixels of a picture; what JupyterLab leaves of a laptop screen beside its file list
 LINE = 18  # pixels a line under a title
+NARROW = (
+    660  # pixels of what a page of 1100 leaves there: titles and notes do not follow the width, and are not cut off
+)
 NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 8.6  # pixels of a character of the note and of the title, on average
 TITLE_SIZE, LEAST_TITLE = 17, 12
 TOOLS = 120  # pixels in the upper right corner for plotly's tools, where no title may reach
@@ -76,11 +79,11 @@ def finish(fig: go.Figure, title: str, note: str = "", aid: str = "", *, height:
 def base(title: str, note: str = "", aid: str = "", *, height: int, width: int = 0) -> dict[str, Any]:
     """Makes what the layout of every figure says; the arguments are those of `finish`."""
     heading: dict[str, object] = {
-        "text": escape(title), "font": {"size": _title_size(title, width or WIDTH)}, "x": 0.01, "xanchor": "left",
+        "text": escape(title), "font": {"size": _title_size(title, width or NARROW)}, "x": 0.01, "xanchor": "left",
         "y": 1, "yanchor": "top", "pad": {"t": 14},
     }  # fmt: skip
     if note or aid:
-        heading["subtitle"] = _subtitle(note, aid, width or WIDTH)
+        heading["subtitle"] = _subtitle(note, aid, width or NARROW)
     size = {"width": width} if width else {"autosize": True}
     return size | {
         "template": "none", "title": heading, "height": height, "paper_bgcolor": "white", "plot_bgcolor": "white",
@@ -96,7 +99,7 @@ def epoch_ticks(epochs: int, most: int = 8) -> dict[str, Any]:
 
 def top(note: str = "", aid: str = "") -> int:
     """Returns the margin in pixels that a title with a note and an aid needs."""
-    return 50 + LINE * sum(len(_wrapped(text, WIDTH)) for text in (note, aid))
+    return 50 + LINE * sum(len(_wrapped(text, NARROW)) for text in (note, aid))
 
 
 def _subtitle(note: str, aid: str, width: int) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from bmnas.evaluation.results import Evaluation, combine_seeds, once
 from bmnas.evaluation.seed_jobs import train_at_once
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.machine import use_threads
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.filling import filled, objective_identity, objective_of
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
@@ -102,7 +101,6 @@ def evaluate(
     Raises:
         GenotypeError: the genotype does not fit the features.
     """
-    check_arguments(features=features, config=config, budget=budget, run=run)
 
     def genotype_of(seed: int) -> Genotype:
         return genotype if isinstance(genotype, Genotype) else genotype[seed]

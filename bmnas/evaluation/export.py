@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import PredictionError
 from bmnas.machine import optional_package
+from bmnas.storage.whole_files import whole
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # torch's exporter needs the last
 OPSET = 18
@@ -64,7 +65,8 @@ def write_onnx(
 
     Raises:
         ConfigError: the packages of the extra `onnx` are not installed; gives the command.
-        PredictionError: both differ by more than rounding; the file is deleted.
+        PredictionError: both differ by more than rounding; what lay at `path` stays.
+        RunError: the file cannot be written.
     """
     onnx, onnxruntime, _ = (optional_package(name, "onnx", "export") for name in PACKAGES)
     names = list(shapes)
@@ -77,15 +79,13 @@ def write_onnx(
     for key, value in about.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save_model(model, str(path))
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = {name: np.ascontiguousarray(rows[name], np.float32) for name in names}
-    theirs = np.asarray(session.run(["logits"], inputs)[0])
     with torch.no_grad():
         ours = network({name: torch.from_numpy(array) for name, array in inputs.items()}).numpy()
-    difference = float(np.abs(ours - theirs).max())
-    if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
-        path.unlink()
-        raise PredictionError(f"{path}: onnxruntime's logits differ from torch's by {difference:.2g}; no file is left")
+    with whole(path) as partial:
+        onnx.save_model(model, str(partial))
+        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+        difference = float(np.abs(ours - np.asarray(session.run(["logits"], inputs)[0])).max())
+        if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
+            raise PredictionError(f"{path}: onnxruntime's logits differ from torch's by {difference:.2g}; not written")
     return difference

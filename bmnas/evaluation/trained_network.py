@@ -21,9 +21,9 @@ from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.extraction import Backbone
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, runs_root, use_threads
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_network, fusion_network
+from bmnas.searching.run_features import FEATURES
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_record import code_differences
 from bmnas.space.genotype import Genotype
@@ -121,13 +121,14 @@ class TrainedNetwork(nn.Module):
         the preprocessing are in the file's metadata.
 
         Args:
-            features: whose test rows are compared; those of the run when None.
+            features: whose test rows are compared; those of the run when None, and random rows where it has none.
 
         Raises:
             ConfigError: the extra `onnx` is not installed.
-            PredictionError: both differ by more than rounding.
+            PredictionError: both differ by more than rounding; nothing is written.
+            RunError: the file cannot be written.
         """
-        if features is None and self.run is not None:
+        if features is None and self.run is not None and self.run.path(FEATURES).exists():
             features = self.run.features()
         if features is None:
             rows = {name: np.random.default_rng(0).normal(size=(8, *shape)) for name, shape in self.shapes.items()}
@@ -199,7 +200,6 @@ def train_and_save(
     Its test score is kept too, so that an `evaluate` that follows with the same settings does not train this seed
     again. A network that lies in the folder already and is the same is not trained again.
     """
-    check_arguments(features=features, config=config, budget=budget, run=run)
     made: list[FusionNetwork] = []
 
     def build(seed: int) -> FusionNetwork:

@@ -1,6 +1,5 @@
 """What one's own arrays become in a feature set: types, shapes, and what the names say."""
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, warn
 
 MOST_CLASSES = 100_000  # that are numbered without being asked for
 MOST = np.iinfo(np.int64).max
@@ -120,10 +119,9 @@ def _warn_of_rounding(name: str, array: np.ndarray) -> None:
     lost = (spread > FLOAT64_NOISE * size) & (spread < np.maximum(STEPS * np.spacing(below), TINY))
     if lost.any():
         column = int(lost.argmax())
-        warnings.warn(
+        warn(
             f"{name}: float32 rounds away what differs in {lost.sum()} columns; column {column} lies between "
             f"{low[column]:.10g} and {high[column]:.10g}. Subtract its mean, or scale it, before",
-            stacklevel=2,
         )
 
 

@@ -4,7 +4,6 @@ Everything after the extraction (search, derivation, evaluation, ablation) reads
 task: `FeatureSet.from_arrays`.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache, partial
@@ -15,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from bmnas.errors import FeatureError, expect_path
+from bmnas.errors import FeatureError, expect_path, warn
 from bmnas.features import checks, convert, store, subsets
 from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
@@ -164,7 +163,7 @@ class FeatureSet(FeatureFields):
         extras = {"backbones": backbones, "pooling": pooling, "options": options}
         built.manifest.update(store.describe(built, {key: dict(value or {}) for key, value in extras.items()}))
         for line in findings(built) if report and task == "custom" else ():
-            warnings.warn(line, stacklevel=2)
+            warn(line)
         return built
 
     @classmethod

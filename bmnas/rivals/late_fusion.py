@@ -31,7 +31,6 @@ from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
 from bmnas.rivals.out_of_fold import WIDTH, build_head, with_heads
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.filling import objective_of
 from bmnas.searching.run_folder import Run
 from bmnas.space.layers import count_parameters
@@ -135,7 +134,6 @@ def baselines(
     Stored unimodal outputs, and their sum, need no training and have one score. Everything else is trained with the
     budget and seeds of every method; features without stored outputs get a head a modality.
     """
-    check_arguments(features=features, config=config, budget=budget, run=run)
     with TemporaryDirectory() as folder:  # where there is no run: all late fusions of a seed start from the same heads
         place = run or Run(Path(folder) / "run")
         rows = stored_rows(features, config) if features.logits else []

@@ -29,7 +29,6 @@ from bmnas.rivals.operators import operator_candidates
 from bmnas.rivals.simbamm import SimBaMM
 from bmnas.rivals.two_stream import TwoStream
 from bmnas.rivals.vectors import last_features
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 from bmnas.training.random_streams import Purpose, seeded
@@ -196,7 +195,6 @@ def evaluate_rivals(
         UnknownNameError: a name that is none of a rival; lists those there are.
         ConfigError: a rival that these features do not have, or features of one modality.
     """
-    check_arguments(features=features, config=config, budget=budget, run=run)
     if len(features.modalities) < 2:
         raise ConfigError(next(iter(RIVALS.values())).lacks(features))
     rivals = [RIVALS[name] for name in names or [name for name, one in RIVALS.items() if not one.lacks(features)]]

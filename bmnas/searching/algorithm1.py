@@ -7,17 +7,15 @@ watches, nor how its passes are computed; S >= 1 seeds move in step.
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 import torch
 
 from bmnas.config import SearchConfig
-from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError
+from bmnas.errors import BmnasError, ConfigError, PredictionError, RunError, warn
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.engine import Engine, single_engine
 from bmnas.searching.footprint import check_memory
 from bmnas.searching.networks import sketched
@@ -170,7 +168,6 @@ def search(features: FeatureSet, config: SearchConfig, run: Run | None = None) -
             another process is at work in it.
         SearchDiverged: see `Search.run_epoch`.
     """
-    check_arguments(features=features, config=config, run=run)
     memory = sketched(features, config)
     check_memory(memory, config)
     features.tensors(config.device, memory.on_disk)
@@ -256,4 +253,4 @@ def _advance(
             del states[seed]
             if not states:
                 raise error
-            warnings.warn(f"{error}. The other seeds continue", stacklevel=2)
+            warn(f"{error}. The other seeds continue")

@@ -25,7 +25,6 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import resolve_device, use_threads
-from bmnas.searching.arguments import check_arguments
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import GENOTYPE, Run
@@ -192,7 +191,6 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
         RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is at work in
             it.
     """
-    check_arguments(features=features, run=run)
     with run.working():
         return _read_out(run, features, progress)
 

@@ -2,12 +2,12 @@
 
 import copy
 import time
-import warnings
 from collections.abc import Hashable, Mapping
 
 import torch
 from torch import Tensor, nn
 
+from bmnas.errors import warn
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.primitives import own_primitives
@@ -39,7 +39,7 @@ def checked_network(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> nn.Modul
     if key not in CHECKED:
         CHECKED[key] = fault(hypernet, batch)
         if CHECKED[key]:
-            warnings.warn(f"the search is computed by the plain formula: its algebra {CHECKED[key]}", stacklevel=2)
+            warn(f"the search is computed by the plain formula: its algebra {CHECKED[key]}")
     return hypernet if CHECKED[key] else Algebra(hypernet)
 
 

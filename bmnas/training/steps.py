@@ -84,8 +84,11 @@ def combine(seed: Sequence[int]) -> int:
 @contextmanager
 def seeded(seed: Sequence[int], device: torch.device) -> Iterator[None]:
     """Makes the random numbers inside (dropout, initial weights) depend on `seed` alone, and restores the outside's."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(combine(seed))
+    on_cuda = device.type == "cuda"
+    # `torch.manual_seed` seeds every device; where CUDA is built in but not in use it writes down a traceback each time
+    seed_torch = torch.manual_seed if on_cuda else torch.default_generator.manual_seed
+    with torch.random.fork_rng(devices=[device] if on_cuda else []):
+        seed_torch(combine(seed))
         yield
 
 

@@ -208,6 +208,8 @@ def test_export_runs_by_onnxruntime_alone(fitted, tmp_path, capsys):
     model, X, _ = fitted
     path = model.network_.export(tmp_path / "x.onnx", model.features_)
     assert re.search(r"agree to \d\.\de-\d\d on \d+ stored rows", capsys.readouterr().out)
+    model.network_.export(path)  # the run of the fit is gone, and with it the stored rows
+    assert "random rows" in capsys.readouterr().out
     session = onnxruntime.InferenceSession(str(path))
     assert [one.name for one in session.get_inputs()] == list(model.network_.shapes)
     for n in (1, 7):

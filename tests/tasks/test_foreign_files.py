@@ -11,6 +11,7 @@ from bmnas.storage.reading import read_json, read_text
 from bmnas.tasks.egogesture.samples import EgoSamples
 from bmnas.tasks.mmimdb.samples import MmimdbSamples
 from bmnas.tasks.mmimdb.word2vec import TEXT, read_vectors
+from bmnas.tasks.ntu.files import ntu_files
 from bmnas.tasks.ntu.samples import NtuSamples
 from tests.support import raw_files
 
@@ -27,7 +28,7 @@ def samples_of(form, root):
         if form == "ego lists":
             (root / "egogestureall_but_None.json").unlink()
         return EgoSamples
-    raw_files.write_raw(root)
+    (raw_files.write_npy if form.endswith("npy") else raw_files.write_raw)(root)
     return MmimdbSamples
 
 
@@ -67,6 +68,90 @@ def test_hidden_files_are_no_samples(tmp_path):
     for path in [*tmp_path.rglob("*.skeleton"), *tmp_path.rglob("*.avi")]:
         shutil.copy(path, path.with_name(f"._{path.name}"))  # as macOS does
     assert read(tmp_path).names == names
+
+
+def renamed(path, name):
+    path.rename(path.with_name(name))
+
+
+def in_capitals(root):
+    for path in [path for path in root.rglob("*") if path.suffix in (".avi", ".skeleton", ".jpg", ".jpeg", ".npy")]:
+        renamed(path, path.stem + path.suffix.upper())
+
+
+def deeper(root):
+    for path in [*root.rglob("*.avi"), *root.rglob("*.skeleton")]:
+        folder = path.parent / path.name[:4] / "all"
+        folder.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / path.name)
+
+
+def linked(root):
+    deeper(root)
+    for folder in list(root.rglob("all")):
+        elsewhere = root.parent / f"elsewhere {folder.parent.parent.name}"
+        folder.rename(elsewhere)
+        folder.symlink_to(elsewhere)
+        (elsewhere / "loop").symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("form", "move"),
+    [("ntu", in_capitals), ("ntu", deeper), ("ntu", linked), ("ego", in_capitals), ("mmimdb", in_capitals),
+     ("mmimdb npy", in_capitals)],
+)  # fmt: skip
+def test_files_are_found_with_any_capitals_and_in_deeper_folders(form, move, tmp_path):
+    root = tmp_path / "data"
+    read = samples_of(form, root)
+    before = read(root)
+    arrays = before.read(0)[0]
+    move(root)
+    after = read(root)
+    assert after.names == before.names
+    assert all(path.is_file() for path in after.files(0))
+    assert all(np.array_equal(array, after.read(0)[0][name]) for name, array in arrays.items())
+
+
+LEFT_OUT = {
+    "another ending": lambda path: renamed(path, path.name + ".gz"),
+    "another format": lambda path: renamed(path, f"{path.stem}.mp4"),
+    "gone": lambda path: path.unlink(),
+    "twice": lambda path: shutil.copytree(path.parent, path.parent / "copy"),
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_OUT)
+@pytest.mark.parametrize("ending", [".avi", ".skeleton"])
+def test_what_is_left_out_of_ntu_is_counted_and_named(kind, ending, tmp_path):
+    samples_of("ntu", tmp_path)
+    path = min(tmp_path.rglob(f"*{ending}"))
+    LEFT_OUT[kind](path)
+    with pytest.warns(UserWarning) as warned:
+        ntu_files(tmp_path)
+    assert any("left out" in str(w.message) and path.name[:20] in str(w.message) for w in warned)
+
+
+def test_a_video_without_rgb_in_its_name_is_named(tmp_path):
+    samples_of("ntu", tmp_path)
+    path = min(tmp_path.rglob("*.avi"))
+    renamed(path, path.name.replace("_rgb", ""))
+    with pytest.warns(UserWarning, match=f"_rgb.avi.*{path.name[:20]}.avi"):
+        ntu_files(tmp_path)
+
+
+def test_a_clip_of_egogesture_without_its_folder_is_named(tmp_path):
+    read = samples_of("ego", tmp_path)
+    shutil.rmtree(tmp_path / "Subject03/Scene1/Depth")
+    with pytest.warns(UserWarning, match="first Subject03/Scene1/Color/rgb1"):
+        read(tmp_path)
+
+
+def test_a_missing_picture_names_the_one_that_lies_there(tmp_path):
+    read = samples_of("ego", tmp_path)
+    for path in tmp_path.rglob("*.jpg"):
+        renamed(path, f"{path.stem}.png")
+    with pytest.raises(DataError, match="00000[0-9].jpg is missing; 00000[0-9].png"):
+        read(tmp_path).read(0)
 
 
 def vectors(*entries):

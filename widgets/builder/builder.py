@@ -190,10 +190,11 @@ class GenotypeBuilder:
 
         names = primitive_choices(space, m)
         names = names if step.primitive in names else [*names, step.primitive]
-        kind = ipw.Dropdown(options=names, value=step.primitive, description=step_name(m + 1), layout=_width(210))
+        kind = ipw.Dropdown(options=names, value=step.primitive, description=step_name(m + 1), layout=_width(196))
         kind.observe(lambda change: take(with_primitive(space, m, change["new"], step)), "value")
         options = _options(input_choices(space, m, step.primitive), step.inputs, ", ")
-        inputs = ipw.Dropdown(options=options, value=step.inputs, description="of", layout=_width(210))
+        near = {"description_width": "24px"}
+        inputs = ipw.Dropdown(options=options, value=step.inputs, description="of", layout=_width(150), style=near)
         inputs.observe(lambda change: take(replace(step, inputs=change["new"])), "value")
         return [kind, inputs]
 

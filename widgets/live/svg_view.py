@@ -10,8 +10,16 @@ from typing import Any
 import anywidget
 
 JAVASCRIPT = """
+const USUAL = 1280;  // pixels of a window
 function render({ model, el }) {
-  const draw = message => { if (message.content !== undefined) el.innerHTML = message.content; };
+  const draw = message => {
+    if (message.content === undefined) return;
+    el.innerHTML = message.content;
+    for (const svg of el.querySelectorAll(":scope > svg")) {  // on a window wider than usual it grows along
+      const width = svg.getAttribute("width");
+      svg.style.width = `min(100%, max(${width}px, ${(100 * width) / USUAL}vw))`;
+    }
+  };
   const report = event => {
     const part = event.target.closest && event.target.closest("[data-name]");
     if (part) { event.preventDefault(); model.send({ clicked: part.dataset.name }); }

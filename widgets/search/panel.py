@@ -79,7 +79,7 @@ class Panel(ABC):
     def xaxis(self, view: SearchView) -> dict[str, Any]:
         """Returns the epochs so far."""
         last = view.last.epoch
-        return {"range": [0.5, last + 0.5], "tickangle": 0, **style.epoch_ticks(last)}
+        return {"range": [0.5, last + 0.5], "tickangle": 0, **style.epoch_ticks(last, 4)}
 
     def yaxis(self, view: SearchView) -> dict[str, Any]:
         """Returns the axis of values; by default as wide as these are."""

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import plotly.graph_objects as go
 from IPython import get_ipython
@@ -28,6 +28,7 @@ PNG_SCALE = 2
 LEFT_OUT = "SVG and PNG were left out: {why}. The figures are still interactive in JupyterLab and in our HTML export."
 
 
+@runtime_checkable
 class HasFolder(Protocol):
     """A run: what has a folder."""
 

@@ -23,6 +23,7 @@ CHILD = ".jp-OutputArea-child"
 STAND_IN = "The run is on stand-in features, NOT real data"
 
 
+@runtime_checkable
 class HasTwin(Protocol):
     """A view: controls that are made when they are asked for, and a picture and a text of the same content."""
 

@@ -1,13 +1,12 @@
 """EgoGesture: a colour and a depth clip a sample, folders of numbered pictures."""
 
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.features.samples import Samples
 from bmnas.tasks.egogesture.annotations import (
     EGO_COUNTS,
@@ -18,6 +17,7 @@ from bmnas.tasks.egogesture.annotations import (
     read_ego_list,
 )
 from bmnas.tasks.file_readers.archives import packed_files
+from bmnas.tasks.file_readers.folders import same_stem, with_any_capitals
 from bmnas.tasks.file_readers.jpeg import read_picture
 
 SIZE = 112
@@ -51,11 +51,11 @@ class EgoSamples(Samples):
             raise DataError(
                 f"{root}: none of the {len(annotated)} annotated clips has its folders, {annotated[0].color}"
             )
-        if 2 * len(self.clips) < len(annotated):
-            warnings.warn(
-                f"{root}: only {len(self.clips):,} of {len(annotated):,} annotated clips have both folders; the others "
-                "are left out",
-                stacklevel=2,
+        if len(self.clips) < len(annotated):
+            first = next(clip for clip in annotated if clip.color not in there or clip.depth not in there)
+            warn(
+                f"{root}: only {len(self.clips):,} of {len(annotated):,} annotated clips have both folders; the "
+                f"others, first {first.name}, are left out",
             )
         parts = np.array([clip.split for clip in self.clips])
         splits = {part: np.flatnonzero(parts == part) for part in ("train", "val", "test")}
@@ -91,13 +91,16 @@ class EgoSamples(Samples):
         """Lists the pictures that are read, of both modalities, see `Samples.files`."""
         clip = self.clips[row]
         numbers = np.unique([*clip_frames(clip.start, clip.end), clip.end])
-        return tuple(self.root / folder / f"{n:06d}.jpg" for folder in (clip.color, clip.depth) for n in numbers)
+        return tuple(frame_file(self.root / folder, n) for folder in (clip.color, clip.depth) for n in numbers)
 
     def _clip(self, clip: EgoClip, folder: str, numbers: np.ndarray, channels: int) -> np.ndarray:
         """Reads a clip. Its last frame must be there even if only its middle is taken: its numbers may be another's."""
-        last = self.root / folder / f"{clip.end:06d}.jpg"
+        last = frame_file(self.root / folder, clip.end)
         if not last.is_file():
-            raise DataError(f"{last} is missing; expected the last frame of {clip.name}, {clip.start} to {clip.end}")
+            raise DataError(
+                f"{last} is missing{same_stem(last)}; expected the last frame of {clip.name}, {clip.start} to "
+                f"{clip.end}"
+            )
         return read_clip(self.root / folder, numbers, channels)
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
@@ -121,10 +124,9 @@ def read_annotations(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
         others = set() if missing else {_annotation(clip) for clip in _read_lists(root)[1]}
         differ = {_annotation(clip) for clip in clips} ^ others if others else set()
         if differ:
-            warnings.warn(
+            warn(
                 f"{root}: {ANNOTATION}, which is used, and {', '.join(LISTS.values())} differ, first in "
                 f"{min(differ)[0]}",
-                stacklevel=2,
             )
         return classes, clips
     if missing:
@@ -143,9 +145,8 @@ def _warn_of_copies(root: Path, clips: Sequence[EgoClip]) -> None:
     copies = [place for place, count in counts.items() if count > 1]
     if copies:
         (folder, start, end), more = copies[0], f" and {len(copies) - 1} more" if copies[1:] else ""
-        warnings.warn(
+        warn(
             f"{root}: {folder}, frames {start} to {end}{more}, is annotated more than once; each counts",
-            stacklevel=3,
         )
 
 
@@ -188,9 +189,14 @@ def read_clip(folder: Path, numbers: Sequence[int] | np.ndarray, channels: int) 
     cache: dict[int, np.ndarray] = {}
     for number in map(int, numbers):
         if number not in cache:  # a short clip shows its pictures several times
-            cache[number] = middle_square(read_picture(folder / f"{number:06d}.jpg", channels, short_side=SIZE))
+            cache[number] = middle_square(read_picture(frame_file(folder, number), channels, short_side=SIZE))
     clip = np.stack([cache[int(number)] for number in numbers])  # (T, 112, 112, channels)
     return np.ascontiguousarray(clip.transpose(3, 0, 1, 2), np.float32)
+
+
+def frame_file(folder: Path, number: int) -> Path:
+    """Returns the file of a frame: 000001.jpg, or 000001.JPG where that lies there."""
+    return with_any_capitals(folder / f"{number:06d}.jpg")
 
 
 def middle_square(picture: np.ndarray) -> np.ndarray:

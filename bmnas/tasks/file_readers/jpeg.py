@@ -7,6 +7,7 @@ from PIL import Image, UnidentifiedImageError
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import regular
+from bmnas.tasks.file_readers.folders import same_stem
 
 MODES = {1: "L", 3: "RGB"}
 MOST_PIXELS = 100_000_000  # of a scaled picture; a line of a picture would become more
@@ -39,7 +40,7 @@ def read_picture(
                 picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
             array = np.array(picture)
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
+        raise DataError(f"{path} is missing{same_stem(path)}") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: cannot be decoded as a picture: {error}") from error
     return array.reshape(*array.shape[:2], channels)  # (H, W, channels)

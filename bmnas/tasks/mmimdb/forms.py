@@ -1,10 +1,9 @@
 """The three forms in which MM-IMDB is stored, and which of them is used where several lie side by side."""
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.tasks.file_readers.archives import packed_files
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.npy import SHAPES
@@ -55,9 +54,7 @@ def choose_form(root: Path) -> Form:
     if chosen != present[0]:
         held = ", ".join(f"{form} {count:,}" for form, count in movies.items())
         total = sum(map(len, ids.values()))
-        warnings.warn(
-            f"{root}: of the {total:,} movies of {SPLIT}, its forms hold {held}; {chosen} is used", stacklevel=2
-        )
+        warn(f"{root}: of the {total:,} movies of {SPLIT}, its forms hold {held}; {chosen} is used")
     return Form(name=chosen, movies=movies)
 
 
@@ -85,7 +82,7 @@ def _count_hdf5(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
 
 
 def _count_npy(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
-    files = {part: {path.name for path in (root / part).iterdir()} for part in PREPARED}
+    files = {part: {path.name.lower() for path in (root / part).iterdir()} for part in PREPARED}
     return sum(
         all(f"{field}_{index:06d}.npy" in files[part] for field in SHAPES)
         for part in PREPARED
@@ -96,8 +93,12 @@ def _count_npy(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
 def _count_raw(root: Path, ids: dict[str, tuple[str, ...]]) -> int:
     if not any((root / name).is_file() for name in VECTORS):
         return 0
-    files = {path.name for path in (root / RAW).iterdir()}
-    return sum(f"{name}.json" in files and f"{name}.jpeg" in files for members in ids.values() for name in members)
+    files = {path.name.lower() for path in (root / RAW).iterdir()}
+    return sum(
+        f"{name}.json".lower() in files and f"{name}.jpeg".lower() in files
+        for members in ids.values()
+        for name in members
+    )
 
 
 _COUNTS = {"hdf5": _count_hdf5, "npy": _count_npy, "raw": _count_raw}

@@ -8,6 +8,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.npy import open_npy
+from bmnas.tasks.file_readers.folders import same_stem, with_any_capitals
 from bmnas.tasks.file_readers.text import fail
 from bmnas.tasks.mmimdb import posters
 from bmnas.tasks.mmimdb.split import GENRES
@@ -76,8 +77,8 @@ def check_end(root: Path, split: str, samples: int) -> None:
 
 def _load(path: Path) -> np.ndarray:
     try:
-        return np.array(open_npy(path))
+        return np.array(open_npy(with_any_capitals(path)))
     except FileNotFoundError as error:
-        raise DataError(f"{path} is missing") from error
+        raise DataError(f"{path} is missing{same_stem(path)}") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as a .npy file: {error}") from error

@@ -8,6 +8,7 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.storage.reading import read_json
+from bmnas.tasks.file_readers.folders import with_any_capitals
 from bmnas.tasks.file_readers.text import fail
 from bmnas.tasks.mmimdb.split import DROPPED, GENRES
 
@@ -23,6 +24,11 @@ class Movie:
 
     plot: str
     genres: tuple[str, ...]
+
+
+def raw_files(folder: Path, name: str) -> tuple[Path, Path]:
+    """Returns the files of a movie: what is said about it, and its poster; their endings may be in capitals."""
+    return with_any_capitals(folder / f"{name}.json"), with_any_capitals(folder / f"{name}.jpeg")
 
 
 def read_movie(path: Path) -> Movie:

@@ -8,11 +8,12 @@ import numpy as np
 
 from bmnas.errors import DataError
 from bmnas.features.samples import Samples
+from bmnas.tasks.file_readers.folders import with_any_capitals
 from bmnas.tasks.mmimdb.forms import HDF5, PREPARED, RAW, SPLIT, choose_form, vectors_file
 from bmnas.tasks.mmimdb.hdf5 import MmimdbFile
 from bmnas.tasks.mmimdb.npy import SHAPES, check_end, read_image, read_npy, stored_images
 from bmnas.tasks.mmimdb.posters import mean_is_subtracted, read_poster
-from bmnas.tasks.mmimdb.raw import genre_targets, read_movie
+from bmnas.tasks.mmimdb.raw import genre_targets, raw_files, read_movie
 from bmnas.tasks.mmimdb.split import GENRES, MMIMDB_COUNTS, SPLITS, read_split, split_rows
 from bmnas.tasks.mmimdb.word2vec import mean_vector, read_vectors, words
 
@@ -58,9 +59,9 @@ class MmimdbSamples(Samples):
             return (self.root / HDF5,)
         if self.form == "npy":
             part, index = self.places[row]
-            return tuple(self.root / PARTS[part] / f"{field}_{index:06d}.npy" for field in SHAPES)
-        base = self.root / RAW / self.names[row]
-        return base.with_suffix(".json"), base.with_suffix(".jpeg"), vectors_file(self.root)
+            folder = self.root / PARTS[part]
+            return tuple(with_any_capitals(folder / f"{field}_{index:06d}.npy") for field in SHAPES)
+        return (*raw_files(self.root / RAW, self.names[row]), vectors_file(self.root))
 
     def pictures(self, row: int) -> dict[str, np.ndarray]:
         """Returns pictures, see `Samples.pictures`; the 300 numbers of the text are a block of 15 x 20."""
@@ -103,10 +104,10 @@ class MmimdbSamples(Samples):
         return read_image(self.root, PARTS[part], index, self.subtracted), text, label
 
     def _raw(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        base = self.root / RAW / self.names[row]
-        movie = read_movie(base.with_suffix(".json"))
-        text = mean_vector(words(movie.plot), self.vectors, str(base.with_suffix(".json")))
-        return read_poster(base.with_suffix(".jpeg")), text, genre_targets(movie.genres)
+        about, poster = raw_files(self.root / RAW, self.names[row])
+        movie = read_movie(about)
+        text = mean_vector(words(movie.plot), self.vectors, str(about))
+        return read_poster(poster), text, genre_targets(movie.genres)
 
 
 def _check_ids(path: Path, named: Sequence[str], stored: Sequence[str]) -> None:
@@ -128,7 +129,7 @@ def _vocabulary(root: Path, names: list[str]) -> set[str]:
     vocabulary: set[str] = set()
     for name in names:
         try:
-            vocabulary |= set(words(read_movie(root / RAW / f"{name}.json").plot))
+            vocabulary |= set(words(read_movie(raw_files(root / RAW, name)[0]).plot))
         except DataError:
             continue
     return vocabulary

@@ -4,14 +4,13 @@ The file starts with a line "<words> <length>"; then each word, a blank, and its
 """
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.storage.reading import regular
 from bmnas.tasks.file_readers.text import fail
 
@@ -55,7 +54,7 @@ def read_vectors(path: Path, vocabulary: set[str]) -> dict[str, np.ndarray]:
                     if not np.isfinite(numbers).all():
                         fail(path, None, f"the vector of {word!r}", "NaN or infinite", f"{length} finite numbers")
                     if not np.array_equal(vectors.setdefault(word, numbers), numbers):
-                        warnings.warn(f"{path}: {word!r} has two vectors; the first counts, as in gensim", stacklevel=2)
+                        warn(f"{path}: {word!r} has two vectors; the first counts, as in gensim")
             if file.read(2).strip(b"\n"):
                 fail(path, 1, "number of words", count, "as many as there are; more follow")
             return vectors

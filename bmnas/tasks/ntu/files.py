@@ -4,13 +4,13 @@ MFAS and BM-NAS zip two sorted lists; one missing file then shifts every later p
 """
 
 import re
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.tasks.file_readers.archives import packed_files
+from bmnas.tasks.file_readers.folders import files_under
 from bmnas.tasks.file_readers.text import read_lines
 from bmnas.tasks.ntu.names import PATTERN, NtuName
 
@@ -63,7 +63,7 @@ def ntu_files(root: Path) -> NtuFiles:
     """Pairs all samples under the folder of the data set.
 
     Several folders of one kind are merged by name; a name in two of them is taken from the first of VIDEO_FOLDERS or
-    SKELETON_FOLDERS. Warns where most samples lack their other half.
+    SKELETON_FOLDERS. Deeper folders are searched too, and capitals do not matter. Warns of what is left out.
 
     Raises:
         DataError: a folder is missing or empty of pairs, or a file has a name that is none.
@@ -89,11 +89,12 @@ def ntu_files(root: Path) -> NtuFiles:
         listed=missing_skeletons(root),
         folders=dict(Counter(path.parent.relative_to(root).as_posix() for path in used)),
     )
-    if 2 * len(both) < len(names):
-        warnings.warn(
+    if len(both) < len(names):
+        first = next(name for name in names if name not in videos or name not in skeletons)
+        warn(
             f"{root}: only {len(both):,} of {len(names):,} samples have both a video and a skeleton; "
-            f"{len(files.only_video):,} lack the skeleton, {len(files.only_skeleton):,} the video. They are left out",
-            stacklevel=2,
+            f"{len(files.only_video):,} lack the skeleton, {len(files.only_skeleton):,} the video. They are left out, "
+            f"first {first}",
         )
     return files
 
@@ -119,18 +120,41 @@ def missing_skeletons(root: Path) -> frozenset[NtuName]:
 
 
 def _named(root: Path, folders: tuple[str, ...], suffix: str) -> dict[NtuName, Path]:
-    """Maps names to files, from all of the folders that are there; the first folder that has a name counts."""
+    """Maps names to files, from all of the folders that are there; the first folder that has a name counts.
+
+    Warns of names that a folder holds twice, and of files that have a sample's name and another ending.
+    """
     present = [root / folder for folder in folders if (root / folder).is_dir()]
     if not present:
         raise DataError(
             f"{root}: none of the folders {', '.join(folders)} is there; expected one of them{packed_files(root)}"
         )
     files: dict[NtuName, Path] = {}
-    for path in (path for folder in present for path in folder.iterdir() if path.name.endswith(suffix)):
-        if path.name.startswith("."):  # what macOS writes beside each file
-            continue
-        try:
-            files.setdefault(NtuName.parse(path.name.removesuffix(suffix)), path)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
+    for folder in present:
+        own: dict[NtuName, Path] = {}
+        copies: list[Path] = []
+        others: list[Path] = []
+        for path in files_under(folder):
+            if path.name.lower().endswith(suffix):
+                name = _name_of(path, suffix)
+                copies += [path] if name in own else []
+                own.setdefault(name, path)
+            elif PATTERN.match(path.name.upper()):
+                others.append(path)
+        _warn_of(copies, "have the name of another file there, and are left out")
+        _warn_of(others, f"do not end in {suffix}, and are left out")
+        files = {**own, **files}
     return files
+
+
+def _name_of(path: Path, suffix: str) -> NtuName:
+    try:
+        return NtuName.parse(path.name[: -len(suffix)].upper())
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _warn_of(paths: list[Path], what: str) -> None:
+    """Warns of files that are not used, if there are any."""
+    if paths:
+        warn(f"{len(paths):,} files {what}, first {paths[0]}")

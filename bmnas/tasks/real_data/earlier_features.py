@@ -1,11 +1,10 @@
 """Real features that were extracted before, for when they cannot be made again."""
 
-import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, warn
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import changed_samples
 from bmnas.features.samples import Samples
@@ -53,7 +52,7 @@ def extracted_before(
             features = FeatureSet.open(folder)
             why = str(error).partition(";")[0]  # the rest is what to do without features
             differ = "" if samples is None else _differences(folder, options, samples)
-            warnings.warn(f"{folder} is used; its features cannot be made again: {why}{differ}", stacklevel=3)
+            warn(f"{folder} is used; its features cannot be made again: {why}{differ}")
             return replace(features, notes=f"{features.notes}; features stored before, not made again")
         differ = ", ".join(f"{name} = {options.get(name)!r}, not {demands[name]!r}" for name in others)
         there += f". Features extracted before, in {folder}, have {differ}"

@@ -1,7 +1,6 @@
 """From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bmnas.errors import ConfigError, DataError
+from bmnas.errors import ConfigError, DataError, warn
 from bmnas.features.disk_extraction import ExtractionReport, bulk_extract
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_settings import Description, ExtractionSettings
@@ -22,6 +21,7 @@ from bmnas.features.samples import Samples
 from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
 from bmnas.tasks.base import Options, RealData, Task
+from bmnas.tasks.file_readers.folders import files_under
 from bmnas.tasks.real_data.backbones import BackboneMaker
 from bmnas.tasks.stand_in import StandIn
 from bmnas.training.progress import Progress
@@ -132,9 +132,10 @@ class RealRun:
             if name not in names:
                 raise unknown(f"modality of {self.task.name!r}", name, names)
         folder = self.root / self.real.folder / "weights"
+        files = list(files_under(folder)) if folder.is_dir() else []
         weights: dict[str, Path | None] = {}
         for name in names:
-            usual = [path for path in (folder / f"{name}{suffix}" for suffix in SUFFIXES) if path.is_file()]
+            usual = [path for path in files if path.stem.lower() == name.lower() and path.suffix.lower() in SUFFIXES]
             path = paths.get(name)
             if path is None and len(usual) > 1:
                 raise DataError(
@@ -187,10 +188,9 @@ class RealRun:
             before = newest
             newest = folder.with_name(f"{folder.name}-{number}")
             if not newest.exists():
-                warnings.warn(
+                warn(
                     f"The files of {len(changed):,} samples, first {changed[0]}, are not those that the features in "
                     f"{before} were made from; new features are made in {newest}",
-                    stacklevel=3,
                 )
         return newest
 

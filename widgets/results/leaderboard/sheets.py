@@ -11,7 +11,9 @@ from widgets.sheets.chart import Line, Point, Scale, chart, ticks
 from widgets.sheets.pareto import pareto_front
 from widgets.sheets.sheet import CHARACTER, Sheet, words
 
-PITCH, LENGTH, TOP = 21.0, 380.0, 30.0  # pixels: a bar to the next, the longest bar, above the first
+PITCH, TOP = 21.0, 30.0  # pixels: a bar to the next, above the first
+LENGTH, SHORTEST = 380.0, 160.0  # pixels of the longest bar: where names are short, and at least
+MOST = 930.0  # pixels of a picture that a page of 1100 still shows whole, beside JupyterLab's files
 COLOURS = {"worse": LOUD, "undecided": "#C9C9C9", "better": PALE, "": PALE}
 """Verdict of the compared method against a row -> colour of its bar."""
 
@@ -21,14 +23,16 @@ def bar_sheet(standings: Sequence[Standing], info: LeaderboardInfo, chosen: str)
     ends = [end for one in info.standings for end in (one.low, one.high, one.score) if isfinite(end)]
     low = 0.0 if min(ends) < 50 else 5 * (min(ends) // 5)
     room = CHARACTER * max(len(one.name) + 3 for one in standings) + 14
-    x = Scale(low, max(ends), room, room + LENGTH)
+    beside = CHARACTER * 24  # for the scores
+    length = min(LENGTH, max(SHORTEST, MOST - room - beside))
+    x = Scale(low, max(ends), room, room + length)
     bottom = TOP + PITCH * len(standings)
     marks = [f'<text x="4" y="16" font-weight="bold">{escape(info.metric)} on test [%], 95 % intervals</text>']
     for tick in ticks(low, max(ends)):
         marks.append(f'<path d="M{x(tick):.1f},{TOP - 4} V{bottom}" stroke="{style.GRID}"/>')
         marks.append(f'<text x="{x(tick):.1f}" y="{bottom + 14}" text-anchor="middle">{tick:g}</text>')
     marks += [_bar(one, TOP + PITCH * i, x, one.name == chosen) for i, one in enumerate(standings)]
-    return Sheet("".join(marks), room + LENGTH + CHARACTER * 24, bottom + 20)
+    return Sheet("".join(marks), room + length + beside, bottom + 20)
 
 
 def _bar(one: Standing, top: float, x: Scale, chosen: bool) -> str:
