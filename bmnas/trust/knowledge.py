@@ -14,6 +14,10 @@ with weights that a half of the validation rows chooses for the other half (Hint
 joint one has the joint probe as one more factor, so that it is hardly worse than late fusion where there is nothing to
 gain. Modalities that are independent given the class leave no headroom: there the product of experts is exact.
 
+Several probes of the same input know more than one, as any ensemble does. So that this does not pass for a gain of
+fusion, each side of a comparison has as many: late fusion a second additive probe beside the joint one, and the best
+modality a second probe of its own beside the additive one.
+
 Intervals are of probes and validation rows both (`bmnas.evaluation.comparison`). Rows that were recorded together count
 once: they are clustered in the intervals, and lie in the same half.
 """
@@ -27,7 +31,7 @@ import torch
 from torch import Tensor
 
 from bmnas.evaluation.comparison import group_scores, paired_interval
-from bmnas.trust.probes import ProbeData, ProbeResult, bits, run_probe
+from bmnas.trust.probes import Blocks, ProbeData, ProbeResult, bits, run_probe
 
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
 SHRINKAGE = 1.0  # independent rows' worth of bits that a factor's weight of 1 costs, so that a few do not make it large
@@ -59,7 +63,7 @@ class Knowledge:
         own: modality -> I(X_m).
         late, joint: I(late) and I(joint).
         headroom: CE(late) - CE(joint), compared row by row.
-        late_gain: CE(best modality) - CE(late), compared row by row.
+        late_gain: CE(best modality, of two probes) - CE(late), compared row by row.
     """
 
     rows: int
@@ -128,14 +132,14 @@ class Opinions:
         data: the rows.
         base: (classes,) logits of the base rates.
         alone: modality -> log-probabilities of its probe, (S, n, classes); of a label its logit.
-        additive: the same of the additive probe; None of a single modality.
+        additive: the same of two additive probes; none of a single modality.
         joint: the joint probe.
     """
 
     data: ProbeData
     base: Tensor
     alone: dict[str, Tensor]
-    additive: Tensor | None
+    additive: tuple[Tensor, ...]
     joint: ProbeResult
 
     @property
@@ -146,12 +150,13 @@ class Opinions:
     @cached_property
     def late(self) -> Tensor:
         """Returns tuned late fusion, (S, n, classes)."""
-        return self.pooled(self._late_experts())
+        return self.pooled([*self.alone.values(), *self.additive])
 
     @cached_property
     def together(self) -> Tensor:
         """Returns late fusion with the joint probe, (S, n, classes)."""
-        return self.pooled([*self._late_experts(), _log_probabilities(self.joint.logits, self.data)])
+        joint = _log_probabilities(self.joint.logits, self.data)
+        return self.pooled([*self.alone.values(), *self.additive[:1], joint])
 
     def pooled(self, experts: Sequence[Tensor]) -> Tensor:
         """Pools experts with the base rates, see `pool`."""
@@ -159,8 +164,7 @@ class Opinions:
 
     def pooled_probe(self, modalities: Sequence[str]) -> Tensor:
         """Trains a joint probe of some modalities and pools it with theirs alone."""
-        probe = run_probe(self.data, [modalities])
-        return self.pooled([*(self.alone[name] for name in modalities), _log_probabilities(probe.logits, self.data)])
+        return self.pooled([*(self.alone[name] for name in modalities), _opinion(self.data, [modalities])])
 
     def bits(self, logits: Tensor) -> Bits:
         """Compares log-probabilities with the base rates: what they know."""
@@ -171,20 +175,20 @@ class Opinions:
         """Returns the loss of the base rates of each row, (1, n) bits."""
         return bits(self.base.expand(1, len(self.targets), -1), self.targets)
 
-    def _late_experts(self) -> list[Tensor]:
-        return [*self.alone.values(), *([] if self.additive is None else [self.additive])]
+    def twice(self, modality: str) -> Tensor:
+        """Pools two probes of one modality, (S, n, classes)."""
+        return self.pooled([self.alone[modality], _opinion(self.data, [[modality]], seed=1)])
 
 
 def ask_probes(data: ProbeData, modalities: Sequence[str]) -> Opinions:
-    """Trains a probe of each modality, an additive one and a joint one."""
-    alone = {name: _log_probabilities(run_probe(data, [[name]]).logits, data) for name in modalities}
-    several = len(modalities) > 1
-    additive = run_probe(data, [[name] for name in modalities]).logits if several else None
+    """Trains a probe of each modality, two additive ones and a joint one."""
+    alone = {name: _opinion(data, [[name]]) for name in modalities}
+    seeds = (0, 1) if len(modalities) > 1 else ()
     return Opinions(
         data=data,
         base=base_rates(data),
         alone=alone,
-        additive=None if additive is None else _log_probabilities(additive, data),
+        additive=tuple(_opinion(data, [[name] for name in modalities], seed) for seed in seeds),
         joint=run_probe(data, [modalities]),
     )
 
@@ -202,7 +206,7 @@ def measure(opinions: Opinions) -> Knowledge:
         late=opinions.bits(opinions.late),
         joint=opinions.bits(opinions.together),
         headroom=compare_losses(late, joint, opinions.data),
-        late_gain=compare_losses(losses[best], late, opinions.data),
+        late_gain=compare_losses(bits(opinions.twice(best), opinions.targets), late, opinions.data),
         groups=None if opinions.data.groups is None else opinions.data.independent,
     )
 
@@ -210,7 +214,7 @@ def measure(opinions: Opinions) -> Knowledge:
 def known_by(data: ProbeData, source: str) -> Bits:
     """Measures what the probe of one source knows."""
     base, targets = base_rates(data), data.targets[data.train :]
-    logits = pool([_log_probabilities(run_probe(data, [[source]]).logits, data)], base, data)
+    logits = pool([_opinion(data, [[source]])], base, data)
     return compare_losses(bits(base.expand(1, len(targets), -1), targets), bits(logits, targets), data)
 
 
@@ -278,6 +282,11 @@ def _weights(stacked: Tensor, targets: Tensor, independent: int) -> Tensor:
         value_and_slope, np.append(np.full(k - 1, 1 / (k - 1)), 0.0), jac=True, method="L-BFGS-B", bounds=bounds
     )
     return torch.from_numpy(best.x)
+
+
+def _opinion(data: ProbeData, blocks: Blocks, seed: int = 0) -> Tensor:
+    """Trains a probe and returns its log-probabilities, (S, n, classes)."""
+    return _log_probabilities(run_probe(data, blocks, seed).logits, data)
 
 
 def _log_probabilities(logits: Tensor, data: ProbeData) -> Tensor:

@@ -55,7 +55,7 @@ def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
         }
     elif name == MIDDLE:
         targets = a
-        arrays = {"A_1": _noise(n, rng), "A_2": _patterns(a, rng), "A_3": _noise(n, rng), "B_1": _patterns(b, rng)}
+        arrays = {"A_1": _noise(n, rng), "A_2": _patterns(a, rng, 4), "A_3": _noise(n, rng), "B_1": _patterns(b, rng)}
     else:
         targets = a
         others = _patterns(b, rng) if name == ONE_MODALITY else _noise(n, rng)
@@ -75,9 +75,9 @@ def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
     )
 
 
-def _patterns(states: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _patterns(states: np.ndarray, rng: np.random.Generator, strength: int = 2) -> np.ndarray:
     """A random pattern for each state, and noise: float32 (n, channels)."""
-    patterns = 2 * rng.standard_normal((STATES, CHANNELS), dtype=np.float32)
+    patterns = strength * rng.standard_normal((STATES, CHANNELS), dtype=np.float32)
     return patterns[states] + _noise(len(states), rng)
 
 
