@@ -95,8 +95,9 @@ def matches(value: object, hint: Any) -> bool:
         if issubclass(origin, Mapping):
             return _is_mapping_of(value, *kinds)
         return not (isinstance(value, Mapping) and issubclass(origin, Sequence)) and _is_container_of(value, kinds)
+    kind: Any = NUMBERS.get(origin, origin)
     try:
-        return isinstance(value, NUMBERS.get(origin, origin))
+        return isinstance(value, kind)
     except TypeError:  # a protocol that is not made for this
         return True
 
