@@ -95,5 +95,5 @@ def __getattr__(name: str) -> Any:
     return FusionClassifier
 
 
-_check_public_calls(globals(), __name__)
+_check_public_calls(globals(), __name__, besides=("FeatureSet", "FeatureFields", "FeatureSet.from_arrays"))
 report_briefly()

@@ -23,6 +23,13 @@ torch.set_num_threads(1)  # two are slower than one on a busy machine
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")
 
+
+@pytest.fixture(autouse=True)
+def fixed_random_numbers() -> None:
+    """Lets the weights and inputs that a test draws be the same in every run."""
+    torch.default_generator.manual_seed(0)
+
+
 LONG = ("notebooks", "browser", "slow")
 
 

@@ -50,10 +50,10 @@ def check_text(field: str, value: object) -> None:
         raise FeatureError(f"{field} is {value!r}; expected a text")
 
 
-def check_mappings(fields: Mapping[str, object]) -> None:
-    """Checks that what is given by name is a dictionary; None is left out."""
-    for field, value in fields.items():
-        if value is not None and not isinstance(value, Mapping):
+def check_mappings(fields: Mapping[str, object], optional: Mapping[str, object]) -> None:
+    """Checks that what is given by name is a dictionary; an optional field may be None."""
+    for field, value in {**fields, **optional}.items():
+        if not isinstance(value, Mapping) and (value is not None or field in fields):
             raise FeatureError(f"{field} is {type(value).__name__}; expected a dictionary")
 
 

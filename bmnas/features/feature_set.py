@@ -119,8 +119,9 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the field that is wrong.
         """
-        mappings = {"arrays": arrays, "splits": splits, "modalities": modalities, "logits": logits, "masks": masks}
-        checks.check_mappings({**mappings, "backbones": backbones, "pooling": pooling, "options": options})
+        optional = {"modalities": modalities, "logits": logits, "masks": masks}
+        optional |= {"backbones": backbones, "pooling": pooling, "options": options}
+        checks.check_mappings({"arrays": arrays, "splits": splits}, optional)
         order = {f"feature {name!r}": array for name, array in arrays.items()}
         for part, each in (("masks", masks), ("logits", logits)):
             order |= {f"{part}[{name!r}]": array for name, array in (each or {}).items()}

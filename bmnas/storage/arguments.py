@@ -4,11 +4,12 @@ import inspect
 import numbers
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence, Sized
 from functools import cache, partial, wraps
 from types import FunctionType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from numpy.typing import ArrayLike
 from pydantic.dataclasses import is_pydantic_dataclass
 from torch import nn
 
@@ -18,7 +19,7 @@ NUMBERS: dict[Any, type] = {int: numbers.Integral, float: numbers.Real, complex:
 """A number's annotation -> its abstract class, so that numpy's numbers are numbers, too."""
 
 
-def check_public_calls(namespace: MutableMapping[str, Any], package: str) -> None:
+def check_public_calls(namespace: MutableMapping[str, Any], package: str, besides: Collection[str] = ()) -> None:
     """Makes the public functions and classes of a package compare their arguments with the annotations.
 
     Functions are replaced in the namespace, and calls within the package are as before. Of classes, the constructor and
@@ -27,6 +28,7 @@ def check_public_calls(namespace: MutableMapping[str, Any], package: str) -> Non
     Args:
         namespace: of the package, `globals()` at its end.
         package: its name.
+        besides: constructors ("Class") and methods ("Class.method") that say more of a wrong argument by themselves.
     """
     classes: set[type] = set()  # a base class of several is met more than once
     for name, value in list(namespace.items()):
@@ -38,7 +40,7 @@ def check_public_calls(namespace: MutableMapping[str, Any], package: str) -> Non
         elif isinstance(value, type) and not issubclass(value, Exception):
             classes.update(kind for kind in value.__mro__ if kind.__module__.startswith(f"{package}."))
     for kind in classes:
-        _check_methods(kind)
+        _check_methods(kind, besides)
 
 
 def checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -62,15 +64,16 @@ def checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
     return call
 
 
-def _check_methods(kind: type) -> None:
+def _check_methods(kind: type, besides: Collection[str]) -> None:
     """Replaces the constructor of a class and the public methods that it defines, see `check_public_calls`."""
     is_stepped = issubclass(kind, nn.Module) and kind.__module__.startswith("bmnas.space.")
     for name, member in list(vars(kind).items()):
         method = member.__func__ if isinstance(member, classmethod) else member
         is_public = not name.startswith("_") and not is_stepped and name != "forward"
         is_constructor = name == "__init__" and not is_pydantic_dataclass(kind)  # pydantic's checks by itself
-        if isinstance(method, FunctionType) and (is_public or is_constructor):
-            call = checked(method, kind.__name__ if is_constructor else f"{kind.__name__}.{name}")
+        label = kind.__name__ if is_constructor else f"{kind.__name__}.{name}"
+        if isinstance(method, FunctionType) and (is_public or is_constructor) and label not in besides:
+            call = checked(method, label)
             setattr(kind, name, classmethod(call) if isinstance(member, classmethod) else call)
 
 
@@ -104,8 +107,11 @@ def matches(value: object, hint: Any) -> bool:
 
 def wording(hint: Any) -> str:
     """Writes an annotation as a user of the package would: `bmnas.FeatureSet`, `Sequence[str]`, `str | Path`."""
-    text = inspect.formatannotation(hint)
-    text = re.sub(r"\b(bmnas|widgets)\.(\w+\.)*(\w+)", r"\1.\3", text)
+    return _short(hint).replace(_short(ArrayLike), "ArrayLike")
+
+
+def _short(hint: Any) -> str:
+    text = re.sub(r"\b(bmnas|widgets)\.(\w+\.)*(\w+)", r"\1.\3", inspect.formatannotation(hint))
     return re.sub(r"\b(collections\.abc|typing|pathlib|torch\.nn\.modules\.module)\.", "", text)
 
 

@@ -295,6 +295,12 @@ def test_own_arrays_of_another_kind(field):
         own(**{field: OWN[field]})
 
 
+@pytest.mark.parametrize("field", ["arrays", "targets", "splits"])
+def test_own_arrays_need_arrays_targets_and_splits(field):
+    with pytest.raises(FeatureError, match=field):
+        own(**{field: None})
+
+
 def own(**more):
     splits = {"train": [0, 1], "val": [2], "test": [3]}
     given = {"arrays": {"A_1": np.zeros((4, 3, 4))}, "targets": [0, 1, 0, 1], "splits": splits}
