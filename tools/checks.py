@@ -1,7 +1,7 @@
 """`run.py test`: style, types, documentation, then pytest, whose summary comes last; with arguments, pytest alone.
 
 All tests are shared out to some processes file by file: what the tests of a file have in common is made once.
-There are two processes more than cores, as each waits for a kernel or a browser now and then.
+There is one process more than there are cores, as each waits for a kernel or a browser now and then.
 """
 
 import os
@@ -20,7 +20,7 @@ CHECKS = {
     "pyright": ["-m", "pyright", "--pythonpath", sys.executable],
     "docs": ["tools/docs_site.py", "--quiet"],
 }
-ALL_TESTS = ["-n", str(min(MOST_AT_ONCE, 2 + (os.cpu_count() or 1))), "--dist=loadfile", "--no-loadscope-reorder"]
+ALL_TESTS = ["-n", str(min(MOST_AT_ONCE, 1 + (os.cpu_count() or 1))), "--dist=loadfile", "--no-loadscope-reorder"]
 
 
 def failed_checks() -> list[str]:

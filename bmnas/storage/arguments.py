@@ -28,7 +28,8 @@ def check_public_calls(namespace: MutableMapping[str, Any], package: str, beside
     Args:
         namespace: of the package, `globals()` at its end.
         package: its name.
-        besides: constructors ("Class") and methods ("Class.method") that say more of a wrong argument by themselves.
+        besides: constructors ("Class") and methods ("Class.method") that stay as they are: they say more of a wrong
+            argument by themselves, or also take what is only like a class.
     """
     classes: set[type] = set()  # a base class of several is met more than once
     for name, value in list(namespace.items()):

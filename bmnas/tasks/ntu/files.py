@@ -63,7 +63,7 @@ def ntu_files(root: Path) -> NtuFiles:
     """Pairs all samples under the folder of the data set.
 
     Several folders of one kind are merged by name; a name in two of them is taken from the first of VIDEO_FOLDERS or
-    SKELETON_FOLDERS. Deeper folders are searched too, and capitals do not matter. Warns of what is left out.
+    SKELETON_FOLDERS. Deeper folders are searched too, and an ending may be in capitals. Warns of what is left out.
 
     Raises:
         DataError: a folder is missing or empty of pairs, or a file has a name that is none.
@@ -149,7 +149,7 @@ def _named(root: Path, folders: tuple[str, ...], suffix: str) -> dict[NtuName, P
 
 def _name_of(path: Path, suffix: str) -> NtuName:
     try:
-        return NtuName.parse(path.name[: -len(suffix)].upper())
+        return NtuName.parse(path.name[: -len(suffix)])
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

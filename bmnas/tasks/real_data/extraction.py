@@ -135,7 +135,8 @@ class RealRun:
         files = list(files_under(folder)) if folder.is_dir() else []
         weights: dict[str, Path | None] = {}
         for name in names:
-            usual = [path for path in files if path.stem.lower() == name.lower() and path.suffix.lower() in SUFFIXES]
+            named = [path for path in files if path.stem.lower() == name.lower()]
+            usual = [path for suffix in SUFFIXES for path in named if path.suffix.lower() == suffix]
             path = paths.get(name)
             if path is None and len(usual) > 1:
                 raise DataError(
