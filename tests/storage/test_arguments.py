@@ -74,7 +74,7 @@ def public_calls():
             yield pytest.param(value, id=f"{package.__name__}.{name}")
 
 
-@pytest.mark.parametrize("function", public_calls())
+@pytest.mark.parametrize("function", list(public_calls()))
 def test_every_public_name_names_an_argument_of_a_foreign_class(function):
     hints = get_type_hints(function.__init__ if isinstance(function, type) else function)
     for name, parameter in inspect.signature(function).parameters.items():
