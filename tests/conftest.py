@@ -7,9 +7,11 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import hypothesis
-import pytest
-import torch
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what the tests start, too: two wait for each other on a busy machine
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 if SHARED_DATA.is_dir():
@@ -18,7 +20,7 @@ if SHARED_DATA.is_dir():
 RUNS = tempfile.mkdtemp(prefix="bmnas-tests-")
 os.environ["BMNAS_RUNS"] = RUNS  # no test may see, or leave, the user's runs
 atexit.register(shutil.rmtree, RUNS, ignore_errors=True)
-torch.set_num_threads(1)  # two are slower than one on a busy machine
+torch.set_num_threads(1)
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")
