@@ -124,7 +124,7 @@ def test_it_ends_when_every_network_is_trained(name, space):
 def test_it_learns_from_the_scores(name):
     """Half of all networks score well, by the primitive of the first Step: a search takes more of them than chance."""
 
-    def scored(genotype, _seed):
+    def scored(genotype, _seed, _part=None):
         return float(genotype.cells[0].steps[0].primitive == "Sum") + mocked_score(genotype) / 10
 
     taken = [
