@@ -105,7 +105,7 @@ def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         try:
             network = Algebra(sketch.train()) if sketch.relaxation == "shared" else sketch.train()
-            logits = network(batch)  # held, so that no storage takes the place of another
+            logits = network(batch)
         except (NotImplementedError, RuntimeError):
             return 0
     return sum(storage.nbytes() for storage in saved - permanent) + logits.nbytes

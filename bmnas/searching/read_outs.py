@@ -105,7 +105,8 @@ def _by_halving(search: FinishedSearch) -> Selection:
     listed = list(different([search.derived, *singles, *varied(order, 2 * config.shortlist_size, not learnt), *plain]))
     merits |= {genotype: merit(genotype) for genotype in listed}
     losses = {genotype: -merits[genotype] for genotype in listed}
-    alone = next((one for one in listed if network_key(one) in map(network_key, singles)), None)
+    single_keys = {network_key(one) for one in singles}
+    alone = next((one for one in listed if network_key(one) in single_keys), None)
     outcomes = halve(listed, losses, rungs(config, len(listed)), _brief_trainings(search), search.report, alone)
     places = {genotype: place for place, genotype in enumerate(best_ranked(merits), start=1)}
     candidates = [

@@ -91,10 +91,10 @@ def read_wav(name: str, content: bytes) -> np.ndarray:
     Raises:
         DataError: not such a file.
     """
-    if content[:4] == b"RIFF" and len(content) < 8 + int.from_bytes(content[4:8], "little"):
-        raise DataError(f"{name} is cut short: {len(content)} bytes, fewer than its header says")
     import soundfile  # here: only recordings need it
 
+    if content[:4] == b"RIFF" and len(content) < 8 + int.from_bytes(content[4:8], "little"):
+        raise DataError(f"{name} is cut short: {len(content)} bytes, fewer than its header says")
     try:
         sound, rate = soundfile.read(io.BytesIO(content), dtype="float32")
     except soundfile.SoundFileError as error:
