@@ -52,6 +52,7 @@ from bmnas.evaluation.trained_network import TrainedNetwork, load, train_and_sav
 # 4.5 ablations, and appendix C: the published genotypes
 from bmnas.evaluation.ablation import SEARCHED, TABLE_6, TABLE_7, ablate, ablation_table
 from bmnas.rivals.late_fusion import baselines
+from bmnas.rivals.live_mmtm import evaluate_live_mmtm
 from bmnas.rivals.networks import RIVALS, evaluate_rivals
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import field_rows

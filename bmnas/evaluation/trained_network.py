@@ -14,8 +14,8 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import FeatureError, RunError, expect_path
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.evaluation.export import exported_program, write_onnx
-from bmnas.evaluation.joint.evaluation import known_backbones, own_backbones
 from bmnas.evaluation.joint.network import JointNetwork
+from bmnas.evaluation.joint.sources import known_backbones, own_backbones
 from bmnas.evaluation.network_inputs import check_origin, checked_batch, preprocessing_digest
 from bmnas.features.checks import KINDS, check_choice
 from bmnas.features.extraction import Backbone
@@ -74,7 +74,7 @@ class TrainedNetwork(nn.Module):
     def with_backbones(self, backbones: Mapping[str, Backbone] | None = None) -> JointNetwork:
         """Attaches the frozen backbones that made the run's features: raw samples, modality -> (B, ...), to logits.
 
-        Samples must be as the data set's own are, which `bmnas.evaluation.joint.evaluation.raw_samples` opens; they are
+        Samples must be as the data set's own are, which `bmnas.evaluation.joint.sources.raw_samples` opens; they are
         tapped, pooled and fused as in the run. The logits are in the order of `classes`.
 
         Args:

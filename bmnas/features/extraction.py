@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import DataError
-from bmnas.features.taps import Tap, first_tensor, frozen, hooked, pop_outputs
+from bmnas.features.taps import Tap, as_taps, first_tensor, frozen, hooked, pop_outputs
 from bmnas.machine import resolve_device, use_threads
 from bmnas.training.progress import Progress
 
@@ -122,7 +122,7 @@ def extract(
         DataError: the loader is empty.
     """
     modality = ""  # the only one
-    taps = {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}
+    taps = as_taps(taps)
     batches = len(loader) if hasattr(loader, "__len__") else 0  # pyright: ignore[reportArgumentType]
     parts: list[Extracted] = []
 

@@ -36,6 +36,11 @@ class Tap:
     channel: int = 1
 
 
+def as_taps(taps: Mapping[str, str | Tap]) -> dict[str, Tap]:
+    """Returns feature -> tap, where the path of the module alone may be given."""
+    return {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}
+
+
 def pool(x: Tensor, L: int, axis: str | int = "auto") -> Tensor:
     """Pools (B, C_in, d1, d2, ...) by one adaptive max pool to (B, C_in, L), or (B, C_in, 1) without extent.
 

@@ -4,8 +4,9 @@
     x'_k = 2 sigmoid(W_k z + b_k) * x_k,     logits = mean over k of a linear classifier on x'_k
 
 The original places several modules between live layers of the backbones. Its gates change what the next layer sees,
-which stored features cannot show; so only the module after the last layer is left. The paper's gate has the factor 2,
-the code of https://github.com/haamoon/mmtm has not; without it, frozen features would be halved at the start.
+which stored features cannot show; so only the module after the last layer is left here. `bmnas.rivals.live_mmtm` has
+all of them, on raw data. The paper's gate has the factor 2, the code of https://github.com/haamoon/mmtm has not;
+without it, features would be halved at the start.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,33 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from bmnas.rivals.vectors import FeatureVectors, concatenate, last_features, width_of
+from bmnas.rivals.vectors import FeatureVectors, concatenate, last_features
 
 RATIO = 4  # of the authors' code
+
+
+class TransferModule(nn.Module):
+    """Gates the channels of each map by all of them.
+
+    Args:
+        channels: map -> C.
+    """
+
+    def __init__(self, channels: Mapping[str, int]) -> None:
+        super().__init__()
+        total = sum(channels.values())
+        squeezed = max(1, 2 * total // RATIO)
+        self.squeeze = nn.Linear(total, squeezed)
+        self.excitations = nn.ModuleDict({name: nn.Linear(squeezed, C) for name, C in channels.items()})
+
+    def forward(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns map -> gated map of the same shape, (B, C) or (B, C, ...)."""
+        z = torch.relu(self.squeeze(concatenate({name: channel_means(maps[name]) for name in self.excitations})))
+        gated = {}
+        for name, excitation in self.excitations.items():
+            gate = 2 * torch.sigmoid(excitation(z))  # (B, C)
+            gated[name] = gate.reshape(*gate.shape, *[1] * (maps[name].dim() - 2)) * maps[name]
+        return gated
 
 
 class LateTransferModule(nn.Module):
@@ -33,20 +58,17 @@ class LateTransferModule(nn.Module):
     ) -> None:
         super().__init__()
         names = last_features(modalities)
-        total = width_of(channels, names)
-        squeezed = max(1, 2 * total // RATIO)
         self.vectors = FeatureVectors(channels, names)
-        self.squeeze = nn.Linear(total, squeezed)
-        self.excitations = nn.ModuleDict({name: nn.Linear(squeezed, channels[name]) for name in names})
+        self.transfer = TransferModule({name: channels[name] for name in names})
         self.dropout = nn.Dropout(dropout)
         self.heads = nn.ModuleDict({name: nn.Linear(channels[name], classes) for name in names})
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Returns logits (B, classes)."""
-        vectors = self.vectors(batch)
-        z = torch.relu(self.squeeze(concatenate(vectors)))  # (B, squeezed)
-        scores = []
-        for name, vector in vectors.items():
-            gated = 2 * torch.sigmoid(self.excitations[name](z)) * vector  # (B, C_in)
-            scores.append(self.heads[name](self.dropout(gated)))
-        return torch.stack(scores).mean(0)
+        gated = self.transfer(self.vectors(batch))  # feature -> (B, C_in)
+        return torch.stack([head(self.dropout(gated[name])) for name, head in self.heads.items()]).mean(0)
+
+
+def channel_means(x: Tensor) -> Tensor:
+    """Averages (B, C, ...) over all positions to (B, C)."""
+    return x.flatten(2).mean(2) if x.dim() > 2 else x

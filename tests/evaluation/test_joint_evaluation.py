@@ -18,7 +18,8 @@ import bmnas
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError, DataError, FeatureError, RunError, UnknownNameError
 from bmnas.evaluation.joint import evaluation as joint_evaluation
-from bmnas.evaluation.joint.evaluation import JOINT, build_joint, check_joint, evaluate_joint, raw_samples
+from bmnas.evaluation.joint.evaluation import JOINT, build_joint, check_joint, evaluate_joint
+from bmnas.evaluation.joint.sources import raw_samples
 from bmnas.evaluation.joint.training import of_splits, predict_joint, train_joint
 from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.backbone_training import weights_fingerprint

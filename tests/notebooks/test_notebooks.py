@@ -14,6 +14,7 @@ from papermill.exceptions import PapermillExecutionError
 import bmnas
 from bmnas.errors import RunError, UnknownNameError
 from bmnas.evaluation.joint.evaluation import JOINT
+from bmnas.rivals.live_mmtm import LIVE_MMTM
 from bmnas.searching.searchers.recorded_search import recorded_trials
 from tests.support.one_kernel import one_kernel
 from tools import runner
@@ -185,7 +186,7 @@ def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch)
     notebook = next(path for path in NOTEBOOKS if path.stem == "04_evaluation")
     settings = tiny(notebook, dataset="digits", epochs=1, joint=True, joint_epochs=1)
     executed = execute(notebook, tmp_path, monkeypatch, **settings)
-    assert JOINT in text(executed)
+    assert JOINT in text(executed) and LIVE_MMTM in text(executed)
     assert run.path("joint.json").exists()
 
 

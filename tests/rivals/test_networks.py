@@ -116,8 +116,8 @@ def centralnet(data, state):
 
 def mmtm(data, state):
     xs = {n: vector(data, state, n) for n in LAST_THREE}
-    z = relu(linear(np.concatenate(list(xs.values()), 1), state, "squeeze"))
-    gated = {n: 2 * sigmoid(linear(z, state, f"excitations.{n}")) * x for n, x in xs.items()}
+    z = relu(linear(np.concatenate(list(xs.values()), 1), state, "transfer.squeeze"))
+    gated = {n: 2 * sigmoid(linear(z, state, f"transfer.excitations.{n}")) * x for n, x in xs.items()}
     return np.mean([linear(x, state, f"heads.{n}") for n, x in gated.items()], axis=0)
 
 
@@ -303,7 +303,7 @@ def test_the_gates_of_the_gmu_are_between_0_and_1(seed):
 
 def test_with_its_gates_at_1_mmtm_is_the_mean_of_the_unimodal_logits():
     network, data = ready(NETWORKS["mmtm"]()), batch()
-    for layer in network.excitations.values():
+    for layer in network.transfer.excitations.values():
         layer.weight.data[:] = 0
         layer.bias.data[:] = 0
     alone = [head(network.vectors[name](data[name])) for name, head in network.heads.items()]

@@ -6,35 +6,27 @@ one's own: for these, `bmnas.train_and_test_joint` takes a network and Datasets.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import ConfigError, DataError, FeatureError
+from bmnas.errors import ConfigError
 from bmnas.evaluation.evaluation import identity_of_genotype, identity_of_seed
-from bmnas.evaluation.joint.network import JointNetwork, Taps, joint_network
+from bmnas.evaluation.joint.network import JointNetwork, RawNetwork, joint_network
+from bmnas.evaluation.joint.sources import backbone_weights, known_backbones, raw_samples, raw_task
 from bmnas.evaluation.joint.training import RawSamples, of_splits, train_and_test_joint
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, combine_seeds, digest_of, once
-from bmnas.features.backbone_training import weights_fingerprint
-from bmnas.features.backbones.weight_files import load_backbone, weight_file
-from bmnas.features.extraction import Backbone
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.input_stamps import NAMES, changed_samples
-from bmnas.machine import data_root, use_threads
-from bmnas.registry import TASKS, unknown
+from bmnas.machine import use_threads
 from bmnas.searching.filling import objective_of, placeholders_for
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import Genotype
-from bmnas.storage.reading import read_text
-from bmnas.tasks.base import Task
-from bmnas.tasks.preparation import own_recipe, untrained
+from bmnas.tasks.preparation import own_recipe
 from bmnas.tasks.real_data.extraction import MAX_WORKERS
 from bmnas.training.progress import Progress, renamed
 
@@ -71,29 +63,82 @@ def evaluate_joint(
         ConfigError, DataError, FeatureError: see `check_joint`.
     """
     check_joint(features, budget)
-    task = _task(features)
-    objective = objective_of(features, config)
-    size = config.batch_size if batch_size is None else batch_size
     samples = raw_samples(features, root, progress)
+    result = evaluate_raw_networks(
+        JOINT,
+        lambda seed: build_joint(genotype, features, config, samples, seed),
+        identity_of_genotype(genotype, config),
+        RawTraining(run, features, config, budget, samples, batch_size, workers),
+        progress,
+    )
+    origin = Origin(run=run.name, source="section 3.4", network=genotype.describe(), genotype=genotype.to_dict())
+    result = replace(result, origin=origin)
+    about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
+    size = config.batch_size if batch_size is None else batch_size
+    run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
+    return result
+
+
+@dataclass(frozen=True)
+class RawTraining:
+    """What the trainings of several seeds on raw samples share.
+
+    Attributes:
+        run: keeps the result of each seed, and the checkpoint of one that is not finished.
+        features, config, budget: see `evaluate_joint`.
+        samples: of the features, from `raw_samples`.
+        batch_size, workers: see `evaluate_joint`.
+    """
+
+    run: Run
+    features: FeatureSet
+    config: SearchConfig
+    budget: EvalConfig
+    samples: Any
+    batch_size: int | None = None
+    workers: int | None = None
+
+
+def evaluate_raw_networks(
+    name: str,
+    build: Callable[[int], RawNetwork],
+    identity: Mapping[str, Any],
+    training: RawTraining,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Trains and tests any network on raw samples with the seeds 0, 1, ... of the budget.
+
+    Args:
+        name: of the method, for tables.
+        build: seed -> network.
+        identity: what the network is, in JSON values; with budget, features and seed it names the result.
+        training: data, budget and the run folder.
+        progress: called after each epoch.
+    """
+    run, features, config, budget = training.run, training.features, training.config, training.budget
+    objective = objective_of(features, config)
+    size = config.batch_size if training.batch_size is None else training.batch_size
+    identity = {**identity, "joint": True, "batch_size": size, **own_recipe(raw_task(features))}
+    settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
+    settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "device": config.device, "batch_size": size}
     seeds = []
     for seed in range(budget.seeds):
-        identity = {**identity_of_genotype(genotype, config), "joint": True, "batch_size": size, **own_recipe(task)}
         about = identity_of_seed(identity, features, budget, seed, config)
         checkpoint = run.path(f"scores/{digest_of(about)}.safetensors")
 
         def compute(seed: int = seed, checkpoint: Path = checkpoint) -> dict[str, Any]:
             with use_threads(config.threads):
-                return trained(seed, checkpoint)
-
-        def trained(seed: int, checkpoint: Path) -> dict[str, Any]:
-            network = build_joint(genotype, features, config, samples, seed)
-            settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
-            settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "seed": seed, "device": config.device}
-            result = train_and_test_joint(
-                network, of_splits(samples, "train", "val"), of_splits(samples, "test"), kind=objective,
-                batch_size=size, workers=_workers(samples, workers), checkpoint=checkpoint,
-                progress=renamed(f"{JOINT}, seed {seed}", progress), **settings,
-            )  # fmt: skip
+                result = train_and_test_joint(
+                    build(seed),
+                    of_splits(training.samples, "train", "val"),
+                    of_splits(training.samples, "test"),
+                    kind=objective,
+                    workers=_workers(training),
+                    checkpoint=checkpoint,
+                    progress=renamed(f"{name}, seed {seed}", progress),
+                    seed=seed,
+                    **settings,
+                )
             return {
                 "scores": result.scores,
                 "per_class": result.per_class,
@@ -104,11 +149,7 @@ def evaluate_joint(
 
         seeds.append(once(run, about, features, compute))
         checkpoint.unlink(missing_ok=True)
-    origin = Origin(run=run.name, source="section 3.4", network=genotype.describe(), genotype=genotype.to_dict())
-    result = replace(combine_seeds(JOINT, seeds, features, objective.metric), origin=origin)
-    about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
-    run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
-    return result
+    return combine_seeds(name, seeds, features, objective.metric)
 
 
 def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
@@ -119,7 +160,7 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
         FeatureError: the weights of their backbones are not there.
         ConfigError: the budget does not ask for the last epoch on train + val.
     """
-    _task(features)
+    raw_task(features)
     if features.weights is not None:
         raise ConfigError("the features have weights of samples, which joint training does not; leave weights= out")
     if budget.select != "last":
@@ -127,7 +168,7 @@ def check_joint(features: FeatureSet, budget: EvalConfig) -> None:
             f"select is {budget.select!r}; joint training takes the last epoch on train + val (section 3.4): 'last'"
         )
     for modality in features.modalities:
-        _weights(features, modality)
+        backbone_weights(features, modality)
 
 
 def build_joint(
@@ -147,117 +188,7 @@ def build_joint(
     )  # fmt: skip
 
 
-def known_backbones(features: FeatureSet, seed: int = 0) -> tuple[dict[str, nn.Module], Taps]:
-    """Loads the backbones that made stored features, and says where they are tapped.
-
-    Args:
-        seed: of what the weights leave open; nothing does, where all of them are stored.
-
-    Raises:
-        DataError: no backbones made these features.
-        FeatureError: the weights of a backbone are gone, damaged, or not those that made the features.
-    """
-    task = _task(features)
-    chosen = task.modalities_of({**task.options, **features.manifest["options"]})
-    used = [modality for modality in chosen if modality.name in features.modalities]
-    backbones: dict[str, nn.Module] = {}
-    for modality in used:
-        path = _weights(features, modality.name)
-        backbones[modality.name] = model = untrained(modality, seed)
-        load_backbone(model, path)
-        about = features.manifest["backbones"].get(modality.name)
-        if not isinstance(about, dict) or weights_fingerprint(model) != about.get("fingerprint"):
-            raise FeatureError(f"{path}: other weights than those that made the features; restore it")
-    return backbones, {modality.name: modality.taps for modality in used}
-
-
-def own_backbones(features: FeatureSet, backbones: Mapping[str, Backbone]) -> tuple[dict[str, nn.Module], Taps]:
-    """Returns backbones of one's own and their taps, if they are those that made the features.
-
-    Their weights are compared where the manifest of the features has a fingerprint of them.
-
-    Raises:
-        UnknownNameError: a modality that the features do not have.
-        FeatureError: other weights than those that made the features.
-    """
-    for modality, backbone in backbones.items():
-        if modality not in features.modalities:
-            raise unknown("modality", modality, features.modalities)
-        about = features.manifest.get("backbones", {}).get(modality)
-        fingerprint = about.get("fingerprint") if isinstance(about, dict) else None
-        if fingerprint is not None and weights_fingerprint(backbone.model) != fingerprint:
-            raise FeatureError(f"the backbone of {modality} has other weights than the one that made the features")
-    return {name: one.model for name, one in backbones.items()}, {name: one.taps for name, one in backbones.items()}
-
-
-def _weights(features: FeatureSet, modality: str) -> Path:
-    """Returns the file of a backbone's weights, which is there."""
-    if features.folder is None or not weight_file(features.folder, modality).exists():
-        raise FeatureError(
-            f"{features.folder} has no weights of the backbone of {modality}, which raw samples go through; delete "
-            "that folder and run notebook 01 again: the features will be the same"
-        )
-    return weight_file(features.folder, modality)
-
-
-def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: Progress | None = None) -> Any:
-    """Opens the samples that the features were made of: a Dataset with `splits`, ordered as the features' own.
-
-    Raises:
-        DataError: there are none, they are absent, or others.
-    """
-    task = _task(features)
-    place = data_root() if root is None else Path(root).absolute()
-    options = features.manifest["options"]
-    if task.real is not None:
-        real = task.real.open(place / task.real.folder, options)
-        real.splits = _named_rows(features, real.names)
-        changed = [] if features.folder is None else changed_samples(features.folder, real)
-        if changed:
-            raise DataError(
-                f"the files of {len(changed):,} samples, first {changed[0]}, are not those that the features in "
-                f"{features.folder} were made from; restore them, or make the features again with notebook 01"
-            )
-        return real
-    assert task.open_raw is not None
-    samples = RawSamples(task.open_raw(options, place, progress))
-    for name, rows in samples.splits.items():
-        if not np.array_equal(samples.targets[rows].numpy(), features.targets[features.rows(name)]):
-            raise DataError(
-                f"the raw data of {task.name!r} is not that of which {features.folder} was made; restore it"
-            )
-    return samples
-
-
-def _named_rows(features: FeatureSet, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Returns the rows of each split in the raw data, by the names that the extraction wrote down."""
-    assert features.folder is not None
-    made_of = read_text(features.folder / NAMES, DataError, "restore it").splitlines()
-    if len(made_of) != len(features):
-        raise DataError(f"{features.folder / NAMES}: {len(made_of)} names of {len(features)} samples; restore it")
-    rows = {name: row for row, name in enumerate(names)}
-    chosen = {split: [made_of[row] for row in features.rows(split)] for split in features.splits}
-    for name in (name for split in chosen.values() for name in split):
-        if name not in rows:
-            raise DataError(f"the sample {name!r} of {features.folder} is not in the raw data any more; restore it")
-    return {split: np.array([rows[name] for name in members]) for split, members in chosen.items()}
-
-
-def _task(features: FeatureSet) -> Task:
-    """Returns the task that has the raw samples of these features."""
-    task: Task | None = TASKS.get(features.task)
-    if task is not None and (task.open_raw is not None or (task.real is not None and features.source == "real")):
-        return task
-    why = f"the features of {features.task!r} ({features.source}) have no raw samples and no backbones behind them"
-    ask = f"; ask for {task.real.title} at {task.real.request}" if task is not None and task.real is not None else ""
-    raise DataError(
-        f"raw data is needed, but {why}{ask}. For data of your own, bmnas.joint_network and "
-        "bmnas.train_and_test_joint take backbones and Datasets, and with_backbones(...) takes backbones; on stored "
-        "features everything else works"
-    )
-
-
-def _workers(samples: Any, workers: int | None) -> int:
-    if workers is not None:
-        return workers
-    return 0 if isinstance(samples, RawSamples) else min(MAX_WORKERS, (os.cpu_count() or 1) - 1)
+def _workers(training: RawTraining) -> int:
+    if training.workers is not None:
+        return training.workers
+    return 0 if isinstance(training.samples, RawSamples) else min(MAX_WORKERS, (os.cpu_count() or 1) - 1)

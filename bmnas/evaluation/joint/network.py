@@ -5,12 +5,13 @@ same taps and pools as in `bmnas.extract`, but gradients pass through them.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bmnas.errors import FeatureError
-from bmnas.features.taps import Tap, frozen, hooked, pop_outputs
+from bmnas.features.taps import Tap, as_taps, frozen, hooked, pop_outputs
 from bmnas.machine import use_threads
 from bmnas.registry import unknown
 from bmnas.space.genotype import Genotype
@@ -22,7 +23,33 @@ from bmnas.training.steps import seeded
 Taps = Mapping[str, Mapping[str, str | Tap]]  # modality -> feature -> where it is taken
 
 
-class JointNetwork(nn.Module):
+class RawNetwork(nn.Module):
+    """A network on raw inputs, modality -> (B, ...), that is trained together with its backbones.
+
+    Attributes:
+        backbones: modality -> network.
+        freeze: the backbones stay as they are.
+    """
+
+    backbones: nn.ModuleDict
+    freeze: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """Says what the network is, in JSON values: a checkpoint of another one is refused."""
+        raise NotImplementedError
+
+    def sizes(self) -> dict[str, int]:
+        """Counts the parameters of the backbones and of the fusion network, and how many are trained."""
+        backbones = sum(p.numel() for p in self.backbones.parameters())
+        fusion = sum(p.numel() for p in self.parameters()) - backbones
+        return {
+            "backbones": backbones,
+            "fusion": fusion,
+            "trained": sum(p.numel() for p in self.parameters() if p.requires_grad),
+        }
+
+
+class JointNetwork(RawNetwork):
     """Raw inputs -> taps on backbones -> pool to (C_in, L) -> fusion network -> logits.
 
     Only backbones with a feature that the fusion network uses are kept.
@@ -48,7 +75,7 @@ class JointNetwork(nn.Module):
                 raise unknown("feature", name, tapped)
         self.taps: dict[str, dict[str, Tap]] = {}
         for modality, of_modality in taps.items():
-            used = {name: tap for name, tap in _as_taps(of_modality).items() if name in fusion.reshape}
+            used = {name: tap for name, tap in as_taps(of_modality).items() if name in fusion.reshape}
             if used:
                 self.taps[modality] = used
         self.backbones = nn.ModuleDict({modality: backbones[modality] for modality in self.taps})
@@ -92,11 +119,9 @@ class JointNetwork(nn.Module):
             self.backbones.eval()
         return self
 
-    def sizes(self) -> dict[str, int]:
-        """Counts the parameters of the backbones and of the fusion network, and how many are trained."""
-        parts = {"backbones": self.backbones, "fusion": self.fusion}
-        sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
-        return {**sizes, "trained": sum(p.numel() for p in self.parameters() if p.requires_grad)}
+    def identity(self) -> dict[str, Any]:
+        """Returns the genotype, and whether the backbones are frozen."""
+        return {"freeze": self.freeze, "genotype": self.fusion.genotype.to_json()}
 
 
 @use_threads()
@@ -158,12 +183,8 @@ def feature_shapes(
         if modality not in inputs:
             raise FeatureError(f"the modality {modality!r} is missing; given were: {', '.join(inputs)}")
         backbone = backbones[modality]
-        tapped = _as_taps(of_modality)
+        tapped = as_taps(of_modality)
         with frozen(backbone, inputs[modality].device), hooked(backbone, tapped, L, to=None) as seen:
             backbone(inputs[modality])
             shapes |= {name: x.shape for name, x in pop_outputs(tapped, seen).items()}
     return {name: shape[1] for name, shape in shapes.items()}, frozenset(n for n, s in shapes.items() if s[2] == 1)
-
-
-def _as_taps(taps: Mapping[str, str | Tap]) -> dict[str, Tap]:
-    return {name: Tap(tap) if isinstance(tap, str) else tap for name, tap in taps.items()}

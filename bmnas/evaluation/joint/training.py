@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from bmnas.config import EvalConfig
 from bmnas.errors import DataError
-from bmnas.evaluation.joint.network import JointNetwork
+from bmnas.evaluation.joint.network import RawNetwork
 from bmnas.evaluation.outcomes import answers_of
 from bmnas.machine import resolve_device, use_threads
 from bmnas.storage.own_code import own_code
@@ -81,7 +81,7 @@ def of_splits(samples: Any, *names: str) -> Subset[Any]:
 
 @use_threads()
 def train_and_test_joint(
-    network: JointNetwork,
+    network: RawNetwork,
     train: Dataset[Any],
     test: Dataset[Any],
     *,
@@ -114,7 +114,7 @@ def train_and_test_joint(
 
 @use_threads()
 def train_joint(
-    network: JointNetwork,
+    network: RawNetwork,
     data: Dataset[Any],
     *,
     kind: str | Objective,
@@ -164,8 +164,7 @@ def train_joint(
         "batch_size": batch_size,
         "rates": [max_lr, min_lr, Ti, Tm],
     }
-    about |= {"weight_decay": weight_decay, "seed": seed, "freeze": network.freeze}
-    about |= {"genotype": network.fusion.genotype.to_json()}
+    about |= {"weight_decay": weight_decay, "seed": seed, **network.identity()}
     about |= {} if objective.weights is None else {"class_weights": np.array(objective.weights).tolist()}
     code = own_code((network, getattr(data, "dataset", data)))
     about |= {"code": code} if code else {}
@@ -194,7 +193,7 @@ def train_joint(
 
 @use_threads()
 def predict_joint(
-    network: JointNetwork,
+    network: RawNetwork,
     data: Dataset[Any],
     *,
     batch_size: int,
