@@ -4,6 +4,7 @@ The paper's last step trains the unimodal backbones and the searched network tog
 same taps and pools as in `bmnas.extract`, but gradients pass through them.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from bmnas.training.steps import seeded
 Taps = Mapping[str, Mapping[str, str | Tap]]  # modality -> feature -> where it is taken
 
 
-class RawNetwork(nn.Module):
+class RawNetwork(nn.Module, ABC):
     """A network on raw inputs, modality -> (B, ...), that is trained together with its backbones.
 
     Attributes:
@@ -34,9 +35,9 @@ class RawNetwork(nn.Module):
     backbones: nn.ModuleDict
     freeze: bool = False
 
+    @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Says what the network is, in JSON values: a checkpoint of another one is refused."""
-        raise NotImplementedError
 
     def sizes(self) -> dict[str, int]:
         """Counts the parameters of the backbones and of the fusion network, and how many are trained."""
