@@ -34,6 +34,14 @@ def test_all_rows_include_every_searcher_with_its_cost(tmp_path):
     assert not names & {row.name for row in field_rows(made, "paper")}
 
 
+def test_the_progress_of_a_searcher_that_ends_by_itself_is_of_what_it_may_take(tmp_path):
+    seen = []
+    (row,) = [row for row in searcher_rows(contest(tmp_path)) if row.name == "MFAS, searched"]
+    list(evaluate_field(contest(tmp_path), [row], lambda what, done, of: seen.append((what, done, of))))
+    shares = [done / of for what, done, of in seen if what == "MFAS: search"]
+    assert shares[0] < 0.1 and shares == sorted(shares) and shares[-1] == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "method"),
     [

@@ -55,6 +55,7 @@ def contest_trials(name: str, budget: Budget, contest: Contest, progress: Progre
     """
     config = _settings(name, budget, contest)
     allowed = budget_of(config)
+    expected = int(allowed.amount or END_BY_THEMSELVES.get(name, 0))  # some take fewer, or a few more
     path = contest.run.path(f"searchers/{name}.jsonl")
     with hold(path.with_suffix(".lock"), wait=True):
         recorded = read_records(path, Trial.from_record, remedy="delete the file to search again")
@@ -67,5 +68,7 @@ def contest_trials(name: str, budget: Budget, contest: Contest, progress: Progre
             if len(trials) > len(recorded):
                 append_record(path, trial.record())
             if progress is not None:
-                progress(f"{title_of(name)}: search", trial.trial, int(allowed.amount or trial.trial))
+                progress(f"{title_of(name)}: search", trial.trial, max(expected, trial.trial))
+    if progress is not None:
+        progress(f"{title_of(name)}: search", len(trials), len(trials))
     return trials
