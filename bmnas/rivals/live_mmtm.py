@@ -156,6 +156,7 @@ def evaluate_live_mmtm(
     *,
     batch_size: int | None = None,
     root: str | Path | None = None,
+    samples: Any = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -172,7 +173,8 @@ def evaluate_live_mmtm(
         only = next(iter(features.modalities))
         raise ConfigError(f"the features have one modality, {only!r}; MMTM fuses two or more")
     check_joint(features, budget)
-    training = RawTraining(run, features, config, budget, raw_samples(features, root, progress), batch_size, workers)
+    samples = raw_samples(features, root, progress) if samples is None else samples
+    training = RawTraining(run, features, config, budget, samples, batch_size, workers)
     placements = build_live_mmtm(features, config.dropout, 0).placements
     identity = {"rival": LIVE_MMTM, "placements": placements, "dropout": config.dropout}
     result = evaluate_raw_networks(

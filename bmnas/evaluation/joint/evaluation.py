@@ -43,6 +43,7 @@ def evaluate_joint(
     *,
     batch_size: int | None = None,
     root: str | Path | None = None,
+    samples: Any = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -56,6 +57,7 @@ def evaluate_joint(
         budget: of each seed: epochs, learning rates, weight decay.
         batch_size: that of the search when None; raw videos may need less.
         root: folder of the raw data; `bmnas.machine.data_root()` when None.
+        samples: of `bmnas.evaluation.joint.sources.raw_samples`, where they are opened already.
         workers: processes that read samples; as many as help when None.
         progress: called after each epoch.
 
@@ -63,7 +65,7 @@ def evaluate_joint(
         ConfigError, DataError, FeatureError: see `check_joint`.
     """
     check_joint(features, budget)
-    samples = raw_samples(features, root, progress)
+    samples = raw_samples(features, root, progress) if samples is None else samples
     result = evaluate_raw_networks(
         JOINT,
         lambda seed: build_joint(genotype, features, config, samples, seed),
