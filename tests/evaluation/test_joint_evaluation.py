@@ -28,6 +28,7 @@ from bmnas.features.extraction import Backbone
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.taps import Tap
 from bmnas.registry import TASKS
+from bmnas.rivals.live_mmtm import evaluate_live_mmtm
 from bmnas.searching.run_folder import Run
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.storage.checkpoint import load_tensors, save_tensors
@@ -192,6 +193,8 @@ def test_raw_files_of_the_papers_tasks(name, toys, tmp_path):
     result = evaluate_joint(run, any_genotype(features), features, config, budget, root=tmp_path, workers=0)
     assert result.metric == TASKS[name].metric and 0 <= result.mean <= 1 and len(result.per_class) > 20
     samples = raw_samples(features, tmp_path)
+    rival = evaluate_live_mmtm(run, features, config, budget, samples=samples, workers=0)
+    assert rival.metric == result.metric and 0 <= rival.mean <= 1 and rival.scores != ()
     for split, rows in samples.splits.items():
         labels = np.array([samples.read(int(row))[1] for row in rows])
         np.testing.assert_array_equal(labels, features.targets[features.rows(split)])
