@@ -1,6 +1,7 @@
 """The report of a fitted classifier in words: data, network, scores, rivals, and whether fusion helps."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from textwrap import indent
 
 import numpy as np
@@ -16,6 +17,7 @@ from bmnas.space.genotype import Genotype
 SPREAD = "\u00b1"
 FEW = 10  # test samples of a class, below which its scores say little
 LISTED = 10  # classes that are listed with their numbers
+ORDER = ("worse", "undecided", "better")
 SHOWN = ("accuracy", "weighted F1", "macro AUROC")  # of the leaderboard, beside the score that counts
 
 
@@ -88,38 +90,61 @@ def _rare_in_test(features: FeatureSet) -> Iterator[str]:
 
 
 def conclusions(results: Sequence[Evaluation], features: FeatureSet) -> list[str]:
-    """Says whether fusion helps, against the best modality alone and the best rival, paired by seed and test sample."""
-    against = {one.rival: one for one in compare_results(results, SEARCHED)}
-    others = [result for result in results if result.name != SEARCHED]
-    alone = [result for result in others if " alone" in result.name]
-    rivals = [result for result in others if result not in alone]
+    """Says whether fusion helps, and whether the search was worth it, paired by seed and test sample.
+
+    Every fusion method is compared with the best modality alone, corrected for their number, so that the best of many
+    does not pass for a gain. The network found is compared with that modality and with the best rival.
+    """
     unit = "test samples" if features.groups is None else "groups of test samples"
+    alone = [result for result in results if " alone" in result.name]
+    fused = [result for result in results if result not in alone]
+    rivals = [result for result in fused if result.name != SEARCHED]
     lines = []
     if alone:
-        best = against[max(alone, key=lambda result: result.mean).name]
-        word = {"better": "Fusion helps here", "worse": "Fusion does not help here"}.get(
-            best.verdict, "Whether fusion helps here cannot be told"
+        best = max(alone, key=_mean)
+        comparisons = [_turned(one) for one in compare_results([best, *fused], best.name)]
+        strongest = max(comparisons, key=lambda one: (ORDER.index(one.verdict), one.difference))
+        start = {"better": "Fusion helps here", "worse": "Fusion does not help here"}.get(
+            strongest.verdict, "Whether fusion helps here cannot be told"
         )
-        lines.append(f"{word}: {_in_words(best, 'the best modality', unit)}.")
+        lines.append(f"{start}: {_in_words(strongest, 'the best modality', unit, len(comparisons))}.")
+        searched = next(one for one in comparisons if one.name == SEARCHED)
+        if strongest.name != SEARCHED:
+            lines.append(f"The search: {_in_words(searched, 'the best modality', unit, len(comparisons))}.")
     if rivals:
-        best = against[max(rivals, key=lambda result: result.mean).name]
-        word = {"better": "The search was worth it", "worse": "The search was not worth it"}.get(
-            best.verdict, "Whether the search was worth it cannot be told"
+        comparisons = compare_results(fused, SEARCHED)
+        strongest = next(one for one in comparisons if one.rival == max(rivals, key=_mean).name)
+        start = {"better": "The search was worth it", "worse": "The search was not worth it"}.get(
+            strongest.verdict, "Whether the search was worth it cannot be told"
         )
-        lines.append(f"{word}: {_in_words(best, 'the best rival', unit)}.")
+        lines.append(f"{start}: {_in_words(strongest, 'the best rival', unit, len(comparisons))}.")
     return lines
 
 
-def _in_words(one: Comparison, what: str, unit: str) -> str:
+def _mean(result: Evaluation) -> float:
+    return result.mean
+
+
+def _turned(one: Comparison) -> Comparison:
+    """Returns the same comparison, seen from the rival."""
+    return replace(one, name=one.rival, rival=one.name, difference=-one.difference, low=-one.high, high=-one.low)
+
+
+def _in_words(one: Comparison, what: str, unit: str, comparisons: int) -> str:
     """Writes "the network found scores 2.3 points below the best modality, Sound alone (95 % interval ...)"."""
     points = abs(100 * one.difference)
     side = "above" if one.difference > 0 else "below"
-    text = f"the network found scores {points:.1f} points {side} {what}, {one.rival}"
+    name = "the network found" if one.name == SEARCHED else one.name
+    text = f"{name} scores {points:.1f} points {side} {what}, {one.rival}"
     if one.seeds < 2:
         return f"{text}; one seed proves nothing"
-    zero = ", which holds 0" if one.low <= 0 <= one.high else ""
+    note = ""
+    if one.low <= 0 <= one.high:
+        note = ", which holds 0"
+    elif one.verdict == "undecided":
+        note = f", which does not suffice where {comparisons} methods are compared"
     samples = f", {one.groups:,} {unit}" if one.groups else ""
-    return f"{text} (95 % interval {100 * one.low:+.1f} to {100 * one.high:+.1f}{zero}; {one.seeds} seeds{samples})"
+    return f"{text} (95 % interval {100 * one.low:+.1f} to {100 * one.high:+.1f}{note}; {one.seeds} seeds{samples})"
 
 
 def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
