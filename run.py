@@ -56,7 +56,7 @@ COMMANDS = {
 """Command -> the file that the environment's Python runs, with the remaining arguments."""
 ONE_THREAD = ("test", "bench", "truth", "sweep")  # commands for which OMP_NUM_THREADS is 1 unless it is set
 FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
-PIP_NEWS = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))|(Installing collected)")
+PIP_FILE = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))")
 
 
 class SetupError(Exception):
@@ -148,6 +148,16 @@ def make_venv():
         )
 
 
+def pip_news(line):
+    """Returns what a line of pip's output tells a reader; "" where that is nothing."""
+    if line.startswith("Installing collected"):
+        return "Installing the packages (some minutes)"
+    if line.startswith("WARNING: Retrying"):
+        return "A package index does not answer; pip tries again"
+    file = PIP_FILE.match(line)
+    return file[1] + " " + file[3] if file else ""
+
+
 def pip_install():
     """Installs this checkout with the pinned versions, and reports what pip is doing."""
     STAMP.unlink(missing_ok=True)
@@ -163,13 +173,15 @@ def pip_install():
         preexec_fn=end_with_parent(),
     )
     lines = []
+    last = ""
     with pip, open(LOG, "w", encoding="utf-8") as log:
         for line in pip.stdout or ():
             log.write(line)
             lines.append(line.rstrip())
-            news = PIP_NEWS.match(line)
-            if news:
-                say(f"  {news[1] or news[4] + ' packages'} {news[3] or ''}".rstrip())
+            news = pip_news(line)
+            if news and news != last:
+                say("  " + news)
+                last = news
     if pip.returncode:
         raise SetupError("\n".join(lines[-30:]) + f"\npip failed; its whole output is in {LOG}")
     STAMP.write_text(json.dumps(stamp()), encoding="utf-8")

@@ -57,6 +57,11 @@ class PredictionError(BmnasError):
     """Outputs of a network that are NaN or infinite, of which no score and no prediction is made."""
 
 
+def how_many(number: int, noun: str) -> str:
+    """Writes "1 sample" or "1,200 samples"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def expect_path(name: str, value: object) -> None:
     """Makes sure that an argument can be a path.
 

@@ -23,7 +23,10 @@ def nearest_names(name: str, names: Iterable[str]) -> str:
 
 def unknown(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:
     """Returns the error for an unknown name, which lists the names there are, the nearest first."""
-    return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {nearest_names(str(name), names)}")
+    listed = list(names)
+    if any("," in one for one in listed):
+        listed = [f"'{one}'" for one in listed]
+    return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {nearest_names(str(name), listed)}")
 
 
 def split_names(value: Any) -> Any:

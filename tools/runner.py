@@ -206,7 +206,7 @@ def main(words: Sequence[str]) -> int:
         return 2
     dataset = parameters.get("dataset") or known_parameters(next(iter(plan))).get("dataset") or "notebooks"
     folder = runs_root() / "_notebooks" / str(parameters.get("run_name") or dataset)
-    again = shlex.join(["python3", "run.py", "notebook", *words])
+    again = shlex.join(["python3", "run.py", *(["notebook"] if words else []), *words])
     try:
         reports = run_all(plan, folder, options.at_once)
     except KeyboardInterrupt:

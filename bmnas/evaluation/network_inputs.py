@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, how_many
 from bmnas.features.convert import as_numbers
 from bmnas.features.feature_set import FeatureSet
 from bmnas.storage.digests import json_sha256
@@ -68,7 +68,9 @@ def _completed(batch: dict[str, Tensor], arrays: Mapping[str, ArrayLike], shapes
     lacking = np.logical_and.reduce([_absent(x) for x in rows_of.values()])
     if lacking.any():
         rows = ", ".join(map(str, np.flatnonzero(lacking)[:5]))
-        raise FeatureError(f"{lacking.sum()} samples lack every modality (rows {rows}); leave them out")
+        raise FeatureError(
+            f"{how_many(int(lacking.sum()), 'sample')} without any modality (rows {rows}); leave such samples out"
+        )
     return {
         name: batch[name] if name in batch else torch.full((total, *shape), torch.nan) for name, shape in shapes.items()
     }

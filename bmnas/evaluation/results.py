@@ -92,7 +92,7 @@ class Evaluation:
         return group_scores(self.outcomes.score, self.outcomes.counts()[:seeds], self.outcomes.groups)
 
     def row(self) -> dict[str, Any]:
-        """Returns one line of a table."""
+        """Returns the method as a row: mean, spread, 95 % interval (low, high) as shares, and its size."""
         return {
             "method": self.name,
             "mean": self.mean,

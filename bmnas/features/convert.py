@@ -68,8 +68,8 @@ def check_order(values: Mapping[str, Any]) -> None:
             continue
         row = next(row for row, (a, b) in enumerate(zip(ours, first, strict=True)) if a != b)
         raise FeatureError(
-            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {ours[row]!r} and "
-            f"{first[row]!r}. Sort one like the other (frame.loc[other.index]), or give arrays (frame.to_numpy())"
+            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {str(ours[row])!r} and "
+            f"{str(first[row])!r}. Sort one like the other (frame.loc[other.index]), or give arrays (frame.to_numpy())"
         )
 
 

@@ -253,7 +253,7 @@ class FeatureSet(FeatureFields):
         return self.splits[split]
 
     def recorded_together(self, rows: np.ndarray) -> np.ndarray:
-        """The groups of some rows; their own numbers where each sample stands alone."""
+        """Returns the group of each row, (n,); where the samples stand alone, each row is a group of its own."""
         return rows if self.groups is None else self.groups[rows]
 
     @property

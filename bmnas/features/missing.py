@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, how_many
 from bmnas.features.blocks import blocks
 
 ROWS = 1024  # that a mean reads together
@@ -62,7 +62,9 @@ def check_samples(missing: Mapping[str, np.ndarray], names: Sequence[str]) -> No
     nothing = np.flatnonzero(np.logical_and.reduce([missing[name] for name in names]))
     if len(nothing):
         rows = ", ".join(map(str, nothing[:5])) + (", ..." if len(nothing) > 5 else "")
-        raise FeatureError(f"{len(nothing)} samples lack every modality (rows {rows}); leave them out")
+        raise FeatureError(
+            f"{how_many(len(nothing), 'sample')} without any modality (rows {rows}); leave such samples out"
+        )
 
 
 def masked(

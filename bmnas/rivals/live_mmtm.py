@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from greenlet import getcurrent, greenlet
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError, FeatureError
@@ -156,7 +157,7 @@ def evaluate_live_mmtm(
     *,
     batch_size: int | None = None,
     root: str | Path | None = None,
-    samples: Any = None,
+    samples: Dataset[Any] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:

@@ -56,7 +56,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """Returns the seconds of all epochs."""
+        """Returns the estimated time of all epochs, in seconds."""
         return self.epochs * self.epoch_seconds
 
     def __str__(self) -> str:

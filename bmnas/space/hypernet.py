@@ -200,7 +200,7 @@ class Hypernet(nn.Module):
         return self.classifier(nodes[len(self.features) :])  # (B, classes)
 
     def filled(self, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """The batch with placeholders where features are missing."""
+        """Returns the batch, with placeholders where features are missing."""
         return batch if self.placeholders is None else self.placeholders(batch)
 
     def named_cells(self) -> dict[str, MixedCell]:

@@ -22,8 +22,9 @@ NUMBERS: dict[Any, type] = {int: numbers.Integral, float: numbers.Real, complex:
 def check_public_calls(namespace: MutableMapping[str, Any], package: str, besides: Collection[str] = ()) -> None:
     """Makes the public functions and classes of a package compare their arguments with the annotations.
 
-    Functions are replaced in the namespace, and calls within the package are as before. Of classes, the constructor and
-    the public methods are replaced; of the torch modules that a training calls at each step, the constructor.
+    Functions are replaced in the namespace. Of classes, the constructor and the public methods are replaced; of the
+    torch modules that a training calls at each step, the constructor. Calls from within the package are not compared:
+    a search makes millions of them, with arguments that were compared where the user called.
 
     Args:
         namespace: of the package, `globals()` at its end.
@@ -36,36 +37,46 @@ def check_public_calls(namespace: MutableMapping[str, Any], package: str, beside
         if name.startswith("_") or not getattr(value, "__module__", "").startswith(f"{package}."):
             continue
         if isinstance(value, FunctionType):
-            namespace[name] = checked(value, name)
+            namespace[name] = checked(value, name, package)
             namespace[name].__module__ = package  # where pickle looks for it
         elif isinstance(value, type) and not issubclass(value, Exception):
             classes.update(kind for kind in value.__mro__ if kind.__module__.startswith(f"{package}."))
     for kind in classes:
-        _check_methods(kind, besides)
+        _check_methods(kind, package, besides)
 
 
-def checked(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Returns the function, which first compares its arguments with their annotations.
+def checked(function: Callable[..., Any], name: str, package: str) -> Callable[..., Any]:
+    """Returns the function, which first compares the arguments of a call from outside with their annotations.
 
     Args:
         function: whose annotations are true.
         name: what errors call it.
+        package: whose own calls are not compared.
     """
     positions = tuple(inspect.signature(function).parameters)
     hints = cache(partial(get_type_hints, function))
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        for parameter, value in (*zip(positions, args, strict=False), *kwargs.items()):
-            if parameter in hints() and not matches(value, hints()[parameter]):
-                shown = f"{' '.join(reprlib.repr(value).split())} ({type(value).__name__})"
-                raise ConfigError(f"{name}: {parameter} is {shown}; expected {wording(hints()[parameter])}")
+        if not _is_called_by(package):
+            for parameter, value in (*zip(positions, args, strict=False), *kwargs.items()):
+                if parameter in hints() and not matches(value, hints()[parameter]):
+                    shown = f"{' '.join(reprlib.repr(value).split())} ({type(value).__name__})"
+                    raise ConfigError(f"{name}: {parameter} is {shown}; expected {wording(hints()[parameter])}")
         return function(*args, **kwargs)
 
     return call
 
 
-def _check_methods(kind: type, besides: Collection[str]) -> None:
+def _is_called_by(package: str) -> bool:
+    """Returns whether the function that asks was called by a module of a package."""
+    frame = inspect.currentframe()
+    asking = frame and frame.f_back
+    caller = asking and asking.f_back
+    return caller is not None and caller.f_globals.get("__name__", "").partition(".")[0] == package
+
+
+def _check_methods(kind: type, package: str, besides: Collection[str]) -> None:
     """Replaces the constructor of a class and the public methods that it defines, see `check_public_calls`."""
     is_stepped = issubclass(kind, nn.Module) and kind.__module__.startswith("bmnas.space.")
     for name, member in list(vars(kind).items()):
@@ -74,7 +85,7 @@ def _check_methods(kind: type, besides: Collection[str]) -> None:
         is_constructor = name == "__init__" and not is_pydantic_dataclass(kind)  # pydantic's checks by itself
         label = kind.__name__ if is_constructor else f"{kind.__name__}.{name}"
         if isinstance(method, FunctionType) and (is_public or is_constructor) and label not in besides:
-            call = checked(method, label)
+            call = checked(method, label, package)
             setattr(kind, name, classmethod(call) if isinstance(member, classmethod) else call)
 
 

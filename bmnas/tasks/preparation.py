@@ -154,6 +154,18 @@ def _make(
     shutil.rmtree(work, ignore_errors=True)
 
 
+def _check_made(features: FeatureSet, task: Task, options: Mapping[str, Any]) -> None:
+    """Checks that features say of themselves what their task says of them."""
+    expected = {"task": task.name, "source": options["source"], "L": options["L"]}
+    others = {name: value for name, value in expected.items() if getattr(features, name) != value}
+    if others:
+        given = ", ".join(f"{name} = {getattr(features, name)!r}" for name in others)
+        wanted = ", ".join(f"{name}={value!r}" for name, value in others.items())
+        raise FeatureError(
+            f"the features that the task {task.name!r} makes have {given}; write FeatureSet.from_arrays(..., {wanted})"
+        )
+
+
 def build(
     task: Task, options: Mapping[str, Any], root: Path, work: Path, device: torch.device, progress: Progress | None
 ) -> FeatureSet:
@@ -164,6 +176,7 @@ def build(
     """
     if task.make is not None:
         features = task.make(options, root, progress)
+        _check_made(features, task, options)
         features.manifest["options"] = {**options, **features.manifest["options"]}
         return features
     assert task.open_raw is not None, f"the task {task.name!r} has neither open_raw nor make"

@@ -21,7 +21,7 @@ STAGES = 3
 
 PROBES = (
     "Late fusion here is that of probes, small models fitted for this diagnosis, and is measured in bits on validation "
-    "rows; the table of test scores has late fusion of other models, so the two differ."
+    "rows. The late fusion of a table of test scores is of other models."
 )
 
 

@@ -20,7 +20,7 @@ CASES = {
     "an array": (A, CLASSES, "X is ndarray"),
     "no features": ({}, CLASSES, "X is an empty dictionary"),
     "sparse": ({"Image": A, "Text": scipy.sparse.csr_matrix(A)}, CLASSES, r"'Text'.*toarray"),
-    "a class of one": (X, np.where(np.arange(N) == 4, "dead", CLASSES), "1 samples of the class 'dead'"),
+    "a class of one": (X, np.where(np.arange(N) == 4, "dead", CLASSES), "'dead'"),
     "measurements": (X, A[:, 0], "regression"),
     "one class": (X, np.full(N, "well"), "one class"),
     "modality x": ({"x_1": A, "Text": A + 1}, CLASSES, r"modality name 'x'.*before its last '_'.*Rename"),

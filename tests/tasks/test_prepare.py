@@ -6,6 +6,7 @@ import multiprocessing
 import random
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -272,3 +273,21 @@ def test_the_weights_of_the_backbones_lie_with_the_features(made):
         assert about == features.manifest["backbones"][modality.name]
         assert weights_fingerprint(model) == about["fingerprint"]
     assert not list(folder.parent.glob(".*"))  # neither locks nor unfinished work
+
+
+@pytest.mark.parametrize("says", [{}, {"task": "mine"}, {"task": "mine", "source": "synthetic", "L": 8}])
+def test_features_of_a_task_of_ones_own_say_what_the_task_says(says, tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).normal(size=(40, 3))
+
+    def make(options, root, progress):
+        rows = {"train": range(20), "val": range(20, 30), "test": range(30, 40)}
+        return FeatureSet.from_arrays({"A_1": noise, "B_1": noise}, np.arange(40) % 2, rows, report=False, **says)
+
+    twin = TASKS["twodigits"]
+    options = {"seed": 0, "L": 1, "samples": 40, "source": "synthetic"}
+    mine = replace(twin, name="mine", source="synthetic", options=options, make=make, open_raw=None, grouped_by="")
+    monkeypatch.setitem(TASKS, "mine", mine)
+    with pytest.raises(FeatureError, match="L=1"):
+        prepare("mine", cache=tmp_path)
+    says = {"task": "mine", "source": "synthetic", "L": 1}
+    assert prepare("mine", cache=tmp_path).source == "synthetic"

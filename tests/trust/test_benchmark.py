@@ -79,3 +79,11 @@ def test_what_cannot_be_benched_is_refused():
                 bench("random", table)
     with pytest.raises(ConfigError, match="nothing"):
         bmnas.bench(lambda space, generator: (genotype for genotype in ()), "mfeat")
+
+
+def test_a_proposal_that_is_no_genotype_is_named():
+    def words(space, generator):
+        yield "a word"
+
+    with pytest.raises(ConfigError, match="a word"):
+        bmnas.bench(words, "twodigits", seeds=[0])

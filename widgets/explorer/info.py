@@ -139,7 +139,8 @@ def headlines(info: ExplorerInfo, number: int) -> list[str]:
     """Returns the same in two lines, without the size where that is not known."""
     stage = info.stage(number)
     facts = info.facts(stage.genotype)
-    score = f"{stage.metric} {100 * stage.val_score:.1f} % on val"
+    whose = "its hypernet has " if info.unit == EPOCH else ""
+    score = f"{whose}{stage.metric} {100 * stage.val_score:.1f} % on val"
     size = f"; {facts.parameters:,} parameters" if facts else ""
     title = network_title if info.unit == EPOCH else trained_title
     return [title(stage.number, info.best.number), score + size]

@@ -211,7 +211,7 @@ class GapSlider:
         info = self.info
         ends = f"soft {_percent(info.running[0])}, one-hot {_percent(info.running[-1])} (statistics of the search) or "
         ends += f"{_percent(info.batch[-1])} (of the validation split), derived network {_percent(info.inherited)}"
-        return f"From soft to one-hot weights, {info.metric} on val: {ends}"
+        return f"From soft to one-hot weights. {info.network}; {info.metric} on val: {ends}"
 
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""

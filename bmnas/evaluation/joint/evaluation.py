@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError
@@ -43,7 +43,7 @@ def evaluate_joint(
     *,
     batch_size: int | None = None,
     root: str | Path | None = None,
-    samples: Any = None,
+    samples: Dataset[Any] | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold, train_test_split
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, how_many
 
 SPLITS = 3
 
@@ -18,7 +18,7 @@ def check_classes(labels: np.ndarray, classes: np.ndarray) -> None:
         FeatureError: says which class has too few samples; or that the labels look like measurements.
     """
     if len(classes) < 2:
-        raise FeatureError(f"y has one class, {classes[0]!r}; expected two at least")
+        raise FeatureError(f"y has one class, {classes[0].item()!r}; expected two at least")
     counts = np.bincount(np.searchsorted(classes, labels), minlength=len(classes))
     rare = np.flatnonzero(counts < SPLITS)
     if not len(rare):
@@ -29,8 +29,8 @@ def check_classes(labels: np.ndarray, classes: np.ndarray) -> None:
             "are not predicted here (regression); cut them into classes, for instance with pandas.qcut"
         )
     raise FeatureError(
-        f"y has {counts[rare[0]]} samples of the class {classes[rare[0]].item()!r}; train, val and test need one each. "
-        "Leave such classes out, or join them with others"
+        f"the class {classes[rare[0]].item()!r} has {how_many(int(counts[rare[0]]), 'sample')}; train, val and test "
+        "need one each. Leave such classes out, or join them with others"
     )
 
 

@@ -162,7 +162,7 @@ def run_searcher(
             for them.
 
     Raises:
-        ConfigError: the searcher is no generator function.
+        ConfigError: the searcher is no generator function, or proposes something else than genotypes.
         RunError: the searcher proposes another genotype than the recorded one.
     """
     scores: dict[tuple, float] = {}
@@ -184,6 +184,8 @@ def run_searcher(
             proposals, score = end.value, None
             continue
         proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
+        if not isinstance(proposal.genotype, Genotype):
+            raise ConfigError(f"the searcher proposes {proposal.genotype!r}; expected a Genotype of the space")
         key = network_key(proposal.genotype)
         if key in scores:
             score, repeats = scores[key], repeats + 1
