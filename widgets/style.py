@@ -26,15 +26,16 @@ AXIS = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin
 NOTE_COLOUR = "#A23B00"
 WIDTH = 860  # pixels of a picture; what JupyterLab leaves of a laptop screen beside its file list
 LINE = 18  # pixels a line under a title
-NARROW = 660  # pixels that a page of 1100 leaves there: titles and notes do not follow the width, and must fit
-NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 8.6  # pixels of a character of the note and of the title, on average
+NARROW = 644  # pixels that a page of 1100 leaves there: titles and notes do not follow the width, and must fit
+NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 9.4  # pixels of a character of the note and of the title, on average
 TITLE_SIZE, LEAST_TITLE = 17, 12
-TOOLS = 120  # pixels in the upper right corner for plotly's tools, where no title may reach
+TOOLS = 140  # pixels in the upper right corner for plotly's tools, where no title may reach
 MODEBAR = {
     "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to
     "bgcolor": "rgba(255,255,255,0.8)", "color": GREY, "activecolor": INK,
 }  # fmt: skip
 CONFIG = {"displaylogo": False, "responsive": True}  # of plotly, wherever a figure is shown
+LIVE_CONFIG = CONFIG | {"displayModeBar": False}  # where headings need their room; a double click ends a zoom
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

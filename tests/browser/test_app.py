@@ -72,12 +72,16 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     app.runs.value = made.name
     words, screen, answer = app.stage.children
     assert "epoch 3 of 3" in words.value
-    assert "<svg" in answer.value and CHOSEN in answer.value
+    assert "<svg" in answer.content and CHOSEN in answer.content
     app.runs.value = ""
     assert app.stage.children[0] is words  # nothing chosen is no reason to lose the pictures
     before = made.path("trace.jsonl").read_bytes()
     click_start(app)  # a finished search is shown again, not repeated
     assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 3
+    assert app.replay.disabled  # nothing is chosen
+    later = SearchApp(["planted"])
+    later.attach()  # a page that is loaded later shows what was searched last
+    assert later.runs.value == made.name and not later.replay.disabled and len(later.stage.children) == 3
 
 
 def test_an_evaluated_run_shows_its_leaderboard(runs: Path) -> None:
@@ -119,7 +123,7 @@ def test_a_finished_run_is_replayed_and_another_search_can_follow(runs: Path, mo
     asyncio.run(session())
     (other,) = (run for run in bmnas.list_runs() if run.name != made.name)
     assert watched == [(run.name, epoch) for run in (made, other) for epoch in (1, 2, 3)]
-    assert other.config().seed == 1 and not app.replay.disabled
+    assert other.config().seed == 1 and not app.runs.disabled
 
 
 def test_what_goes_wrong_is_said_and_another_search_may_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +212,7 @@ def test_a_search_of_another_process_is_shown_as_it_goes(other: Any, monkeypatch
     shown = at_epochs(monkeypatch, react)
     click_start(app)
     assert shown == [1, 2, 3] and str(other.pid) in messages[0]
-    assert other.wait(30) == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].value
+    assert other.wait(30) == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].content
 
 
 def test_a_stop_ends_the_view_of_another_process_alone(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:

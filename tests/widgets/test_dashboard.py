@@ -77,8 +77,18 @@ def test_a_kind_without_a_choice_has_no_entropy_and_says_so() -> None:
     fig = search_figure(events(M=1, epochs=3), "Search").to_dict()
     assert [line["name"] for line in drawn(fig["data"], "EntropyPanel")] == ["α", "γ"]
     headings = [one["text"] for one in fig["layout"]["annotations"]]
-    assert [heading for heading in headings if "no choice" in heading] == ["<b>β: node → Step</b> no choice"]
+    assert re.findall(r"(\w): no choice", fig["layout"]["title"]["subtitle"]["text"]) == ["β"]
     assert not any("β" in heading for heading in headings if "entropy" in heading)
+
+
+def test_a_heading_starts_with_its_panel_and_leaves_counts_to_the_words_below() -> None:
+    fig = search_figure(events(NTU, 2, 2, epochs=1), "Search").to_dict()
+    layout = fig["layout"]
+    headings = layout["annotations"][: len(PANELS)]
+    for number, heading in zip(AXES.values(), headings, strict=True):
+        assert (heading["x"], heading["xanchor"]) == (layout[f"xaxis{number}"]["domain"][0], "left")
+    assert not any("undecided" in heading["text"] for heading in headings)
+    assert "α: 1 of 2 undecided" in layout["title"]["subtitle"]["text"]
 
 
 def test_a_long_note_has_lines_that_fit_and_room_above_the_panels() -> None:

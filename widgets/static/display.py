@@ -25,6 +25,11 @@ IMAGE_SECONDS = 60.0
 STOP_SECONDS = 10.0
 TRIES = 3  # browsers, before the pictures are left out
 PNG_SCALE = 2
+# What is wider than a page of JupyterLab shrinks to it, and printed lines break between words.
+FITTING = """<style>
+.jp-OutputArea-output.jp-RenderedSVG img { max-width: 100%; height: auto }
+.jp-OutputArea-output.jp-RenderedText pre { word-break: normal; overflow-wrap: anywhere }
+</style>"""
 LEFT_OUT = "SVG and PNG were left out: {why}. The figures are still interactive in JupyterLab and in our HTML export."
 
 
@@ -156,10 +161,12 @@ _places: list[DisplayHandle] = []  # the last is where a notebook says why there
 def prepare_images() -> None:
     """Starts the browser that makes the pictures, in the background; call it early to save its two seconds.
 
-    Where there is none, the reason appears here, at the head of a notebook, and not among its results.
+    Where there is none, the reason appears here, at the head of a notebook, and not among its results. In JupyterLab,
+    pictures and printed lines fit the page from here on.
     """
     IMAGES.start()
     if get_ipython() is not None:
+        display({"text/html": FITTING, "text/plain": ""}, raw=True)
         _places.append(DisplayHandle())
         _places[-1].display({"text/plain": ""}, raw=True)
 

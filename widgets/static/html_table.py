@@ -25,7 +25,7 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
     styler.format(precision=digits, na_rep="-", escape="html", thousands=",")
     styler.format_index(escape="html", axis="columns")
     looks: list[Any] = [
-        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold; white-space: nowrap"},
+        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
         {"selector": "th, td", "props": "text-align: left; padding: 3px 12px 3px 4px"},
     ]
     for i, name in enumerate(frame.columns):
