@@ -32,7 +32,7 @@ KEY = {
     "x": 1.01, "y": 1,
 }  # fmt: skip
 # The bars of heat maps stand below each other where the legend of lines does: their length, and one top to the next.
-BAR, PITCH = 0.34, 0.4
+BAR, PITCH = 0.3, 0.36
 
 
 def search_figure(
@@ -99,7 +99,7 @@ def _grid(panels: int) -> dict[str, Any]:
     rows = -(-panels // COLUMNS)
     titles = [" "] * panels
     fig = make_subplots(
-        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.11, vertical_spacing=0.13
+        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.15, vertical_spacing=0.13
     )
     return fig.to_dict()["layout"]
 
