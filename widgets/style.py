@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 
 from widgets.colours import GREY, INK
 
-# Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is too light for lines on white, then
-# four of Paul Tol's muted colours: for methods and whatever else has no colour in `widgets.colours`.
+# For methods and whatever else has no colour in `widgets.colours`, and none of those: Paul Tol's muted scheme and shades
+# between, dark and light in turn.
 PALETTE = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#333333"),
-    *("#999933", "#882255", "#332288", "#44AA99"),
+    *("#332288", "#AA4499", "#117733", "#88CCEE", "#B8A04A", "#333333", "#66AA55"),
+    *("#9988DD", "#C0A080", "#004D4D", "#FF9DA7"),
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 HEAT = "Viridis"
