@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 
 from widgets.colours import GREY, INK
 
-# For methods and whatever else has no colour in `widgets.colours`, and none of those: Paul Tol's muted scheme and shades
-# between, dark and light in turn.
+# For methods and whatever else has no colour in `widgets.colours`, and none of those: Paul Tol's muted scheme and
+# shades between, dark and light in turn.
 PALETTE = (
     *("#332288", "#AA4499", "#117733", "#88CCEE", "#B8A04A", "#333333", "#66AA55"),
     *("#9988DD", "#C0A080", "#004D4D", "#FF9DA7"),

@@ -22,7 +22,7 @@ from bmnas.errors import DataError
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
-from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
+from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, PALE, ROOT
 from tools.app_server import APP, served_notebook, voila_settings
 from widgets.app import MARK, NEW, SearchApp
 from widgets.networks.titles import CHOSEN
@@ -30,6 +30,15 @@ from widgets.search.dashboard import SearchDashboard
 from widgets.static.display import IMAGES
 
 SECONDS = 120
+# Whether curves and network stand side by side, as wide as the page and no wider, and end on the screen.
+LAID_OUT = """() => {
+  const place = name => document.querySelector(name)?.getBoundingClientRect();
+  const curves = place(".js-plotly-plot"), network = place("[data-scale]");
+  const page = document.scrollingElement, plot = document.querySelector(".js-plotly-plot .main-svg");
+  return Boolean(curves && network && plot) && curves.right <= network.left + 1 && page.scrollWidth <= innerWidth
+    && network.right > 0.9 * innerWidth && Math.abs(plot.getBoundingClientRect().width - curves.width) < 3
+    && Math.max(curves.bottom, network.bottom) <= innerHeight; }"""
+GROUND = "() => Number(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])"
 
 
 @pytest.fixture
@@ -348,13 +357,19 @@ def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
         folder = start_planted(page, tmp_path / "runs", 1)
         page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
         held = pause(page)
+        for width, height in ((900, 1900), (1280, 800), (2000, 1000)):
+            page.set_viewport_size({"width": width, "height": height})
+            wait_until(lambda: page.evaluate(LAID_OUT), 20)
+        page.set_viewport_size({"width": 1100, "height": 1900})
         page.locator("button", has_text="heat map").click()
         page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]?.type === 'heatmap'")
         page.screenshot(path=tmp_path / "app.png")
-        second = browser.new_page()
+        second = browser.new_page(color_scheme="dark")
         second.goto(served.address)
         second.get_by_text("is at work on this search").wait_for(timeout=SECONDS * 1000)
         second.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
+        second.screenshot(path=tmp_path / "dark.png")
+        assert second.evaluate(PALE) == [] and second.evaluate(GROUND) < 60
         second.close()
         assert page.get_by_text("paused after epoch").inner_text() == held
         page.reload()

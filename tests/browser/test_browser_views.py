@@ -12,7 +12,7 @@ from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.tasks.planted import planted_features
-from tests.browser.test_browser import CHROMIUM, Lab, open_notebook, write_notebook
+from tests.browser.test_browser import CHROMIUM, PALE, Lab, open_notebook, write_notebook
 
 pytestmark = [
     pytest.mark.browser,
@@ -163,6 +163,11 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     lab.until(lambda state: "EVALUATED ['by hand: by-hand'] ConcatFC" in state["text"], "the evaluation by name")
 
     lab.theme("Dark")
+    lab.page.set_viewport_size({"width": 1100, "height": 1900})
+    lab.page.wait_for_timeout(900)
+    for found in (explorer, builder, primitive, gap):
+        check_fits(found)
+    assert lab.page.evaluate(PALE) == []
     assert lab.page.locator(".jp-RenderedSVG:visible").count() == 0  # no picture beside its widget
     assert [o for c in lab.saved().cells for o in c.outputs if o.output_type == "error"] == []
     assert lab.notebook.stat().st_size < 2_000_000
