@@ -21,6 +21,7 @@ from widgets.networks.titles import network_title
 from widgets.search.figure import HEIGHT, reading_aid, search_layout, search_traces
 from widgets.search.panel import HEAT, LINES, Choice, SearchView
 
+SMALLEST = 0.65  # of its size that a network shrinks to beside the curves; on a narrower page it stands below them
 TICK = 0.05  # seconds between two looks at the browser
 HEADER = '<div style="line-height:1.35; margin-right:16px"><b>{title}</b>{note}</div>'
 NOTE = ' <span style="color:{colour}; background:#FFF1E6; padding:0 4px">{note}</span>'
@@ -66,9 +67,9 @@ class Screen:
         header = ipw.HTML(HEADER.format(title=escape(title), note=words))
         wrap = ipw.Layout(flex_flow="row wrap", align_items="center")
         head = ipw.HBox([header, self.cell.box, self.picture.box], layout=wrap)
-        half = {"min_width": "0", "overflow": "hidden"}  # the second goes below where the page is very narrow
+        half = {"min_width": "0", "overflow": "hidden"}
         curves = ipw.VBox([self.figure, self.aid], layout=ipw.Layout(flex="3 1 360px", **half))
-        self.graph = ipw.VBox([self.changed, self.drawing], layout=ipw.Layout(flex="2 1 240px", **half))
+        self.graph = ipw.VBox([self.changed, self.drawing], layout=ipw.Layout(flex="2 1 0", **half))
         self.graph.layout.max_height = f"{HEIGHT + 70}px"
         self.graph.layout.overflow = "auto"
         self.figure.layout.min_height = f"{HEIGHT}px"
@@ -111,7 +112,9 @@ class Screen:
         before = self._drawn[0] if len(self._drawn) == 2 else None
         change = changes(before.genotype if before else None, event.genotype)
         graph = hypernet_graph(event.architecture, event.genotype, self.view.modalities)
-        self.drawing.content = dag_flow([mark(panel, change) for panel in dag_panels(graph)], HEIGHT)
+        panels = dag_panels(graph)
+        self.graph.layout.flex = f"2 1 {SMALLEST * max(panel.width for panel in panels):.0f}px"
+        self.drawing.content = dag_flow([mark(panel, change) for panel in panels], HEIGHT)
         since = before.epoch if before else None
         words = f"<b>{network_title(event.epoch, event.best_epoch)}</b>: {changes_html(change, since)}"
         self.changed.value = SMALL.format(text=words)
