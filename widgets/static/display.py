@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -166,9 +167,8 @@ def prepare_images() -> None:
     """
     IMAGES.start()
     if get_ipython() is not None:
-        display({"text/html": FITTING, "text/plain": ""}, raw=True)
         _places.append(DisplayHandle())
-        _places[-1].display({"text/plain": ""}, raw=True)
+        _places[-1].display({"text/html": FITTING, "text/plain": ""}, raw=True)
 
 
 def bundle(fig: go.Figure, text: str = "[figure]") -> dict[str, Any]:
@@ -222,6 +222,6 @@ def say_what_is_missing() -> None:
         _said.add(IMAGES.problem)
         words = LEFT_OUT.format(why=IMAGES.problem)
         if _places:
-            _places[-1].update({"text/plain": words}, raw=True)
+            _places[-1].update({"text/html": FITTING + escape(words), "text/plain": words}, raw=True)
         else:
             print(words)
