@@ -10,40 +10,32 @@ goes, and a finished one is replayed.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from html import escape
-from typing import Any, TypeVar
+from typing import Any
 
 import ipywidgets as ipw
 
 import bmnas
 from bmnas.config import SearchConfig
 from bmnas.errors import BmnasError, RunError
-from bmnas.evaluation.saved_results import EVALUATION
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.subsets import Names
 from bmnas.machine import runs_root
 from bmnas.searching.other_process import follow, is_searched, process_at_work, wait_for
 from bmnas.searching.run_folder import TRACE, Run
+from bmnas.searching.searchers.recorded_search import TRIALS
 from bmnas.searching.trace import EpochEvent
-from bmnas.space.graph import genotype_graph
 from bmnas.tasks import EMBEDDED
 from widgets.explorer.explorer import GenotypeExplorer
 from widgets.explorer.info import explorer_info, has_stages
 from widgets.live.cell import live
 from widgets.live.controls import close_all
-from widgets.networks.dag import dag_drawing
-from widgets.networks.drawing import dag_svg
-from widgets.networks.titles import CHOSEN
-from widgets.results.leaderboard.info import leaderboard_info
-from widgets.results.leaderboard.leaderboard import Leaderboard
+from widgets.runs.run_figures import answer_figures, leaderboards, optional, search_figures
 from widgets.search.dashboard import SearchDashboard
-from widgets.search.screen import Screen
-from widgets.search.status import summary_text
 
-T = TypeVar("T")
 NEW = "choose a run"
 MARK = "in_app"  # in the folder of a run while the app is at work on it
 RECENT = 600.0  # seconds; a page that is loaded later starts anew
@@ -69,11 +61,12 @@ class SearchApp:
         )
         self.start = ipw.Button(description="Start search", icon="play", button_style="primary")
         self.replay = ipw.Button(description="Replay", icon="film", tooltip="Show the run as if its search were live")
-        self.runs.observe(lambda change: self.show(change.new) if change.new else None, "value")
+        self.runs.observe(lambda change: self._choose(change.new), "value")
         self.start.on_click(lambda _: self.begin())
         self.replay.on_click(lambda _: self._replay(str(self.runs.value)))
-        line = ipw.HBox([self.dataset, self.seed, self.modalities, self.start], layout=ipw.Layout(flex_flow="row wrap"))
-        self.box = ipw.VBox([ipw.HBox([self.runs, self.replay]), line, self.message, self.stage])
+        wrap = ipw.Layout(flex_flow="row wrap", align_items="center")
+        line = ipw.HBox([self.dataset, self.seed, self.modalities, self.start], layout=wrap)
+        self.box = ipw.VBox([ipw.HBox([self.runs, self.replay, self.message], layout=wrap), line, self.stage])
         self.task: asyncio.Task[None] | None = None
         self.explorer: GenotypeExplorer | None = None  # of a run of another searcher than Algorithm 1
         self.refresh()
@@ -83,6 +76,12 @@ class SearchApp:
         names = [run.name for run in bmnas.list_runs() if has_stages(run)]
         self.runs.options = [(NEW if names else "no run yet", ""), *((name, name) for name in names)]
         self.runs.value = ""
+        self.replay.disabled = True
+
+    def _choose(self, name: str) -> None:
+        self.replay.disabled = not name
+        if name:
+            self.show(name)
 
     def show(self, name: str) -> None:
         """Shows the figures of a run: how its search went, and the network that was chosen."""
@@ -90,17 +89,23 @@ class SearchApp:
             run = bmnas.open_run(name, "")
             self._clear()
             self.explorer = None if run.trace().events else GenotypeExplorer(explorer_info(run))
-            self.stage.children = _pictures(run) if self.explorer is None else _trainings(run, self.explorer)
+            self.stage.children = search_figures(run) if self.explorer is None else _trainings(run, self.explorer)
             self.message.value = ""
         except BmnasError as error:
             self.message.value = escape(str(error))
 
     def attach(self) -> None:
-        """Shows the search that the app was at work on a moment ago: the page was loaded again, or a second time."""
+        """Shows the search that the app was at work on a moment ago: the page was loaded again, or a second time.
+
+        Without one, the newest run is shown.
+        """
         recent = [(_last_change(run), run) for run in bmnas.list_runs() if run.path(MARK).exists()]
         changed, run = max(recent, key=lambda each: each[0], default=(0.0, None))
         if run is not None and datetime.now(UTC).timestamp() - changed < RECENT:
             self._start(self._resume(run))
+            return
+        newest = max(filter(has_stages, bmnas.list_runs()), key=_last_change, default=None)
+        self.runs.value = newest.name if newest else ""
 
     def begin(self) -> None:
         """Starts a search beside the kernel's main thread, which continues to handle clicks."""
@@ -160,7 +165,7 @@ class SearchApp:
             run.path(MARK).unlink(missing_ok=True)
             raise
         run.path(MARK).unlink(missing_ok=True)
-        self.stage.children = [*self.stage.children, *_answer(run, features)]
+        self.stage.children = [*self.stage.children, *answer_figures(run, features)]
         if view.next_seed is None:
             return f"Everything is in {run.folder}; notebooks 03 to 05 use it."
         self.seed.value = view.next_seed
@@ -188,9 +193,9 @@ class SearchApp:
 
     async def _watch_again(self, name: str) -> str:
         run = bmnas.open_run(name, "")
-        features = _optional(run.features)
+        features = optional(run.features)
         view = await self._watch(run, features, run.dataset(), run.trace())
-        self.stage.children = [*self.stage.children, *_answer(run, features)]
+        self.stage.children = [*self.stage.children, *answer_figures(run, features)]
         if view.next_seed is None:
             return ""
         self.seed.value = view.next_seed
@@ -243,7 +248,7 @@ class SearchApp:
 
 
 def _last_change(run: Run) -> float:
-    return max(run.path(name).stat().st_mtime for name in (MARK, TRACE) if run.path(name).exists())
+    return max(run.path(name).stat().st_mtime for name in (MARK, TRACE, TRIALS) if run.path(name).exists())
 
 
 def _dropdown(label: str, options: Sequence[str]) -> ipw.Dropdown:
@@ -251,49 +256,7 @@ def _dropdown(label: str, options: Sequence[str]) -> ipw.Dropdown:
     return ipw.Dropdown(options=options, description=label, layout=layout, style={"description_width": "90px"})
 
 
-def _pictures(run: Run) -> list[ipw.Widget]:
-    """Shows a run's search as it ended, with the choice of Cell and picture, and its answer.
-
-    Raises:
-        BmnasError: the run is damaged.
-    """
-    trace = run.trace()
-    features = _optional(run.features)
-    note, modalities = (features.notes, features.modalities) if features else ("", None)
-    screen = Screen(f"Search on {run.dataset()}: {run.name}", note, modalities)
-    for event in trace:
-        screen.append(event)
-    screen.draw()
-    words = ipw.HTML(escape(summary_text(trace.events[-1])))
-    return [words, screen.box, *_answer(run, features), *_leaderboard(run, features)]
-
-
 def _trainings(run: Run, explorer: GenotypeExplorer) -> list[ipw.Widget]:
     """Shows the short trainings of another searcher than Algorithm 1, and its answer."""
-    features = _optional(run.features)
-    return [explorer.box(), *_answer(run, features), *_leaderboard(run, features)]
-
-
-def _leaderboard(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
-    """The methods that 04 tested beside the searched network; nothing before that."""
-    if not run.path(EVALUATION).exists():
-        return []
-    info = leaderboard_info(bmnas.load_evaluation(run))
-    return [Leaderboard(info, features.modalities if features else None).box()]
-
-
-def _answer(run: Run, features: FeatureSet | None) -> list[ipw.Widget]:
-    """Shows the network that was chosen; nothing before the search was read out."""
-    genotype = _optional(run.genotype)
-    if genotype is None:
-        return []
-    drawing = dag_drawing(genotype_graph(genotype, features.modalities if features else None))
-    return [ipw.HTML(f"<b>{CHOSEN}</b>{dag_svg(drawing)}")]
-
-
-def _optional(read: Callable[[], T]) -> T | None:
-    """Reads what a run may lack, such as features that were moved away: None then."""
-    try:
-        return read()
-    except BmnasError:
-        return None
+    features = optional(run.features)
+    return [explorer.box(), *answer_figures(run, features), *leaderboards(run, features)]

@@ -9,11 +9,11 @@ import plotly.graph_objects as go
 
 from widgets.colours import GREY, INK
 
-# Okabe and Ito's palette (Color Universal Design, 2008) without its yellow, which is too light for lines on white, then
-# four of Paul Tol's muted colours: for methods and whatever else has no colour in `widgets.colours`.
+# For methods and whatever else has no colour in `widgets.colours`, and none of those: Paul Tol's muted scheme and
+# shades between, dark and light in turn.
 PALETTE = (
-    *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#333333"),
-    *("#999933", "#882255", "#332288", "#44AA99"),
+    *("#332288", "#AA4499", "#117733", "#88CCEE", "#B8A04A", "#333333", "#66AA55"),
+    *("#9988DD", "#C0A080", "#004D4D", "#FF9DA7"),
 )
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 HEAT = "Viridis"
@@ -26,15 +26,16 @@ AXIS = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin
 NOTE_COLOUR = "#A23B00"
 WIDTH = 860  # pixels of a picture; what JupyterLab leaves of a laptop screen beside its file list
 LINE = 18  # pixels a line under a title
-NARROW = 660  # pixels that a page of 1100 leaves there: titles and notes do not follow the width, and must fit
-NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 8.6  # pixels of a character of the note and of the title, on average
+NARROW = 644  # pixels that a page of 1100 leaves there: titles and notes do not follow the width, and must fit
+NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 9.4  # pixels of a character of the note and of the title, on average
 TITLE_SIZE, LEAST_TITLE = 17, 12
-TOOLS = 120  # pixels in the upper right corner for plotly's tools, where no title may reach
+TOOLS = 140  # pixels in the upper right corner for plotly's tools, where no title may reach
 MODEBAR = {
     "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to
     "bgcolor": "rgba(255,255,255,0.8)", "color": GREY, "activecolor": INK,
 }  # fmt: skip
 CONFIG = {"displaylogo": False, "responsive": True}  # of plotly, wherever a figure is shown
+LIVE_CONFIG = CONFIG | {"displayModeBar": False}  # where headings need their room; a double click ends a zoom
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from bmnas.errors import DataError
 from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
-from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, ROOT
+from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, PALE, ROOT
 from tools.app_server import APP, served_notebook, voila_settings
 from widgets.app import MARK, NEW, SearchApp
 from widgets.networks.titles import CHOSEN
@@ -30,6 +30,15 @@ from widgets.search.dashboard import SearchDashboard
 from widgets.static.display import IMAGES
 
 SECONDS = 120
+# Whether curves and network stand side by side, as wide as the page and no wider, and end on the screen.
+LAID_OUT = """() => {
+  const place = name => document.querySelector(name)?.getBoundingClientRect();
+  const curves = place(".js-plotly-plot"), network = place("[data-scale]");
+  const page = document.scrollingElement, plot = document.querySelector(".js-plotly-plot .main-svg");
+  return Boolean(curves && network && plot) && curves.right <= network.left + 1 && page.scrollWidth <= innerWidth
+    && network.right > 0.9 * innerWidth && Math.abs(plot.getBoundingClientRect().width - curves.width) < 3
+    && Math.max(curves.bottom, network.bottom) <= innerHeight; }"""
+GROUND = "() => Number(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])"
 
 
 @pytest.fixture
@@ -72,12 +81,16 @@ def test_a_search_starts_by_a_button_and_its_run_can_be_shown(runs: Path) -> Non
     app.runs.value = made.name
     words, screen, answer = app.stage.children
     assert "epoch 3 of 3" in words.value
-    assert "<svg" in answer.value and CHOSEN in answer.value
+    assert "<svg" in answer.content and CHOSEN in answer.content
     app.runs.value = ""
     assert app.stage.children[0] is words  # nothing chosen is no reason to lose the pictures
     before = made.path("trace.jsonl").read_bytes()
     click_start(app)  # a finished search is shown again, not repeated
     assert made.path("trace.jsonl").read_bytes() == before and len(app.stage.children) == 3
+    assert app.replay.disabled  # nothing is chosen
+    later = SearchApp(["planted"])
+    later.attach()  # a page that is loaded later shows what was searched last
+    assert later.runs.value == made.name and not later.replay.disabled and len(later.stage.children) == 3
 
 
 def test_an_evaluated_run_shows_its_leaderboard(runs: Path) -> None:
@@ -119,7 +132,7 @@ def test_a_finished_run_is_replayed_and_another_search_can_follow(runs: Path, mo
     asyncio.run(session())
     (other,) = (run for run in bmnas.list_runs() if run.name != made.name)
     assert watched == [(run.name, epoch) for run in (made, other) for epoch in (1, 2, 3)]
-    assert other.config().seed == 1 and not app.replay.disabled
+    assert other.config().seed == 1 and not app.runs.disabled
 
 
 def test_what_goes_wrong_is_said_and_another_search_may_start(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +221,7 @@ def test_a_search_of_another_process_is_shown_as_it_goes(other: Any, monkeypatch
     shown = at_epochs(monkeypatch, react)
     click_start(app)
     assert shown == [1, 2, 3] and str(other.pid) in messages[0]
-    assert other.wait(30) == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].value
+    assert other.wait(30) == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].content
 
 
 def test_a_stop_ends_the_view_of_another_process_alone(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,13 +357,19 @@ def test_the_app_in_a_browser(served: Served, tmp_path: Path) -> None:
         folder = start_planted(page, tmp_path / "runs", 1)
         page.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
         held = pause(page)
+        for width, height in ((900, 1900), (1280, 800), (2000, 1000)):
+            page.set_viewport_size({"width": width, "height": height})
+            wait_until(lambda: page.evaluate(LAID_OUT), 20)
+        page.set_viewport_size({"width": 1100, "height": 1900})
         page.locator("button", has_text="heat map").click()
         page.wait_for_function("() => document.querySelector('.js-plotly-plot')?.data?.[0]?.type === 'heatmap'")
         page.screenshot(path=tmp_path / "app.png")
-        second = browser.new_page()
+        second = browser.new_page(color_scheme="dark")
         second.goto(served.address)
         second.get_by_text("is at work on this search").wait_for(timeout=SECONDS * 1000)
         second.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=SECONDS * 1000)
+        second.screenshot(path=tmp_path / "dark.png")
+        assert second.evaluate(PALE) == [] and second.evaluate(GROUND) < 60
         second.close()
         assert page.get_by_text("paused after epoch").inner_text() == held
         page.reload()

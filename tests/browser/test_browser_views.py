@@ -12,7 +12,7 @@ from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.tasks.planted import planted_features
-from tests.browser.test_browser import CHROMIUM, Lab, open_notebook, write_notebook
+from tests.browser.test_browser import CHROMIUM, PALE, Lab, open_notebook, write_notebook
 
 pytestmark = [
     pytest.mark.browser,
@@ -43,6 +43,7 @@ TOO_WIDE = """view => [...view.querySelectorAll('*')]
   .map(e => [e.tagName, e.className, e.clientWidth, e.scrollWidth])"""
 BESIDE = """view => view.querySelector('svg[style*=background]').getBoundingClientRect().right
   <= view.querySelector('.widget-html-content pre').getBoundingClientRect().left"""
+ON_TILES = "rgb(255, 255, 255)"  # numbers of the primitive lab, whose dark tiles PALE does not see
 SHEET = "svg[style*=background]"  # ours, not an icon of JupyterLab
 EXPLORER, BUILDER, BROWSER, PRIMITIVE, GAP, EVALUATED = range(1, 7)
 
@@ -163,6 +164,13 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     lab.until(lambda state: "EVALUATED ['by hand: by-hand'] ConcatFC" in state["text"], "the evaluation by name")
 
     lab.theme("Dark")
+    explorer.locator("select").nth(1).select_option(index=0)  # one run again; two need more than 1100 pixels
+    lab.page.set_viewport_size({"width": 1100, "height": 1900})
+    lab.page.wait_for_timeout(900)
+    for found in (explorer, builder, primitive, gap):
+        check_fits(found)
+    pale = lab.page.evaluate(PALE)
+    assert [words for _, words, colour in pale if colour != ON_TILES] == []
     assert lab.page.locator(".jp-RenderedSVG:visible").count() == 0  # no picture beside its widget
     assert [o for c in lab.saved().cells for o in c.outputs if o.output_type == "error"] == []
     assert lab.notebook.stat().st_size < 2_000_000

@@ -73,7 +73,9 @@ def test_what_pictures_lack_is_said_at_the_head_of_a_notebook(kernel):
     (update,) = [message for message in later if message["msg_type"] != "status"][-1:]
     assert update["msg_type"] == "update_display_data"
     assert update["content"]["transient"]["display_id"] == place
-    assert "there is no browser" in update["content"]["data"]["text/plain"]
+    shown = update["content"]["data"]
+    assert "there is no browser" in shown["text/plain"] and "there is no browser" in shown["text/html"]
+    assert "<style>" in shown["text/html"]  # what fits pictures and printed lines to the page stays
     assert not [message for message in later if message["msg_type"] == "stream"]
 
 

@@ -10,12 +10,22 @@ from bmnas.registry import PRIMITIVES
 from bmnas.space.derivation import derive
 from bmnas.space.graph import genotype_graph, hypernet_graph
 from tests.support.synthetic import FEATURES, NTU, architecture, events
-from widgets.colours import feature_colours, modality_colours, node_colours, primitive_colours
+from widgets.colours import (
+    CELL,
+    OF_MODALITIES,
+    OF_PRIMITIVES,
+    STEP,
+    feature_colours,
+    modality_colours,
+    node_colours,
+    primitive_colours,
+)
 from widgets.explorer.info import ExplorerInfo, Stage
 from widgets.explorer.sheets import weight_sheets
 from widgets.networks.dag import dag_drawing
 from widgets.search.panel import SearchView
 from widgets.search.weight_panel import WeightPanel
+from widgets.style import PALETTE
 
 NAMES = st.text("abcdefgh", min_size=1, max_size=4)
 MODALITIES = {"Skeleton": [name for name in NTU if "Skeleton" in name], "Video": [n for n in NTU if "Video" in n]}
@@ -53,6 +63,13 @@ def test_shades_stay_nearest_to_the_colour_of_their_modality() -> None:
     for feature, colour in feature_colours([], modalities).items():
         distances = {modality: math.dist(channels(colour), channels(base)) for modality, base in bases.items()}
         assert min(distances, key=distances.__getitem__) == feature[0]
+
+
+def test_methods_and_series_have_no_colour_of_a_node_or_a_primitive() -> None:
+    taken = {CELL, STEP, *OF_MODALITIES, *OF_PRIMITIVES}
+    assert taken.isdisjoint(PALETTE) and len(set(PALETTE)) == len(PALETTE)
+    for colour in PALETTE:
+        assert min(math.dist(channels(colour), channels(other)) for other in OF_MODALITIES) > 40, colour
 
 
 def test_graph_curves_and_bars_agree() -> None:

@@ -16,11 +16,12 @@ from bmnas.space.graph import hypernet_graph
 from tests.support.synthetic import FEATURES, NTU, architecture, events
 from widgets import style
 from widgets.networks.changes import HALO, changes, changes_html, mark
-from widgets.networks.dag import dag_drawing
+from widgets.networks.dag import dag_drawing, dag_panels
 from widgets.networks.drawing import dag_svg
 from widgets.search.curve_panels import EntropyPanel
 from widgets.search.figure import HEIGHT, PANELS, search_figure, search_layout, search_traces
 from widgets.search.panel import Choice, SearchView
+from widgets.search.screen import Screen
 from widgets.search.weight_panel import WeightPanel
 from widgets.style import UNDECIDED
 
@@ -77,8 +78,31 @@ def test_a_kind_without_a_choice_has_no_entropy_and_says_so() -> None:
     fig = search_figure(events(M=1, epochs=3), "Search").to_dict()
     assert [line["name"] for line in drawn(fig["data"], "EntropyPanel")] == ["α", "γ"]
     headings = [one["text"] for one in fig["layout"]["annotations"]]
-    assert [heading for heading in headings if "no choice" in heading] == ["<b>β: node → Step</b> no choice"]
+    assert re.findall(r"(\w): no choice", fig["layout"]["title"]["subtitle"]["text"]) == ["β"]
     assert not any("β" in heading for heading in headings if "entropy" in heading)
+
+
+def test_a_heading_starts_with_its_panel_and_leaves_counts_to_the_words_below() -> None:
+    fig = search_figure(events(NTU, 2, 2, epochs=1), "Search").to_dict()
+    layout = fig["layout"]
+    headings = layout["annotations"][: len(PANELS)]
+    for number, heading in zip(AXES.values(), headings, strict=True):
+        assert (heading["x"], heading["xanchor"]) == (layout[f"xaxis{number}"]["domain"][0], "left")
+    assert not any("undecided" in heading["text"] for heading in headings)
+    assert "α: 1 of 2 undecided" in layout["title"]["subtitle"]["text"]
+
+
+def test_a_network_stands_below_the_curves_where_it_would_be_too_small_beside_them() -> None:
+    basis = []
+    for names in (NTU[:3], [f"{name}_{i}" for name in NTU for i in (1, 2)]):
+        screen = Screen("Search")
+        screen.append(next(iter(events(names, 2, 1, epochs=1))))
+        screen.draw()
+        last = screen.view.last
+        widest = max(panel.width for panel in dag_panels(hypernet_graph(last.architecture, last.genotype)))
+        basis.append(float(screen.graph.layout.flex.split()[-1].removesuffix("px")))
+        assert basis[-1] >= 0.6 * widest  # of its size, else the row wraps
+    assert basis[0] < basis[1]
 
 
 def test_a_long_note_has_lines_that_fit_and_room_above_the_panels() -> None:

@@ -10,6 +10,7 @@ import bmnas
 from bmnas.evaluation.origin import Origin
 from bmnas.tasks.planted import answer
 from tests.support.methods import draw, evaluation
+from widgets.colours import modality_colours
 from widgets.results.field import field_styler
 from widgets.results.leaderboard.info import leaderboard_info
 from widgets.results.leaderboard.leaderboard import Leaderboard
@@ -57,6 +58,20 @@ def test_the_picture_has_every_method_once_to_click_and_the_front_alone_is_numbe
     labels = re.findall(r'paint-order="stroke">([^<]*)<', charts)
     assert labels == ["1", "2", "1", "2"]  # in each chart the front, which is the best method, and the searched one
     assert board.text().splitlines()[0].startswith("strong <b>: ")
+
+
+def test_a_modality_alone_has_the_mark_of_its_colour():
+    modalities = {"Image": ["Image_1"], "Im": ["Im_1"]}
+    alone = [
+        replace(one, name=name)
+        for one, name in zip(results()[1:], ("Im alone", "Image alone, trained head"), strict=True)
+    ]
+    board = Leaderboard(leaderboard_info([results()[0], *alone]), modalities)
+    rows = dict(re.findall(r'<g data-name="([^"]*)"(.*?)</g>', board.bars().marks, re.DOTALL))
+    colours = modality_colours(modalities)
+    shown = {name: {one for one in colours.values() if one in marks} for name, marks in rows.items()}
+    assert shown["Im alone"] == {colours["Im"]} and shown["Image alone, trained head"] == {colours["Image"]}
+    assert shown[bmnas.SEARCHED] == set()
 
 
 def test_a_click_shows_the_network_of_a_method():

@@ -21,6 +21,7 @@ from bmnas.trust.redundancy import RedundancyMap
 from bmnas.trust.search_paths import SearchPath, regret_curves, standings_frame, trials_path
 from bmnas.trust.truth_table import Truth
 from tests.support.synthetic import architecture
+from widgets.colours import feature_colours
 from widgets.networks.dag import hypernet_figure
 from widgets.results.decisions import decisions_table
 from widgets.results.diagnosis_figures import (
@@ -212,7 +213,8 @@ def test_of_one_modality_there_is_its_own_bar_alone():
 def test_the_map_marks_the_pair_of_eq_3():
     heat, merits = redundancy_figure(diagnosis().redundancy, note="n").data
     assert heat.z[0][1] == 0.9 and (heat.zmin, heat.zmax) == (0, 1)
-    marked = {name for name, colour in zip(merits.y, merits.marker.color, strict=True) if colour == "#E69F00"}
+    own = feature_colours(merits.y)
+    marked = {name for name, colour in zip(merits.y, merits.marker.color, strict=True) if colour == own[name]}
     assert marked == {"A_1", "A_2"}
     assert "CKA is 0.90" in redundancy_figure(diagnosis().redundancy).layout.title.subtitle.text
 

@@ -26,9 +26,9 @@ class Controls:
         self.resume = ipw.Button(description="Resume", tooltip="Resume the search", icon="play", disabled=True)
         self.stop = ipw.Button(description="Stop", tooltip="End the search after this epoch", icon="stop")
         for button, act in ((self.pause, self._pause), (self.resume, self._resume), (self.stop, self._stop)):
-            button.layout.width = "96px"
+            button.layout.width = "88px"
             button.on_click(act)
-        self.bar = ipw.IntProgress(min=0, max=1, layout=ipw.Layout(width="150px"))
+        self.bar = ipw.IntProgress(min=0, max=1, layout=ipw.Layout(width="64px"))
         self.label = ipw.HTML("waiting for the first epoch")
         parts = [self.pause, self.resume, *(others or [self.stop]), self.bar, self.label]
         self.box = ipw.HBox(parts, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
@@ -84,7 +84,7 @@ class ButtonRow:
         old = list(self.buttons.values())
         self.buttons = {value: ipw.Button(description=words) for words, value in options.items()}
         for value, button in self.buttons.items():
-            button.layout.width = "88px"
+            button.layout.width = "auto"
             button.on_click(lambda _, value=value: self.choose(value))
         self._mark(next(iter(self.buttons)))
         self.box.children = [self._label, *self.buttons.values()]

@@ -71,7 +71,7 @@ class PlotlyView(anywidget.AnyWidget):
     def _packed(self) -> str:
         """As JSON, with null for what is no number."""
         layout = {name: value for name, value in self.figure["layout"].items() if name != "template"}  # "none"
-        return str(to_json_plotly({"data": self.figure["data"], "layout": layout, "config": style.CONFIG}))
+        return str(to_json_plotly({"data": self.figure["data"], "layout": layout, "config": style.LIVE_CONFIG}))
 
     def _hear(self, _: Any, message: Any, __: Any) -> None:
         if "ready" in message:  # a view has just been made in the browser

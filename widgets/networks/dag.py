@@ -17,6 +17,7 @@ from widgets.networks.layout import Layout, arrange
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
 CAPTION = "a wide, dark line has a large weight; the genotype is in colour, grey and dashed where undecided"
 ZERO = "discards the Step"
+ROOM = style.NARROW - 2 * MARGIN  # of a figure, whose boxes do not shrink
 
 
 def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption: bool = True) -> Drawing:
@@ -27,17 +28,21 @@ def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption:
         width: what the panels may use before they continue in a new row, in pixels.
         caption: whether a hypernet says what its lines mean, which may need more room than its boxes.
     """
-    panels = [_panel(lower_level(graph, cell), cell) for cell in cell_names(graph)]
     weighted = any(data["primitives"] for _, data in graph.nodes(data=True))  # a genotype has no weights to explain
-    upper = _panel(upper_level(graph), "Features and Cells", CAPTION if caption and weighted else "")
-    return _pack([upper, *panels], width)
+    return _pack(dag_panels(graph, CAPTION if caption and weighted else ""), width)
+
+
+def dag_panels(graph: nx.DiGraph, caption: str = "") -> list[Drawing]:
+    """Draws the features and Cells, with a caption beside the heading, and then the inside of every Cell."""
+    panels = [_panel(lower_level(graph, cell), cell) for cell in cell_names(graph)]
+    return [_panel(upper_level(graph), "Features and Cells", caption), *panels]
 
 
 def genotype_figure(
     genotype: Genotype, title: str = "Genotype", note: str = "", modalities: Modalities | None = None
 ) -> go.Figure:
     """Draws the discrete network at both levels."""
-    return dag_figure(dag_drawing(genotype_graph(genotype, modalities)), title, note)
+    return dag_figure(dag_drawing(genotype_graph(genotype, modalities), ROOM), title, note)
 
 
 def hypernet_figure(
@@ -52,7 +57,8 @@ def hypernet_figure(
 
     What is undecided is grey and dashed: by its entropy, or because most of `others`, answers of other seeds, differ.
     """
-    return dag_figure(dag_drawing(hypernet_graph(architecture, genotype, modalities, others)), title, note)
+    graph = hypernet_graph(architecture, genotype, modalities, others)
+    return dag_figure(dag_drawing(graph, ROOM, caption=False), title, note, f"{CAPTION[0].upper()}{CAPTION[1:]}.")
 
 
 def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:

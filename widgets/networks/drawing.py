@@ -1,5 +1,6 @@
 """Boxes, lines and words: Drawing -> plotly figure, or SVG for the live view."""
 
+from collections.abc import Iterable
 from html import escape
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import plotly.graph_objects as go
 
 from widgets import style
 from widgets.colours import tint
+from widgets.live.svg_view import SCALE
 from widgets.networks.layout import Point
 
 LINE = 16.0  # pixels a line of text
@@ -67,17 +69,20 @@ class Drawing(NamedTuple):
         )
 
 
-def dag_figure(drawing: Drawing, title: str, note: str = "") -> go.Figure:
-    """Turns the drawing into a figure that can be zoomed, with the weights on hover."""
-    width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
-    top = 82 if note else 60
+def dag_figure(drawing: Drawing, title: str, note: str = "", aid: str = "") -> go.Figure:
+    """Turns the drawing into a figure that can be zoomed, with the weights on hover.
+
+    It is as wide as a narrow page, so that its title has room; wider where the drawing is.
+    """
+    width, height = max(drawing.width + 2 * MARGIN, style.NARROW), drawing.height + 2 * MARGIN
+    top = style.top(note, aid) + 10
     fig = go.Figure([_node_texts(drawing), _edge_hovers(drawing)])
     fig.update_layout(
         shapes=[*map(_line_shape, drawing.lines), *map(_box_shape, drawing.boxes)],
         annotations=[_annotation(text) for text in drawing.texts],
         showlegend=False, margin={"l": 0, "r": 0, "t": top, "b": 0}, dragmode="pan",
     )  # fmt: skip
-    style.finish(fig, title, note, height=round(height + top), width=round(width))
+    style.finish(fig, title, note, aid, height=round(height + top), width=round(width))
     fig.update_xaxes(visible=False, range=[-MARGIN, width - MARGIN])
     fig.update_yaxes(visible=False, range=[height - MARGIN, -MARGIN])
     return fig
@@ -85,11 +90,26 @@ def dag_figure(drawing: Drawing, title: str, note: str = "") -> go.Figure:
 
 def dag_svg(drawing: Drawing) -> str:
     """Turns the drawing into an SVG element that shrinks with its container."""
+    return _svg(drawing, f"width:100%;max-width:{drawing.width + 2 * MARGIN:.0f}px;border-radius:4px")
+
+
+def dag_flow(panels: Iterable[Drawing], height: float) -> str:
+    """Turns drawings into HTML for a `SvgView`: side by side, or below each other where the page is narrow.
+
+    All have one scale, the largest at which they fit the width of the page and a height in pixels.
+    """
+    width = f"width:calc(var(--{SCALE}, 1) * {{:.0f}}px);max-width:100%;flex:none"
+    pictures = [_svg(panel, width.format(panel.width + 2 * MARGIN)) for panel in panels]
+    look = "display:flex;flex-wrap:wrap;align-items:flex-start;background:white;border-radius:4px"
+    return f'<div data-{SCALE}="{height:.0f}" style="{look}">{"".join(pictures)}</div>'
+
+
+def _svg(drawing: Drawing, look: str) -> str:
     width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
-    look = f"display:block;width:100%;max-width:{width:.0f}px;height:auto;background:white;border-radius:4px"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-MARGIN:g} {-MARGIN:g} {width:.0f} {height:.0f}" '
-        f'style="{look}" font-family="{escape(style.FONT)}" font-size="{style.FONT_SIZE}" fill="{style.INK}">'
+        f'style="display:block;{look};height:auto;background:white" font-family="{escape(style.FONT)}" '
+        f'font-size="{style.FONT_SIZE}" fill="{style.INK}">'
         + "".join([*map(_svg_line, drawing.lines), *map(_svg_box, drawing.boxes), *map(_svg_text, drawing.texts)])
         + "</svg>"
     )

@@ -31,6 +31,7 @@ PLAIN = (bool, int, float, str, dict, list, tuple)
 _TYPE = f"(?:{'|'.join(TYPES)})"
 DECLARATION = re.compile(rf"^(?P<name>\w+) = .*  # (?P<types>{_TYPE}(?: or {_TYPE})*)\b", re.MULTILINE)
 """A line of a notebook's first cell, such as `seed = 0  # int: seed of the search`."""
+COLUMNS = 76  # of a progress bar: what a page of 1100 pixels shows without a break
 REDRAW = 0.5  # seconds between two drawings of a progress bar at least
 BANNER = "padding:10px 14px; border-left:6px solid {colour}; background:{back}; color:#222222; font-size:14px"
 
@@ -133,7 +134,7 @@ def progress_bar() -> Callable[[str, int, int], None]:
         nonlocal drawn
         now = time.monotonic()
         since = started.setdefault(what, now)
-        lines[what] = tqdm.format_meter(done, of, now - since, ncols=100, prefix=what)
+        lines[what] = tqdm.format_meter(done, of, now - since, ncols=COLUMNS, prefix=what)
         if now - drawn < REDRAW and done != of:
             return
         show = handle.update if drawn else handle.display

@@ -7,12 +7,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from bmnas.space.graph import Modalities
 from bmnas.trust.diagnosis import Diagnosis
 from bmnas.trust.knowledge import Bits, Knowledge
 from bmnas.trust.modality_use import ModalityUse
 from bmnas.trust.redundancy import RedundancyMap
 from widgets import style
-from widgets.colours import GREY, INK, PALE, modality_colours, tint
+from widgets.colours import GREY, INK, feature_colours, modality_colours, tint
 
 ROW = 34  # pixels a row of bars
 LATE, JOINT = "tuned late fusion", "fused features"
@@ -66,7 +67,10 @@ def knowledge_figure(diagnosis: Diagnosis, title: str = "What is known of the ta
 
 
 def redundancy_figure(
-    redundancy: RedundancyMap, title: str = "Which features say the same", note: str = ""
+    redundancy: RedundancyMap,
+    title: str = "Which features say the same",
+    note: str = "",
+    modalities: Modalities | None = None,
 ) -> go.Figure:
     """Draws the CKA of all pairs of features, beside what each of them knows alone."""
     names, pair = list(redundancy.names), redundancy.best_product
@@ -79,16 +83,14 @@ def redundancy_figure(
         hovertemplate="%{x}, %{y}: CKA %{z:.2f}<extra></extra>",
     )  # fmt: skip
     of_pair = set(pair or ())
+    looks = feature_colours(names, modalities)
     fig.add_bar(
         x=[redundancy.merits[name] for name in names], y=names, orientation="h", width=0.62, row=1, col=2,
-        marker_color=[style.PALETTE[1] if name in of_pair else PALE for name in names],
+        marker_color=[looks[name] if name in of_pair else tint(looks[name], 0.35) for name in names],
         hovertemplate="%{y}: %{x:.2f} bits<extra></extra>",
     )  # fmt: skip
-    aid = (
-        f"orange: the pair of the largest product of merits, which Eq. 3 takes; its CKA is {redundancy.of(*pair):.2f}"
-        if pair
-        else ""
-    )
+    words = "in full colour: the pair of the largest product of merits, which Eq. 3 takes; its CKA is"
+    aid = f"{words} {redundancy.of(*pair):.2f}" if pair else ""
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": style.top(note, aid) + 24, "b": 50})
     style.finish(fig, title, note, aid, height=30 * len(names) + 210)
     fig.update_yaxes(autorange="reversed", showgrid=False)

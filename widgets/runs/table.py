@@ -25,6 +25,7 @@ COLUMNS = {
     "problem": "problem",
 }
 """Field of a run -> heading."""
+LOOK = "table-layout:auto; width:auto; margin:auto; font-size:11.5px"  # small enough for a page of 1100 pixels
 UNKNOWN_IF_DAMAGED = [heading for field, heading in COLUMNS.items() if field not in ("name", "state", "searcher", "problem")]
 
 
@@ -59,7 +60,8 @@ def live_table(rows: Sequence[RunRow], chosen: Callable[[str], None]) -> ITable:
         chosen: called with the name of the run whose row is clicked.
     """
     frame = runs_frame(rows).astype(object)
-    widget = ITable(frame.where(frame.notna(), ""), select="single", showIndex=False, classes="display compact")
+    content = frame.where(frame.notna(), "")
+    widget = ITable(content, select="single", showIndex=False, classes="display compact", style=LOOK)
 
     def click(change: dict[str, list[int]]) -> None:
         for place in change["new"]:

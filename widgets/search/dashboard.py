@@ -181,12 +181,13 @@ class SearchDashboard:
         return f"A finished search was replayed; nothing was computed. {words}" if self._replay else words
 
     def _stay(self) -> None:
-        """Shows the last epoch where the view has a place of its own; the pictures go to the run folder alone."""
+        """Shows the last epoch where the view has a place of its own; pictures go to the run folder alone."""
         start = time.monotonic()
         summary = ""
         if self.trace.events:
             self._draw(self.trace.events[-1])
-            self._figures()
+            if not self._replay:
+                self._figures()
             summary = f"{summary_text(self.trace.events[-1])}. "
         if self._controls:
             self._controls.end(escape(summary + self._words(start)))

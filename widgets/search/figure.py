@@ -32,7 +32,7 @@ KEY = {
     "x": 1.01, "y": 1,
 }  # fmt: skip
 # The bars of heat maps stand below each other where the legend of lines does: their length, and one top to the next.
-BAR, PITCH = 0.34, 0.4
+BAR, PITCH = 0.3, 0.36
 
 
 def search_figure(
@@ -69,8 +69,8 @@ def search_layout(view: SearchView) -> dict[str, Any]:
     """Makes axes, headings and legend of all panels; a plain dictionary, as are the traces."""
     grid = _grid(len(PANELS))
     headings = [
-        heading | {"text": panel.heading(view), "font": {"size": 12}}
-        for heading, panel in zip(grid["annotations"], PANELS, strict=True)
+        heading | {"text": panel.heading(view), "font": {"size": 12}, "x": _left_end(grid, place), "xanchor": "left"}
+        for place, (heading, panel) in enumerate(zip(grid["annotations"], PANELS, strict=True))
     ]
     layout: dict[str, Any] = style.base("", height=HEIGHT) | {"margin": MARGIN, "legend": KEY, "annotations": headings}
     del layout["title"]
@@ -99,9 +99,14 @@ def _grid(panels: int) -> dict[str, Any]:
     rows = -(-panels // COLUMNS)
     titles = [" "] * panels
     fig = make_subplots(
-        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.11, vertical_spacing=0.13
+        rows, COLUMNS, subplot_titles=titles, column_widths=list(WIDTHS), horizontal_spacing=0.15, vertical_spacing=0.13
     )
     return fig.to_dict()["layout"]
+
+
+def _left_end(grid: dict[str, Any], place: int) -> float:
+    """Returns where a panel begins; its heading does too, so that a long one never reaches into the panel before."""
+    return float(grid[f"xaxis{_number(place)}"]["domain"][0])
 
 
 def _number(place: int) -> str:

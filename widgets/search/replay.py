@@ -33,14 +33,12 @@ class Replay:
         self.pause = min(LONGEST, max(SHORTEST, WHOLE / epochs))
         self._skipped = threading.Event()
         self.speed = ButtonRow("Replay at", SPEEDS, lambda: None)
-        for button in self.speed.buttons.values():
-            button.layout.width = "48px"
-        self.skip = ipw.Button(description="To the end", icon="fast-forward", layout=ipw.Layout(width="112px"))
+        self.skip = ipw.Button(description="To the end", icon="fast-forward", layout=ipw.Layout(width="auto"))
         self.again = ipw.Button(
             description=f"Search again, seed {seed + 1}",
             tooltip="Show the end of this search, then start another one with the next seed",
             icon="refresh",
-            layout=ipw.Layout(width="200px"),
+            layout=ipw.Layout(width="auto"),
         )
         self.skip.on_click(lambda _: self._skipped.set())
         self.again.on_click(lambda _: self._search_again(seed + 1))

@@ -13,15 +13,17 @@ from bmnas.space.graph import Modalities, hypernet_graph
 from widgets import style
 from widgets.live.controls import ButtonRow, close_all
 from widgets.live.plotly_view import PlotlyView
+from widgets.live.svg_view import SvgView
 from widgets.networks.changes import changes, changes_html, mark
-from widgets.networks.dag import dag_drawing
-from widgets.networks.drawing import dag_svg
+from widgets.networks.dag import dag_panels
+from widgets.networks.drawing import dag_flow
 from widgets.networks.titles import network_title
 from widgets.search.figure import HEIGHT, reading_aid, search_layout, search_traces
 from widgets.search.panel import HEAT, LINES, Choice, SearchView
 
+SMALLEST = 0.65  # of its size that a network shrinks to beside the curves; on a narrower page it stands below them
 TICK = 0.05  # seconds between two looks at the browser
-HEADER = '<div style="line-height:1.35"><b>{title}</b>{note}</div>'
+HEADER = '<div style="line-height:1.35; margin-right:16px"><b>{title}</b>{note}</div>'
 NOTE = ' <span style="color:{colour}; background:#FFF1E6; padding:0 4px">{note}</span>'
 SMALL = '<div style="line-height:1.3; font-size:12px">{text}</div>'
 
@@ -57,22 +59,23 @@ class Screen:
         self.picture = ButtonRow("Weights as", {LINES: LINES, HEAT: HEAT}, self._choose)
         self.aid = ipw.HTML()
         self.changed = ipw.HTML()
-        self.drawing = ipw.HTML()
+        self.drawing = SvgView()
         self.box = self._built(title, note)
 
     def _built(self, title: str, note: str) -> ipw.VBox:
         words = NOTE.format(colour=style.NOTE_COLOUR, note=escape(note)) if note else ""
         header = ipw.HTML(HEADER.format(title=escape(title), note=words))
         wrap = ipw.Layout(flex_flow="row wrap", align_items="center")
-        choosers = ipw.HBox([self.cell.box, self.picture.box], layout=wrap)
+        head = ipw.HBox([header, self.cell.box, self.picture.box], layout=wrap)
         half = {"min_width": "0", "overflow": "hidden"}
-        curves = ipw.VBox([self.figure, self.aid], layout=ipw.Layout(flex="3 1 0", **half))
+        curves = ipw.VBox([self.figure, self.aid], layout=ipw.Layout(flex="3 1 360px", **half))
         self.graph = ipw.VBox([self.changed, self.drawing], layout=ipw.Layout(flex="2 1 0", **half))
         self.graph.layout.max_height = f"{HEIGHT + 70}px"
         self.graph.layout.overflow = "auto"
         self.figure.layout.min_height = f"{HEIGHT}px"
-        beside = ipw.HBox([curves, self.graph], layout=ipw.Layout(width="100%", align_items="flex-start"))
-        return ipw.VBox([header, choosers, beside], layout=ipw.Layout(width="100%"))
+        look = ipw.Layout(width="100%", flex_flow="row wrap", align_items="flex-start")
+        beside = ipw.HBox([curves, self.graph], layout=look)
+        return ipw.VBox([head, beside], layout=ipw.Layout(width="100%"))
 
     def wait(self, seconds: float, given_up: Callable[[], bool]) -> None:
         """Lets the browser show the figure first, where the kernel's main thread is free to hear of it."""
@@ -109,7 +112,9 @@ class Screen:
         before = self._drawn[0] if len(self._drawn) == 2 else None
         change = changes(before.genotype if before else None, event.genotype)
         graph = hypernet_graph(event.architecture, event.genotype, self.view.modalities)
-        self.drawing.value = dag_svg(mark(dag_drawing(graph, width=0, caption=False), change))
+        panels = dag_panels(graph)
+        self.graph.layout.flex = f"2 1 {SMALLEST * max(panel.width for panel in panels):.0f}px"
+        self.drawing.content = dag_flow([mark(panel, change) for panel in panels], HEIGHT)
         since = before.epoch if before else None
         words = f"<b>{network_title(event.epoch, event.best_epoch)}</b>: {changes_html(change, since)}"
         self.changed.value = SMALL.format(text=words)

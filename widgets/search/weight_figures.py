@@ -130,9 +130,9 @@ def _mark_best(fig: go.Figure, info: WeightsInfo, row: int, column: int) -> None
 
 
 def _title(info: WeightsInfo) -> str:
-    best = f" (dotted: best epoch, {info.best_epoch})" if info.best_epoch is not None else ""
-    return f"{SYMBOLS[info.kind]}: {MEANINGS[info.kind]}{best}"
+    return f"{SYMBOLS[info.kind]}: {MEANINGS[info.kind]}"
 
 
 def _aid(info: WeightsInfo) -> str:
-    return SAME_INPUT if "x, y" in info.names else ""
+    best = [f"dotted: best epoch ({info.best_epoch})"] if info.best_epoch is not None else []
+    return "; ".join([*best, *([SAME_INPUT] if "x, y" in info.names else [])])

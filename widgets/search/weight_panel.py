@@ -9,7 +9,7 @@ from widgets.search.panel import HEAT, Panel, SearchView
 from widgets.search.weight_figures import heat, line, line_colours
 from widgets.search.weights import SAME_INPUT, SYMBOLS, WeightRow, WeightsInfo
 
-HEADINGS = {"alpha": "α: node → Cell", "beta": "β: node → Step", "gamma": "γ: primitive of a Step"}
+HEADINGS = {"alpha": "α: node → Cell", "beta": "β: node → Step", "gamma": "γ: primitive"}
 SPARSE = 5  # marks on a line that name its Step
 PALE = 0.4  # opacity of the weights of an undecided choice
 APART = 24  # rows of a heat map with white lines between them
@@ -29,11 +29,7 @@ class WeightPanel(Panel):
         self.title = SYMBOLS[kind]
 
     def heading(self, view: SearchView) -> str:
-        made = self._choices(view).values()
-        choices = [decision for decision in made if decision.word != "no choice"]
-        undecided = sum(not decision.decided for decision in choices)
-        counted = f" {undecided} of {len(choices)} undecided (pale)" if undecided else ""
-        return f"<b>{HEADINGS[self.kind]}</b>{' no choice' if made and not choices else counted}"
+        return f"<b>{HEADINGS[self.kind]}</b>"
 
     def _choices(self, view: SearchView) -> dict[str, Decision]:
         """Returns the choices that these weights make at the last epoch, by place."""
@@ -51,7 +47,7 @@ class WeightPanel(Panel):
     def traces(self, view: SearchView) -> list[dict[str, Any]]:
         info = view.weights[self.kind]
         if view.choice.picture == HEAT:
-            labels = [escape(row.label if not view.choice.cell else _within_cell(row)) for row in info.rows]
+            labels = [escape(row.label if len(info.cells) > 1 else _within_cell(row)) for row in info.rows]
             axis = {"coloraxis": self.coloraxis, "ygap": 1 if len(labels) <= APART else 0, "showlegend": False}
             return [heat(list(info.rows), info.epochs, labels) | axis]
         colours, names, lines = line_colours(info, view.modalities), set[str](), []
@@ -84,9 +80,21 @@ class WeightPanel(Panel):
 
     def aid(self, view: SearchView) -> str:
         info = view.weights[self.kind]
+        parts = [self._decided_text(view)]
         if self.kind == "beta" and "x, y" in info.names:
-            return f"β: {SAME_INPUT}"
-        return looks_text(info) if self.kind == "gamma" and view.choice.picture != HEAT else ""
+            parts.append(f"β: {SAME_INPUT}")
+        if self.kind == "gamma" and view.choice.picture != HEAT:
+            parts.append(looks_text(info))
+        return "; ".join(filter(None, parts))
+
+    def _decided_text(self, view: SearchView) -> str:
+        """Counts what is undecided, or says that nothing is chosen; a heading has no room for it on a narrow page."""
+        made = self._choices(view).values()
+        choices = [decision for decision in made if decision.word != "no choice"]
+        if made and not choices:
+            return f"{self.title}: no choice"
+        undecided = sum(not decision.decided for decision in choices)
+        return f"{self.title}: {undecided} of {len(choices)} undecided (pale)" if undecided else ""
 
 
 def place_look(info: WeightsInfo, row: WeightRow) -> tuple[str, str]:

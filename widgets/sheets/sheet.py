@@ -13,7 +13,7 @@ CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
 BOLD = 1.15  # how much wider bold letters are
 GAP = 18.0
 AIR = 8.0  # around a page
-LEAST = 0.7  # of its size that a page shrinks to
+LEAST = 0.65  # of its size that a page shrinks to
 
 
 class Sheet(NamedTuple):
@@ -65,7 +65,7 @@ def rows(sheets: Sequence[Sheet], width: float = style.WIDTH) -> Sheet:
 
 
 def page(sheet: Sheet) -> str:
-    """Makes the SVG file of a sheet; it shrinks with its container, to seven tenths of its size."""
+    """Makes the SVG file of a sheet; it shrinks with its container, to two thirds of its size."""
     width, height = max(sheet.width, 1) + 2 * AIR, max(sheet.height, 1) + 2 * AIR
     look = f"max-width:100%;min-width:{LEAST * width:.0f}px;height:auto;background:white;border-radius:4px"
     return (

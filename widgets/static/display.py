@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +26,11 @@ IMAGE_SECONDS = 60.0
 STOP_SECONDS = 10.0
 TRIES = 3  # browsers, before the pictures are left out
 PNG_SCALE = 2
+# What is wider than a page of JupyterLab shrinks to it, and printed lines break between words.
+FITTING = """<style>
+.jp-OutputArea-output.jp-RenderedSVG img { max-width: 100%; height: auto }
+.jp-OutputArea-output.jp-RenderedText pre { word-break: normal; overflow-wrap: anywhere }
+</style>"""
 LEFT_OUT = "SVG and PNG were left out: {why}. The figures are still interactive in JupyterLab and in our HTML export."
 
 
@@ -156,12 +162,13 @@ _places: list[DisplayHandle] = []  # the last is where a notebook says why there
 def prepare_images() -> None:
     """Starts the browser that makes the pictures, in the background; call it early to save its two seconds.
 
-    Where there is none, the reason appears here, at the head of a notebook, and not among its results.
+    Where there is none, the reason appears here, at the head of a notebook, and not among its results. In JupyterLab,
+    pictures and printed lines fit the page from here on.
     """
     IMAGES.start()
     if get_ipython() is not None:
         _places.append(DisplayHandle())
-        _places[-1].display({"text/plain": ""}, raw=True)
+        _places[-1].display({"text/html": FITTING, "text/plain": ""}, raw=True)
 
 
 def bundle(fig: go.Figure, text: str = "[figure]") -> dict[str, Any]:
@@ -215,6 +222,6 @@ def say_what_is_missing() -> None:
         _said.add(IMAGES.problem)
         words = LEFT_OUT.format(why=IMAGES.problem)
         if _places:
-            _places[-1].update({"text/plain": words}, raw=True)
+            _places[-1].update({"text/html": FITTING + escape(words), "text/plain": words}, raw=True)
         else:
             print(words)

@@ -10,6 +10,8 @@ from pandas.io.formats.style import Styler
 
 NUMBER = re.compile(r"-?\d.*|-|nan|None", re.DOTALL)  # "0.98 M" and "90.48 ± 0.24" too; "-" for what is not known
 SHORT = 26  # letters that stay in one line
+LONG = 60  # letters from which on a column is a sentence
+LEAST = {SHORT: "16em", LONG: "24em"}  # more letters than that -> least width; else rows grow tall beside full columns
 
 
 def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Styler:
@@ -25,7 +27,7 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
     styler.format(precision=digits, na_rep="-", escape="html", thousands=",")
     styler.format_index(escape="html", axis="columns")
     looks: list[Any] = [
-        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold; white-space: nowrap"},
+        {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
         {"selector": "th, td", "props": "text-align: left; padding: 3px 12px 3px 4px"},
     ]
     for i, name in enumerate(frame.columns):
@@ -40,7 +42,11 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
 
 def _look(texts: Sequence[str]) -> str:
     """Styles a column by the text of its cells and, last, of its heading: numbers end at the same place."""
-    wrap = "nowrap" if max(map(len, texts)) <= SHORT else "normal"
+    longest = max(map(len, texts))
+    if longest <= SHORT:
+        wrap = "nowrap"
+    else:
+        wrap = f"normal; min-width: {LEAST[LONG if longest > LONG else SHORT]}"
     if len(texts) > 1 and all(NUMBER.fullmatch(text) for text in texts[:-1]):
         return f"text-align: right; font-variant-numeric: tabular-nums; white-space: {wrap}"
     return f"white-space: {wrap}"

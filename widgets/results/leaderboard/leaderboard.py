@@ -29,7 +29,7 @@ class Leaderboard:
 
     def bars(self) -> Sheet:
         """Draws the methods in the order that was asked for."""
-        return bar_sheet(self.info.sorted(self.order), self.info, self.chosen)
+        return bar_sheet(self.info.sorted(self.order), self.info, self.chosen, self.modalities)
 
     def charts(self) -> Sheet:
         """Draws score against each of `COSTS`."""

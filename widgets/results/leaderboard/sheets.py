@@ -4,22 +4,29 @@ from collections.abc import Sequence
 from html import escape
 from math import isfinite
 
+from bmnas.space.graph import Modalities
 from widgets import style
-from widgets.colours import GREY, INK, LOUD, PALE
+from widgets.colours import GREY, INK, LOUD, PALE, modality_colours
 from widgets.results.leaderboard.info import Cost, LeaderboardInfo, Standing
 from widgets.sheets.chart import Line, Point, Scale, chart, ticks
 from widgets.sheets.pareto import pareto_front
 from widgets.sheets.sheet import CHARACTER, Sheet, words
 
 PITCH, TOP = 21.0, 30.0  # pixels: a bar to the next, above the first
+MARK = 12  # pixels of a bar that have a modality's colour
 LENGTH, SHORTEST = 380.0, 160.0  # pixels of the longest bar: where names are short, and at least
 MOST = 930.0  # pixels of a picture that a page of 1100 still shows whole, beside JupyterLab's files
 COLOURS = {"worse": LOUD, "undecided": "#C9C9C9", "better": PALE, "": PALE}
 """Verdict of the compared method against a row -> colour of its bar."""
 
 
-def bar_sheet(standings: Sequence[Standing], info: LeaderboardInfo, chosen: str) -> Sheet:
-    """Draws a bar a method with its 95 % interval; a click on one reports its name."""
+def bar_sheet(
+    standings: Sequence[Standing], info: LeaderboardInfo, chosen: str, modalities: Modalities | None = None
+) -> Sheet:
+    """Draws a bar a method with its 95 % interval; a click on one reports its name.
+
+    A modality alone has a mark of the modality's colour.
+    """
     ends = [end for one in info.standings for end in (one.low, one.high, one.score) if isfinite(end)]
     low = 0.0 if min(ends) < 50 else 5 * (min(ends) // 5)
     room = CHARACTER * max(len(one.name) + 3 for one in standings) + 14
@@ -31,11 +38,14 @@ def bar_sheet(standings: Sequence[Standing], info: LeaderboardInfo, chosen: str)
     for tick in ticks(low, max(ends)):
         marks.append(f'<path d="M{x(tick):.1f},{TOP - 4} V{bottom}" stroke="{style.GRID}"/>')
         marks.append(f'<text x="{x(tick):.1f}" y="{bottom + 14}" text-anchor="middle">{tick:g}</text>')
-    marks += [_bar(one, TOP + PITCH * i, x, one.name == chosen) for i, one in enumerate(standings)]
+    looks = modality_colours(modalities or ())
+    for i, one in enumerate(standings):
+        look = next((colour for name, colour in looks.items() if one.name.startswith(f"{name} alone")), "")
+        marks.append(_bar(one, TOP + PITCH * i, x, one.name == chosen, look))
     return Sheet("".join(marks), room + length + beside, bottom + 20)
 
 
-def _bar(one: Standing, top: float, x: Scale, chosen: bool) -> str:
+def _bar(one: Standing, top: float, x: Scale, chosen: bool, look: str) -> str:
     colour = style.PALETTE[0] if one.compared else COLOURS[one.verdict]
     weight = ' font-weight="bold"' if chosen or one.compared else ""
     edge = f' stroke="{INK}"' if chosen else ""
@@ -45,6 +55,8 @@ def _bar(one: Standing, top: float, x: Scale, chosen: bool) -> str:
     )
     marks += f'<rect x="{x.start:.1f}" y="{top:.1f}" width="{x(one.score) - x.start:.1f}" height="14" '
     marks += f'fill="{colour}"{edge}/>'
+    if look:
+        marks += f'<rect x="{x.start:.1f}" y="{top:.1f}" width="{MARK}" height="14" fill="{look}"/>'
     if isfinite(one.low):
         start, end = max(x(one.low), x.start), x(one.high)
         marks += f'<path d="M{start:.1f},{middle} H{end:.1f} M{start:.1f},{middle - 4} v8 M{end:.1f},{middle - 4} v8" '
