@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import bmnas
 from bmnas.errors import FeatureError, UnknownNameError
@@ -189,6 +190,22 @@ def test_a_product_of_independent_opinions_is_bayes():
     exact = bits(torch.from_numpy(both)[None], data.targets[data.train :]).mean()
     pooled = bits(pool(experts, base_rates(data), data), data.targets[data.train :]).mean()
     assert float(pooled) == pytest.approx(float(exact), abs=0.02)
+
+
+def test_weights_are_sought_on_one_thread_of_blas_and_the_others_are_given_back(monkeypatch):
+    """OMP_NUM_THREADS does not reach the BLAS of scipy, and a problem of three numbers only waits for more threads."""
+    seen, minimize = set(), optimize.minimize
+
+    def blas_threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    monkeypatch.setattr(
+        optimize, "minimize", lambda *args, **more: seen.update(blas_threads()) or minimize(*args, **more)
+    )
+    data = ProbeData({}, torch.arange(8) % 2, 0, 2, np.arange(8))
+    with threadpool_limits(limits=2, user_api="blas"):
+        pool([torch.zeros(1, 8, 2)], torch.zeros(2), data)
+        assert seen == {1} and blas_threads() == {2}
 
 
 def test_no_row_is_scored_by_what_it_chose(monkeypatch):
