@@ -10,6 +10,8 @@ import nbformat
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 
+NO_BROWSER = ("BROWSER_PATH", "/nowhere")  # variable of kaleido's: figures without pictures, for a third of the time
+
 Execute = Callable[[Path, Path, Mapping[str, Any]], None]
 
 
