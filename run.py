@@ -54,7 +54,8 @@ COMMANDS = {
     "setup": None,
 }
 """Command -> the file that the environment's Python runs, with the remaining arguments."""
-ONE_THREAD = ("test", "bench", "truth", "sweep")  # commands for which OMP_NUM_THREADS is 1 unless it is set
+ONE_THREAD = ("test", "bench", "truth", "sweep")  # commands for which THREADS are 1 unless they are set
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # of torch; of numpy and scipy, which the first does not reach
 FOREIGN_SETTINGS = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 PIP_FILE = re.compile(r"\s*((Downloading|Using cached|Processing) \S+).*(\(\d[\d.]* MB\))")
 
@@ -245,7 +246,7 @@ def main(arguments):
         if COMMANDS[command] is None:
             say(f"{VENV} is ready")
             return 0
-        env = environment(OMP_NUM_THREADS="1") if command in ONE_THREAD else environment()
+        env = environment(**dict.fromkeys(THREADS, "1")) if command in ONE_THREAD else environment()
         return foreground([venv_python(), str(ROOT / COMMANDS[command]), *others], env)
     except SetupError as error:
         say(str(error))

@@ -89,7 +89,7 @@ def measure(quick: bool = False, rounds: int = 7) -> dict[str, dict]:
     torch.set_num_threads(1)
     rows: dict[str, dict] = {}
     for name in list(BACKBONES)[: 1 if quick else None]:
-        seconds = in_turns(both(name), 2 if quick else rounds)
+        seconds = in_turns(both(name), 1 if quick else rounds)
         *_, size, count = BACKBONES[name]
         pace = [size * count / t for t in seconds["extract"]]
         rows[name] = {"share": ratios(seconds["plain"], seconds["extract"]), "samples a second": spread(pace)}
@@ -106,7 +106,7 @@ def measure(quick: bool = False, rounds: int = 7) -> dict[str, dict]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="the smallest backbone, two rounds")
+    parser.add_argument("--quick", action="store_true", help="the smallest backbone, one round")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results")
     options = parser.parse_args()
     rows = measure(options.quick, options.rounds)

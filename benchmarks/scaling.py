@@ -119,10 +119,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=SWEEPS, default=list(SWEEPS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="two values of each size, two rounds")
+    parser.add_argument("--quick", action="store_true", help="two values of each size, one round")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results")
     options = parser.parse_args()
-    rounds = 2 if options.quick else options.rounds
+    rounds = 1 if options.quick else options.rounds
     write(options.out / "scaling.json", {"rounds": rounds, "sizes": measure(options.sizes, rounds, options.quick)})
 
 

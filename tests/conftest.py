@@ -3,11 +3,15 @@
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what the tests start, too: two wait for each other on a busy machine
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")  # of what the tests start, too: two wait for each other on a busy machine
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process compiles all modules again
+sys.dont_write_bytecode = False
 
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402

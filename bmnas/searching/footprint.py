@@ -1,6 +1,7 @@
 """The memory that a search needs, from shapes alone: nothing is computed, and no random number is drawn."""
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 import torch
@@ -65,17 +66,29 @@ def size(count: int) -> str:
     return f"{count / 1e6:.0f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"
 
 
-def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> Footprint:
-    """Estimates what a search with this configuration takes.
+def shapes_of(features: FeatureSet) -> Hashable:
+    """Gives all of a feature set that decides the sizes of its hypernet: equal ones have hypernets of equal sizes."""
+    arrays = tuple((name, array.shape) for name, array in features.arrays.items())
+    rows = tuple(len(features.rows(split)) for split in ("train", "val"))
+    modalities = tuple((name, tuple(members)) for name, members in features.modalities.items())
+    numbers = features.L, len(features.classes), bool(features.missing)
+    return arrays, rows, modalities, frozenset(features.vectors), numbers
 
-    Args:
-        sketch: the hypernet on the meta device.
-    """
+
+def sketch_sizes(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> tuple[int, int]:
+    """Counts the parameters of a hypernet on the meta device, and what it keeps of a (micro-)batch in bytes."""
+    rows = -(-_batch(features, config) // config.accumulate)
+    return sum(weight.numel() for weight in sketch.parameters()), saved_bytes(sketch, features, rows)
+
+
+def footprint(sizes: tuple[int, int], features: FeatureSet, config: SearchConfig) -> Footprint:
+    """Estimates what a search with this configuration takes, by the `sketch_sizes` of its hypernet."""
+    parameters, saved = sizes
     loaded = features.loaded(config.device)
-    weights = 4 * NUMBER * sum(weight.numel() for weight in sketch.parameters())
-    batch = min(config.batch_size, len(features.rows("train")))
+    weights = 4 * NUMBER * parameters
+    batch = _batch(features, config)
     inputs = NUMBER * sum(math.prod(array.shape[1:]) for array in features.arrays.values())
-    step = inputs * batch + saved_bytes(sketch, features, -(-batch // config.accumulate))
+    step = inputs * batch + saved
     scoring = _scoring(features, config, inputs)
     in_memory = Footprint(0 if loaded else features.nbytes, weights, step, scoring)
     window = features.targets.nbytes + AHEAD * inputs * batch
@@ -85,6 +98,10 @@ def footprint(sketch: Hypernet, features: FeatureSet, config: SearchConfig) -> F
         return chosen
     room = free_memory(resolve_device(config.device))
     return on_disk if features.folder is not None and on_disk.total < room < in_memory.total else in_memory
+
+
+def _batch(features: FeatureSet, config: SearchConfig) -> int:
+    return min(config.batch_size, len(features.rows("train")))
 
 
 def saved_bytes(sketch: Hypernet, features: FeatureSet, rows: int) -> int:

@@ -1,6 +1,6 @@
 """The networks of a configuration for stored features: the hypernet of the search, and the network of a genotype."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import replace
 
 import torch
@@ -8,8 +8,9 @@ import torch
 from bmnas.config import SearchConfig
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.registry import PRIMITIVES
 from bmnas.searching.filling import placeholders_for
-from bmnas.searching.footprint import Footprint, footprint
+from bmnas.searching.footprint import Footprint, footprint, shapes_of, sketch_sizes
 from bmnas.space.derivation import check_pairs
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
@@ -127,9 +128,19 @@ def _check_pool(config: SearchConfig) -> None:
     check_primitives(config.switch("primitives"), config.C, config.L, config.dropout, config.mode)
 
 
+_sketches: dict[Hashable, tuple[int, int]] = {}  # estimate, search and their resumption need the same
+
+
 def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
     """Computes the memory that a search takes, from the shapes of its hypernet; of samples that of all alternatives."""
     _check_pool(config)
     config = replace(config, relaxation="two_slots") if config.relaxation == "gumbel" else config
-    with torch.device("meta"):
-        return footprint(build_hypernet(features, config), features, config)
+    alike = (
+        replace(config, seed=0),
+        shapes_of(features),
+        tuple(PRIMITIVES[name] for name in config.switch("primitives")),
+    )
+    if alike not in _sketches:
+        with torch.device("meta"):
+            _sketches[alike] = sketch_sizes(build_hypernet(features, config), features, config)
+    return footprint(_sketches[alike], features, config)

@@ -24,10 +24,11 @@ once: they are clustered in the intervals, and lie in the same half.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from bmnas.evaluation.comparison import group_scores, paired_interval
@@ -274,14 +275,19 @@ def _weights(stacked: Tensor, targets: Tensor, independent: int) -> Tensor:
     def value_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
         w = torch.from_numpy(weights).requires_grad_()
         loss = bits((stacked @ w)[None], targets).mean() + SHRINKAGE / independent * w.square().sum()
-        (slope,) = torch.autograd.grad(loss, w)
-        return float(loss.detach()), slope.numpy()
+        return float(loss.detach()), torch.autograd.grad(loss, w)[0].numpy()
 
     bounds = [(0, MOST_WEIGHT)] * (k - 1) + [(-MOST_WEIGHT, MOST_WEIGHT)]
-    best = minimize(
-        value_and_slope, np.append(np.full(k - 1, 1 / (k - 1)), 0.0), jac=True, method="L-BFGS-B", bounds=bounds
-    )
+    start = np.append(np.full(k - 1, 1 / (k - 1)), 0.0)
+    with _blas().limit(limits=1, user_api="blas"):  # of a few numbers at a time: more threads only wait for each other
+        best = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return torch.from_numpy(best.x)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS of numpy and of scipy, which `use_threads` does not reach; called when both are loaded."""
+    return ThreadpoolController()
 
 
 def _opinion(data: ProbeData, blocks: Blocks, seed: int = 0) -> Tensor:

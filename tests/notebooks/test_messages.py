@@ -22,7 +22,7 @@ await live(work)
 
 @pytest.fixture(scope="module")
 def kernel():
-    manager, client = start_new_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"})
+    manager, client = start_new_kernel()
     yield manager, client
     client.stop_channels()
     manager.shutdown_kernel(now=True)
@@ -80,7 +80,7 @@ def test_what_pictures_lack_is_said_at_the_head_of_a_notebook(kernel):
 
 
 def printed(source, **variables):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    environment = {**os.environ, **variables}
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, env=environment)
     return done.returncode, done.stderr
 

@@ -1,6 +1,7 @@
 """The notebooks on miniature files of every real data set, and on every stand-in: what they say and show.
 
-A chain of notebooks is executed once, by the first test that asks for it; its tests share a process.
+A chain of notebooks is executed once, by the first test that asks for it; its tests share a process. The longest one
+has a browser, so that pictures and files of figures are seen; of the others the figures themselves are.
 """
 
 import json
@@ -20,7 +21,7 @@ from bmnas.tasks.egogesture import task as egogesture
 from bmnas.tasks.mmimdb import task as mmimdb
 from bmnas.tasks.ntu import task as ntu
 from tests.support import raw_files
-from tests.support.one_kernel import one_kernel
+from tests.support.one_kernel import NO_BROWSER, one_kernel
 from tools import runner
 
 pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
@@ -34,7 +35,7 @@ TINY = {"epochs": 1, "seeds": 1, "C": 8, "shortlist_size": 1, "shortlist_epochs"
 CLIPS = [raw_files.ntu_name(performer, action) for performer, action in ((1, 1), (27, 60), (2, 1), (3, 60))]
 STAND_IN_OF = {"mmimdb": mmimdb.STAND_IN, "ntu": ntu.STAND_IN, "egogesture": egogesture.STAND_IN}
 TITLES = {"mmimdb": "MM-IMDB", "ntu": "NTU RGB+D", "egogesture": "EgoGesture"}
-FIGURES = ("image/svg+xml", "image/png")
+FIGURES = ("image/svg+xml", "image/png", "application/vnd.plotly.v1+json")  # the last where there is no browser
 LOUD = re.compile(r"NOT (?:real data|MM-IMDB|NTU RGB\+D|EgoGesture)")
 WITHOUT_DATA = ("ntu_1", "published")  # figures of the paper's own networks
 
@@ -83,8 +84,10 @@ STAND_INS = [name for name, case in CASES.items() if not case.write]
 def chain(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     """Executes the notebooks of a case in order -> notebook -> why it failed; the raw data is removed after 01."""
     case, data = CASES[name], folder / "data"
-    for variable, value in (("BMNAS_RUNS", folder / "runs"), ("BMNAS_DATA", data), ("OMP_NUM_THREADS", 1)):
-        patch.setenv(variable, str(value))
+    patch.setenv("BMNAS_RUNS", str(folder / "runs"))
+    patch.setenv("BMNAS_DATA", str(data))
+    if case.notebooks != ALL:
+        patch.setenv(*NO_BROWSER)
     parameters = {"dataset": case.dataset, **TINY, **case.parameters}
     if case.write:
         write = globals().get(case.write) or getattr(raw_files, case.write)
@@ -141,7 +144,13 @@ def text(folder: Path, number: str) -> str:
 
 def pictures(folder: Path, number: str) -> list[str]:
     data = [output.get("data", {}) for output in outputs(folder, number)]
-    return ["".join(one[kind]) for one in data for kind in FIGURES if kind in one]
+    shown = [next((one[kind] for kind in FIGURES if kind in one), None) for one in data]
+    return ["".join(one) if isinstance(one, list) else as_text(one) for one in shown if one is not None]
+
+
+def as_text(figure: str | dict[str, Any]) -> str:
+    """A plotly figure as its JSON, in which words are not escaped; a picture as it is."""
+    return figure if isinstance(figure, str) else json.dumps(figure, ensure_ascii=False)
 
 
 def run_folder(folder: Path) -> Path:
@@ -238,7 +247,7 @@ def test_scores_and_classes(name, finished):
     assert f"{task.metric} on the test split" in told
     assert list(searched["per_class"]) == list(manifest_of(run_folder(folder))["classes"])
     (drawn,) = [picture for picture in pictures(folder, "04") if f"Classes of {case.dataset}" in picture]
-    assert all(f">{label}<" in drawn for label in searched["per_class"])
+    assert all(f">{label}<" in drawn or f'"{label}"' in drawn for label in searched["per_class"])
     f1 = [f"{average} F1" for average in ("weighted", "macro", "micro", "samples")]
     if task.kind == "multilabel":
         shown = " ".join(f"{100 * searched['all_scores'][score]:.2f}" for score in f1)

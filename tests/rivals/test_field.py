@@ -124,7 +124,7 @@ def whole_table(tmp_path_factory):
     ],
 )
 def test_a_table_that_was_killed_resumes_where_it_was(what, done, seeds_before, whole_table, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", KILLED, str(tmp_path), what, str(done)]
     assert subprocess.run(command, env=environment, cwd=ROOT).returncode == -signal.SIGKILL
     made = contest(tmp_path)

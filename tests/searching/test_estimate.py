@@ -8,11 +8,13 @@ import torch
 
 from bmnas import machine as memory
 from bmnas.errors import ConfigError, SearchDiverged
+from bmnas.registry import PRIMITIVES
 from bmnas.searching import footprint as footprints
+from bmnas.searching import networks
 from bmnas.searching.algorithm1 import Search, search
 from bmnas.searching.cost_estimate import estimate
 from bmnas.searching.footprint import LIBRARIES, Footprint, saved_bytes
-from bmnas.searching.networks import sketched
+from bmnas.searching.networks import build_hypernet, sketched
 from bmnas.space.enumeration import Space
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.reshape import Reshape
@@ -37,6 +39,24 @@ def test_features_and_weights_are_counted():
     parameters = sum(p.numel() for p in Search(features, CONFIG).hypernet.parameters())
     assert needed.weights == 4 * 4 * parameters
     assert sketched(features, CONFIG).features == 0  # the search above has put them into memory
+
+
+def test_a_hypernet_is_sketched_once_and_again_where_its_size_may_be_another(monkeypatch):
+    built = []
+    monkeypatch.setattr(networks, "_sketches", {})
+    monkeypatch.setattr(networks, "build_hypernet", lambda *given: built.append(given) or build_hypernet(*given))
+    first = sketched(tiny_features(), CONFIG)
+    assert sketched(tiny_features(seed=1), CONFIG.change(seed=1)) == first and len(built) == 1
+    others = [
+        (tiny_features(K=5), {}), (tiny_features(modalities=3), {}), (tiny_features(samples=8), {}),
+        (tiny_features(channels=7), {}), (tiny_features(), {"C": 5}), (tiny_features(), {"batch_size": 8}),
+    ]  # fmt: skip
+    for features, change in others:
+        sketched(features, CONFIG.change(**change))
+    assert len(built) == 1 + len(others)
+    monkeypatch.setitem(PRIMITIVES, "Sum", type("Sum", (PRIMITIVES["Sum"],), {}))  # another class of the same name
+    sketched(tiny_features(), CONFIG)
+    assert len(built) == 2 + len(others)
 
 
 def test_what_autograd_keeps_is_what_a_real_step_keeps():

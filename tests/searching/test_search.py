@@ -35,7 +35,7 @@ def records(events):
 
 def child(program, *arguments, **changes):
     """Another Python process that has this checkout on its path."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **changes}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **changes}
     return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment, cwd=ROOT)
 
 

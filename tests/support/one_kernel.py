@@ -10,6 +10,8 @@ import nbformat
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 
+NO_BROWSER = ("BROWSER_PATH", "/nowhere")  # variable of kaleido's: figures without pictures, for a third of the time
+
 Execute = Callable[[Path, Path, Mapping[str, Any]], None]
 
 
@@ -21,7 +23,7 @@ def one_kernel(folder: Path) -> Iterator[Execute]:
     """
     manager = AsyncKernelManager(kernel_name="python3")
     settings: dict[str, Any] = {"kernel_name": "python3", "progress_bar": False, "cwd": folder, "km": manager}
-    cell = nbformat.v4.new_code_cell("%reset -f in\n%reset -f")
+    cell = nbformat.v4.new_code_cell("get_ipython().reset()")
     language = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     forget = nbformat.v4.new_notebook(cells=[cell], metadata=language)
 

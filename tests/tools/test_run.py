@@ -39,7 +39,7 @@ backend-path = ["."]
 """
 TELL = """
 import json, os, pathlib, sys, time
-names = ("PYTHONPATH", "PYTHONNOUSERSITE", "OMP_NUM_THREADS")
+names = ("PYTHONPATH", "PYTHONNOUSERSITE", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 told = {"who": pathlib.Path(__file__).stem, "arguments": sys.argv[1:], "cwd": os.getcwd(), "prefix": sys.prefix}
 print("TOLD", json.dumps({**told, **{name: os.environ.get(name) for name in names}}), flush=True)
 if os.environ.get("WAIT_" + told["who"]):
@@ -182,7 +182,7 @@ def test_test_command_checks_style_then_types_then_runs_pytest(ready):
         ("docs_site", ["--quiet"]),
         ("pytest", ["-n"]),
     ]
-    assert told(done)[-1]["OMP_NUM_THREADS"] == "1"
+    assert told(done)[-1]["OMP_NUM_THREADS"] == told(done)[-1]["OPENBLAS_NUM_THREADS"] == "1"
     assert 1 <= int(told(done)[-1]["arguments"][1]) <= 1 + (os.cpu_count() or 1)
     assert done.stdout.splitlines()[-1].startswith("TOLD")  # pytest has the last word
 

@@ -24,6 +24,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from bmnas.machine import optional_package, use_threads
 from bmnas.searching.searchers.points import Points
 from bmnas.searching.searchers.regularised_evolution import POPULATION
@@ -68,7 +70,7 @@ class OptunaSearcher:
                 if untrained is None:
                     return
                 study.enqueue_trial(points.of(untrained))
-            with use_threads(1):
+            with use_threads(1), threadpool_limits(limits=1, user_api="blas"):
                 trial = study.ask(distributions)
             genotype = points.genotype(trial.params)
             if genotype is None:
