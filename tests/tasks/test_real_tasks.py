@@ -396,7 +396,7 @@ def change_row(root):
     path = next(root.rglob("*.hdf5"))
     before = path.stat()
     with h5py.File(path, "r+") as file:
-        file["images"][3] = file["images"][3] // 2
+        file["images"][3] = np.zeros((3, 256, 160), np.int32)  # type: ignore[index]
     assert path.stat().st_size == before.st_size
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
