@@ -501,6 +501,54 @@ def test_more_clips_than_then_are_named_beside_missing_weights(toys, tmp_path):
         assert prepare("ntu", **options).folder == features.folder
 
 
+def exchange_clip(root):
+    for path in list(root.rglob("*P001R001A001*")):
+        path.rename(path.with_name(path.name.replace("A001", "A002")))
+    return "1 samples are new since, first S001C001P001R001A002. 1 samples are gone"
+
+
+def edit_json(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+    return "splits, classes, labels or frames"
+
+
+def relabel(root):
+    def edit(content):
+        first = min(content["database"])
+        content["database"][first]["annotations"]["label"] = raw_files.LABELS[40]
+
+    return edit_json(root / "egogesture" / "egogestureall_but_None.json", edit)
+
+
+def move_to_test(root):
+    def edit(content):
+        content["train"][0], content["test"][0] = content["test"][0], content["train"][0]
+
+    return edit_json(root / "mmimdb" / "split.json", edit)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "change"),
+    [
+        ("ntu", raw_files.write_ntu, exchange_clip),
+        ("egogesture", raw_files.write_ego, relabel),
+        ("mmimdb", raw_files.write_raw, move_to_test),
+    ],
+)
+def test_what_changed_since_is_said_where_features_cannot_be_made_again(name, write, change, toys, tmp_path):
+    write(tmp_path / name)
+    options = {"root": tmp_path, "cache": tmp_path / "cache", **CHEAP}
+    before = prepare(name, backbone_epochs=1, **options)
+    with pytest.warns(UserWarning) as warned:
+        prepare(name, **options)
+    assert not re.search("than then| since,", str(warned[0].message))
+    words = change(tmp_path)
+    with pytest.warns(UserWarning, match=words):
+        assert prepare(name, **options).folder == before.folder
+
+
 def test_unreadable_training_samples_are_named_without_a_workers_traceback(toys, tmp_path):
     names = raw_files.write_ntu(tmp_path / "ntu")
     for path in (tmp_path / "ntu").rglob("*.skeleton"):
