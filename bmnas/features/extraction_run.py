@@ -27,7 +27,7 @@ from bmnas.storage.whole_files import write_text
 from bmnas.training.metrics import score
 from bmnas.training.progress import Progress
 
-FINGERPRINT = "fingerprint"  # of names, classes, splits and labels, among the facts of the data
+FINGERPRINT = "data fingerprint"  # of names, classes, splits and labels; among the options in the manifest
 LOOKS, CONTENT, TARGETS = "look of inputs", "content of inputs", "targets"
 
 
@@ -197,7 +197,8 @@ class Extraction:
             pooling=self.pooling,
             options={
                 **self.description.options,
-                "data": {**self.samples.facts, FINGERPRINT: self.samples.fingerprint},
+                "data": self.samples.facts,
+                FINGERPRINT: self.samples.fingerprint,
                 "unreadable": {"count": len(unreadable), "dropped": dropped, "samples": unreadable},
             },
             groups=[self.samples.group(int(row)) for row in self.rows],

@@ -87,8 +87,7 @@ def _differences(folder: Path, options: Options, samples: Samples, chosen: Optio
     changed = changed_samples(folder, samples)
     if changed:
         words += f". The files of {len(changed):,} samples are others than then, first those of {changed[0]}"
-    fingerprint = data.get(FINGERPRINT) if isinstance(data, dict) else None
-    if not words and is_whole and fingerprint not in (None, samples.fingerprint):
+    if not words and is_whole and options.get(FINGERPRINT) not in (None, samples.fingerprint):
         words = ". The splits, classes, labels or frames of its samples are others than then"
     return words
 
