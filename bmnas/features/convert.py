@@ -113,10 +113,13 @@ def _warn_of_rounding(name: str, array: np.ndarray) -> None:
     if array.ndim < 2 or not array.size:
         return
     columns = array.reshape(len(array), -1)
-    low, high = (function(columns, axis=0).astype(np.float64) for function in (np.fmin.reduce, np.fmax.reduce))
-    spread, size = high - low, np.maximum(np.abs(low), np.abs(high))
+    low, high = (function(columns, axis=0) for function in (np.fmin.reduce, np.fmax.reduce))
+    noise = FLOAT64_NOISE if array.dtype.kind == "f" else 0.0  # whole numbers are exact
+    spread = (high - low if noise else high.astype(object) - low.astype(object)).astype(np.float64)
+    low, high = low.astype(np.float64), high.astype(np.float64)
+    size = np.maximum(np.abs(low), np.abs(high))
     below = np.minimum(size, np.finfo(np.float32).max / 2).astype(np.float32)  # the largest number has no next one
-    lost = (spread > FLOAT64_NOISE * size) & (spread < np.maximum(STEPS * np.spacing(below), TINY))
+    lost = (spread > noise * size) & (spread < np.maximum(STEPS * np.spacing(below), TINY))
     if lost.any():
         column = int(lost.argmax())
         warn(

@@ -18,7 +18,7 @@ from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.extraction_timing import Pace, note
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.growing_arrays import Columns
-from bmnas.features.input_stamps import INPUTS, NAMES
+from bmnas.features.input_stamps import CONTENTS, INPUTS, NAMES, Stamp, is_same
 from bmnas.features.sample_batches import SampleBatch, sample_batches
 from bmnas.features.samples import Samples
 from bmnas.machine import resolve_device
@@ -27,7 +27,8 @@ from bmnas.storage.whole_files import write_text
 from bmnas.training.metrics import score
 from bmnas.training.progress import Progress
 
-STAMPS, TARGETS = "input stamps", "targets"
+FINGERPRINT = "data fingerprint"  # of names, classes, splits and labels; among the options in the manifest
+LOOKS, CONTENT, TARGETS = "look of inputs", "content of inputs", "targets"
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,13 @@ class Extraction:
         target = "int64" if self.samples.kind == "multiclass" else "float32"
         return Columns(
             samples=len(self.rows),
-            files={**features, **logits, TARGETS: "targets.npy", STAMPS: INPUTS},
+            files={**features, **logits, TARGETS: "targets.npy", LOOKS: INPUTS, CONTENT: CONTENTS},
             dtypes={
                 **dict.fromkeys(features, self.settings.dtype),
                 **dict.fromkeys(logits, "float32"),
                 TARGETS: target,
-                STAMPS: "uint64",
+                LOOKS: "uint64",
+                CONTENT: "uint64",
             },
         )
 
@@ -118,9 +120,14 @@ class Extraction:
 
     def _batches(self, place: ExtractionFolder) -> list[list[int]]:
         """What was unreadable is tried once more; then the rest, and what has other files, cut as in a first call."""
-        done, stamps = place.log.done, place.arrays.column(STAMPS)
+        done = place.log.done
+        looks, contents = place.arrays.column(LOOKS), place.arrays.column(CONTENT)
         again = self._cut(sorted(done.unreadable))
-        valid = {row for row in done.rows if not stamps[row] or stamps[row] == self.samples.stamp(int(self.rows[row]))}
+        valid = {
+            row
+            for row in done.rows
+            if is_same(self.samples.files(int(self.rows[row])), Stamp(int(looks[row]), int(contents[row])))
+        }
         valid |= set(done.unreadable)
         rest = [[row for row in batch if row not in valid] for batch in self._cut(range(len(self.rows)))]
         return [batch for batch in [*again, *rest] if batch]
@@ -131,7 +138,8 @@ class Extraction:
 
     def _write(self, place: ExtractionFolder, batch: SampleBatch, extracted: Extracted) -> None:
         """Writes a batch's numbers, then its line of the log."""
-        place.arrays.put(list(batch.stamps), {STAMPS: np.array(list(batch.stamps.values()), np.uint64)}, ())
+        looks, contents = np.array(list(batch.stamps.values()), np.uint64).reshape(-1, 2).T
+        place.arrays.put(list(batch.stamps), {LOOKS: looks, CONTENT: contents}, ())
         if batch.rows:
             logits = {f"logits {modality}": outputs for modality, outputs in extracted.logits.items()}
             names = [self.samples.names[self.rows[row]] for row in batch.rows]
@@ -157,7 +165,7 @@ class Extraction:
         """Describes and hashes what is there; the manifest is the last file to appear."""
         arrays = place.arrays.opened()
         targets = np.array(arrays.pop(TARGETS))
-        del arrays[STAMPS]  # lie beside the features
+        del arrays[LOOKS], arrays[CONTENT]  # lie beside the features
         logits = {modality: arrays.pop(f"logits {modality}") for modality in self.backbones}
         lost = np.array(sorted(place.log.done.unreadable), np.int64)
         splits = {part: np.setdiff1d(np.searchsorted(self.rows, rows), lost) for part, rows in self.splits.items()}
@@ -190,6 +198,7 @@ class Extraction:
             options={
                 **self.description.options,
                 "data": self.samples.facts,
+                FINGERPRINT: self.samples.fingerprint,
                 "unreadable": {"count": len(unreadable), "dropped": dropped, "samples": unreadable},
             },
             groups=[self.samples.group(int(row)) for row in self.rows],

@@ -7,11 +7,11 @@ import numpy as np
 
 from bmnas.features.blocks import blocks
 from bmnas.features.fields import FeatureFields
+from bmnas.features.markers import MARKERS, MarkerScan
 
 LARGE, FACTOR = 1e6, 1e4  # a column explodes beyond LARGE, or beyond FACTOR times the median column of its feature
 DOMINANT = 0.9  # share of a class from which accuracy alone says little
 NAMED = 5  # columns that a line names
-MARKERS = (-999, -9999, -99999)  # that files write where a value is missing
 GIVE_NAN = "if that says that the sample lacks it, make the whole row NaN"
 MISSING_NAMES = ("nan", "none", "null", "na", "n/a", "<na>", "nat", "?", "-")
 
@@ -41,7 +41,9 @@ def _columns(name: str, array: np.ndarray) -> Iterator[str]:
     """Looks at the columns (channel, position) of a feature (n, C_in, L), the missing rows left out."""
     columns = array.reshape(len(array), -1)
     low, high, hashes = (np.full(columns.shape[1], start) for start in (np.inf, -np.inf, 0.0))
+    markers = MarkerScan(columns.shape[1])
     for start, block in blocks(array):
+        markers.add(block.reshape(len(block), -1))
         rows = block.reshape(len(block), -1).astype(np.float64)
         there = ~np.isnan(rows[:, 0])
         if there.any():
@@ -56,9 +58,8 @@ def _columns(name: str, array: np.ndarray) -> Iterator[str]:
     if len(exploding):
         largest = f"up to {sizes.max():.3g}, the median column up to {np.median(sizes):.3g}"
         yield f"{name!r}: {_named(exploding)} of {len(low)} columns explode ({largest}); scale them"
-    marked = np.flatnonzero(np.isin(low, MARKERS))
-    if len(marked):
-        yield f"{name!r}: {_named(marked)} of {len(low)} columns are {low[marked[0]]:g} somewhere; {GIVE_NAN}"
+    for marker, marked in markers.found().items():
+        yield f"{name!r}: {_named(marked)} of {len(low)} columns are {marker:g} somewhere; {GIVE_NAN}"
     groups: dict[bytes, list[int]] = {}
     for column in np.flatnonzero(low != high):
         groups.setdefault(np.stack([hashes[column], low[column], high[column]]).tobytes(), []).append(int(column))
@@ -86,8 +87,9 @@ def _one_number(name: str, array: np.ndarray) -> Iterator[str]:
 
 
 def _missing_names(classes: Sequence[str]) -> Iterator[str]:
+    numbers = [str(marker) for marker in MARKERS] + ["-1"] * (len(classes) > 2)  # of two classes it may be one
     for name in classes:
-        if name.strip().lower() in MISSING_NAMES:
+        if name.strip().lower() in MISSING_NAMES or name.strip().removesuffix(".0") in numbers:
             yield f"targets: the class {name!r} may stand for a missing label; if so, leave its samples out"
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bmnas.errors import DataError
 from bmnas.features.extraction import Batch
+from bmnas.features.input_stamps import Stamp, stamp
 from bmnas.features.samples import Samples
 
 
@@ -22,13 +23,13 @@ class SampleBatch(Batch):
         rows: of the samples that could be read, as many as there are inputs.
         labels: theirs.
         unreadable: row -> why it could not be read.
-        stamps: row -> `Samples.stamp`, of both kinds of rows, taken before they were read.
+        stamps: row -> of its files, of both kinds of rows, taken before they were read.
     """
 
     rows: list[int]
     labels: np.ndarray
     unreadable: dict[int, str]
-    stamps: dict[int, int]
+    stamps: dict[int, Stamp]
 
 
 def sample_batches(
@@ -61,7 +62,7 @@ def _start_method() -> str:
     return current if current in methods and current != "loky" else methods[0]
 
 
-class _Readable(Dataset[tuple[int, int, Any, str]]):
+class _Readable(Dataset[tuple[int, Stamp, Any, str]]):
     """(row, stamp, sample or None, why there is none)."""
 
     def __init__(self, samples: Samples, rows: np.ndarray) -> None:
@@ -71,16 +72,16 @@ class _Readable(Dataset[tuple[int, int, Any, str]]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, row: int) -> tuple[int, int, Any, str]:
-        stamp = self.samples.stamp(int(self.rows[row]))
+    def __getitem__(self, row: int) -> tuple[int, Stamp, Any, str]:
+        before = stamp(self.samples.files(int(self.rows[row])))
         try:
             inputs, label, _ = self.samples[int(self.rows[row])]
         except DataError as error:
-            return row, stamp, None, str(error)
-        return row, stamp, (inputs, label), ""
+            return row, before, None, str(error)
+        return row, before, (inputs, label), ""
 
 
-def _collate(read: list[tuple[int, int, Any, str]]) -> SampleBatch:
+def _collate(read: list[tuple[int, Stamp, Any, str]]) -> SampleBatch:
     good = [(row, sample) for row, _, sample, _ in read if sample is not None]
     modalities = good[0][1][0] if good else ()
     return SampleBatch(
@@ -88,5 +89,5 @@ def _collate(read: list[tuple[int, int, Any, str]]) -> SampleBatch:
         rows=[row for row, _ in good],
         labels=np.stack([sample[1].numpy() for _, sample in good]) if good else np.empty(0),
         unreadable={row: why for row, _, sample, why in read if sample is None},
-        stamps={row: stamp for row, stamp, _, _ in read},
+        stamps={row: before for row, before, _, _ in read},
     )

@@ -1,7 +1,6 @@
 """What the real data sets have in common: (inputs by modality, label, name), read on demand."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -68,21 +67,6 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
         """Names what a sample shares with those that were recorded together with it; its own name where it is alone."""
         return self.names[row]
 
-    def stamp(self, row: int) -> int:
-        """Hashes names, sizes and times of change of a sample's files to 64 bits; 0 where it has none.
-
-        The folders above them do not count, so that a data set may be moved (with `cp -p`, `rsync -a`, `tar`).
-        """
-        digest = hashlib.sha256()
-        paths = self.files(row)
-        for path in paths:
-            try:
-                status = os.stat(path)
-                digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-            except OSError:
-                digest.update(f"{path.name} is missing\n".encode())
-        return int.from_bytes(digest.digest()[:8], "little") if paths else 0
-
     def __len__(self) -> int:
         return len(self.names)
 
@@ -96,7 +80,7 @@ class Samples(Dataset[tuple[dict[str, Tensor], Tensor, str]]):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of names, classes, content and splits, in order; of the files themselves see `stamp`."""
+        """sha256 of names, classes, content and splits, in order; of the files themselves see `input_stamps`."""
         digest = hashlib.sha256("\n".join((*self.names, *self.classes, self.content)).encode())
         for name in sorted(self.splits):
             digest.update(name.encode() + np.asarray(self.splits[name], np.int64).tobytes())

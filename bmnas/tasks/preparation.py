@@ -97,7 +97,7 @@ def prepare(
         try:
             real.check()
         except DataError as error:
-            earlier = extracted_before(task.name, wishes, folder, error, real.samples_if_present())
+            earlier = extracted_before(task.name, wishes, folder, error, real.samples_if_present(), chosen)
             return earlier.choose(modalities, features)
         folder = real.newest(folder / f"{task.name}-{key(task, real.identity)}")
     if not folder.exists():

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils import estimator_checks
 
 import bmnas
@@ -200,6 +201,19 @@ def test_a_clone_is_fitted_to_the_same_network(fitted):
     model, X, y = fitted
     again = clone(model).set_params(rivals=None).fit(X, y)
     assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_frames_that_are_joined_are_what_scikit_learn_can_index_by_row(fitted):
+    _, X, y = fitted
+    frames = pd.concat({"Image": pd.DataFrame(X["Image"]), "Sound": pd.DataFrame(X["Sound"])}, axis=1)
+    quick = {"search": {"epochs": 1, "C": 4, "N": 1, "selection": "algorithm1"}, "budget": {"epochs": 1, "seeds": 1}}
+    model = bmnas.FusionClassifier(rivals=None, verbose=0, **quick)
+    apart = clone(model).fit({"Image": X["Image"], "Sound": X["Sound"]}, y)
+    joined = clone(model).fit(frames, y)
+    assert np.array_equal(joined.predict_proba(frames), apart.predict_proba({"Image": X["Image"], "Sound": X["Sound"]}))
+    assert joined.score(frames, y) == apart.score({"Image": X["Image"], "Sound": X["Sound"]}, y)
+    search = GridSearchCV(model, {"L": [1, 2]}, cv=2, error_score="raise").fit(frames, y)
+    assert search.best_params_["L"] in (1, 2) and set(search.predict(frames)) <= {"ill", "well"}
 
 
 def test_export_runs_by_onnxruntime_alone(fitted, tmp_path, capsys):

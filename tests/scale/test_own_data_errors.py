@@ -46,6 +46,16 @@ def test_the_error_names_what_is_wrong(given, y, words):
         ({"metric": "samples F1"}, "metric is 'samples F1'"),
         ({"class_weight": {"dead": 2.0}}, "dead"),
         ({"class_weight": {"ill": 0.0, "well": 0.0}}, "class_weight is 0"),
+        ({"L": "4"}, "L is '4'"),
+        ({"L": 2.5}, r"L is 2\.5"),
+        ({"L": 0}, "L is 0"),
+        ({"test_size": "a fifth"}, "test_size is 'a fifth'"),
+        ({"random_state": None}, "random_state is None"),
+        ({"random_state": -1}, "random_state is -1"),
+        ({"search": 3}, "search is 3"),
+        ({"budget": ["epochs"]}, "budget is"),
+        ({"modalities": "Image"}, "modalities is 'Image'"),
+        ({"run": 3}, "run is 3"),
     ],
 )
 def test_settings_that_contradict_are_refused_before_the_search(settings, words, monkeypatch):

@@ -77,6 +77,21 @@ def test_what_float32_rounds_away_is_said(column, warned, recwarn):
     assert [("column 1" in str(each.message)) for each in recwarn] == [True] * warned
 
 
+@pytest.mark.parametrize(
+    ("column", "warned"),
+    [
+        (2**60 + np.arange(N), True),  # less than float64's rounding, which whole numbers have none of
+        (np.uint64(2**64 - N) + np.arange(N, dtype=np.uint64), True),
+        (-(2**62) - np.arange(N), True),
+        (np.arange(N), False),
+        (2**60 * (np.arange(N) % 4), False),
+    ],
+)
+def test_what_float32_rounds_away_of_whole_numbers_is_said(column, warned, recwarn):
+    as_numbers("feature 'A'", np.stack([np.arange(N).astype(column.dtype), column], 1))
+    assert [("column 1" in str(each.message)) for each in recwarn] == [True] * warned
+
+
 LABELS = {
     "texts and numbers": ([1, "1"] * 6, "mixes texts"),
     "the same as objects": (np.array([1, "1"] * 6, object), "mixes texts"),

@@ -42,6 +42,11 @@ BROKEN = {
     "an error of torch": lambda self, x, y: x @ torch.ones(3, 3),
     "an error of one's own": lambda self, x, y: {}["missing"],
     "its inputs changed": lambda self, x, y: x.add_(y),
+    "twice the precision": lambda self, x, y: (x + y).double(),
+    "half the precision": lambda self, x, y: (x + y).half(),
+    "whole numbers": lambda self, x, y: (x + y).long(),
+    "complex numbers": lambda self, x, y: torch.fft.fft(x + y),
+    "another device": lambda self, x, y: (x + y).to("meta"),
 }
 
 
@@ -96,3 +101,29 @@ def test_a_sound_one_is_let_through_and_random_numbers_stay(own):
     check_primitives(["Sum", "Own"], 4, 4, 0.1, "paper")
     assert torch.equal(torch.get_rng_state(), before)
     assert len(list(search(tiny_features(), pool(), None))) == 1
+
+
+@pytest.mark.parametrize(
+    ("forward", "is_symmetric"),
+    [
+        (lambda self, x, y: x - y, False),
+        (lambda self, x, y: x / (1 + y.abs()), False),
+        (lambda self, x, y: x * y, True),
+        (lambda self, x, y: nn.functional.dropout(x + y, 0.5), True),
+        (lambda self, x, y: (x + y).log(), True),
+    ],
+)
+def test_one_without_weights_that_only_says_it_is_symmetric_is_named(forward, is_symmetric):
+    def __init__(self, C, L, dropout, mode="paper"):
+        nn.Module.__init__(self)
+
+    body = {"arity": 2, "symmetric": True, "__init__": __init__, "forward": forward}
+    PRIMITIVES["Own"] = type("Own", (nn.Module,), body)
+    try:
+        if is_symmetric:
+            check_primitives(["Own"], 4, 4, 0.1, "paper")
+            return
+        with pytest.raises(ConfigError, match="'Own' says symmetric"):
+            check_primitives(["Own"], 4, 4, 0.1, "paper")
+    finally:
+        PRIMITIVES.pop("Own")

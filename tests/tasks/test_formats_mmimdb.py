@@ -167,6 +167,8 @@ def test_right_form_and_wrong_content(tmp_path, change, read, message):
         ("text", np.full(300, -1e39), "text is '-1e.39 to -1e.39'; expected numbers that float32 holds"),
         ("text", np.zeros((7, 300)), "the shape of text"),
         ("text", np.full(300, np.inf), "text is 'NaN or infinite'"),
+        ("text", np.zeros(300), "text is '0 throughout'"),
+        ("text", np.full(300, -999), "text is '-999 throughout'"),
         ("label", np.zeros(27), "the shape of label"),
         ("label", np.full(23, 0.5), "0 or 1 a genre"),
         ("label", np.array(["a"] * 23), "the shape of label"),
@@ -262,6 +264,21 @@ def test_stored_images_tell_what_they_are(lowest, highest, subtracted):
     assert mean_is_subtracted([np.zeros_like(image), image]) is subtracted
 
 
+@pytest.mark.parametrize("vector", [np.zeros(300), np.full(300, -999.0), np.full(300, 1e300), np.full(300, np.nan)])
+def test_a_stored_mean_that_is_none_makes_its_movie_unreadable(tmp_path, vector):
+    def change(data, names):
+        features = data["features"].astype(np.float64)
+        features[3] = vector
+        data["features"] = features
+
+    raw_files.write_hdf5(tmp_path, change)
+    samples = MmimdbSamples(tmp_path)
+    row = next(row for row, name in enumerate(samples.names) if raw_files.IDS[raw_files.ORDER[3]] == name)
+    with pytest.raises(DataError, match=r"features\[3\]"):
+        samples.read(row)
+    samples.read(row - 1)
+
+
 def test_pixels_become_what_the_network_takes(tmp_path):
     """Files of plain pixels, red, green, blue, give the same numbers as published ones."""
     raw_files.write_hdf5(tmp_path / "signed")
@@ -280,6 +297,8 @@ def test_pixels_become_what_the_network_takes(tmp_path):
         (153, True, "image is '153 to 153'; expected blue, green and red less their mean"),
         (-125, True, "image is '-125 to -125'"),
         (np.nan, True, "image is 'nan to nan'"),
+        (np.linspace(0, 1, 160), True, "image is '0 to 1, with fractions'.*scaled"),
+        (np.linspace(-2.1, 2.6, 160), True, "image is '-2.1 to 2.6, with fractions'.*scaled"),
     ],
 )
 def test_images_outside_their_range(tmp_path, value, subtracted, message):

@@ -1,12 +1,15 @@
 """The paper's tasks on tiny real files: found, extracted, cached; and what is missing is said."""
 
+import hashlib
 import json
+import os
 import re
 import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -358,6 +361,79 @@ def test_a_replaced_input_gives_new_features(name, write, replace_input, toys, t
     assert FeatureSet.open(before.folder).fingerprint == before.fingerprint
 
 
+def rewritten(path, content):
+    """Writes other content of the same size, and gives the file its former date, as some programs do."""
+    before = path.stat()
+    assert content != path.read_bytes() and len(content) == before.st_size
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def retype_numbers(root):
+    path = next(root.rglob("*.skeleton"))
+    rewritten(path, path.read_bytes().replace(b".1", b".8"))
+
+
+def retype_plot(root):
+    path = root / "mmimdb" / "dataset" / f"{raw_files.IDS[2]}.json"
+    rewritten(path, path.read_bytes().replace(b"love", b"plot"))
+
+
+def change_vector(root):
+    path = root / "mmimdb" / "word2vec.bin"
+    content = path.read_bytes()
+    first = content.index(b"love ") + 5
+    rewritten(path, content[:first] + np.full(300, 7, "<f4").tobytes() + content[first + 1200 :])
+
+
+def change_array(root):
+    path = next(root.rglob("train/image_*.npy"))
+    content = path.read_bytes()
+    rewritten(path, content[:200] + bytes(len(content) - 200))
+
+
+def change_row(root):
+    path = next(root.rglob("*.hdf5"))
+    before = path.stat()
+    with h5py.File(path, "r+") as file:
+        file["images"][3] = np.zeros((3, 256, 160), np.int32)  # type: ignore[index]
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "change"),
+    [
+        ("ntu", raw_files.write_ntu, retype_numbers),
+        ("mmimdb", raw_files.write_raw, retype_plot),
+        ("mmimdb", raw_files.write_raw, change_vector),
+        ("mmimdb", raw_files.write_npy, change_array),
+        ("mmimdb", raw_files.write_hdf5, change_row),
+    ],
+)
+def test_an_input_of_the_same_name_size_and_date_is_another_too(name, write, change, toys, tmp_path):
+    write(tmp_path / name)
+    options = {"root": tmp_path, "cache": tmp_path / "cache", "backbone_epochs": 1, **CHEAP}
+    before = prepare(name, **options)
+    change(tmp_path)
+    with pytest.warns(UserWarning, match="are not those"):
+        assert prepare(name, **options).fingerprint != before.fingerprint
+
+
+def test_files_that_are_moved_or_touched_stay_the_same_and_are_read_once(toys, tmp_path, monkeypatch):
+    raw_files.write_ntu(tmp_path / "before" / "ntu", frames=3)
+    options = {"cache": tmp_path / "cache", "backbone_epochs": 1, **CHEAP}
+    features = prepare("ntu", root=tmp_path / "before", **options)
+    shutil.copytree(tmp_path / "before", tmp_path / "after")  # with their dates
+    for path in (tmp_path / "after").rglob("*.skeleton"):
+        os.utime(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prepare("ntu", root=tmp_path / "after", **options).folder == features.folder
+        monkeypatch.setattr("bmnas.features.input_stamps.file_sha256", lambda path: pytest.fail(f"{path} is read"))
+        assert prepare("ntu", root=tmp_path / "after", **options).folder == features.folder
+
+
 def test_an_input_that_is_replaced_while_it_is_extracted_is_read_again(toys, tmp_path):
     raw_files.write_ntu(tmp_path / "ntu")
     options = {"root": tmp_path, "backbone_epochs": 1, **CHEAP}
@@ -388,8 +464,32 @@ def test_features_without_stamps_stay_in_use(root, toys, tmp_path):
     options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
     features = prepare("mmimdb", **options)
     assert features.folder is not None
+    (features.folder / "contents.npy").unlink()
     (features.folder / "inputs.npy").unlink()
     assert prepare("mmimdb", **options).folder == features.folder
+
+
+def test_sizes_and_dates_decide_of_features_without_contents(toys, tmp_path):
+    """Those of an older version have none, and their stamps are of names, sizes and dates alone."""
+    raw_files.write_ntu(tmp_path / "ntu", frames=3)
+    options = {"root": tmp_path, "cache": tmp_path / "cache", "backbone_epochs": 1, **CHEAP}
+    features = prepare("ntu", **options)
+    assert features.folder is not None
+    samples = TASKS["ntu"].real.open(tmp_path / "ntu", TASKS["ntu"].options)
+    rows = {name: row for row, name in enumerate(samples.names)}
+    stamps = []
+    for name in (features.folder / "names.txt").read_text().splitlines():
+        about = [(path.name, path.stat()) for path in samples.files(rows[name])]
+        lines = "".join(f"{file} {status.st_size} {status.st_mtime_ns}\n" for file, status in about)
+        stamps.append(int.from_bytes(hashlib.sha256(lines.encode()).digest()[:8], "little"))
+    np.save(features.folder / "inputs.npy", np.array(stamps, np.uint64))
+    (features.folder / "contents.npy").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert prepare("ntu", **options).folder == features.folder
+    replace_skeleton(tmp_path)
+    with pytest.warns(UserWarning, match="are not those"):
+        assert prepare("ntu", **options).folder != features.folder
 
 
 def test_more_clips_than_then_are_named_beside_missing_weights(toys, tmp_path):
@@ -399,6 +499,54 @@ def test_more_clips_than_then_are_named_beside_missing_weights(toys, tmp_path):
     raw_files.write_ntu(tmp_path / "ntu", [*names, raw_files.ntu_name(1, 2), raw_files.ntu_name(27, 3)])
     with pytest.warns(UserWarning, match=r"6 / 4 / 4.*4 / 4 / 4"):
         assert prepare("ntu", **options).folder == features.folder
+
+
+def exchange_clip(root):
+    for path in list(root.rglob("*P001R001A001*")):
+        path.rename(path.with_name(path.name.replace("A001", "A002")))
+    return "1 samples are new since, first S001C001P001R001A002. 1 samples are gone"
+
+
+def edit_json(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+    return "splits, classes, labels or frames"
+
+
+def relabel(root):
+    def edit(content):
+        first = min(content["database"])
+        content["database"][first]["annotations"]["label"] = raw_files.LABELS[40]
+
+    return edit_json(root / "egogesture" / "egogestureall_but_None.json", edit)
+
+
+def move_to_test(root):
+    def edit(content):
+        content["train"][0], content["test"][0] = content["test"][0], content["train"][0]
+
+    return edit_json(root / "mmimdb" / "split.json", edit)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "change"),
+    [
+        ("ntu", raw_files.write_ntu, exchange_clip),
+        ("egogesture", raw_files.write_ego, relabel),
+        ("mmimdb", raw_files.write_raw, move_to_test),
+    ],
+)
+def test_what_changed_since_is_said_where_features_cannot_be_made_again(name, write, change, toys, tmp_path):
+    write(tmp_path / name)
+    options = {"root": tmp_path, "cache": tmp_path / "cache", **CHEAP}
+    before = prepare(name, backbone_epochs=1, **options)
+    with pytest.warns(UserWarning) as warned:
+        prepare(name, **options)
+    assert not re.search("than then| since,", str(warned[0].message))
+    words = change(tmp_path)
+    with pytest.warns(UserWarning, match=words):
+        assert prepare(name, **options).folder == before.folder
 
 
 def test_unreadable_training_samples_are_named_without_a_workers_traceback(toys, tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from bmnas.features.weights import as_weights
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
-from bmnas.scale.own_data.inputs import as_arrays, check_features, columns_of
+from bmnas.scale.own_data.inputs import as_arrays, by_feature, columns_of
 from bmnas.scale.own_data.labels import as_labels
 from bmnas.scale.own_data.report import leaderboard, report
 from bmnas.scale.own_data.splitting import check_classes, split_rows
@@ -32,6 +32,7 @@ from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import Trace
 from bmnas.space.enumeration import Space
+from bmnas.storage.arguments import matches, wording
 from bmnas.training.metrics import METRICS, THRESHOLD, named_score
 from bmnas.training.progress import seldom
 
@@ -41,6 +42,7 @@ OWN = {
     "class_weight": "class_weight",
     "seed": "random_state",
 }  # what `search` may not say
+LARGEST_SEED = 2**32 - 2  # of two in a row, as scikit-learn takes them
 LEARNING_RATE = 3e-3  # of small data: a few hundred steps have to do
 
 
@@ -53,7 +55,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
     X is a dictionary: feature -> array, memory map, tensor or data frame (n, C), (n, C, T) or (n, C, H, W), or a list
     of n samples (C, T) of different T. The part of a name before its last "_" is the modality. A sample that lacks a
     modality has NaN in all of the row (None in a list): there stands a learnt placeholder, the same in training and
-    prediction. Sequences and images are pooled to L positions by one adaptive max pool.
+    prediction. Sequences and images are pooled to L positions by one adaptive max pool. What indexes X by row, as
+    `GridSearchCV` does, takes data frames joined to one with two levels of columns, `pandas.concat(X, axis=1)`.
 
     Args:
         modalities, features: names of those that are used; all when None.
@@ -109,7 +112,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(
         self,
-        X: Mapping[str, Any],
+        X: Mapping[str, Any] | pd.DataFrame,
         y: ArrayLike,
         groups: ArrayLike | None = None,
         masks: Mapping[str, ArrayLike] | None = None,
@@ -125,7 +128,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             sample_weight: (n,) of at least 0, how much each sample counts in every loss of search, training and rivals.
                 Samples of weight 0 are in no split. Scores count all samples of a split alike.
         """
-        check_features(X)
+        X = by_feature(X)
         self._check_settings()
         self.columns_ = columns_of(X)
         self.features_ = self._feature_set(X, y, groups, masks, sample_weight)
@@ -138,14 +141,14 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             self._fit(Run(self.run), config, budget)
         return self
 
-    def predict_proba(self, X: Mapping[str, Any]) -> np.ndarray:
+    def predict_proba(self, X: Mapping[str, Any] | pd.DataFrame) -> np.ndarray:
         """Computes probabilities (n, classes), in the order of `classes_`; labels have one each.
 
         X may leave modalities out, or be NaN in the rows of samples that lack them, if the network was trained so
         (`network_.takes_subsets`).
         """
         check_is_fitted(self, "network_")
-        check_features(X)
+        X = by_feature(X)
         arrays = as_arrays(X, self.L)
         for name, columns in columns_of(X).items():
             if self.columns_.get(name, columns) != columns:
@@ -155,15 +158,16 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             raise FeatureError(f"X has {unknown}; fit had {list(self.all_features_)}")
         return self.network_.probabilities(arrays)
 
-    def predict(self, X: Mapping[str, Any]) -> np.ndarray:
+    def predict(self, X: Mapping[str, Any] | pd.DataFrame) -> np.ndarray:
         """Predicts a label of `classes_` a sample, or (n, labels) of 0 and 1."""
         probabilities = self.predict_proba(X)
         if self.features_.kind == "multilabel":
             return (probabilities > THRESHOLD).astype(int)
         return self.classes_[probabilities.argmax(1)]
 
-    def score(self, X: Mapping[str, Any], y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(self, X: Mapping[str, Any] | pd.DataFrame, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Computes the score that `metric` names; a sample counts `sample_weight` times, (n,), or once."""
+        X = by_feature(X)
         probabilities, kind = self.predict_proba(X), self.features_.kind
         parts = {f"feature {name!r}": values for name, values in X.items()}
         check_order({**parts, "y": y, "sample_weight": sample_weight})
@@ -229,6 +233,13 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         return features
 
     def _check_settings(self) -> None:
+        for name, hint in get_type_hints(FusionClassifier.__init__).items():
+            if name != "return" and not matches(getattr(self, name), hint):
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected {wording(hint)}")
+        if self.L < 1:
+            raise ConfigError(f"L is {self.L}; expected 1 position at least")
+        if not 0 <= self.random_state <= LARGEST_SEED:
+            raise ConfigError(f"random_state is {self.random_state}; expected a number of 0 to {LARGEST_SEED}")
         for name in (name for name in OWN if name in (self.search or {})):
             raise ConfigError(f"search has {name}; give {OWN[name]} to FusionClassifier itself")
         if self.rivals is not None and self.rivals not in CHOICES:

@@ -1,6 +1,6 @@
 """Features as people have them, brought to (n, C) or (n, C, L): arrays, tensors, data frames, ragged lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,21 +8,30 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, warn
 from bmnas.features.blocks import blocks
 from bmnas.features.convert import as_array, as_numbers, check_order, tensor_values
+from bmnas.features.markers import MarkerScan
 from bmnas.features.taps import pool
 
+PADDED = 0.1  # share of the samples that end in zeros from which it looks like padding
 
-def check_features(X: object) -> None:
-    """Makes sure that features are given by name.
+
+def by_feature(X: object) -> Mapping[str, Any]:
+    """Returns the features by name; of a data frame with two levels of columns, the frames that were joined.
 
     Raises:
         FeatureError: says what was given.
     """
+    if isinstance(X, pd.DataFrame) and X.columns.nlevels == 2:
+        return {str(name): X[name] for name in dict.fromkeys(X.columns.get_level_values(0))}
     if not isinstance(X, Mapping) or not X:
         what = "an empty dictionary" if isinstance(X, Mapping) else type(X).__name__
-        raise FeatureError(f"X is {what}; expected a dictionary of features, {{'Image': array, 'Text': array, ...}}")
+        raise FeatureError(
+            f"X is {what}; expected a dictionary of features, {{'Image': array, 'Text': array, ...}}, or frames of "
+            "them in one, pandas.concat({'Image': frame, ...}, axis=1)"
+        )
+    return X
 
 
 def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
@@ -36,7 +45,7 @@ def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
     Raises:
         FeatureError: names the feature and what it is.
     """
-    check_features(X)
+    X = by_feature(X)
     check_order({f"feature {name!r}": values for name, values in X.items()})
     arrays = {name: _as_array(str(name), values, L) for name, values in X.items()}
     counts = {name: len(array) for name, array in arrays.items()}
@@ -78,6 +87,7 @@ def _as_array(name: str, values: Any, L: int) -> np.ndarray:
             f"feature {name!r} has the shape {values.shape}; expected (samples, channels), (samples, channels, T) or "
             "(samples, channels, height, width)"
         )
+    _warn_of_what_pooling_hides(name, (np.asarray(block) for _, block in blocks(values)))
     parts = [_pooled(name, torch.from_numpy(_numbers(name, block)), L) for _, block in blocks(values)]
     return np.concatenate(parts) if parts else np.empty((0, values.shape[1], L), np.float32)
 
@@ -134,11 +144,41 @@ def _ragged(name: str, samples: Sequence[Any], L: int) -> np.ndarray:
     if any(0 in array.shape for array in there.values()):
         raise FeatureError(f"feature {name!r}: a sample is empty; give None where a sample lacks it")
     shape = next(iter(there.values())).shape
-    pooled = np.full((len(samples), shape[0], 1 if len(shape) == 1 else L), np.nan, np.float32)
+    if len(shape) > 1:
+        _warn_of_what_pooling_hides(name, (array[None] for array in there.values()))
+    (width,) = channels
+    pooled = np.full((len(samples), width, 1 if len(shape) == 1 else L), np.nan, np.float32)
     for i, array in there.items():
         batch = torch.from_numpy(array)[None]
         pooled[i] = array[:, None] if len(shape) == 1 else _pooled(name, batch, L)[0]
     return pooled
+
+
+def _warn_of_what_pooling_hides(name: str, parts: Iterable[np.ndarray]) -> None:
+    """Warns of markers of missing values, and of zeros at the end, which are no longer seen once they are pooled.
+
+    Args:
+        parts: samples (b, C, T) or (b, C, H, W).
+    """
+    scan: MarkerScan | None = None
+    padded = samples = 0
+    for part in parts:
+        scan = scan or MarkerScan(part.shape[1])
+        scan.add(np.moveaxis(part, 1, -1).reshape(-1, scan.low.size))
+        if part.ndim == 3:
+            is_zero = (part == 0).all(1)  # (b, T)
+            padded += int((is_zero[:, -1] & ~is_zero.all(1)).sum())
+            samples += len(part)
+    for marker, channels in (scan.found() if scan else {}).items():
+        warn(
+            f"feature {name!r}: {len(channels)} channels, first {channels[0]}, are {marker:g} somewhere; if that says "
+            "that values are missing, cut them off (samples of a list may differ in length), or make the sample NaN"
+        )
+    if padded > PADDED * samples:
+        warn(
+            f"feature {name!r}: {padded:,} of {samples:,} samples end in zeros; if that is padding, give a list of "
+            "samples without it: each is pooled over its own length"
+        )
 
 
 def _pooled(name: str, block: Tensor, L: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from bmnas.errors import DataError
 from bmnas.tasks.file_readers.text import fail
 from bmnas.tasks.mmimdb import posters
 from bmnas.tasks.mmimdb.split import SPLITS
-from bmnas.tasks.mmimdb.word2vec import TEXT
+from bmnas.tasks.mmimdb.word2vec import TEXT, stored_vector
 
 FIELDS = {"features": (TEXT,), "images": posters.SHAPE, "genres": (None,), "imdb_ids": ()}
 FUEL = {"split", "source", "start", "stop", "available"}
@@ -86,10 +86,7 @@ class MmimdbFile:
 
     def text(self, row: int) -> np.ndarray:
         """Reads the mean word vector of the plot, float32 (300,)."""
-        vector = np.asarray(self._read("features", row), np.float32)
-        if not np.isfinite(vector).all():
-            fail(self.path, None, f"features[{row}]", "NaN or infinite", "300 finite numbers")
-        return vector
+        return stored_vector(self.path, f"features[{row}]", self._read("features", row))
 
     def image(self, row: int) -> np.ndarray:
         """Returns the poster as the network takes it, float32 (3, 256, 160), see `posters.less_mean`."""

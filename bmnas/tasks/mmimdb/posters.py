@@ -18,6 +18,7 @@ from bmnas.tasks.file_readers.text import fail
 
 SHAPE = (3, 256, 160)  # channels, height, width
 MEAN = np.array([103.939, 116.779, 123.68], np.float32)  # blue, green, red
+FLAT = 10.0  # a picture less the mean colour is wider, and one that is divided by 255 or by deviations narrower
 SIGNED, PIXELS = (-124, 152), (0, 255)  # lowest and highest number, with and without the mean subtracted
 
 
@@ -84,7 +85,7 @@ def network_input(path: Path, field: str, image: np.ndarray, subtracted: bool) -
         subtracted: which of them, see `mean_is_subtracted`.
 
     Raises:
-        DataError: numbers outside the range, or pixels with fractions.
+        DataError: numbers outside the range, on another scale, or pixels with fractions.
     """
     lowest, highest = SIGNED if subtracted else PIXELS
     if not (image.min() >= lowest and image.max() <= highest):
@@ -93,6 +94,9 @@ def network_input(path: Path, field: str, image: np.ndarray, subtracted: bool) -
             path, None, field, f"{image.min()} to {image.max()}", f"{what}, {lowest} to {highest}, as its other images"
         )
     if subtracted:
+        if image.max() - image.min() < FLAT and (image != np.trunc(image)).any():
+            what = f"{image.min():.3g} to {image.max():.3g}, with fractions"
+            fail(path, None, field, what, "colours on the scale of 0 to 255; these are scaled")
         return np.trunc(image.astype(np.float32))
     pixels = image.astype(np.uint8)
     if (pixels != image).any():

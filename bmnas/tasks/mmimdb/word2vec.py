@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 
 from bmnas.errors import DataError, warn
+from bmnas.features.markers import MARKERS
 from bmnas.storage.reading import regular
 from bmnas.tasks.file_readers.text import fail
 
@@ -93,3 +94,22 @@ def _entry(path: Path, file: BinaryIO, i: int, size: int) -> tuple[str, bytes]:
     if len(vector) != size:
         fail(path, None, f"the vector of word {i}", f"{len(vector)} bytes", f"{size} bytes; the file is cut short")
     return letters.strip(b"\n").decode("utf-8", "replace"), vector
+
+
+def stored_vector(path: Path, field: str, values: np.ndarray) -> np.ndarray:
+    """Returns a stored mean of word vectors, float32 (300,).
+
+    Args:
+        path, field: where it is from, for errors.
+        values: numbers (300,).
+
+    Raises:
+        DataError: it is not finite, too large for float32, or one number throughout that says that there is none.
+    """
+    if not np.isfinite(values).all():
+        fail(path, None, field, "NaN or infinite", f"{TEXT} finite numbers")
+    if np.abs(values).max() > np.finfo(np.float32).max:
+        fail(path, None, field, f"{values.min()} to {values.max()}", "numbers that float32 holds")
+    if values.min() == values.max() and values[0] in (0, *MARKERS):
+        fail(path, None, field, f"{values[0]:g} throughout", "the mean of the vectors of a plot's words")
+    return values.astype(np.float32)
