@@ -136,7 +136,7 @@ def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
     _check_pool(config)
     config = replace(config, relaxation="two_slots") if config.relaxation == "gumbel" else config
     alike = (
-        replace(config, seed=0),
+        repr(replace(config, seed=0)),  # a dictionary of class weights has no hash
         shapes_of(features),
         tuple(PRIMITIVES[name] for name in config.switch("primitives")),
     )

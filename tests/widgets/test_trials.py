@@ -216,7 +216,7 @@ def test_the_app_shows_and_replays_it(root: Path, run: Run, monkeypatch: pytest.
     assert "random-s0" in [value for _, value in app.runs.options]
     app.runs.value = "random-s0"
     explorer, answer = app.stage.children
-    assert app.explorer is not None and explorer is app.explorer.box() and CHOSEN in answer.value
+    assert app.explorer is not None and explorer is app.explorer.box() and CHOSEN in answer.content
     assert app.message.value == ""
 
     async def click() -> None:
