@@ -168,7 +168,7 @@ class TruthExplorer:
         names: dict[int, list[str]] = {}
         for name, place in self.picks().items():
             names.setdefault(place, []).append(name)
-        answers = [f"rank {place + 1} (orange): {', '.join(names[place])}" for place in sorted(names)]
+        answers = [f"rank {place + 1} (diamond): {', '.join(names[place])}" for place in sorted(names)]
         return [f"Answers after {self.budget} trainings", *(answers or ["none yet"])] if self.info.paths else []
 
     def _words(self, place: int) -> str:
