@@ -94,7 +94,7 @@ def test_the_twin_is_the_same_without_a_watcher():
     view = explorer()
     shown = " ".join(ET.fromstring(page(view.twin())).itertext())
     assert "a note" in shown and "All 9 networks" in shown and "standard deviation of 2 seeds" in shown
-    assert "rank 1 (orange): late" in view.text() and view.text().count("Cell_1") == 9
+    assert "rank 1 (diamond): late" in view.text() and view.text().count("Cell_1") == 9
 
 
 def test_a_sample_says_that_it_is_one():
