@@ -225,7 +225,7 @@ def test_a_failing_notebook_stops_the_rest_and_is_named(folder, tmp_path, capsys
     assert (left / "unfinished/01_first.html").is_file()
     shown = capsys.readouterr().out
     assert "01_first.ipynb" in shown and "ValueError" in shown
-    assert str(left / "unfinished/01_first.ipynb") in shown and "python3 run.py notebook" in shown
+    assert str(left / "unfinished/01_first.ipynb") in shown and "python3 run.py" in shown
 
 
 def test_a_rerun_that_fails_leaves_the_last_good_record_in_place(folder, tmp_path, capsys):
