@@ -1,5 +1,7 @@
 """Whatever holds one's own numbers and labels is read for what it is, or refused by name: never in silence."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -150,3 +152,14 @@ def test_masks_of_another_order_are_not_paired_by_their_place():
     ):
         with pytest.raises(FeatureError, match="another order.*patient"):
             refused()
+
+
+LAST = {(5, 8, 8, 3): True, (5, 9, 7, 1): True, (5, 3, 8, 8): False, (5, 3, 8, 4): False, (5, 1, 8, 3): False}
+
+
+@pytest.mark.parametrize(("shape", "is_odd"), LAST.items())
+def test_pictures_whose_colours_come_last_are_named(shape, is_odd):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        as_arrays({"Picture": np.random.default_rng(0).normal(size=shape)}, L=4)
+    assert any("'Picture'" in str(one.message) and str(shape) in str(one.message) for one in seen) == is_odd

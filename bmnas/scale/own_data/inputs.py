@@ -14,6 +14,7 @@ from bmnas.features.convert import as_array, as_numbers, check_order, tensor_val
 from bmnas.features.markers import MarkerScan
 from bmnas.features.taps import pool
 
+COLOURS = (1, 3, 4)  # numbers of a pixel
 PADDED = 0.1  # share of the samples that end in zeros from which it looks like padding
 
 
@@ -87,9 +88,19 @@ def _as_array(name: str, values: Any, L: int) -> np.ndarray:
             f"feature {name!r} has the shape {values.shape}; expected (samples, channels), (samples, channels, T) or "
             "(samples, channels, height, width)"
         )
+    _warn_of_channels_last(name, values.shape)
     _warn_of_what_pooling_hides(name, (np.asarray(block) for _, block in blocks(values)))
     parts = [_pooled(name, torch.from_numpy(_numbers(name, block)), L) for _, block in blocks(values)]
     return np.concatenate(parts) if parts else np.empty((0, values.shape[1], L), np.float32)
+
+
+def _warn_of_channels_last(name: str, shape: tuple[int, ...]) -> None:
+    """Warns of pictures (n, H, W, colours): H would be taken for the channels."""
+    if len(shape) == 4 and shape[3] in COLOURS and min(shape[1:3]) > max(COLOURS):
+        warn(
+            f"feature {name!r} has the shape {shape}, which looks like (samples, height, width, colours); the first "
+            "after the samples is taken for the channels. If the colours come last, give array.transpose(0, 3, 1, 2)"
+        )
 
 
 def _numbers(name: str, values: Any) -> np.ndarray:
