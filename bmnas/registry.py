@@ -10,12 +10,17 @@ LISTED, NEAREST = 20, 5  # names that a message lists at most, and how many of m
 
 
 def nearest_names(name: str, names: Iterable[str]) -> str:
-    """Lists names for a message, the nearest to `name` first; of very many only the first."""
+    """Lists names for a message, the nearest to `name` first; of very many only the first.
+
+    Names are quoted where one of them holds a comma.
+    """
 
     def likeness(other: str) -> float:
         return SequenceMatcher(None, name.lower(), other.lower()).ratio()
 
     listed = sorted(names, key=lambda other: (-likeness(other), other))
+    if any("," in one for one in listed):
+        listed = [f"'{one}'" for one in listed]
     if len(listed) > LISTED:
         listed = [*listed[:NEAREST], f"and {len(listed) - NEAREST} more"]
     return ", ".join(listed) or "none"
@@ -23,10 +28,7 @@ def nearest_names(name: str, names: Iterable[str]) -> str:
 
 def unknown(kind: str, name: object, names: Iterable[str]) -> UnknownNameError:
     """Returns the error for an unknown name, which lists the names there are, the nearest first."""
-    listed = list(names)
-    if any("," in one for one in listed):
-        listed = [f"'{one}'" for one in listed]
-    return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {nearest_names(str(name), listed)}")
+    return UnknownNameError(f"unknown {kind} {name!r}; known (nearest first): {nearest_names(str(name), names)}")
 
 
 def split_names(value: Any) -> Any:

@@ -24,9 +24,9 @@ from torch.utils.data import Dataset
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import ConfigError, FeatureError
-from bmnas.evaluation.joint.evaluation import RawTraining, check_joint, evaluate_raw_networks
+from bmnas.evaluation.joint.evaluation import RawTraining, evaluate_raw_networks
 from bmnas.evaluation.joint.network import RawNetwork, Taps
-from bmnas.evaluation.joint.sources import known_backbones, raw_samples
+from bmnas.evaluation.joint.sources import known_backbones
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation
 from bmnas.features.feature_set import FeatureSet
@@ -65,12 +65,12 @@ class LiveTransferNetwork(RawNetwork):
         dropout: float,
     ) -> None:
         super().__init__()
-        depth = min(len(names) for names in modalities.values())
-        places = range(-depth, 0)
-        self.placements = [{modality: names[place] for modality, names in modalities.items()} for place in places]
+        self.placements = placements_of(modalities)
         self.taps = {
-            modality: as_taps({name: taps[modality][name] for name in names[-depth:]})
-            for modality, names in modalities.items()
+            modality: as_taps(
+                {placement[modality]: taps[modality][placement[modality]] for placement in self.placements}
+            )
+            for modality in modalities
         }
         self.backbones = nn.ModuleDict({modality: backbones[modality] for modality in modalities})
         self.transfers = nn.ModuleList(
@@ -114,6 +114,16 @@ class LiveTransferNetwork(RawNetwork):
     def identity(self) -> dict[str, Any]:
         """Returns the placements."""
         return {"freeze": False, "network": "MMTM", "placements": self.placements}
+
+
+def placements_of(modalities: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Puts the last features of all modalities together, those before them, and so on until a modality has none left.
+
+    Returns:
+        Modality -> feature, from the earliest placement to the last.
+    """
+    depth = min(len(names) for names in modalities.values())
+    return [{modality: names[place] for modality, names in modalities.items()} for place in range(-depth, 0)]
 
 
 @contextmanager
@@ -173,10 +183,8 @@ def evaluate_live_mmtm(
     if len(features.modalities) < 2:
         only = next(iter(features.modalities))
         raise ConfigError(f"the features have one modality, {only!r}; MMTM fuses two or more")
-    check_joint(features, budget)
-    samples = raw_samples(features, root, progress) if samples is None else samples
-    training = RawTraining(run, features, config, budget, samples, batch_size, workers)
-    placements = build_live_mmtm(features, config.dropout, 0).placements
+    training = RawTraining.open(run, features, config, budget, batch_size, root, samples, workers, progress)
+    placements = placements_of(features.modalities)
     identity = {"rival": LIVE_MMTM, "placements": placements, "dropout": config.dropout}
     result = evaluate_raw_networks(
         LIVE_MMTM, lambda seed: build_live_mmtm(features, config.dropout, seed), identity, training, progress

@@ -64,20 +64,18 @@ def evaluate_joint(
     Raises:
         ConfigError, DataError, FeatureError: see `check_joint`.
     """
-    check_joint(features, budget)
-    samples = raw_samples(features, root, progress) if samples is None else samples
+    training = RawTraining.open(run, features, config, budget, batch_size, root, samples, workers, progress)
     result = evaluate_raw_networks(
         JOINT,
-        lambda seed: build_joint(genotype, features, config, samples, seed),
+        lambda seed: build_joint(genotype, features, config, training.samples, seed),
         identity_of_genotype(genotype, config),
-        RawTraining(run, features, config, budget, samples, batch_size, workers),
+        training,
         progress,
     )
     origin = Origin(run=run.name, source="section 3.4", network=genotype.describe(), genotype=genotype.to_dict())
     result = replace(result, origin=origin)
     about = {"note": NOTE, "source": features.source, "notes": features.notes, "budget": budget.to_dict()}
-    size = config.batch_size if batch_size is None else batch_size
-    run.save_json("joint.json", {**about, "batch_size": size, "method": result.to_dict()})
+    run.save_json("joint.json", {**about, "batch_size": training.batch_size, "method": result.to_dict()})
     return result
 
 
@@ -89,7 +87,8 @@ class RawTraining:
         run: keeps the result of each seed, and the checkpoint of one that is not finished.
         features, config, budget: see `evaluate_joint`.
         samples: of the features, from `raw_samples`.
-        batch_size, workers: see `evaluate_joint`.
+        batch_size: samples of a step.
+        workers: see `evaluate_joint`.
     """
 
     run: Run
@@ -97,8 +96,35 @@ class RawTraining:
     config: SearchConfig
     budget: EvalConfig
     samples: Any
-    batch_size: int | None = None
-    workers: int | None = None
+    batch_size: int
+    workers: int | None
+
+    @classmethod
+    def open(
+        cls,
+        run: Run,
+        features: FeatureSet,
+        config: SearchConfig,
+        budget: EvalConfig,
+        batch_size: int | None,
+        root: str | Path | None,
+        samples: Dataset[Any] | None,
+        workers: int | None,
+        progress: Progress | None,
+    ) -> "RawTraining":
+        """Checks that these features can be trained jointly, and opens their samples; arguments of `evaluate_joint`."""
+        check_joint(features, budget)
+        opened = raw_samples(features, root, progress) if samples is None else samples
+        size = config.batch_size if batch_size is None else batch_size
+        return cls(
+            run=run,
+            features=features,
+            config=config,
+            budget=budget,
+            samples=opened,
+            batch_size=size,
+            workers=workers,
+        )
 
 
 def evaluate_raw_networks(
@@ -119,7 +145,7 @@ def evaluate_raw_networks(
     """
     run, features, config, budget = training.run, training.features, training.config, training.budget
     objective = objective_of(features, config)
-    size = config.batch_size if training.batch_size is None else training.batch_size
+    size = training.batch_size
     identity = {**identity, "joint": True, "batch_size": size, **own_recipe(raw_task(features))}
     settings = {"epochs": budget.epochs, "max_lr": budget.max_lr, "min_lr": budget.min_lr, "Ti": budget.Ti}
     settings |= {"weight_decay": budget.weight_decay, "Tm": budget.Tm, "device": config.device, "batch_size": size}
