@@ -48,6 +48,13 @@ def test_what_is_embedded(emoji):
         ("FAMILY: MAN, BOY", "FAMILY: WOMAN, WOMAN, GIRL"),
         ("KEYCAP 1", "KEYCAP 9"),
         ("LARGE RED CIRCLE", "LARGE GREEN CIRCLE"),
+        ("OLDER MAN", "OLDER WOMAN", "OLDER ADULT", "CHILD"),
+        ("PRINCE", "PRINCESS"),
+        ("FATHER CHRISTMAS", "MOTHER CHRISTMAS"),
+        ("MENS SYMBOL", "WOMENS SYMBOL"),
+        ("WAXING CRESCENT MOON SYMBOL", "WANING CRESCENT MOON SYMBOL"),
+        ("BUS", "ONCOMING BUS"),
+        ("NEXT TRACK BUTTON", "LAST TRACK BUTTON"),
     ],
 )
 def test_relatives_are_one_family(emoji, family, names):
@@ -61,7 +68,7 @@ def test_strangers_are_not(emoji, family):
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("name", "test", "train"), [("emoji", 286, 490), ("emojigroups", 260, 440)])
+@pytest.mark.parametrize(("name", "test", "train"), [("emoji", 286, 490), ("emojigroups", 242, 440)])
 def test_a_family_is_in_one_split(family, name, test, train, seed):
     raw = TASKS[name].open_raw(TASKS[name].resolve({"seed": seed}), data_root(), None)
     groups = {**raw.splits, "backbones": raw.backbone_rows}

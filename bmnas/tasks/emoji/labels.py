@@ -23,7 +23,7 @@ GROUPS = (
     "book-paper", "clothing", "computer", "drink", "emotion", "event", "face-concerned", "face-neutral-skeptical",
     "face-smiling", "face-unwell", "food-asian", "food-fruit", "food-prepared", "food-sweet", "food-vegetable",
     "game", "heart", "household", "light & video", "mail", "money", "musical-instrument", "office", "other-symbol",
-    "person", "person-activity", "person-fantasy", "person-gesture", "person-role", "person-sport", "place-building",
+    "person-activity", "person-fantasy", "person-gesture", "person-role", "person-sport", "place-building",
     "place-other", "plant-flower", "plant-other", "religion", "sky & weather", "sport", "tool", "transport-air",
     "transport-ground", "transport-sign", "warning", "zodiac",
 )  # fmt: skip

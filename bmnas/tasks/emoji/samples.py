@@ -18,11 +18,17 @@ SHA256 = {
     "emoji.png": "47357964e5e4dab80547bf2ae48e522a341df3ce08841b586a5302af34c64569",
 }
 CELL, COLUMNS = 32, 41
-PEOPLE = {"1F468", "1F469", "1F9D1", "1F466", "1F467", "1F9D2"}  # man, woman, person, boy, girl, child
+PEOPLE = {
+    "1F468", "1F469", "1F9D1",  # man, woman, person
+    "1F466", "1F467", "1F9D2",  # boy, girl, child
+    "1F474", "1F475", "1F9D3",  # older man, older woman, older adult
+}  # fmt: skip
 SIGNS = {"2640", "2642", "200D", "FE0F", "27A1", "20E3"}  # female, male, joiner, variation, facing right, keycap
 SMALL = (
-    "man woman person men women people male female boy girl boys girls older with and of in the a "
+    "man woman person men women people male female boy girl boys girls mens womens father mother older "
+    "with and of in the a "
     "left right up down leftwards rightwards upwards downwards facing north south east west upper lower "
+    "horizontal vertical horizontally vertically oncoming next last waxing waning low high "
     "one two three four five six seven eight nine ten eleven twelve thirty oclock 0 1 2 3 4 5 6 7 8 9 10 "
     "first second third large medium small black white red orange yellow green blue purple brown grey light pink heavy"
 )
@@ -78,9 +84,9 @@ def read_pictures(count: int) -> np.ndarray:
 def families(emoji: Sequence[Emoji]) -> np.ndarray:
     """Numbers the families, int64 (n,): emoji with the same thing in their code points, or in their names.
 
-    Code points count without gender, direction and joiners, and all people alike ("man running", "woman running" and
-    "runner" are one family, and so are all families of people). Names count without the words that say who, which way,
-    how many, how large and which colour (all clocks are one family, and all coloured hearts).
+    Code points count without gender, age, direction and joiners, and all people alike ("man running", "woman running"
+    and "runner" are one family, and so are all families of people). Names count without the words that say who, which
+    way, how many, how large and which colour (all clocks are one family, and all coloured hearts).
     """
     parent = list(range(len(emoji)))
 
@@ -107,7 +113,7 @@ def _keys(emoji: Emoji) -> Iterable[tuple]:
         yield ("codes", *codes)
     title = emoji.name.partition(":")[0] if ":" in emoji.name else emoji.name
     words = [word for word in re.findall(r"[a-z0-9]+", title.lower()) if word not in SMALL_WORDS]
-    stem = [re.sub(r"(ing|s)$", "", word) for word in words]
+    stem = [re.sub(r"(ing|ess|e|s)$", "", word) for word in words]
     if stem:
         yield ("name", emoji.category, *sorted(stem))
 
