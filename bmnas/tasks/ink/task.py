@@ -19,7 +19,7 @@ from bmnas.tasks.drawing_pairs import CLASSES, SIDES, Draw, open_drawing_pairs, 
 from bmnas.training.progress import Progress
 
 SAMPLES = 1000
-EVALUATED = {"val": 500, "test": 1000}  # pairs
+EVALUATED = {"val": 1000, "test": 3000}  # pairs
 MARGIN = 10  # of ink; the mean drawing has 313
 
 
