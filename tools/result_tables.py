@@ -192,6 +192,7 @@ def read_out_table(results: Mapping[str, Any]) -> str:
         "read-out",
         "mean regret",
         "worst",
+        "% of networks below",
         "Kendall tau",
         "cost in short trainings",
         "the table's best was",
@@ -208,20 +209,28 @@ def read_out_table(results: Mapping[str, Any]) -> str:
             cost = statistics.fmean(row[rule]["cost"] for row in rows)
             regret = f"{100 * statistics.fmean(regrets):.2f}", f"{100 * max(regrets):.2f}"
             tau = f"{statistics.fmean(taus):.2f}" if taus else "-"
-            lines.append([f"`{name}`", rule, *regret, tau, f"{cost:.1f}", fate_of_the_best(rows, rule), str(len(rows))])
+            below = [100 * row[rule]["share below"] for row in rows if "share below" in row[rule]]
+            share = f"{statistics.fmean(below):.1f} (least {min(below):.1f})" if below else "-"
+            fate = fate_of_the_best(rows, rule)
+            lines.append([f"`{name}`", rule, *regret, share, tau, f"{cost:.1f}", fate, str(len(rows))])
         for limit, row in results["limits"].get(name, {}).items():
             tau = f"{row['tau']:.2f}" if "tau" in row else "-"
-            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * row['regret']:.2f}", "-", tau, "-", "-", "-"])
+            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * row['regret']:.2f}", "-", "-", tau, "-", "-", "-"])
     return table(headings, lines)
 
 
 def fate_of_the_best(rows: Sequence[Mapping[str, Any]], rule: str) -> str:
-    """Counts how often the best network of a truth table was taken, lost among the candidates, or was none of them."""
+    """Counts how often the best network of a truth table was taken, lost among the candidates, or was none of them.
+
+    And how often another was taken that scores as much on val or more, so that no rule that reads val would prefer it.
+    """
     if "best was trained for" not in rows[0][rule]:
         return "-"
-    taken = sum(row[rule]["regret"] == 0 for row in rows)
-    candidate = sum(row[rule]["best was trained for"] > 0 for row in rows)
-    return f"taken {taken}, lost {candidate - taken}, no candidate {len(rows) - candidate}"
+    taken = sum(row[rule]["regret"] <= 0 for row in rows)
+    candidate = sum(row[rule]["best was trained for"] > 0 or row[rule]["regret"] <= 0 for row in rows)
+    misled = sum(row[rule]["regret"] > 0 and row[rule].get("lead on val", -1) >= 0 for row in rows)
+    fate = f"taken {taken}, lost {candidate - taken}, no candidate {len(rows) - candidate}"
+    return f"{fate}; not better on val {misled}"
 
 
 def quartiles(values: Quartiles | float, digits: int = 1) -> str:
