@@ -75,15 +75,11 @@ class SweepTable:
         """Returns the head and as many jobs as fit: those at work and those that failed before the others."""
         states = {job.digest: state(job, self.errors.get(job.digest, "")) for job in self.jobs}
         done = sum(job.path.exists() for job in self.jobs)
-        rows = [f"{job.name:42} {states[job.digest]}" for job in sorted(self.jobs, key=lambda job: _order(states, job))]
+        place = {job.digest: 2 if job.path.exists() else int(states[job.digest] == LEFT) for job in self.jobs}
+        rows = [f"{job.name:42} {states[job.digest]}" for job in sorted(self.jobs, key=lambda job: place[job.digest])]
         hidden = [f"... and {len(rows) - most:,} more"] if len(rows) > most else []
         seconds = time.monotonic() - self.started
         return [f"{done:,} of {len(self.jobs):,} done, {seconds:.0f} s", *rows[: max(1, most)], *hidden]
-
-
-def _order(states: dict[str, str], job: Job) -> int:
-    text = states[job.digest]
-    return 2 if job.path.exists() else 1 if text == LEFT else 0
 
 
 def state(job: Job, error: str) -> str:

@@ -52,6 +52,7 @@ def _joined(parts: Sequence[FeatureSet], arrays: dict[str, np.ndarray]) -> Featu
     }
     targets = np.concatenate([part.targets for part in parts])
     logits = {name: np.concatenate([part.logits[name] for part in parts]) for name in first.logits}
+    weights = [part.weights for part in parts if part.weights is not None]
     return FeatureSet.from_arrays(
         arrays,
         targets,
@@ -71,7 +72,7 @@ def _joined(parts: Sequence[FeatureSet], arrays: dict[str, np.ndarray]) -> Featu
         },
         pooling=first.manifest["pooling"],
         groups=_groups(parts),
-        weights=_weights(parts),
+        weights=np.concatenate(weights) if weights else None,
         options={"joined": [part.fingerprint for part in parts], "parts": [part.manifest["options"] for part in parts]},
     )
 
@@ -85,11 +86,6 @@ def _groups(parts: Sequence[FeatureSet]) -> np.ndarray | None:
         start = joined[-1].max() + 1 if joined else 0
         joined.append(part.groups + start)
     return np.concatenate(joined)
-
-
-def _weights(parts: Sequence[FeatureSet]) -> np.ndarray | None:
-    each = [part.weights for part in parts if part.weights is not None]
-    return np.concatenate(each) if each else None
 
 
 def _pairs(first: FeatureSet, other: FeatureSet) -> Iterator[tuple[str, Any, Any]]:

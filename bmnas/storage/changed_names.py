@@ -1,7 +1,6 @@
 """What code changes by itself while it runs: counters, caches and logs, which say nothing of what it computes."""
 
 import dis
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -56,15 +55,12 @@ class ChangedNames:
                 elif not is_set_up:
                     self.fields.add(step.argval)
             before = step
-        for inner in _functions(code):
-            self.add(inner, is_set_up)
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType):  # a function within
+                self.add(constant, is_set_up)
 
     def _note(self, step: dis.Instruction) -> None:
         if step.opname in OUTER:
             self.variables.add(step.argval)
         elif step.opname in ATTRIBUTE:
             self.attributes.add(step.argval)
-
-
-def _functions(code: CodeType) -> Iterator[CodeType]:
-    return (constant for constant in code.co_consts if isinstance(constant, CodeType))

@@ -21,7 +21,8 @@ def truth_command(task: Task, identity: Mapping[str, Any]) -> str:
         for name, value in identity["options"].items()
         if name in task.options and name not in ("L", "source") and value != task.options[name]
     }
-    wishes = (f" --option {name} {shlex.quote(_text(value))}" for name, value in others.items())
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in others.items()}
+    wishes = (f" --option {name} {shlex.quote(text)}" for name, text in texts.items())
     return f"{COMMAND} {task.name}{_size(space['N'], space['M'])}{''.join(wishes)}"
 
 
@@ -34,8 +35,3 @@ def command_of_file(path: Path) -> str:
 def _size(N: int, M: int) -> str:
     sample = f" --sample {SAMPLE}" if N * M > 1 else ""
     return f" --N {N} --M {M}{sample}"
-
-
-def _text(value: Any) -> str:
-    """Writes an option as the command reads it: text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)

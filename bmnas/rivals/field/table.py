@@ -119,8 +119,12 @@ def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) 
     }
     ranked = sorted(results, key=lambda result: -result.mean)
     lines = [_line(result, against.get(result.name), beside.get(result.name), name) for result in ranked]
-    others = [score for score in published if score not in beside.values()]
-    return pd.DataFrame(lines + [_published_alone(score) for score in others])
+    lines += [  # methods that were not trained here
+        {"method": score.method, "published [%]": score.text, "published in": score.source}
+        for score in published
+        if score not in beside.values()
+    ]
+    return pd.DataFrame(lines)
 
 
 def _is_of(score: PublishedScore, result: Evaluation) -> bool:
@@ -155,11 +159,6 @@ def _line(
         "run": origin.run,
         "command": origin.command,
     }
-
-
-def _published_alone(score: PublishedScore) -> dict[str, Any]:
-    """Makes the line of a method that was not trained here."""
-    return {"method": score.method, "published [%]": score.text, "published in": score.source}
 
 
 def winners_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str:

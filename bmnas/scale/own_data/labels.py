@@ -60,11 +60,8 @@ def _array(y: Any) -> np.ndarray:
         return labels.astype(str)
     if any(isinstance(value, str) for value in values):
         raise FeatureError(f"y mixes texts and other values ({', '.join(types)}); expected one type for all labels")
-    return np.array(values) if labels.dtype.kind == "O" and _numbers(values) else labels
-
-
-def _numbers(values: list[Any]) -> bool:
-    return all(isinstance(value, bool | int | float | np.number | np.bool_) for value in values)
+    are_numbers = all(isinstance(value, bool | int | float | np.number | np.bool_) for value in values)
+    return np.array(values) if labels.dtype.kind == "O" and are_numbers else labels
 
 
 def _check_rows(labels: np.ndarray) -> None:
