@@ -52,13 +52,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Turns formulas into MathML, which browsers draw without a script."""
-    return FORMULA.sub(lambda formula: mathml(formula[2], formula[1] == "div"), content)
-
-
-def mathml(latex: str, block: bool) -> str:
-    """Writes a formula that stands on lines of its own (`block`) or in a sentence."""
-    return convert(html.unescape(latex).strip(), display="block" if block else "inline")
+    """Turns formulas into MathML, which browsers draw without a script; one that cannot be converted ends the build."""
+    displays = {"div": "block", "span": "inline"}  # on lines of its own, or in a sentence
+    return FORMULA.sub(lambda one: convert(html.unescape(one[2]).strip(), display=displays[one[1]]), content)
 
 
 def settings_table(name: str) -> str:
