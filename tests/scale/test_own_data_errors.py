@@ -19,6 +19,7 @@ X = {"Image": A, "Text": A + 1}
 CASES = {
     "an array": (A, CLASSES, "X is ndarray"),
     "no features": ({}, CLASSES, "X is an empty dictionary"),
+    "nested": ({"Image": A, "Text": {"one": A, "two": A}}, CLASSES, r"'Text'.*dictionary.*'Text_1'"),
     "sparse": ({"Image": A, "Text": scipy.sparse.csr_matrix(A)}, CLASSES, r"'Text'.*toarray"),
     "a class of one": (X, np.where(np.arange(N) == 4, "dead", CLASSES), "'dead'"),
     "measurements": (X, A[:, 0], "regression"),

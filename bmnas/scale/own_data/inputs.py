@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bmnas.errors import FeatureError, warn
+from bmnas.errors import FeatureError, how_many, warn
 from bmnas.features.blocks import blocks
 from bmnas.features.convert import as_array, as_numbers, check_order, tensor_values
 from bmnas.features.markers import MarkerScan
@@ -119,6 +119,11 @@ def _of_frame(name: str, values: pd.DataFrame | pd.Series) -> np.ndarray:
 
 def _uniform(name: str, values: Any) -> np.ndarray | list[Any]:
     """Makes an array of a list whose samples have one shape, and leaves others a list."""
+    if isinstance(values, Mapping):
+        raise FeatureError(
+            f"feature {name!r} is a dictionary with {how_many(len(values), 'key')}; expected one array a "
+            f"feature. Features of one modality are named '{name}_1', '{name}_2', ..."
+        )
     try:
         samples = list(values)
     except TypeError as error:
