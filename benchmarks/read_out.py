@@ -68,7 +68,7 @@ TABLES = {
     "mfeat-mlp": "mfeat-N1M1-c65b72d3",
     "mfeat-N2": "mfeat-N2M1-cf861628",
     "emojitags": "emojitags-N1M1-c2806357",
-    "emojigroups": "emojigroups-N1M1-38fa44fb",
+    "emojigroups": "emojigroups-N1M1-9b01c34a",
     "planted": "planted-N1M1-731ef341",
     "avsum": "avsum-N1M1-f31f8b2f",
     "avmnist": "avmnist-N1M1-e43f15e5",
@@ -103,7 +103,8 @@ class Known:
         task = bmnas.TASKS[self.table.about["dataset"]]
         self.config = task.search_config.change(N=space.N, M=space.M, threads=1, device="cpu")
         self.budget = task.eval_config.change(seeds=self.table.seeds)
-        self.features = bmnas.prepare(task.name, **self.table.about["options"])
+        options = {name: value for name, value in self.table.about["options"].items() if name in task.options}
+        self.features = bmnas.prepare(task.name, **options)
         self.truth = {key: mean_scores(scores) for key, scores in self.table.by_network.items()}
         self.tests = np.array([score.test for score in self.truth.values()])  # before others are trained
         self.winner = max(self.table.networks, key=lambda genotype: self.truth[network_key(genotype)].test)
