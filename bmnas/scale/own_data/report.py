@@ -18,6 +18,8 @@ SPREAD = "\u00b1"
 FEW = 10  # test samples of a class, below which its scores say little
 LISTED = 10  # classes that are listed with their numbers
 ORDER = ("worse", "undecided", "better")
+FUSION = ("Fusion helps here", "Fusion does not help here", "Whether fusion helps here cannot be told")
+SEARCH = ("The search was worth it", "The search was not worth it", "Whether the search was worth it cannot be told")
 SHOWN = ("accuracy", "weighted F1", "macro AUROC")  # of the leaderboard, beside the score that counts
 
 
@@ -104,25 +106,30 @@ def conclusions(results: Sequence[Evaluation], features: FeatureSet) -> list[str
         best = max(alone, key=_mean)
         comparisons = [_turned(one) for one in compare_results([best, *fused], best.name)]
         strongest = max(comparisons, key=lambda one: (ORDER.index(one.verdict), one.difference))
-        start = {"better": "Fusion helps here", "worse": "Fusion does not help here"}.get(
-            strongest.verdict, "Whether fusion helps here cannot be told"
+        lines.append(
+            f"{_answer(strongest, *FUSION)}: {_in_words(strongest, 'the best modality', unit, len(comparisons))}."
         )
-        lines.append(f"{start}: {_in_words(strongest, 'the best modality', unit, len(comparisons))}.")
         searched = next(one for one in comparisons if one.name == SEARCHED)
         if strongest.name != SEARCHED:
             lines.append(f"The search: {_in_words(searched, 'the best modality', unit, len(comparisons))}.")
     if rivals:
         comparisons = compare_results(fused, SEARCHED)
         strongest = next(one for one in comparisons if one.rival == max(rivals, key=_mean).name)
-        start = {"better": "The search was worth it", "worse": "The search was not worth it"}.get(
-            strongest.verdict, "Whether the search was worth it cannot be told"
+        lines.append(
+            f"{_answer(strongest, *SEARCH)}: {_in_words(strongest, 'the best rival', unit, len(comparisons))}."
         )
-        lines.append(f"{start}: {_in_words(strongest, 'the best rival', unit, len(comparisons))}.")
     return lines
 
 
 def _mean(result: Evaluation) -> float:
     return result.mean
+
+
+def _answer(one: Comparison, yes: str, no: str, unknown: str) -> str:
+    """Chooses the answer that a comparison gives; no gain at all, as among equal answers to all samples, is a no."""
+    if one.verdict == "undecided" and one.seeds > 1 and one.high <= 0:
+        return no
+    return {"better": yes, "worse": no}.get(one.verdict, unknown)
 
 
 def _turned(one: Comparison) -> Comparison:
@@ -133,9 +140,9 @@ def _turned(one: Comparison) -> Comparison:
 def _in_words(one: Comparison, what: str, unit: str, comparisons: int) -> str:
     """Writes "the network found scores 2.3 points below the best modality, Sound alone (95 % interval ...)"."""
     points = abs(100 * one.difference)
-    side = "above" if one.difference > 0 else "below"
+    side = f"{points:.1f} points {'above' if one.difference > 0 else 'below'}" if round(points, 1) else "as much as"
     name = "the network found" if one.name == SEARCHED else one.name
-    text = f"{name} scores {points:.1f} points {side} {what}, {one.rival}"
+    text = f"{name} scores {side} {what}, {one.rival}"
     if one.seeds < 2:
         return f"{text}; one seed proves nothing"
     note = ""
@@ -144,7 +151,8 @@ def _in_words(one: Comparison, what: str, unit: str, comparisons: int) -> str:
     elif one.verdict == "undecided":
         note = f", which does not suffice where {comparisons} methods are compared"
     samples = f", {one.groups:,} {unit}" if one.groups else ""
-    return f"{text} (95 % interval {100 * one.low:+.1f} to {100 * one.high:+.1f}{note}; {one.seeds} seeds{samples})"
+    low, high = (f"{round(100 * end, 1) + 0.0:+.1f}" for end in (one.low, one.high))  # never -0.0
+    return f"{text} (95 % interval {low} to {high}{note}; {one.seeds} seeds{samples})"
 
 
 def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
