@@ -126,7 +126,7 @@ class Known:
         return round(float(np.mean((self.tests < test) + (self.tests == test) / 2)), 5)
 
     def lead_on_val(self, genotype: Genotype) -> float:
-        """Returns what a network scores more on val than the table's best; above 0, no rule that reads val errs."""
+        """Returns what a network scores more on val than the table's best on test."""
         return round(self.scores(genotype).val - self.scores(self.winner).val, 5)
 
     def new_scores(self, genotype: Genotype) -> np.ndarray:
