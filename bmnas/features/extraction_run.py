@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bmnas.errors import DataError, FeatureError
+from bmnas.errors import DataError, FeatureError, how_many, warn
 from bmnas.features import store
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.extraction import Backbone, Extracted, run_backbones
@@ -168,6 +168,7 @@ class Extraction:
         del arrays[LOOKS], arrays[CONTENT]  # lie beside the features
         logits = {modality: arrays.pop(f"logits {modality}") for modality in self.backbones}
         lost = np.array(sorted(place.log.done.unreadable), np.int64)
+        self._warn_of_unlabelled(targets, lost)
         splits = {part: np.setdiff1d(np.searchsorted(self.rows, rows), lost) for part, rows in self.splits.items()}
         dropped = {part: len(rows) - len(splits[part]) for part, rows in self.splits.items()}
         left_out = f"; {len(unreadable)} unreadable samples left out" if unreadable else ""
@@ -207,6 +208,14 @@ class Extraction:
         names = "".join(f"{self.samples.names[row]}\n" for row in self.rows)
         write_text(place.path / NAMES, names, FeatureError)
         store.complete(features, place.path)
+
+    def _warn_of_unlabelled(self, targets: np.ndarray, lost: np.ndarray) -> None:
+        """Warns of samples that could have several labels and have none, apart from those that cannot be read."""
+        if self.samples.kind == "multilabel":
+            unlabelled = np.setdiff1d(np.flatnonzero(~targets.any(1)), lost)
+            if len(unlabelled):
+                first = self.samples.names[self.rows[unlabelled[0]]]
+                warn(f"{how_many(len(unlabelled), 'sample')} of {len(targets):,} have no label at all, first {first}")
 
 
 def split_scores(

@@ -115,6 +115,10 @@ def _imbalance(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Iterat
         return
     if len(classes) > 1 and (targets.sum(1) == 1).all():
         yield "targets: each sample has exactly one label; if it can have no other, give one class a sample (argmax(1))"
+    without = np.flatnonzero(~targets.any(1))
+    if len(classes) > 1 and len(without):
+        number = f"{len(without):,} of {len(targets):,} samples have no label"
+        yield f"targets: {number}, first row {without[0]}; leave out those whose labels are unknown"
     rare = [name for name, share in zip(classes, targets.mean(0), strict=True) if share <= 1 - DOMINANT]
     if rare:
         names = ", ".join(map(repr, rare[:NAMED])) + (" ..." if rare[NAMED:] else "")

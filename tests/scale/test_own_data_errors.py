@@ -148,3 +148,17 @@ def test_an_interval_without_0_that_does_not_suffice_says_why():
     assert (
         line.startswith("Whether fusion helps here cannot be told") and "10 methods" in line and "holds 0" not in line
     )
+
+
+@pytest.mark.parametrize("without", [0, 1, 7])
+def test_rows_without_any_label_are_counted(without):
+    targets = np.tile(np.eye(3, dtype=np.float32)[[0, 1, 2, 0]], (5, 1))
+    targets[:, 1] = 1
+    targets[3 : 3 + without] = 0
+    rng = np.random.default_rng(0)
+    arrays = {"A_1": rng.normal(size=(20, 4)), "B_1": rng.normal(size=(20, 4))}
+    features = bmnas.FeatureSet.from_arrays(
+        arrays, targets, {"train": range(10), "val": range(10, 15), "test": range(15, 20)}, report=False
+    )
+    lines = [line for line in findings(features) if "no label" in line]
+    assert [f"{without} of 20" in line and "row 3" in line for line in lines] == [True] * (without > 0)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from bmnas.errors import DataError
 from bmnas.tasks.egogesture.annotations import clip_frames, read_ego_classes, read_ego_json, read_ego_list
+from bmnas.tasks.egogesture.samples import EgoSamples
 from bmnas.tasks.file_readers.jpeg import read_picture
 from tests.support import raw_files
 from tests.support.raw_files import LABELS
@@ -201,3 +203,30 @@ def test_broken_pictures(tmp_path, spoil, message):
         path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(DataError, match=rf"000001\.jpg.*{message}"):
         read_picture(path)
+
+
+# what is lost
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Pictures and lists, as the data is distributed without the JSON."""
+    raw_files.write_ego(tmp_path)
+    (tmp_path / "egogestureall_but_None.json").unlink()
+    raw_files.write_ego_lists(tmp_path)
+    return tmp_path
+
+
+def cut(path, lines):
+    path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines()[:lines]))
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_list_that_is_cut_leaves_folders_that_nobody_names(listed, part):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        EgoSamples(listed)
+    cut(listed / f"{part}listall_but_None.txt", 2)  # of four lines, two a folder
+    second = raw_files.SUBJECTS[{"train": "training", "val": "validation", "test": "testing"}[part]][1]
+    with pytest.warns(UserWarning, match=rf"1 folder .* first Subject{second:02d}/Scene1/Color/rgb1"):
+        EgoSamples(listed)

@@ -124,6 +124,34 @@ def test_other_forms_of_the_files_become_the_same_features(name, form, write, to
     assert "stand-in" not in features.notes.lower()
 
 
+PUBLISHED = {
+    "ntu": "23,760 / 2,520 / 16,560",
+    "egogesture": "14,416 / 4,768 / 4,977",
+    "mmimdb": "15,552 / 2,608 / 7,799",
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_fewer_samples_than_published_are_said_when_features_are_made(name, root, toys, tmp_path, recwarn):
+    """A list that lost lines, or half a download, looks like any other data set."""
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, **CHEAP}
+    for _ in range(2):
+        prepare(name, **options)
+    said = [str(each.message) for each in recwarn if "are published" in str(each.message)]
+    assert len(said) == 1 and PUBLISHED[name] in said[0] and str(root / name) in said[0]
+
+
+def without_genres(data, names):
+    data["genres"][[2, 7]] = 0
+
+
+def test_movies_without_a_genre_are_named(toys, tmp_path):
+    raw_files.write_hdf5(tmp_path / "mmimdb", without_genres)
+    first = sorted(raw_files.IDS[raw_files.ORDER[row]] for row in (2, 7))[0]
+    with pytest.warns(UserWarning, match=f"2 samples of 12 have no label at all, first {first}"):
+        prepare("mmimdb", root=tmp_path, cache=tmp_path / "cache", backbone_epochs=1, **CHEAP)
+
+
 def test_the_manifest_says_which_split_was_used(root, toys, tmp_path):
     found = {}
     for split in ("release", "paper"):

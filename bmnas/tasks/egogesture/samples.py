@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bmnas.errors import DataError, warn
+from bmnas.errors import DataError, how_many, warn
 from bmnas.features.samples import Samples
 from bmnas.tasks.egogesture.annotations import (
     EGO_COUNTS,
+    FOLDER,
     EgoClip,
     clip_frames,
     read_ego_classes,
@@ -51,6 +52,7 @@ class EgoSamples(Samples):
             raise DataError(
                 f"{root}: none of the {len(annotated)} annotated clips has its folders, {annotated[0].color}"
             )
+        _warn_of_unnamed(root, {clip.color for clip in annotated})
         if len(self.clips) < len(annotated):
             first = next(clip for clip in annotated if clip.color not in there or clip.depth not in there)
             warn(
@@ -147,6 +149,18 @@ def _warn_of_copies(root: Path, clips: Sequence[EgoClip]) -> None:
         (folder, start, end), more = copies[0], f" and {len(copies) - 1} more" if copies[1:] else ""
         warn(
             f"{root}: {folder}, frames {start} to {end}{more}, is annotated more than once; each counts",
+        )
+
+
+def _warn_of_unnamed(root: Path, named: set[str]) -> None:
+    """Warns of folders of frames that no annotation names: lines of a list, or a subject's entries, may be lost."""
+    folders = {folder.relative_to(root).as_posix() for folder in root.glob("Subject*/Scene*/Color/rgb*")}
+    unnamed = sorted(folder for folder in folders - named if FOLDER.fullmatch(folder))
+    if unnamed:
+        warn(
+            f"{root}: the annotations name no clip of {how_many(len(unnamed), 'folder')} of frames there, first "
+            f"{unnamed[0]}; compare the annotations with the published ones, where nothing is left out on "
+            "purpose"
         )
 
 

@@ -1,5 +1,6 @@
 """From raw data of the paper's tasks to features: weights found or trained, then `bulk_extract`."""
 
+import operator
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -197,6 +198,7 @@ class RealRun:
 
     def extract(self, folder: Path, device: torch.device, progress: Progress | None) -> ExtractionReport:
         """Makes the feature set; resumes where an earlier call was stopped, see `bulk_extract`."""
+        self._warn_of_fewer()
         maker = BackboneMaker(
             self.samples, self.splits["train"], self.weights, self.imagenet, self.options["seed"],
             self.options["backbone_epochs"], self._workers, device, progress,
@@ -228,6 +230,16 @@ class RealRun:
             words = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
             progress(words, report.extracted, report.extracted)
         return report
+
+    def _warn_of_fewer(self) -> None:
+        """Warns where a split holds fewer samples than its publishers counted: a list or a download may be cut."""
+        counts, published = (self.samples.facts.get(name) for name in ("counts", "expected_counts"))
+        if counts and published and any(map(operator.lt, counts.values(), published)):
+            here, there = (" / ".join(f"{count:,}" for count in each) for each in (counts.values(), published))
+            warn(
+                f"{self.root / self.real.folder}: {' / '.join(counts)} have {here} samples; {there} are published. Unless "
+                "you took a part on purpose, files or lines of its lists are lost"
+            )
 
     @property
     def _sharding(self) -> Sharding | None:
