@@ -237,8 +237,8 @@ class RealRun:
         if counts and published and any(map(operator.lt, counts.values(), published)):
             here, there = (" / ".join(f"{count:,}" for count in each) for each in (counts.values(), published))
             warn(
-                f"{self.root / self.real.folder}: {' / '.join(counts)} have {here} samples; {there} are published. Unless "
-                "you took a part on purpose, files or lines of its lists are lost"
+                f"{self.root / self.real.folder}: {' / '.join(counts)} have {here} samples; {there} are published. "
+                "Unless you took a part on purpose, files or lines of its lists are lost"
             )
 
     @property
