@@ -13,6 +13,7 @@ import pandas as pd
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.evaluation import evaluate
 from bmnas.evaluation.results import Evaluation
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.run_folder import Run
 from bmnas.space.enumeration import Space
@@ -156,4 +157,4 @@ def ablation_table(results: Mapping[str, Iterable[tuple[AblationRow, Evaluation]
         for name, rows in results.items()
         for row, evaluation in rows
     ]
-    return pd.DataFrame(lines).drop(columns="seconds", errors="ignore")
+    return ScoreTable(lines).drop(columns="seconds", errors="ignore")

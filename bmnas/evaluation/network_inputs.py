@@ -12,6 +12,11 @@ from bmnas.features.convert import as_numbers
 from bmnas.features.feature_set import FeatureSet
 from bmnas.storage.digests import json_sha256
 
+LEARN_SUBSETS = (
+    "Only a network that was trained on data with missing rows, or with modality_dropout, can do without some: "
+    "train one with modality_dropout=0.2 in the settings of the search"
+)
+ONE_SAMPLE = "one sample alone is a batch of one, array[None]"
 Shapes = Mapping[str, tuple[int, int]]  # feature -> (C_in, L or 1)
 
 
@@ -24,24 +29,29 @@ def checked_batch(arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets
     Raises:
         FeatureError: a feature is missing, has another shape or holds NaN; a sample lacks every feature.
     """
-    present = [name for name in shapes if name in arrays or not takes_subsets]
+    absent = [] if takes_subsets else [name for name in shapes if name not in arrays]
+    if absent:
+        raise FeatureError(
+            f"the network uses the feature{'s' if absent[1:] else ''} {', '.join(map(repr, absent))}, but given were: "
+            f"{', '.join(arrays) or 'none'}. {LEARN_SUBSETS}"
+        )
+    present = [name for name in shapes if name in arrays]
     batch = {name: _checked(name, arrays, shapes[name], takes_subsets) for name in present}
     return _completed(batch, arrays, shapes) if takes_subsets else batch
 
 
 def _checked(name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool) -> Tensor:
-    if name not in arrays:
-        raise FeatureError(f"the network uses the feature {name!r}; given were: {', '.join(arrays)}")
     array = np.array(as_numbers(f"feature {name!r}", arrays[name], keep_half=False))  # a copy: it may be read-only
     if array.ndim == 2 and shape[1] == 1:
         array = array[:, :, None]
     if array.shape[1:] != tuple(shape):
-        raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {shape[0]}, {shape[1]})")
+        alone = f"; {ONE_SAMPLE}" if array.shape[:1] == shape[:1] else ""
+        raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {shape[0]}, {shape[1]}){alone}")
     bad = ~np.isfinite(array).all((1, 2))
     if takes_subsets:
         bad &= ~_absent(array)
     if bad.any():
-        hint = "" if takes_subsets else "; only a network of modality_dropout takes rows of NaN as missing ones"
+        hint = "" if takes_subsets or not _absent(array).any() else f". {LEARN_SUBSETS}"
         raise FeatureError(f"feature {name!r} holds NaN or infinite values, first in row {int(bad.argmax())}{hint}")
     return torch.from_numpy(array)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from bmnas.errors import ConfigError
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.training.metrics import METRICS, named_score
@@ -43,7 +44,7 @@ def subset_scores(trained: TrainedNetwork, features: FeatureSet, metric: str | N
         part = {name: x if name in names else np.full_like(x, np.nan) for name, x in arrays.items()}
         score = named_score(features.kind, metric, trained.raw_logits(part), targets)
         lines.append({"modalities": " + ".join(subset), "count": len(subset), metric: score})
-    return pd.DataFrame(lines)
+    return ScoreTable(lines)
 
 
 def subsets(modalities: list[str]) -> list[tuple[str, ...]]:

@@ -13,6 +13,8 @@ from bmnas.space.hypernet import Hypernet
 from bmnas.space.primitives import own_primitives
 
 TOLERANCE = 1e-2  # of float32 logits and of the whole gradient, relative to their largest and to its norm
+NUDGES = (1e-6, 3e-6, 1e-5)  # shares by which weights grow, to see what rounding does to the formula itself
+MULTIPLE = 10  # times that much is allowed, too
 SLOWER, ROUNDS = 4.0, 3  # the formula is taken where the algebra takes so many times as long, in every round
 # The bound is far from 1 on purpose: both round differently, and noise must never decide which bits a search has.
 CHECKED: dict[Hashable, str] = {}
@@ -50,8 +52,12 @@ def fault(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> str:
         (logits, gradient, _), (ours, our_gradient, _) = (_step(network, batch) for network in networks.values())
         if not logits.isfinite().all():
             return ""  # nothing to compare; the search stops at its first loss
-        differences = ((ours - logits).norm() / logits.norm(), (our_gradient - gradient).norm() / gradient.norm())
+        differences = _differences((ours, our_gradient), (logits, gradient))
         if not all(difference <= TOLERANCE for difference in differences):
+            rounding = _rounding(networks["formula"], batch, (logits, gradient))
+            allowed = [max(TOLERANCE, MULTIPLE * own) for own in rounding]
+            if all(difference <= most for difference, most in zip(differences, allowed, strict=True)):
+                return ""  # such as where BatchNorm sees one vector alone, or ReLU zeros
             return f"differs by {differences[0]:.0e} in its logits and {differences[1]:.0e} in its gradient"
         slow = []
         for _ in range(ROUNDS):
@@ -60,6 +66,24 @@ def fault(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> str:
             if slow[-1] <= SLOWER:
                 return ""
     return f"takes {min(slow):.1f} times as long as it on this machine"
+
+
+def _rounding(formula: nn.Module, batch: Mapping[str, Tensor], exact: tuple[Tensor, Tensor]) -> list[float]:
+    """Returns how far the formula's own logits and gradient move at most, where its weights change by rounding."""
+    moved = []
+    for nudge in NUDGES:
+        other = copy.deepcopy(formula)
+        with torch.no_grad():
+            for weight in other.parameters():
+                weight.mul_(1 + nudge)
+        moved.append(_differences(_step(other, batch)[:2], exact))
+    return [max(each) for each in zip(*moved, strict=True)]
+
+
+def _differences(results: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> list[float]:
+    """Returns how far logits and gradient are from others, relative to their norms."""
+    pairs = zip(results, others, strict=True)
+    return [float((result - other).norm() / other.norm()) for result, other in pairs]
 
 
 def _step(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, float]:

@@ -14,6 +14,7 @@ import pandas as pd
 from bmnas.config.settings import ALGORITHM_1, BY_GRADIENT
 from bmnas.errors import ConfigError, DataError
 from bmnas.evaluation.comparison import seeds_interval
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.registry import SEARCHERS
 from bmnas.searching.searchers.trials import Budget, Searcher, Trial, run_searcher
 from bmnas.space.equivalence import network_key
@@ -65,7 +66,7 @@ def bench(
     rows = [_row(bench_trials(searcher, table, seed, budget), table, seed) for seed in seeds]
     if not rows:
         raise ConfigError("seeds is empty; expected at least one, like range(10)")
-    return pd.DataFrame(rows)
+    return ScoreTable(rows)
 
 
 def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int | None) -> list[Trial]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import DataError, FeatureError
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.registry import TASKS
@@ -124,7 +124,7 @@ class Truth:
         rank = 1 + sum(round(other - score, 9) > 0 for other in means.values())
         return Standing(rank, len(means), score, max(means.values()), self.sample is None)
 
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> ScoreTable:
         """Returns a row a network, the best mean test score first.
 
         Columns: genotype (an object), network (text), val and test (means over seeds), val_std and test_std (over
@@ -138,7 +138,7 @@ class Truth:
             for seed, (on_val, on_test) in enumerate(zip(val, test, strict=True)):
                 row |= {f"val_{seed}": on_val, f"test_{seed}": on_test}
             rows.append(row)
-        frame = pd.DataFrame(rows).sort_values("test", ascending=False, kind="stable", ignore_index=True)
+        frame = ScoreTable(sorted(rows, key=lambda row: -row["test"]))
         frame.attrs["about"] = self.about
         return frame
 
@@ -182,7 +182,7 @@ def truth(
     features: FeatureSet | None = None,
     config: SearchConfig | None = None,
     budget: EvalConfig | None = None,
-) -> pd.DataFrame:
+) -> ScoreTable:
     """Gives the scores of all networks of a small space as a table, see `Truth.frame`.
 
     Args:

@@ -117,7 +117,7 @@ def given(features):
 def test_bad_input(run, features):
     trained, (first, second) = load(run), planted_genotype(features).features
     cases = {
-        f"the network uses the feature {second!r}; given were: {first}": {first: given(features)[first]},
+        f"the network uses the feature {second!r}, but given were: {first}": {first: given(features)[first]},
         f"feature {first!r} has the shape (128, 5, 4); expected (n, 6, 4)": {
             **given(features),
             first: given(features)[first][:, :5],

@@ -1,8 +1,11 @@
 """What is wrong with one's own data is said before any work, in words that name it and what to do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
+import torch
+from sklearn.model_selection import cross_val_score
 
 import bmnas
 from bmnas.errors import ConfigError, FeatureError
@@ -162,3 +165,65 @@ def test_rows_without_any_label_are_counted(without):
     )
     lines = [line for line in findings(features) if "no label" in line]
     assert [f"{without} of 20" in line and "row 3" in line for line in lines] == [True] * (without > 0)
+
+
+QUICK = {"search": {"epochs": 1, "C": 4, "shortlist_epochs": 1}, "budget": {"epochs": 1, "seeds": 1}}
+
+
+def small_model():
+    return bmnas.FusionClassifier(rivals=None, verbose=0, **QUICK)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """Data of three shapes without gaps, and a model that was trained on it."""
+    rng = np.random.default_rng(0)
+    arrays = {"Image": rng.normal(size=(90, 8)), "Text": rng.normal(size=(90, 6)), "Sound": rng.normal(size=(90, 5, 9))}
+    labels = np.array(["a", "b", "c"])[np.arange(90) % 3]
+    return arrays, labels, small_model().fit(arrays, labels)
+
+
+@pytest.mark.parametrize("form", [np.asarray, list, torch.tensor, pd.Series])
+def test_one_sample_alone_is_refused_by_name(form, whole):
+    arrays, _, model = whole
+    with pytest.raises(FeatureError, match=r"'Image'.*\(8,\).*array\[None\]"):
+        model.predict({name: values[:1] for name, values in arrays.items()} | {"Image": form(arrays["Image"][0])})
+    assert len(model.predict({name: values[:1] for name, values in arrays.items()})) == 1
+
+
+def test_a_missing_modality_says_how_a_network_learns_to_do_without(whole):
+    arrays, _, model = whole
+    used = list(model.network_.shapes)
+    with pytest.raises(FeatureError, match=f"{used[0]!r}.*modality_dropout=0.2"):
+        model.predict_proba({name: values for name, values in arrays.items() if name != used[0]})
+    gaps = arrays[used[0]].copy()
+    gaps[4] = np.nan
+    with pytest.raises(FeatureError, match=f"{used[0]!r}.*row 4.*modality_dropout=0.2"):
+        model.predict_proba(arrays | {used[0]: gaps})
+
+
+def test_a_frame_of_samples_is_what_scikit_learn_indexes_by_row(whole):
+    arrays, labels, model = whole
+    frame = pd.DataFrame({name: list(values) for name, values in arrays.items()})
+    assert np.array_equal(model.predict_proba(frame), model.predict_proba(arrays))
+    scores = cross_val_score(small_model(), frame, labels, cv=2, error_score="raise")
+    assert np.isfinite(scores).all()
+
+
+def test_a_cell_without_a_sample_is_a_missing_one(whole):
+    arrays, labels, _ = whole
+    frame = pd.DataFrame({name: list(values) for name, values in arrays.items()})
+    frame.loc[[1, 5], "Text"] = None
+    frame.at[2, "Sound"] = np.nan
+    features = small_model().fit(frame, labels).features_
+    assert {name: np.flatnonzero(rows).tolist() for name, rows in features.missing.items()} == {
+        "Text": [1, 5],
+        "Sound": [2],
+    }
+
+
+def test_a_frame_of_samples_keeps_its_order(whole):
+    arrays, labels, _ = whole
+    frame = pd.DataFrame({name: list(values) for name, values in arrays.items()})
+    with pytest.raises(FeatureError, match="index"):
+        small_model().fit(frame, pd.Series(labels[::-1], index=frame.index[::-1]))

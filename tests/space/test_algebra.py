@@ -15,6 +15,7 @@ from bmnas.space import self_check
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.layers import LEVELS, Dropout
+from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import Sum
 
 CHANNELS = {"a": 3, "b": 5, "c": 4, "d": 6}
@@ -210,6 +211,22 @@ def test_the_check_leaves_network_and_random_numbers_alone(unchecked):
         assert isinstance(self_check.checked_network(net, batch), Algebra)
     assert torch.equal(torch.get_rng_state(), random) and net.training
     assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("placeholders", [False, True])
+def test_what_rounding_does_to_the_formula_too_is_no_fault_of_the_algebra(samples, placeholders, unchecked):
+    """BatchNorm and ReLU of one vector alone are rounding, and so they are of a placeholder that is in every sample."""
+    torch.manual_seed(0)
+    channels = {"a": 8, "b": 6, "c": 5}
+    empty = Placeholders({name: [0.3] * C_in for name, C_in in channels.items()}, {name: (name,) for name in channels})
+    net = Hypernet(channels, 3, 4, 8, 2, 1, vectors=tuple(channels), placeholders=empty if placeholders else None)
+    batch = {name: torch.randn(samples, C_in, 1) for name, C_in in channels.items()}
+    if placeholders:
+        batch["a"] = torch.full_like(batch["a"], torch.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(self_check.checked_network(net, batch), Algebra)
 
 
 def test_a_wrong_algebra_gives_way_to_the_formula(unchecked, monkeypatch):

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bmnas.config import SearchConfig
 from bmnas.evaluation.results import Evaluation
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.registry import Registry
 from bmnas.rivals.field.contest import Contest, genotype_result, search_epochs
 from bmnas.rivals.field.methods import method_of
@@ -121,7 +122,7 @@ def _search(contest: Contest, config: SearchConfig, run: Run, progress: Progress
 
 def sweep_table(swept: Sequence[Swept]) -> pd.DataFrame:
     """Makes one line a configuration: search score, evaluation score with its interval, size, cost and run folder."""
-    return pd.DataFrame(
+    return ScoreTable(
         {
             "N": one.N,
             "M": one.M,

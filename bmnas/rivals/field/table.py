@@ -13,6 +13,7 @@ from bmnas.evaluation.comparison import Comparison
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation, compare_results
 from bmnas.evaluation.saved_results import load_evaluation
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.paper.published_scores import PublishedScore, published_scores
 from bmnas.rivals.field.contest import Contest, Row
 from bmnas.rivals.field.methods import title_of
@@ -124,7 +125,7 @@ def field_table(results: Sequence[Evaluation], task: str, name: str = SEARCHED) 
         for score in published
         if score not in beside.values()
     ]
-    return pd.DataFrame(lines)
+    return ScoreTable(lines)
 
 
 def _is_of(score: PublishedScore, result: Evaluation) -> bool:

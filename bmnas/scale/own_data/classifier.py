@@ -23,7 +23,7 @@ from bmnas.features.weights import as_weights
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
-from bmnas.scale.own_data.inputs import as_arrays, by_feature, columns_of
+from bmnas.scale.own_data.inputs import as_arrays, by_feature, check_samples, columns_of
 from bmnas.scale.own_data.labels import as_labels
 from bmnas.scale.own_data.report import leaderboard, report
 from bmnas.scale.own_data.splitting import check_classes, split_rows
@@ -56,7 +56,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
     of n samples (C, T) of different T. The part of a name before its last "_" is the modality. A sample that lacks a
     modality has NaN in all of the row (None in a list): there stands a learnt placeholder, the same in training and
     prediction. Sequences and images are pooled to L positions by one adaptive max pool. What indexes X by row, as
-    `GridSearchCV` does, takes data frames joined to one with two levels of columns, `pandas.concat(X, axis=1)`.
+    `GridSearchCV` does, takes a data frame with a sample in each cell, `pandas.DataFrame({"Image": list(image), ...})`,
+    or data frames joined to one with two levels of columns, `pandas.concat(X, axis=1)`.
 
     Args:
         modalities, features: names of those that are used; all when None.
@@ -149,6 +150,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self, "network_")
         X = by_feature(X)
+        check_samples(X, {name: array.shape[1] for name, array in self.features_.arrays.items()})
         arrays = as_arrays(X, self.L)
         for name, columns in columns_of(X).items():
             if self.columns_.get(name, columns) != columns:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bmnas.errors import FeatureError, how_many, warn
+from bmnas.evaluation.network_inputs import ONE_SAMPLE
 from bmnas.features.blocks import blocks
 from bmnas.features.convert import as_array, as_numbers, check_order, tensor_values
 from bmnas.features.markers import MarkerScan
@@ -19,20 +20,31 @@ PADDED = 0.1  # share of the samples that end in zeros from which it looks like 
 
 
 def by_feature(X: object) -> Mapping[str, Any]:
-    """Returns the features by name; of a data frame with two levels of columns, the frames that were joined.
+    """Returns the features by name; of a data frame with two levels of columns, the frames that were joined; of one
+    with an array in each cell, its columns.
 
     Raises:
         FeatureError: says what was given.
     """
     if isinstance(X, pd.DataFrame) and X.columns.nlevels == 2:
         return {str(name): X[name] for name in dict.fromkeys(X.columns.get_level_values(0))}
+    if isinstance(X, pd.DataFrame) and len(X.select_dtypes(object).columns):
+        return {str(name): X[name] for name in X}
     if not isinstance(X, Mapping) or not X:
         what = "an empty dictionary" if isinstance(X, Mapping) else type(X).__name__
         raise FeatureError(
             f"X is {what}; expected a dictionary of features, {{'Image': array, 'Text': array, ...}}, or frames of "
-            "them in one, pandas.concat({'Image': frame, ...}, axis=1)"
+            "them in one, pandas.concat({'Image': frame, ...}, axis=1), or a frame with a sample in each cell, "
+            "pandas.DataFrame({'Image': list(array), ...})"
         )
     return X
+
+
+def _cells(column: pd.Series) -> list[Any]:
+    """Returns the samples in the cells of a column, None where one is missing."""
+    return [
+        None if cell is None or cell is pd.NA or isinstance(cell, float) and cell != cell else cell for cell in column
+    ]
 
 
 def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
@@ -55,12 +67,28 @@ def as_arrays(X: Mapping[str, Any], L: int) -> dict[str, np.ndarray]:
     return arrays
 
 
+def check_samples(X: Mapping[str, Any], widths: Mapping[str, int]) -> None:
+    """Makes sure that no feature is one sample alone, (C,), where vectors of C > 1 numbers are expected.
+
+    Raises:
+        FeatureError: names it.
+    """
+    for name, values in X.items():
+        if isinstance(values, pd.DataFrame) or not hasattr(values, "__len__") or len(values) != widths.get(name, 1):
+            continue
+        first = next(iter(values))
+        if len(values) > 1 and first is not None and np.ndim(first) == 0:
+            raise FeatureError(f"feature {name!r} has the shape ({len(values)},); {ONE_SAMPLE}")
+
+
 def columns_of(X: Mapping[str, Any]) -> dict[str, list[str]]:
     """Returns the column names of the features that are data frames."""
     return {name: [str(c) for c in values.columns] for name, values in X.items() if isinstance(values, pd.DataFrame)}
 
 
 def _as_array(name: str, values: Any, L: int) -> np.ndarray:
+    if isinstance(values, pd.Series) and any(np.ndim(cell) for cell in values):
+        values = _cells(values)
     if isinstance(values, pd.DataFrame | pd.Series):
         values = _of_frame(name, values)
     if isinstance(values, Tensor):

@@ -10,6 +10,7 @@ import pandas as pd
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.comparison import Comparison
 from bmnas.evaluation.results import Evaluation, compare_results
+from bmnas.evaluation.score_table import ScoreTable
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.findings import findings
 from bmnas.space.genotype import Genotype
@@ -158,7 +159,7 @@ def _in_words(one: Comparison, what: str, unit: str, comparisons: int) -> str:
 def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
     """Makes a line a method, best mean first: the score that counts, its spread, every other score, the size."""
     ranked = sorted(results, key=lambda result: -result.mean)
-    return pd.DataFrame(
+    return ScoreTable(
         [
             {
                 "method": result.name,

@@ -1,0 +1,46 @@
+"""Tables of scores that show their scores in a plain terminal: pandas leaves the middle columns out of a wide table."""
+
+import shutil
+from textwrap import fill
+
+import pandas as pd
+
+SHORTEST = 20  # characters of a text that are shown at least
+
+
+class ScoreTable(pd.DataFrame):
+    """A data frame that prints as many of its first columns as fit the terminal, and names the others below.
+
+    Texts are cut to two fifths of the width; genotypes, whose text is long, are not printed. All else is pandas's.
+    """
+
+    @property
+    def _constructor(self) -> type["ScoreTable"]:
+        return ScoreTable  # of what `head`, `sort_values` and the like return
+
+    def __repr__(self) -> str:
+        width = shutil.get_terminal_size().columns
+        plain = pd.DataFrame(self)
+        texts = {name for name in plain if pd.api.types.is_string_dtype(plain[name])}
+        shown = [name for name in plain if name in texts or plain[name].dtype != object]
+        for count in range(len(shown), 0, -1):
+            text = _text(plain.reindex(columns=shown[:count]), width)
+            if count == 1 or len(text.splitlines()[0]) <= width:
+                rest = [str(name) for name in plain if name not in shown[:count]]
+                return f"{text}\n{fill(_summary(plain.shape, rest), width)}"
+        return super().__repr__()
+
+
+def _text(frame: pd.DataFrame, width: int) -> str:
+    return frame.to_string(
+        max_rows=pd.get_option("display.max_rows"),
+        min_rows=pd.get_option("display.min_rows"),
+        max_colwidth=max(SHORTEST, 2 * width // 5),
+        float_format=lambda value: f"{value:.4f}",
+    )
+
+
+def _summary(shape: tuple[int, int], rest: list[str]) -> str:
+    """Writes "[60 rows x 12 columns; not shown: val_0, test_0]"."""
+    others = f"; not shown: {', '.join(rest)}" if rest else ""
+    return f"[{shape[0]} rows x {shape[1]} columns{others}]"
