@@ -98,4 +98,6 @@ def __getattr__(name: str) -> Any:
 
 _THEIR_OWN = ("FeatureSet", "FeatureFields", "FeatureSet.from_arrays", "TrainedNetwork", "EpochEvent")
 _check_public_calls(globals(), __name__, besides=_THEIR_OWN)
+for _registry in (PRIMITIVES, RIVALS, SEARCHERS, TASKS):
+    _registry.seal()
 report_briefly()

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from types import FunctionType
 from typing import Any
 
-from bmnas.errors import UnknownNameError
+from bmnas.errors import ConfigError, UnknownNameError
 
 LISTED, NEAREST = 20, 5  # names that a message lists at most, and how many of more than that
 
@@ -47,28 +48,34 @@ class Registry(dict[str, Any]):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+        self.built_in: frozenset[str] = frozenset()
+
+    def seal(self) -> None:
+        """Notes the names that are there as bmnas's own, which nothing else may take."""
+        self.built_in = frozenset(self)
 
     def __missing__(self, name: str) -> Any:
         raise unknown(self.kind, name, self)
 
     def register(self, thing: Any) -> Any:
-        """Adds a class under its `__name__`, or an object under its `name`; usable as a decorator.
+        """Adds a class or a function under its `__name__`, or an object under its `name`; usable as a decorator.
 
-        A class that is defined again, as by a cell that is edited and run again, takes the place of its former self.
+        What is defined again, as by a cell that is edited and run again, takes the place of its former self.
 
         Raises:
-            ValueError: the name is taken by something else.
+            ConfigError: the name is one of bmnas's own, or taken by something that is defined elsewhere.
         """
-        name = thing.__name__ if isinstance(thing, type) else thing.name
-        if name in self and self[name] is not thing and _place(self[name]) != _place(thing):
-            raise ValueError(f"{self.kind} {name!r} is already registered as {self[name]!r}; choose another name")
+        name = thing.__name__ if isinstance(thing, type | FunctionType) else thing.name
+        former = self.get(name, thing)
+        if former is not thing and (name in self.built_in or _place(former) != _place(thing)):
+            raise ConfigError(f"{self.kind} {name!r} is already registered as {former!r}; choose another name")
         self[name] = thing
         return thing
 
 
 def _place(thing: Any) -> Any:
-    """Where a class is defined; of an object the object itself."""
-    return (thing.__module__, thing.__qualname__) if isinstance(thing, type) else thing
+    """Where a class or a function is defined; of an object its type."""
+    return (thing.__module__, thing.__qualname__) if isinstance(thing, type | FunctionType) else type(thing)
 
 
 PRIMITIVES = Registry("primitive")

@@ -25,6 +25,7 @@ from bmnas.errors import ConfigError, UnknownNameError
 from bmnas.registry import SEARCHERS, unknown
 from bmnas.space.primitives import own_primitives
 from bmnas.storage.digests import json_sha256
+from bmnas.storage.own_code import own_code
 from bmnas.storage.validation import explained
 
 MACHINE = tuple(field.name for field in fields(MachineSettings))
@@ -176,9 +177,15 @@ class SearchConfig(
             )
 
     def identity(self) -> dict[str, Any]:
-        """Returns what makes two experiments the same, the code of one's own primitives included."""
-        code = own_primitives(self.switch("primitives"))
+        """Returns what makes two experiments the same, the code of one's own primitives and searcher included."""
+        code = self.own_code()
         return super().identity() | ({"code": code} if code else {})
+
+    def own_code(self) -> dict[str, str]:
+        """Returns name of a primitive, or "searcher " and its name -> digest of its code, of those of one's own."""
+        primitives = own_primitives(self.switch("primitives"))
+        searcher = own_code(SEARCHERS.get(self.searcher))
+        return primitives | ({f"searcher {self.searcher}": searcher} if searcher else {})
 
 
 @_settings

@@ -166,10 +166,14 @@ def evaluate_seed(
         build: seed -> network.
         identity: what the network is, in JSON values; with budget, features and seed it names the result.
     """
-    code = own_code(build)  # of a rival of one's own
-    identity = {**identity, **({"code of network": code} if code else {})}
-    about = identity_of_seed(identity, features, budget, seed, config)
+    about = identity_of_seed(with_own_code(identity, build), features, budget, seed, config)
     return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
+
+
+def with_own_code(identity: dict[str, Any], build: Build) -> dict[str, Any]:
+    """Returns the identity of a network with the code of what builds it, where that is one's own."""
+    code = own_code(build)
+    return {**identity, **({"code of network": code} if code else {})}
 
 
 def identity_of_seed(

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.evaluation.evaluation import identity_of_seed
+from bmnas.evaluation.evaluation import identity_of_seed, with_own_code
 from bmnas.evaluation.results import once
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
@@ -78,5 +78,8 @@ def _validation_score(
             "seconds": 0.0,
         }
 
-    about = {**identity_of_seed(candidate.identity, features, budget, 0, config), "scored": "val"}
+    about = {
+        **identity_of_seed(with_own_code(candidate.identity, candidate.build), features, budget, 0, config),
+        "scored": "val",
+    }
     return once(run, about, features, compute)["scores"].get(objective.metric, 0.0)

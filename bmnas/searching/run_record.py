@@ -11,7 +11,6 @@ from bmnas.config import SearchConfig, identifying
 from bmnas.errors import BmnasError, RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment, resolve_device
-from bmnas.space.primitives import own_primitives
 from bmnas.storage.reading import read_json
 from bmnas.storage.validation import validate
 
@@ -29,7 +28,8 @@ class RunRecord:
         source: "real", "synthetic" or "stand-in"; "" in files of older versions.
         features: fingerprint of the features.
         search: the plain settings of the search.
-        code: digests of one's own primitives by name; None where there are none, and in files of older versions.
+        code: digests of the code of one's own, see `SearchConfig.own_code`; None where there are none, and in files of
+            older versions.
     """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
@@ -49,7 +49,7 @@ class RunRecord:
             source=features.source,
             features=features.fingerprint,
             search=config.to_dict(),
-            code=own_primitives(config.switch("primitives")) or None,
+            code=config.own_code() or None,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,12 +101,18 @@ class RunRecord:
 
 
 def code_differences(theirs: Mapping[str, str], mine: Mapping[str, str]) -> list[str]:
-    """Says which primitives of one's own have other code there than here, of those whose code is known in both."""
+    """Says what of one's own has other code there than here, of those whose code is known in both."""
     return [
-        f"the primitive {name!r} has other code there (it was edited since, or Python is another version)"
+        f"{_kind(name)} has other code there (it was edited since, or Python is another version)"
         for name in sorted({*theirs} & {*mine})
         if theirs[name] != mine[name]
     ]
+
+
+def _kind(name: str) -> str:
+    """Writes "the searcher 'mine'" of "searcher mine"; all else is a primitive."""
+    searcher = name.removeprefix("searcher ")
+    return f"the primitive {name!r}" if searcher == name else f"the searcher {searcher!r}"
 
 
 def check_machine(run: Path, config: SearchConfig) -> None:

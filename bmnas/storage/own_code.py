@@ -279,12 +279,12 @@ def _is_own(module: str, root: bool) -> bool:
     """Returns whether a module's code is neither bmnas's nor, but for the thing itself, an installed package's."""
     if _is_ours(module) or module == "builtins":
         return False
-    if root:
+    if root or module == "__main__":  # a notebook or a script, whatever started it
         return True
     loaded = sys.modules.get(module)
     file = getattr(loaded, "__file__", None)
     if loaded is not None and file is None:
-        return module == "__main__"  # built into the interpreter otherwise
+        return False  # built into the interpreter
     if file is None:
         return True
     path = Path(file).resolve()

@@ -16,6 +16,7 @@ from bmnas.searching.searchers.recorded_search import END_BY_THEMSELVES, budget_
 from bmnas.searching.searchers.trials import Budget, Trial, lacks, run_searcher
 from bmnas.space.enumeration import Space
 from bmnas.storage.lock import hold
+from bmnas.storage.own_code import own_code
 from bmnas.storage.records import append_record, read_records
 from bmnas.training.progress import Progress
 
@@ -51,12 +52,14 @@ def contest_trials(name: str, budget: Budget, contest: Contest, progress: Progre
     """Runs a searcher with the seed of the contest's search; a killed one resumes after its last short training.
 
     Returns:
-        All trials, which also lie in `searchers/<name>.jsonl` of the run folder.
+        All trials, which also lie in `searchers/<name>.jsonl` of the run folder, with the digest of the code behind the
+        name of a searcher of one's own.
     """
     config = _settings(name, budget, contest)
     allowed = budget_of(config)
     expected = int(allowed.amount or END_BY_THEMSELVES.get(name, 0))  # some take fewer, or a few more
-    path = contest.run.path(f"searchers/{name}.jsonl")
+    code = own_code(SEARCHERS[name])  # once edited, a searcher of one's own has other trials
+    path = contest.run.path(f"searchers/{name}{f'-{code}' if code else ''}.jsonl")
     with hold(path.with_suffix(".lock"), wait=True):
         recorded = read_records(path, Trial.from_record, remedy="delete the file to search again")
 
