@@ -1,6 +1,9 @@
 """A trained network for other programs: an ONNX file, or torch's exported program; inputs are named as the features."""
 
-from collections.abc import Mapping
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +49,21 @@ def exported_program(network: nn.Module, shapes: Mapping[str, tuple[int, int]]) 
     return torch.export.export(Positional(network, list(shapes)), examples, dynamic_shapes=dynamic)
 
 
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Silences what torch's exporter says of itself: packages that it can do without, and its own outdated calls."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def write_onnx(
     network: nn.Module,
     shapes: Mapping[str, tuple[int, int]],
@@ -70,10 +88,11 @@ def write_onnx(
     """
     onnx, onnxruntime, _ = (optional_package(name, "onnx", "export") for name in PACKAGES)
     names = list(shapes)
-    program = torch.onnx.export(
-        exported_program(network, shapes), input_names=names, output_names=["logits"], opset_version=OPSET, dynamo=True,
-        verbose=False,
-    )  # fmt: skip
+    exported = exported_program(network, shapes)
+    with _quiet_exporter():
+        program = torch.onnx.export(
+            exported, input_names=names, output_names=["logits"], opset_version=OPSET, dynamo=True, verbose=False
+        )
     assert program is not None
     model = program.model_proto
     for key, value in about.items():

@@ -327,7 +327,7 @@ def test_a_watched_search_moves_pauses_stops_and_leaves_static_figures(lab: Lab)
     state = lab.until(lambda state: "RESULT1" in state["text"], "the end after Stop")
     result = re.search(r"RESULT1 stopped True epochs (\d+) draws (\d+) errors \[\]", state["text"])
     assert result and held["epoch"] < int(result[1]) < 400 and int(result[2]) >= 5, state["text"]
-    assert re.search(r"\d+ of \d+ epochs were drawn, in [\d.]+ s of [\d.]+ s \([\d.]+ %\)", state["text"])
+    assert re.search(r"\d+ of \d+ epochs were drawn, which took [\d.]+ s of the [\d.]+ s \([\d.]+ %\)", state["text"])
 
     lab.run_cell(2)
     lab.until(lambda state: state["busy"] and "Another one" in state["text"], "the second search")

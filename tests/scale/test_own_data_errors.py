@@ -1,5 +1,8 @@
 """What is wrong with one's own data is said before any work, in words that name it and what to do."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -227,3 +230,20 @@ def test_a_frame_of_samples_keeps_its_order(whole):
     frame = pd.DataFrame({name: list(values) for name, values in arrays.items()})
     with pytest.raises(FeatureError, match="index"):
         small_model().fit(frame, pd.Series(labels[::-1], index=frame.index[::-1]))
+
+
+EXPORT = """
+import bmnas
+bmnas.load("run").export("x.onnx")
+"""
+
+
+def test_an_export_prints_its_result_alone(whole, tmp_path):
+    """In a process of its own, as torch's exporter says some things once."""
+    pytest.importorskip("onnxscript")
+    arrays, labels, _ = whole
+    small_model().set_params(run=tmp_path / "run").fit(arrays, labels)
+    made = subprocess.run([sys.executable, "-c", EXPORT], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert made.stderr == "" and made.stdout.splitlines() == [
+        line for line in made.stdout.splitlines() if "agree" in line
+    ]

@@ -134,3 +134,14 @@ def test_the_layout_is_the_same_every_time_and_follows_the_order_of_the_graph() 
     rows = [layout.boxes[name].y for name in FEATURES]
     assert rows == sorted(rows) and len({layout.boxes[name].x for name in FEATURES}) == 1
     assert layout.boxes["Cell_1"].x < layout.boxes["Cell_2"].x < layout.boxes["classifier"].x
+
+
+def test_what_is_added_is_dotted_and_only_what_is_undecided_is_dashed() -> None:
+    record = architecture(FEATURES, 2, 2)
+    genotype = derive(record, 2)
+    for graph in (hypernet_graph(record, genotype), genotype_graph(genotype)):
+        lines = dag_drawing(graph).lines
+        dotted = {line.edge for line in lines if line.dash == "dot"}
+        assert dotted == {edge for edge in graph.edges if graph.edges[edge]["role"] == "residual"} != set()
+        assert all("undecided" in line.hover for line in lines if line.dash == "dash")
+        assert dag_svg(dag_drawing(graph)).count("stroke-dasharray") == sum(line.dash != "solid" for line in lines)

@@ -226,3 +226,9 @@ def test_the_page_opens_without_internet_and_shows_every_figure(tmp_path: Path) 
         browser.close()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert problems == []
+
+
+def test_the_line_of_text_is_plain(shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show_module.IMAGES, "render", lambda *_: None)
+    show_module.show(figure("the Step&#x27;s primitive &amp;<br><b>more</b>"), "name")
+    assert " ".join(shown[0]["text/plain"].split()) == "[figure name: the Step's primitive & more ]"

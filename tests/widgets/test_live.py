@@ -417,7 +417,7 @@ def test_drawings_keep_to_their_share_of_the_time(cost: float, monkeypatch: pyte
     if cost == 0.02:
         assert max(gaps) < 1.3  # what costs little is drawn every second
     share = 100 * pace.spent / wall
-    words = f"{len(drawn)} of 4000 epochs were drawn, in {pace.spent:.2f} s of {wall:.1f} s ({share:.1f} %)"
+    words = f"{len(drawn)} of 4000 epochs were drawn, which took {pace.spent:.2f} s of the {wall:.1f} s ({share:.1f} %)"
     assert pace.text(4000, 1.0).startswith(words)
     pace.add(wall)  # asked for by clicks: told, but no reason to wait
     clock.now += pace_module.REDRAW + cost / pace_module.SHARE

@@ -73,7 +73,7 @@ class Pace:
         self._ended = time.monotonic()
 
     def text(self, epochs: int, figures: float) -> str:
-        """Reports what the view has cost: `18 of 60 epochs were drawn, in 0.41 s of 21.3 s (1.9 %). Opening ...`.
+        """Reports what the view has cost: `18 of 60 epochs were drawn, which took 0.41 s of the 21.3 s (1.9 %) ...`.
 
         Args:
             epochs: of the search.
@@ -82,7 +82,7 @@ class Pace:
         wall = self._wall(self._ended)
         share = f" ({100 * self.spent / wall:.1f} %)" if wall >= SHORT else ""  # a replay is all drawing
         drawn = min(self.draws, epochs)  # a pause draws the epoch that it stops at once more
-        drawing = f"{drawn} of {epochs} epochs were drawn, in {self.spent:.2f} s of {wall:.1f} s{share}"
+        drawing = f"{drawn} of {epochs} epochs were drawn, which took {self.spent:.2f} s of the {wall:.1f} s{share}"
         return f"{drawing}. Opening the view took {self.opening:.1f} s, the final figures {figures:.1f} s."
 
     def _wall(self, now: float) -> float:

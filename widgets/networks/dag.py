@@ -16,6 +16,7 @@ from widgets.networks.layout import Layout, arrange
 
 CHARACTER = 7.4  # pixels, a generous mean of the font at 13 pixels
 CAPTION = "a wide, dark line has a large weight; the genotype is in colour, grey and dashed where undecided"
+DOTTED = "dotted: x is added"  # to the output of every Cell
 ZERO = "discards the Step"
 ROOM = style.NARROW - 2 * MARGIN  # of a figure, whose boxes do not shrink
 
@@ -34,7 +35,8 @@ def dag_drawing(graph: nx.DiGraph, width: float = style.WIDTH - MARGIN, caption:
 
 def dag_panels(graph: nx.DiGraph, caption: str = "") -> list[Drawing]:
     """Draws the features and Cells, with a caption beside the heading, and then the inside of every Cell."""
-    panels = [_panel(lower_level(graph, cell), cell) for cell in cell_names(graph)]
+    note = DOTTED if caption else ""
+    panels = [_panel(lower_level(graph, cell), cell, note) for cell in cell_names(graph)]
     return [_panel(upper_level(graph), "Features and Cells", caption), *panels]
 
 
@@ -58,7 +60,9 @@ def hypernet_figure(
     What is undecided is grey and dashed: by its entropy, or because most of `others`, answers of other seeds, differ.
     """
     graph = hypernet_graph(architecture, genotype, modalities, others)
-    return dag_figure(dag_drawing(graph, ROOM, caption=False), title, note, f"{CAPTION[0].upper()}{CAPTION[1:]}.")
+    return dag_figure(
+        dag_drawing(graph, ROOM, caption=False), title, note, f"{CAPTION[0].upper()}{CAPTION[1:]}; {DOTTED}."
+    )
 
 
 def _panel(graph: nx.DiGraph, heading: str, caption: str = "") -> Drawing:
@@ -155,7 +159,7 @@ def _line_mark(graph: nx.DiGraph, edge: tuple[str, str], layout: Layout, colour:
     data = graph.edges[edge]
     names = [graph.nodes[node]["label"] for node in edge]
     if data["role"] != "choice":
-        dash, verb = ("dash", "added to") if data["role"] == "residual" else ("solid", "concatenated into")
+        dash, verb = ("dot", "added to") if data["role"] == "residual" else ("solid", "concatenated into")
         hover = escape(f"{names[0]} is {verb} {names[1]}")
         return LineMark(edge, layout.lines[edge], 1.4, 0.8, style.GREY, dash, hover)
     port = f", as {data['port']}" if data["port"] else ""

@@ -13,6 +13,7 @@ from widgets.networks.layout import Point
 
 LINE = 16.0  # pixels a line of text
 MARGIN = 18.0
+DASHES = {"dash": "6 4", "dot": "1.5 3"}  # in SVG
 
 
 class BoxMark(NamedTuple):
@@ -165,7 +166,7 @@ def _annotation(text: TextMark) -> dict[str, object]:
 
 
 def _svg_line(line: LineMark) -> str:
-    dash = ' stroke-dasharray="6 4"' if line.dash == "dash" else ""
+    dash = f' stroke-dasharray="{DASHES[line.dash]}"' if line.dash in DASHES else ""
     return (
         f'<path d="{_path(line)}" fill="none" stroke="{line.colour}" stroke-width="{line.width:.2f}" '
         f'stroke-opacity="{line.opacity:.2f}"{dash}><title>{line.hover}</title></path>'

@@ -23,7 +23,7 @@ def as_they_come(results: Iterable[Evaluation]) -> list[Evaluation]:
         frame = score_frame(scores_of_methods(collected))
         styler = table(frame, "Test scores so far")
         show = handle.display if len(collected) == 1 else handle.update
-        show({"text/html": styler.to_html(), "text/plain": frame.to_string(index=False)}, raw=True)
+        show({"text/html": styler.to_html(), "text/plain": frame.to_string(index=False, float_format="%.2f")}, raw=True)
     return collected
 
 

@@ -63,7 +63,7 @@ class ResultsBrowser:
 
     def text(self) -> str:
         """Returns the table in words."""
-        return runs_frame(self.info.rows).to_string(index=False)
+        return runs_frame(self.info.rows).to_string(index=False, float_format="%.2f")
 
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""

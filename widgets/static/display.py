@@ -7,10 +7,11 @@ one's thread ends where no Chromium is found or where it does not open, and the 
 import asyncio
 import atexit
 import json
+import re
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,6 +27,7 @@ IMAGE_SECONDS = 60.0
 STOP_SECONDS = 10.0
 TRIES = 3  # browsers, before the pictures are left out
 PNG_SCALE = 2
+TAG = re.compile(r"<[^>]+>")  # of plotly's titles
 # What is wider than a page of JupyterLab shrinks to it, and printed lines break between words.
 FITTING = """<style>
 .jp-OutputArea-output.jp-RenderedSVG img { max-width: 100%; height: auto }
@@ -197,7 +199,7 @@ def save_figure(fig: go.Figure, name: str, run: HasFolder, svg: str | None = Non
 def static(fig: go.Figure, name: str, run: HasFolder | None = None, text: str = "") -> dict[str, Any]:
     """Makes the bundle of a figure, which is also written into the run folder."""
     title = fig.to_dict()["layout"].get("title", {}).get("text", name)
-    data = bundle(fig, text or f"[figure {name}: {title}]")
+    data = bundle(fig, text or f"[figure {name}: {unescape(TAG.sub(' ', title))}]")
     if run is not None:
         save_figure(fig, name, run, data.get("image/svg+xml"))
     return data
