@@ -28,7 +28,7 @@ from widgets.networks.titles import network_title
 from widgets.results.methods import ablation_scores, score_bars, score_table, scores_of_methods
 from widgets.results.leaderboard.info import leaderboard_info
 from widgets.results.leaderboard.leaderboard import Leaderboard
-from widgets.results.field import as_they_come, field_styler
+from widgets.results.field import as_they_come, field_styler, sources_styler
 from widgets.results.sweep import correlation_text, sweep_sheet
 from widgets.results.classes import class_dots, class_scores
 from widgets.results.projection import projection_table

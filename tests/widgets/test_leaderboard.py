@@ -8,10 +8,11 @@ import pytest
 
 import bmnas
 from bmnas.evaluation.origin import Origin
+from bmnas.rivals.field.table import field_table
 from bmnas.tasks.planted import answer
 from tests.support.methods import draw, evaluation
 from widgets.colours import modality_colours
-from widgets.results.field import field_styler
+from widgets.results.field import SOURCES, field_styler, sources_styler
 from widgets.results.leaderboard.info import leaderboard_info
 from widgets.results.leaderboard.leaderboard import Leaderboard
 
@@ -88,7 +89,19 @@ def test_a_click_shows_the_network_of_a_method():
 
 def test_the_table_leaves_out_what_all_rows_share_and_what_nobody_has():
     html = field_styler(results(), "mfeat", "Scores").to_html()
-    assert "run.py 04" not in html and "published" not in html and "frozen" in html
+    assert "run.py 04" not in html and "published" not in html
+    assert "frozen" in sources_styler(results(), "mfeat").to_html()
     other = [replace(one, origin=Origin(name)) for name, one in zip("abc", results(), strict=True)]
     assert ">b</td>" in field_styler(other, "mfeat", "Scores").to_html()
     assert "93.51" in field_styler(results(), "egogesture", "Scores").to_html()
+
+
+@pytest.mark.parametrize("task", ["mfeat", "egogesture"])
+def test_every_column_of_the_field_is_in_one_of_two_tables(task: str) -> None:
+    whole = field_table(results(), task)
+    scores, sources = field_styler(results(), task, "Scores"), sources_styler(results(), task)
+    shown = {*scores.data.columns, *sources.data.columns}  # type: ignore[attr-defined]
+    missing = {column for column in whole if column not in shown}
+    assert missing <= {"run", "command"} | {c for c in whole if set(whole[c].fillna("")) == {""}}
+    assert not {*SOURCES} & {*scores.data.columns}  # type: ignore[attr-defined]
+    assert list(sources.data["method"]) == list(whole["method"])  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from widgets.results.methods import score_frame, scores_of_methods
 from widgets.static.html_table import table
 
 ORIGIN = ("run", "command")
+SOURCES = ("source", "not on stored features", "published in")
 
 
 def as_they_come(results: Iterable[Evaluation]) -> list[Evaluation]:
@@ -30,17 +31,30 @@ def as_they_come(results: Iterable[Evaluation]) -> list[Evaluation]:
 def field_styler(results: Sequence[Evaluation], task: str, caption: str, name: str = SEARCHED) -> Styler:
     """Makes the table of the field; columns with nothing in them, and an origin that all rows share, are left out.
 
+    It fits a page of 1100 pixels: where a method is from is another table, see `sources_styler`.
+
     Args:
         task: whose published scores are shown.
         caption: a line above.
         name: of the method that is compared with every other.
     """
-    frame = field_table(results, task, name)
+    frame = field_table(results, task, name).drop(columns=list(SOURCES))
     if len(frame[list(ORIGIN)].dropna().drop_duplicates()) < 2:
         frame = frame.drop(columns=list(ORIGIN))
-    filled = frame.astype(object).where(frame.notna(), "")
-    empty = [column for column in frame.columns if set(filled[column]) == {""}]
-    frame = frame.drop(columns=empty)
+    frame, filled = _without_empty(frame)
     texts = {name: filled[name] for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])}
     measured = next(column for column in frame if str(column).endswith("[%]"))  # the first one in per cent
     return table(frame.assign(**texts), caption, best=measured)
+
+
+def sources_styler(results: Sequence[Evaluation], task: str, caption: str = "Where the methods are from") -> Styler:
+    """Makes the table of sources: of each method, what it lacks on stored features, and of published scores."""
+    _, filled = _without_empty(field_table(results, task)[["method", *SOURCES]])
+    return table(filled, caption)
+
+
+def _without_empty(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Returns the columns with something in them, and the same with texts that are empty where nothing is known."""
+    filled = frame.astype(object).where(frame.notna(), "")
+    columns = [column for column in frame.columns if set(filled[column]) != {""}]
+    return frame[columns], filled[columns]

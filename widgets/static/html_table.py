@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 NUMBER = re.compile(r"-?\d.*|-|nan|None", re.DOTALL)  # "0.98 M" and "90.48 ± 0.24" too; "-" for what is not known
 SHORT = 26  # letters that stay in one line
 LONG = 60  # letters from which on a column is a sentence
-LEAST = {SHORT: "16em", LONG: "24em"}  # more letters than that -> least width; else rows grow tall beside full columns
+LEAST = {SHORT: "15em", LONG: "24em"}  # more letters than that -> least width; else rows grow tall beside full columns
 
 
 def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Styler:
@@ -28,10 +28,11 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
     styler.format_index(escape="html", axis="columns")
     looks: list[Any] = [
         {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
-        {"selector": "th, td", "props": "text-align: left; padding: 3px 12px 3px 4px"},
+        {"selector": "th, td", "props": "text-align: left; padding: 3px 8px 3px 4px"},
     ]
     for i, name in enumerate(frame.columns):
-        looks.append({"selector": f".col{i}", "props": _look([*map(str, frame[name]), str(name)])})
+        looks.append({"selector": f".col{i}", "props": _look([*map(str, frame[name])])})
+        looks.append({"selector": f"th.col{i}", "props": "white-space: normal; vertical-align: bottom"})
     styler = styler.set_table_styles(looks)
     if caption:
         styler = styler.set_caption(escape(caption))
@@ -41,12 +42,12 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
 
 
 def _look(texts: Sequence[str]) -> str:
-    """Styles a column by the text of its cells and, last, of its heading: numbers end at the same place."""
-    longest = max(map(len, texts))
+    """Styles a column by the texts of its cells, as headings break between words: numbers end at the same place."""
+    longest = max(map(len, texts), default=0)
     if longest <= SHORT:
         wrap = "nowrap"
     else:
         wrap = f"normal; min-width: {LEAST[LONG if longest > LONG else SHORT]}"
-    if len(texts) > 1 and all(NUMBER.fullmatch(text) for text in texts[:-1]):
+    if texts and all(map(NUMBER.fullmatch, texts)):
         return f"text-align: right; font-variant-numeric: tabular-nums; white-space: {wrap}"
     return f"white-space: {wrap}"
