@@ -57,4 +57,4 @@ def _without_empty(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Returns the columns with something in them, and the same with texts that are empty where nothing is known."""
     filled = frame.astype(object).where(frame.notna(), "")
     columns = [column for column in frame.columns if set(filled[column]) != {""}]
-    return frame[columns], filled[columns]
+    return frame.reindex(columns=columns), filled.reindex(columns=columns)
