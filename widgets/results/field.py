@@ -49,7 +49,7 @@ def field_styler(results: Sequence[Evaluation], task: str, caption: str, name: s
 
 def sources_styler(results: Sequence[Evaluation], task: str, caption: str = "Where the methods are from") -> Styler:
     """Makes the table of sources: of each method, what it lacks on stored features, and of published scores."""
-    _, filled = _without_empty(field_table(results, task)[["method", *SOURCES]])
+    _, filled = _without_empty(field_table(results, task).reindex(columns=["method", *SOURCES]))
     return table(filled, caption)
 
 
