@@ -245,3 +245,24 @@ def test_an_export_prints_its_result_alone(whole, tmp_path):
     small_model().set_params(run=tmp_path / "run").fit(arrays, labels)
     made = subprocess.run([sys.executable, "-c", EXPORT], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert made.stderr == "" and len(made.stdout.splitlines()) == 1 and "agree" in made.stdout
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"Text": [None] * 90}, "'Text' is None in every sample"),
+        ({"Text": ["a"] * 90}, "'Text'.*expected numbers"),
+        ({"Text": [np.ones(3), *[np.ones(4)] * 89]}, r"'Text'.*\(3,\), \(4,\)"),
+    ],
+)
+def test_a_column_that_holds_no_samples_is_named(columns, words, whole):
+    arrays, labels, _ = whole
+    with pytest.raises(FeatureError, match=words):
+        small_model().fit(pd.DataFrame({"Image": list(arrays["Image"]), **columns}), labels)
+
+
+def test_a_column_that_stands_twice_is_named(whole):
+    arrays, labels, _ = whole
+    frame = pd.DataFrame({"Image": list(arrays["Image"])})
+    with pytest.raises(FeatureError, match="'Image' twice"):
+        small_model().fit(pd.concat([frame, frame], axis=1), labels)

@@ -28,7 +28,10 @@ def by_feature(X: object) -> Mapping[str, Any]:
     """
     if isinstance(X, pd.DataFrame) and X.columns.nlevels == 2:
         return {str(name): X[name] for name in dict.fromkeys(X.columns.get_level_values(0))}
-    if isinstance(X, pd.DataFrame) and len(X.select_dtypes(object).columns):
+    if isinstance(X, pd.DataFrame) and any(map(pd.api.types.is_object_dtype, X.dtypes)):
+        if not X.columns.is_unique:
+            name = X.columns[X.columns.duplicated()][0]
+            raise FeatureError(f"X has the column {name!r} twice; expected a name of its own for each feature")
         return {str(name): X[name] for name in X}
     if not isinstance(X, Mapping) or not X:
         what = "an empty dictionary" if isinstance(X, Mapping) else type(X).__name__
@@ -87,7 +90,7 @@ def columns_of(X: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _as_array(name: str, values: Any, L: int) -> np.ndarray:
-    if isinstance(values, pd.Series) and any(np.ndim(cell) for cell in values):
+    if isinstance(values, pd.Series) and (values.isna().all() or any(map(np.ndim, values))):
         values = _cells(values)
     if isinstance(values, pd.DataFrame | pd.Series):
         values = _of_frame(name, values)
