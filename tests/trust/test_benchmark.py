@@ -24,16 +24,18 @@ def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(OPTUNA)))
 @pytest.mark.parametrize("table", WHOLE)
 def test_a_budget_of_the_whole_space_finds_its_best(name, table):
-    for row in rows_of(bench(name, TABLES[table], seeds=range(3), budget=len(TABLES[table].networks))):
-        assert row["val_rank"] == 1
-        assert row["trainings"] <= row["networks"]
+    """Of one seed a table, the next table's another one: between them the tables see all seeds of a searcher."""
+    seed = WHOLE.index(table) % TABLES[table].seeds
+    (row,) = rows_of(bench(name, TABLES[table], seeds=[seed], budget=len(TABLES[table].networks)))
+    assert row["val_rank"] == 1
+    assert row["trainings"] <= row["networks"]
 
 
 @pytest.mark.parametrize("name", [usable("tpe"), usable("nsga_ii"), usable("gp", pytest.mark.slow)])
-@pytest.mark.parametrize("task", ["twodigits", "ink"])
-def test_a_sampler_with_a_budget_of_the_whole_space_finds_its_best(name, task):
-    (row,) = rows_of(bench(name, task, seeds=[0], budget=60))
-    assert row["val_rank"] == 1 and row["trainings"] == row["networks"] == 60
+def test_a_sampler_with_a_budget_of_the_whole_space_finds_its_best(name):
+    for task in ["ink"] if name == "gp" else ["ink", "twodigits"]:  # gp takes many times as long as the others
+        (row,) = rows_of(bench(name, task, seeds=[0], budget=60))
+        assert row["val_rank"] == 1 and row["trainings"] == row["networks"] == 60
 
 
 def test_dc_nas_without_a_budget_ends_after_its_generations():
