@@ -110,7 +110,7 @@ def measure(sizes: list[str], rounds: int, quick: bool) -> dict[str, dict]:
     torch.set_num_threads(1)
     results = {}
     for size in sizes:
-        results[size] = sweep(size, SWEEPS[size][: 2 if quick else None], rounds)
+        results[size] = sweep(size, SWEEPS[size][: 1 if quick else None], rounds)
         print_table(size, results[size])
     return results
 
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", nargs="+", choices=SWEEPS, default=list(SWEEPS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="two values of each size, one round")
+    parser.add_argument("--quick", action="store_true", help="one value of each size, one round")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results")
     options = parser.parse_args()
     rounds = 1 if options.quick else options.rounds
