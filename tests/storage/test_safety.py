@@ -49,6 +49,7 @@ def content(folder):
 # kill -9
 
 
+@pytest.mark.slow
 def test_killed_at_a_random_moment_of_each_stage_the_end_is_the_same():
     command = [sys.executable, "benchmarks/kill.py", "--kills", "5", "--each-stage", "--seed", str(os.getpid())]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -257,6 +258,7 @@ def may_mount():
 
 
 @pytest.mark.skipif(not may_mount(), reason="no file system of its own may be mounted here (unshare -m, mount)")
+@pytest.mark.slow
 def test_a_disk_that_is_full_again_and_again_and_then_read_only(tmp_path):
     for name in ("place", "whole"):
         (tmp_path / name).mkdir()

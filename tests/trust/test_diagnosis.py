@@ -108,6 +108,7 @@ def test_traps(name, seed, of_copies):
     assert known.verdict == CAN or known.best == "A" and "late fusion is enough" not in known.sentence()
 
 
+@pytest.mark.slow
 def test_eq_3_takes_the_copies(of_copies):
     assert of_copies.redundancy.best_product == ("A_1", "A_2") and "much the same" in str(of_copies)
     assert parts(of_copies)["synergy"] == pytest.approx(1, abs=0.2)
@@ -261,6 +262,7 @@ def width(bits):
     return bits.high - bits.low
 
 
+@pytest.mark.slow
 def test_copies_of_a_row_in_a_group_prove_no_more_than_one():
     a, b = states(8, 240)
     noisy = np.where(np.random.default_rng(8).random(240) < 0.3, b, (a + b) % 4)
