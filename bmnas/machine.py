@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from bmnas.errors import ConfigError
 
@@ -97,6 +98,17 @@ def use_threads(threads: int | None = None) -> Iterator[None]:
     finally:
         _chosen.reset(token)
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Computes with one thread of the BLAS of numpy and of scipy inside, which `use_threads` does not reach.
+
+    Problems of a few numbers only wait for more, and their last bits depend on how many there are. It finds the
+    libraries that are loaded, so import scipy before.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
 
 
 def keep_pages() -> None:

@@ -24,14 +24,14 @@ once: they are clustered in the intervals, and lie in the same half.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor
 
 from bmnas.evaluation.comparison import group_scores, paired_interval
+from bmnas.machine import one_blas_thread
 from bmnas.trust.probes import Blocks, ProbeData, ProbeResult, bits, run_probe
 
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
@@ -279,15 +279,9 @@ def _weights(stacked: Tensor, targets: Tensor, independent: int) -> Tensor:
 
     bounds = [(0, MOST_WEIGHT)] * (k - 1) + [(-MOST_WEIGHT, MOST_WEIGHT)]
     start = np.append(np.full(k - 1, 1 / (k - 1)), 0.0)
-    with _blas().limit(limits=1, user_api="blas"):  # of a few numbers at a time: more threads only wait for each other
+    with one_blas_thread():
         best = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return torch.from_numpy(best.x)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The BLAS of numpy and of scipy, which `use_threads` does not reach; called when both are loaded."""
-    return ThreadpoolController()
 
 
 def _opinion(data: ProbeData, blocks: Blocks, seed: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from bmnas.errors import ConfigError, DataError
 from bmnas.tasks.embedded import read_embedded
@@ -16,6 +17,12 @@ from bmnas.tasks.preparation import prepare
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
     return prepare("mfeat", cache=tmp_path_factory.mktemp("mfeat"))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_features_do_not_depend_on_the_threads_of_blas(raw, tmp_path, threads):
+    with threadpool_limits(limits=threads, user_api="blas"):
+        assert prepare("mfeat", cache=tmp_path).fingerprint == raw.fingerprint
 
 
 def test_the_tables_are_those_of_the_archive():

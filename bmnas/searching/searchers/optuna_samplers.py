@@ -24,9 +24,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from threadpoolctl import threadpool_limits
-
-from bmnas.machine import optional_package, use_threads
+from bmnas.machine import one_blas_thread, optional_package, use_threads
 from bmnas.searching.searchers.points import Points
 from bmnas.searching.searchers.regularised_evolution import POPULATION
 from bmnas.searching.searchers.trials import PATIENCE, Proposals
@@ -70,7 +68,7 @@ class OptunaSearcher:
                 if untrained is None:
                     return
                 study.enqueue_trial(points.of(untrained))
-            with use_threads(1), threadpool_limits(limits=1, user_api="blas"):
+            with use_threads(1), one_blas_thread():
                 trial = study.ask(distributions)
             genotype = points.genotype(trial.params)
             if genotype is None:

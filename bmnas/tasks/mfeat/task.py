@@ -23,6 +23,7 @@ from bmnas.errors import ConfigError
 from bmnas.features.backbone_training import InputBatches, train_unimodal
 from bmnas.features.extraction import extract
 from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import one_blas_thread
 from bmnas.registry import TASKS
 from bmnas.tasks.base import Modality, Options, Task
 from bmnas.tasks.mfeat.samples import (
@@ -90,9 +91,10 @@ def _out_of_fold(view: np.ndarray, digits: np.ndarray, splits: dict[str, np.ndar
     model = LogisticRegression(C=REGULARISATION, max_iter=1000)
     answers = np.full((len(digits), CLASSES), -np.log(CLASSES), np.float32)
     folds = StratifiedKFold(FOLDS)
-    votes = cross_val_predict(model, view[fitted], digits[fitted], cv=folds, method="predict_log_proba")
-    answers[fitted] = np.asarray(votes)
-    answers[splits["test"]] = model.fit(view[fitted], digits[fitted]).predict_log_proba(view[splits["test"]])
+    with one_blas_thread():  # so that the features do not depend on the number of threads
+        votes = cross_val_predict(model, view[fitted], digits[fitted], cv=folds, method="predict_log_proba")
+        answers[fitted] = np.asarray(votes)
+        answers[splits["test"]] = model.fit(view[fitted], digits[fitted]).predict_log_proba(view[splits["test"]])
     return np.round(answers, 3)
 
 

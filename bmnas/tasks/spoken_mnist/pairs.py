@@ -21,6 +21,7 @@ import numpy as np
 from bmnas.errors import ConfigError
 from bmnas.features.backbones.lenet import LeNet
 from bmnas.features.taps import Tap
+from bmnas.machine import one_blas_thread
 from bmnas.tasks.base import Modality, Options, RawData
 from bmnas.tasks.sound import RATE, add_noise, log_mel
 from bmnas.tasks.spoken_mnist.files import Recordings, read_fsdd, read_mnist
@@ -147,6 +148,7 @@ def spectrograms(
     return np.concatenate(blocks)
 
 
+@one_blas_thread()  # so that the pixels do not depend on the number of threads
 def pictures(images: np.ndarray, chosen: np.ndarray, train: np.ndarray, pca_components: int | None) -> np.ndarray:
     """Reduces the chosen images to a few principal components, and standardises them: float32 (n, 1, 28, 28).
 
