@@ -193,15 +193,10 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     assert darts_pt.projection is not None
     tuned = darts_pt.projection.tunings * config.shortlist_epochs * own_cost / config.epochs
     rows: dict[str, Any] = {
-        "Algorithm 1": {
-            "regret": task.regret(derived),
-            "cost": 0.0,
-            "network": derived.describe(),
-            "share below": task.share_below(derived),
-        },
-        "shortlist": row(task, shortlist, trained_cost(task, shortlist, config)),
-        "best_ranked": row(task, best_ranked, trained_cost(task, best_ranked, config)),
-        "darts_pt": row(task, darts_pt, tuned),
+        "Algorithm 1": row(task, derived, 0.0),
+        "shortlist": row(task, shortlist.chosen, trained_cost(task, shortlist, config)),
+        "best_ranked": row(task, best_ranked.chosen, trained_cost(task, best_ranked, config)),
+        "darts_pt": row(task, darts_pt.chosen, tuned),
     }
     rows["Algorithm 1"]["search"] = round(own_cost, 2)
     rows["shortlist"]["tau"] = task.tau(finished.paths, by_loss=True)
@@ -212,9 +207,8 @@ def measure(name: str, seed: int) -> dict[str, Any]:
     return rows
 
 
-def row(task: Known, answer: Selection, cost: float) -> dict[str, Any]:
+def row(task: Known, network: Genotype, cost: float) -> dict[str, Any]:
     """Describes an answer."""
-    network = answer.chosen
     return {
         "regret": task.regret(network),
         "cost": round(cost, 2),

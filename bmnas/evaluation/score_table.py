@@ -27,7 +27,8 @@ class ScoreTable(pd.DataFrame):
             text = _text(plain.reindex(columns=shown[:count]), width)
             if count == 1 or len(text.splitlines()[0]) <= width:
                 rest = [str(name) for name in plain if name not in shown[:count]]
-                return f"{text}\n{fill(_summary(plain.shape, rest), width)}"
+                others = f"; not shown: {', '.join(rest)}" if rest else ""
+                return f"{text}\n{fill(f'[{len(plain)} rows x {len(plain.columns)} columns{others}]', width)}"
         return super().__repr__()
 
 
@@ -38,9 +39,3 @@ def _text(frame: pd.DataFrame, width: int) -> str:
         max_colwidth=max(SHORTEST, 2 * width // 5),
         float_format=lambda value: f"{value:.4f}",
     )
-
-
-def _summary(shape: tuple[int, int], rest: list[str]) -> str:
-    """Writes "[60 rows x 12 columns; not shown: val_0, test_0]"."""
-    others = f"; not shown: {', '.join(rest)}" if rest else ""
-    return f"[{shape[0]} rows x {shape[1]} columns{others}]"
