@@ -23,6 +23,7 @@ from bmnas.searching.footprint import Footprint, check_memory, size
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.networks import sketched
 from bmnas.searching.read_outs import brief_training
+from bmnas.searching.shortlisting.candidates import most_candidates
 from bmnas.searching.shortlisting.halving import read_out_epochs
 from bmnas.searching.shortlisting.projection import order_of
 from bmnas.searching.shortlisting.ranking import EXHAUSTIVE, LOCAL_SEARCH
@@ -114,7 +115,7 @@ def _read_out_seconds(state: Search, features: FeatureSet, epoch_seconds: float)
     scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
 
     training = _seconds(lambda: brief_training(first, features, config, epochs=1, seed=config.seed), device)
-    candidates = config.shortlist_size + 1 if config.selection == "best_ranked" else 3 * config.shortlist_size + 2
+    candidates = config.shortlist_size + 1 if config.selection == "best_ranked" else most_candidates(space, config)
     return ranked * scoring + read_out_epochs(config.selection, config, candidates) * training
 
 

@@ -4,8 +4,9 @@
 merits of single features (Eq. 3) and cannot see that two good features may say the same.
 
 `shortlist` trains the hypernet's weights on single paths (`bmnas.searching.shortlisting.paths`), ranks discrete
-genotypes by their validation loss with these weights, and trains the best that differ, beside Algorithm 1's, the plain
-networks of the last features and the best single feature. Successive halving keeps the best on validation.
+genotypes by their validation loss with these weights, and trains the best with each operator, the best of other inputs,
+Algorithm 1's, the plain networks of the last features and the best single feature. Successive halving keeps the best on
+validation.
 
 `best_ranked` is the shortlist of older versions: the ranking is by validation score with the weights as the search
 leaves them; the best five are trained alike.
@@ -13,7 +14,7 @@ leaves them; the best five are trained alike.
 `darts_pt` removes alternatives from the hypernet one by one, keeps those that it misses most, and tunes it between
 the decisions (`bmnas.searching.shortlisting.projection`).
 
-docs/read_out.md compares the first three on every truth table. No rule reads the test split.
+docs/read_out.md compares them on the truth tables. No rule reads the test split.
 """
 
 from collections.abc import Callable
@@ -32,9 +33,10 @@ from bmnas.searching.selection import SELECTION, Candidate, Selection, load_sele
 from bmnas.searching.shortlisting.candidates import (
     best_ranked,
     different,
+    leading,
     plain_networks,
+    same_networks,
     single_features,
-    varied,
 )
 from bmnas.searching.shortlisting.darts_pt import projection_of
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
@@ -101,13 +103,13 @@ def _by_halving(search: FinishedSearch) -> Selection:
     ranked = len(merits)
     merits |= {genotype: merit(genotype) for genotype in (search.derived, *plain, *singles)}
     order = best_ranked(merits)
-    learnt = config.relaxation != "shared"
-    listed = list(different([search.derived, *singles, *varied(order, 2 * config.shortlist_size, not learnt), *plain]))
+    both_orders = config.relaxation == "shared"  # which the search cannot tell
+    leaders = leading(space, order, config.shortlist_size, both_orders)
+    listed = list(different([search.derived, *singles, *leaders, *plain]))
     merits |= {genotype: merit(genotype) for genotype in listed}
     losses = {genotype: -merits[genotype] for genotype in listed}
-    single_keys = {network_key(one) for one in singles}
-    alone = next((one for one in listed if network_key(one) in single_keys), None)
-    outcomes = halve(listed, losses, rungs(config, len(listed)), _brief_trainings(search), search.report, alone)
+    references = [same_networks(listed, singles), same_networks(listed, plain)]
+    outcomes = halve(listed, losses, rungs(config, len(listed)), _brief_trainings(search), search.report, references)
     places = {genotype: place for place, genotype in enumerate(best_ranked(merits), start=1)}
     candidates = [
         Candidate(

@@ -24,7 +24,7 @@ class Candidate:
         rank: 1 is the best inherited score of all ranked.
         inherited_score: validation score with the hypernet's weights.
         trained_score: validation score after the longest brief trainings from scratch, their mean.
-        trained_loss: validation loss then, by which the shortlist decides; None where the score decides.
+        trained_loss: validation loss then; None where only the score is known.
         epochs: of each of these; 0 in records of older versions, which trained all alike.
         trainings: how many these are.
         modalities: those that its answer depends on; empty in records of older versions.
@@ -38,12 +38,6 @@ class Candidate:
     epochs: int = 0
     trainings: int = 1
     modalities: tuple[str, ...] = ()
-
-    @property
-    def merit(self) -> tuple[float, ...]:
-        """What decides between candidates: longer, then more trainings, less loss or a better score, and the rank."""
-        result = self.trained_score if self.trained_loss is None else -self.trained_loss
-        return self.epochs, self.trainings, result, -self.rank
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
@@ -92,6 +86,7 @@ class Selection:
         rows: of the validation split, which scored the candidates; 0 in records of older versions.
         modalities: those that the chosen network's answer depends on; empty in records of older versions.
         projection: DARTS-PT's answer and its decisions; None when the rule is another.
+        by_loss: whether the loss decided between candidates and not the score, as in records of older versions.
     """
 
     rule: str
@@ -102,13 +97,18 @@ class Selection:
     rows: int = 0
     modalities: tuple[str, ...] = ()
     projection: Projection | None = None
+    by_loss: bool = False
 
     @property
     def shortlist(self) -> Genotype | None:
         """Returns the shortlist's answer, the best `merit`."""
-        if not self.candidates:
-            return None
-        return max(self.candidates, key=lambda candidate: candidate.merit).genotype
+        return max(self.candidates, key=self.merit).genotype if self.candidates else None
+
+    def merit(self, candidate: Candidate) -> tuple[float, ...]:
+        """Returns what decides: longer, then more trainings, a better score, less loss, and the rank."""
+        gain = 0.0 if candidate.trained_loss is None else -candidate.trained_loss
+        result = (gain,) if self.by_loss else (candidate.trained_score, gain)
+        return (candidate.epochs, candidate.trainings, *result, -candidate.rank)
 
     @property
     def chosen(self) -> Genotype:
@@ -144,15 +144,21 @@ class Selection:
         theirs, ours = trained[network_key(self.algorithm1)], trained[network_key(self.chosen)]
         if not self.differs:
             return f"Both answers are the same network: trained briefly, it scores {_trained(ours)}."
-        if ours.merit[:3] == theirs.merit[:3]:
+        if self.merit(ours)[:-1] == self.merit(theirs)[:-1]:
             return (
                 f"The two answers DIFFER, and tie: trained briefly, both score {_trained(ours)}. "
                 "The shortlist's is taken, as it ranks better with the hypernet's weights."
             )
         return (
             f"The two answers DIFFER. Trained briefly, Algorithm 1's scores {_trained(theirs)}, "
-            f"the shortlist's {_trained(ours)}. The shortlist's is taken{_reason(ours, theirs)}."
+            f"the shortlist's {_trained(ours)}. The shortlist's is taken{self._reason(ours, theirs)}."
         )
+
+    def _reason(self, ours: Candidate, theirs: Candidate) -> str:
+        """Says what decided where it is not the score."""
+        if self.merit(ours)[:2] != self.merit(theirs)[:2]:
+            return ", as Algorithm 1's fell behind in an earlier round"
+        return ", as the loss decides" if self.by_loss or ours.trained_score == theirs.trained_score else ""
 
     def _fusion(self) -> str:
         if len(self.modalities) == 1:
@@ -179,7 +185,7 @@ class Selection:
     def alone(self) -> Candidate | None:
         """Returns the best candidate whose answer depends on one modality."""
         single = [candidate for candidate in self.candidates if len(candidate.modalities) == 1]
-        return max(single, key=lambda candidate: candidate.merit, default=None)
+        return max(single, key=self.merit, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
@@ -192,6 +198,7 @@ class Selection:
             "exhaustive": self.exhaustive,
             "rows": self.rows,
             "modalities": list(self.modalities),
+            "by_loss": self.by_loss,
             **projected,
         }
 
@@ -203,15 +210,17 @@ class Selection:
             RunError: a field is missing or wrong.
         """
         try:
+            candidates = tuple(map(Candidate.from_dict, data["candidates"]))
             selection = cls(
                 rule=data["rule"],
                 algorithm1=Genotype.from_dict(data["answer" if data["rule"] == "searcher" else "algorithm1"]),
-                candidates=tuple(map(Candidate.from_dict, data["candidates"])),
+                candidates=candidates,
                 ranked=data["ranked"],
                 exhaustive=data["exhaustive"],
                 rows=data.get("rows", 0),
                 modalities=tuple(data.get("modalities", ())),
                 projection=Projection.from_dict(data["projection"]) if "projection" in data else None,
+                by_loss=data.get("by_loss", any(one.trained_loss is not None for one in candidates)),
             )
         except (TypeError, KeyError, ValueError) as error:
             raise RunError(f"not the record of a selection: {error}") from error
@@ -220,10 +229,12 @@ class Selection:
 
     def _check(self) -> None:
         """Checks that a record is consistent."""
-        numbers = [v for c in self.candidates for v in (c.rank, c.inherited_score, c.trained_score, *c.merit)]
+        losses = [c.trained_loss for c in self.candidates if c.trained_loss is not None]
+        numbers = [*losses, *(v for c in self.candidates for v in (c.inherited_score, c.trained_score))]
         counts = [self.ranked, self.rows, *(v for c in self.candidates for v in (c.rank, c.epochs, c.trainings))]
-        if self.rule not in RULES or type(self.exhaustive) is not bool:
-            raise RunError(f"not the record of a selection: rule {self.rule!r}, exhaustive {self.exhaustive!r}")
+        if self.rule not in RULES or {type(self.exhaustive), type(self.by_loss)} != {bool}:
+            flags = f"exhaustive {self.exhaustive!r}, by_loss {self.by_loss!r}"
+            raise RunError(f"not the record of a selection: rule {self.rule!r}, {flags}")
         if any(type(v) not in (int, float) or not math.isfinite(v) for v in numbers) or any(
             type(v) is not int for v in counts
         ):
@@ -249,13 +260,6 @@ def _noise(one: Candidate, other: Candidate, rows: int) -> float:
     Two methods differ on no more rows than those on which either is wrong. Exact for the accuracy alone.
     """
     return ((2 - one.trained_score - other.trained_score) / rows) ** 0.5
-
-
-def _reason(ours: Candidate, theirs: Candidate) -> str:
-    """Says what decided where it is not the score."""
-    if ours.merit[:2] != theirs.merit[:2]:
-        return ", as Algorithm 1's fell behind in an earlier round"
-    return "" if ours.trained_loss is None else ", as the loss decides"
 
 
 def load_selection(run: Run) -> Selection:

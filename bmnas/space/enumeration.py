@@ -87,6 +87,15 @@ class Space:
                     steps = (*cell.steps[:m], step, *cell.steps[m + 1 :])
                     yield from self._with(genotype, n, replace(cell, steps=steps))
 
+    def other_operators(self, genotype: Genotype) -> Iterator[Genotype]:
+        """Yields all that differ from it in one Step's operator: its primitive, or the order of its operands."""
+        for n, cell in enumerate(genotype.cells):
+            for m, step in enumerate(cell.steps):
+                for other in self.step_choices(m):
+                    if set(other.inputs) == set(step.inputs):
+                        steps = (*cell.steps[:m], other, *cell.steps[m + 1 :])
+                        yield from self._with(genotype, n, replace(cell, steps=steps))
+
     def random(self, generator: random.Random) -> Genotype:
         """Draws one genotype: every Cell's pair and every Step uniformly from what is left to it."""
         cells: tuple[CellGenotype, ...] = ()

@@ -175,7 +175,9 @@ def test_every_step_of_an_epoch_is_counted_as_often_as_it_is_taken(monkeypatch):
     ranked = Space.of(features.names, config).size(20_000)
     seconds = estimate(features, config.change(selection="best_ranked")).read_out_seconds
     assert seconds == ranked / estimates.SCORED + (5 + 1) * 1
-    trained = 2 * 4 + (3 * 5 + 2) * 1 + 5 * 3 + 3 * 2 * 3  # single paths, and the epochs of three rungs
+    operators = len(Space.of(features.names, config).step_choices(0))
+    candidates = 12 + 1 + 1 + operators  # leading, Algorithm 1's, a single feature, plain
+    trained = 2 * 4 + candidates * 1 + 5 * 3 + 3 * 2 * 3  # single paths, and the epochs of three rungs
     assert estimate(features, config).read_out_seconds == pytest.approx(ranked / estimates.SCORED + trained)
     twice = estimate(features, config.change(N=2, M=2, shortlist_epochs=2, shortlist_size=3, selection="best_ranked"))
     assert twice.read_out_seconds == 3_000 / estimates.SCORED + (3 + 1) * 2  # a local search

@@ -11,8 +11,14 @@ from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.read_outs import select
 from bmnas.searching.selection import Candidate, Selection
 from bmnas.searching.shortlisting import ranking
-from bmnas.searching.shortlisting.candidates import exchanged, plain_networks, single_features, varied
-from bmnas.searching.shortlisting.halving import Rung, halve, read_out_epochs, rungs
+from bmnas.searching.shortlisting.candidates import (
+    exchanged,
+    leading,
+    plain_networks,
+    single_features,
+    varied,
+)
+from bmnas.searching.shortlisting.halving import Rung, halve, read_out_epochs, rungs, second_rung
 from bmnas.searching.shortlisting.paths import path_epochs, path_logits, trained_paths
 from bmnas.space.derivation import derive
 from bmnas.space.enumeration import Space
@@ -95,15 +101,39 @@ def test_different_inputs_come_first_and_both_orders_together():
         one_cell("Sum", pair=pairs[0]),
         one_cell("Sum", pair=pairs[1]),
     ]
-    assert varied(ranked, 3, both_orders=False) == [ranked[0], ranked[2], ranked[1]]
+    assert list(varied(ranked, both_orders=False)) == [ranked[0], ranked[2], ranked[1]]
     twin = one_cell("LinearGLU", ("y", "x"), pairs[0])
-    assert varied(ranked, 3, both_orders=True) == [ranked[0], twin, ranked[2]]
+    assert list(varied(ranked, both_orders=True)) == [ranked[0], twin, ranked[2], ranked[1]]
     assert exchanged(twin) == ranked[0] and exchanged(ranked[1]) == ranked[1]
 
 
 def test_one_network_is_listed_once():
     zero = [one_cell("Zero", pair=("A_1", other)) for other in ("A_2", "B_1", "B_2")]
-    assert varied(zero, 3, both_orders=True) == zero[:1]
+    assert list(varied(zero, both_orders=True)) == zero[:1]
+
+
+@pytest.mark.parametrize("both_orders", [True, False])
+@pytest.mark.parametrize("whole", [space(), space(N=2), space(M=2, r=2)], ids=["N1M1", "N2M1", "N1M2"])
+def test_the_leader_comes_with_other_operators_before_other_inputs(whole, both_orders):
+    """A ranking that is blind to operators puts the worst of them first."""
+    everything = list(whole.genotypes())
+    leader, *others = everything
+    ranked = [leader, *sorted(others, key=lambda one: one.cells[0].inputs == leader.cells[0].inputs)]
+    listed = leading(whole, ranked, 4, both_orders)
+    assert len(listed) == 10 == len(set(map(network_key, listed))) and listed[0] == leader
+
+    def operators(one):
+        return [step for cell in one.cells for step in cell.steps]
+
+    def changes(one):
+        same = [cell.inputs for cell in one.cells] == [cell.inputs for cell in leader.cells]
+        pairs = list(zip(operators(one), operators(leader), strict=True))
+        return sum(a != b for a, b in pairs) if same and all({*a.inputs} == {*b.inputs} for a, b in pairs) else None
+
+    keys = {network_key(one) for one in everything if changes(one) == 1} - {network_key(leader)}
+    expected = min(4, len(keys))
+    assert [changes(one) for one in listed[1 : 1 + expected]] == [1] * expected
+    assert {one.cells[0].inputs for one in listed[1 + expected :]} - {leader.cells[0].inputs}
 
 
 def test_plain_networks_have_the_last_features_and_one_operator():
@@ -134,6 +164,11 @@ def test_there_is_no_single_feature_where_the_output_holds_y():
 # halving
 
 
+def by_name(name):
+    """No two are alike."""
+    return name
+
+
 def test_the_better_half_is_trained_longer():
     losses = {name: float(i) for i, name in enumerate("abcdef")}
     trained = []
@@ -143,27 +178,37 @@ def test_the_better_half_is_trained_longer():
         return 1 - losses[name], losses[name]
 
     steps = [Rung(6, 1), Rung(3, 2), Rung(2, 4, seeds=2)]  # no two rungs of one length
-    outcomes = halve(list("fedcba"), dict.fromkeys("abcdef", 0.0), steps, train, QUIET)
+    outcomes = halve(list("fedcba"), dict.fromkeys("abcdef", 0.0), steps, train, QUIET, alike=by_name)
     assert {name: outcome.epochs for name, outcome in outcomes.items()} == dict(a=4, b=4, c=2, d=1, e=1, f=1)
     assert trained[6:] == [(n, 2, 0) for n in "abc"] + [(n, 4, s) for n, s in itertools.product("ab", (0, 1))]
     assert sum(rung.cost for rung in steps) == sum(epochs for _, epochs, _ in trained)
 
 
-def test_the_ranking_counts_in_the_first_rung_alone():
-    prior = {"a": 5.0, "b": 0.0, "c": 1.0}
-    train = lambda name, epochs, seed: (0.0, {"a": 0.0, "b": 2.0, "c": 0.5}[name])  # noqa: E731
-    outcomes = halve(list("abc"), prior, [Rung(3, 1), Rung(2, 2), Rung(1, 4)], train, QUIET)
-    assert {name: outcome.epochs for name, outcome in outcomes.items()} == {"a": 1, "b": 2, "c": 4}
+def test_the_first_rung_goes_by_loss_with_the_ranking_and_the_second_by_score():
+    prior = {"a": 5.0, "b": 0.0, "c": 1.0, "d": 0.6}
+    losses = {"a": 0.0, "b": 2.0, "c": 0.5, "d": 0.5}
+    scores = {"a": 0.9, "b": 0.7, "c": 0.8, "d": 0.8}
+    train = lambda name, epochs, seed: (scores[name], losses[name] + epochs * (name == "d"))  # noqa: E731
+    steps = [Rung(4, 0), Rung(3, 2), Rung(1, 4)]
+    outcomes = halve(list("abcd"), prior, steps, train, QUIET, alike=by_name)
+    assert {name: outcome.epochs for name, outcome in outcomes.items()} == {"a": 0, "b": 2, "c": 4, "d": 2}
 
 
-@pytest.mark.parametrize(("places", "length"), [(4, 2), (3, 1)])
-def test_the_reference_is_trained_at_length_where_it_costs_no_finalist(places, length):
-    losses = dict(zip("abcde", range(5), strict=True))
-    train = lambda name, epochs, seed: (0.0, losses[name])  # noqa: E731
-    steps = [Rung(5, 1), Rung(places, 2), Rung(3, 2, seeds=3, trained=1)]
-    outcomes = halve(list("abcde"), dict.fromkeys("abcde", 0.0), steps, train, QUIET, "e")
-    assert outcomes["e"].epochs == length
-    assert [outcomes[name].seeds for name in "abcde"] == [3, 3, 3, 1, 1]
+@pytest.mark.parametrize(
+    ("places", "groups", "expected"),
+    [
+        (5, [], "abcdf"),  # no more than three are near copies
+        (5, ["e"], "abcef"),  # of which one may be the reference
+        (5, ["ghf", "ig"], "abcfg"),  # the best of each group
+        (4, ["ghf", "ig"], "abcf"),  # no place of a finalist goes to a reference
+        (3, ["ghf", "ig"], "abc"),
+        (9, [], "abcdefghi"),  # more of them where there are no others
+    ],
+)
+def test_near_copies_and_references_in_the_second_rung(places, groups, expected):
+    alike = dict(zip("abcdefghi", "112112334", strict=True))  # a, b, d and e have the same inputs
+    staying = second_rung("abcdefghi", places, 3, groups, alike.__getitem__)
+    assert "".join(staying) == expected
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 9])

@@ -83,6 +83,22 @@ def test_neighbours_differ_in_one_pair_or_one_step(space):
         assert len(found) == len(set(found)) and set(found) == expected
 
 
+@pytest.mark.parametrize("space", SPACES[:7], ids=ids)
+def test_other_operators_keep_all_inputs(space):
+    everything = list(space.genotypes())
+    for genotype in random.Random(2).sample(everything, min(5, len(everything))):
+        found = list(space.other_operators(genotype))
+        expected = {
+            other
+            for other in everything
+            if differences(genotype, other) == 1
+            and [cell.inputs for cell in other.cells] == [cell.inputs for cell in genotype.cells]
+            and [{*step.inputs} for cell in other.cells for step in cell.steps]
+            == [{*step.inputs} for cell in genotype.cells for step in cell.steps]
+        }
+        assert len(found) == len(set(found)) and set(found) == expected
+
+
 def differences(a, b):
     """How many pairs and Steps differ."""
     count = 0

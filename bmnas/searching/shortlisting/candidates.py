@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from bmnas.config import SearchConfig
 from bmnas.registry import PRIMITIVES
 from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import living_features, network_key
@@ -18,23 +19,47 @@ def best_ranked(scores: Mapping[Genotype, float]) -> list[Genotype]:
     return sorted(scores, key=lambda genotype: -scores[genotype])
 
 
-def varied(ranked: Sequence[Genotype], size: int, both_orders: bool) -> list[Genotype]:
-    """Picks different networks from a ranking: the best of each combination of inputs before a second of any.
+def most_candidates(space: Space, config: SearchConfig) -> int:
+    """Returns how many candidates a shortlist can have: the leading, Algorithm 1's, a single feature, the plain."""
+    return 5 * config.shortlist_size // 2 + 2 + len(space.step_choices(0))
+
+
+def leading(space: Space, ranked: Sequence[Genotype], size: int, both_orders: bool) -> list[Genotype]:
+    """Picks different networks from a ranking: the best, the best with another operator, and the best of other inputs.
+
+    A ranking knows inputs better than operators: the inherited weights of a primitive that learns slowly are poor.
+
+    Args:
+        space: of the ranking.
+        ranked: the best first.
+        size: how many take another operator at most; one and a half times as many follow.
+        both_orders: see `varied`.
+    """
+    places = {genotype: place for place, genotype in enumerate(ranked)}
+    others = sorted(space.other_operators(ranked[0]), key=lambda one: places.get(one, len(ranked)))
+    return list(islice(different([ranked[0], *others[:size], *varied(ranked, both_orders)]), 5 * size // 2))
+
+
+def varied(ranked: Iterable[Genotype], both_orders: bool) -> Iterator[Genotype]:
+    """Yields different networks of a ranking: the best of each combination of inputs before a second of any.
 
     Args:
         ranked: the best first.
-        size: how many.
         both_orders: whether a genotype is followed by its twin with the operands of its Steps exchanged.
     """
     rounds: dict[int, list[Genotype]] = {}
     seen: dict[tuple, int] = {}
     for genotype in ranked:
-        inputs = tuple(sorted(tuple(sorted(cell.inputs)) for cell in genotype.cells))
+        inputs = inputs_of(genotype)
         seen[inputs] = seen.get(inputs, -1) + 1
         rounds.setdefault(seen[inputs], []).append(genotype)
     in_turn = (genotype for number in sorted(rounds) for genotype in rounds[number])
-    twins = (twin for genotype in in_turn for twin in ((genotype, exchanged(genotype)) if both_orders else (genotype,)))
-    return list(islice(different(twins), size))
+    return different(twin for one in in_turn for twin in ((one, exchanged(one)) if both_orders else (one,)))
+
+
+def inputs_of(genotype: Genotype) -> tuple[tuple[str, ...], ...]:
+    """Returns the inputs of all Cells, in whatever order."""
+    return tuple(sorted(tuple(sorted(cell.inputs)) for cell in genotype.cells))
 
 
 def different(genotypes: Iterable[Genotype]) -> Iterator[Genotype]:
@@ -45,6 +70,12 @@ def different(genotypes: Iterable[Genotype]) -> Iterator[Genotype]:
         if key not in seen:
             seen.add(key)
             yield genotype
+
+
+def same_networks(genotypes: Iterable[Genotype], others: Iterable[Genotype]) -> list[Genotype]:
+    """Returns the genotypes whose network is one of the others'."""
+    keys = set(map(network_key, others))
+    return [genotype for genotype in genotypes if network_key(genotype) in keys]
 
 
 def exchanged(genotype: Genotype) -> Genotype:

@@ -1,9 +1,11 @@
 """Successive halving: many trained briefly, fewer trained longer (Jamieson and Talwalkar, AISTATS 2016)."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 from bmnas.config import SearchConfig
+from bmnas.searching.shortlisting.candidates import inputs_of
 from bmnas.searching.shortlisting.paths import path_epochs
 from bmnas.space.genotype import Genotype
 from bmnas.training.progress import Progress
@@ -42,6 +44,7 @@ class Outcome:
 
 
 FINALISTS = 3  # networks of the last rung
+NEAR_COPIES = 3  # networks of the same inputs in the second rung, where there are others
 SEEDS = 3  # trainings of each, whose mean decides: that of two is often decided by their seeds
 
 Train = Callable[[Genotype, int, int], tuple[float, float]]  # genotype, epochs, number of the seed -> score, loss
@@ -83,12 +86,14 @@ def halve(
     steps: Sequence[Rung],
     train: Train,
     report: Progress,
-    reference: Genotype | None = None,
+    references: Sequence[Collection[Genotype]] = (),
+    alike: Callable[[Genotype], Hashable] = inputs_of,
 ) -> dict[Genotype, Outcome]:
     """Trains candidates rung by rung, of which the best go to the next; returns the outcome of each.
 
-    The first rung is too short to judge by alone: its losses are added to those of the ranking. What the others are
-    compared with stays for the second rung whatever it loses, in the last place, where that leads no further.
+    The first rung is too short to judge by its scores: its losses are added to those of the ranking. Near copies and
+    what a person would try first are seen to in `second_rung`. From then on the score decides, and the loss between
+    equal scores.
 
     Args:
         candidates: genotypes.
@@ -96,7 +101,8 @@ def halve(
         steps: rung by rung.
         train: what trains once; called again for what an earlier rung has trained.
         report: of the progress.
-        reference: the candidate that stays.
+        references: groups of which the best stays for the second rung.
+        alike: what near copies have in common.
     """
     total = sum(rung.cost for rung in steps)
     outcomes: dict[Genotype, Outcome] = {}
@@ -112,9 +118,40 @@ def halve(
                 done += rung.epochs if seed >= rung.trained else 0
             score, loss = (sum(values) / rung.seeds for values in zip(*results, strict=True))
             outcomes[genotype] = Outcome(rung.epochs, rung.seeds, score, loss)
-        losses = {one: outcomes[one].loss + (prior[one] if number == 0 else 0.0) for one in staying}
-        staying.sort(key=losses.__getitem__)
-        if number == 0 and reference in staying[steps[1].networks :] and steps[1].networks > steps[2].networks:
-            staying[steps[1].networks - 1] = reference
+        if number == 0:
+            staying.sort(key=lambda one: outcomes[one].loss + prior[one])
+            staying = second_rung(staying, steps[1].networks, steps[2].networks, references, alike)
+        else:
+            staying.sort(key=lambda one: (-outcomes[one].score, outcomes[one].loss))
     report("training the shortlist", total, total)
     return outcomes
+
+
+def second_rung(
+    ranked: Sequence[Genotype],
+    places: int,
+    finalists: int,
+    references: Sequence[Collection[Genotype]],
+    alike: Callable[[Genotype], Hashable],
+) -> list[Genotype]:
+    """Returns who is trained at length: the best, of which few are near copies, and the best of each group.
+
+    Near copies gain and lose together, and would push out what is really another answer. What the answer is to be
+    compared with takes places that lead no further.
+
+    Args:
+        ranked: the best first.
+        places: how many.
+        finalists: of these, how many go on; the other places may go to references.
+        references: groups, the most important first.
+        alike: what near copies have in common.
+    """
+    best = [next(one for one in ranked if one in group) for group in references if group][: places - finalists]
+    copies = Counter(map(alike, best))
+    others, left_over = [], []
+    for one in ranked:
+        if one not in best:
+            copies[alike(one)] += 1
+            (others if copies[alike(one)] <= NEAR_COPIES else left_over).append(one)
+    chosen = {*best, *[*others, *left_over][: places - len(best)]}
+    return [one for one in ranked if one in chosen]
