@@ -249,9 +249,9 @@ def test_algorithm_1_plain_networks_and_a_single_modality_are_always_candidates(
     for networks in plain_networks(Space.of(features.names, SHORT), features.modalities).values():
         assert {network_key(genotype) for genotype in networks} & set(keys)
     assert sum(len(living_features(candidate.genotype)) == 1 for candidate in answer.candidates) == 1
-    assert answer.chosen == min(
-        (c for c in answer.candidates if c.trainings == 3), key=lambda c: (c.trained_loss, c.rank)
-    ).genotype  # fmt: skip
+    finalists = [candidate for candidate in answer.candidates if candidate.trainings == 3]
+    best = max(finalists, key=lambda candidate: (candidate.trained_score, -candidate.trained_loss, -candidate.rank))
+    assert answer.chosen == best.genotype and not answer.by_loss
     assert Selection.from_dict(answer.to_dict()) == answer
 
 
@@ -299,6 +299,21 @@ def test_records_of_older_versions_are_read():
         del candidate["trained_loss"], candidate["epochs"], candidate["trainings"], candidate["modalities"]
     old = Selection.from_dict(record)
     assert old.chosen == genotypes[1] and old.modalities == ()
+
+
+@pytest.mark.parametrize("scores", [(0.7, 0.8), (0.8, 0.8)])
+@pytest.mark.parametrize("older", [True, False])
+def test_the_loss_decides_in_older_records_and_between_equal_scores(scores, older):
+    genotypes = [one_cell("Sum"), one_cell("LinearGLU")]
+    losses = (0.1, 0.2) if scores[0] < scores[1] else (0.2, 0.1)
+    finalists = zip(genotypes, (1, 2), scores, losses, strict=True)
+    candidates = tuple(Candidate(one, rank, 0.5, score, loss, 13, 3) for one, rank, score, loss in finalists)
+    record = Selection("shortlist", genotypes[0], candidates, 42, True).to_dict()
+    if older:
+        del record["by_loss"]
+    read = Selection.from_dict(record)
+    assert read.chosen == genotypes[0 if older and scores == (0.7, 0.8) else 1]
+    assert Selection.from_dict(read.to_dict()) == read
 
 
 def test_more_trainings_count_before_the_loss():
