@@ -76,12 +76,13 @@ def by_group(correct: np.ndarray, groups: np.ndarray) -> np.ndarray:
 
 
 def known_truth(dataset: str, features: bmnas.FeatureSet) -> Truth | None:
-    """Finds the truth of the preset's space, or says that there is none."""
+    """Finds the truth of the preset's space, or says that there is none; that of a sample ranks no other network."""
     try:
-        return find_truth(dataset, features)
+        truth = find_truth(dataset, features)
     except FeatureError as error:
         print(error)
         return None
+    return truth if truth.sample is None else None
 
 
 def answer(features: bmnas.FeatureSet, config: bmnas.SearchConfig) -> bmnas.Selection:
