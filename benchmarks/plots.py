@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import plotly.graph_objects as go
+import plotly.io as pio
 from plotly.subplots import make_subplots
 
 COLOURS = {"release style": "#D55E00", "formula": "#0072B2", "algebra": "#009E73"}
@@ -120,22 +121,22 @@ PLOTS: dict[str, Callable[[dict], go.Figure]] = {
 
 
 def draw(results: Path, pictures: Path) -> list[Path]:
-    """Draws a picture bench_<name>.png of each file of results that is there."""
-    drawn = []
-    for name, plot in PLOTS.items():
-        source = results / f"{name}.json"
-        if not source.exists():
-            continue
-        pictures.mkdir(parents=True, exist_ok=True)
-        target = pictures / f"bench_{name}.png"
-        try:
-            plot(json.loads(source.read_text(encoding="utf-8"))).write_image(target)
-        except Exception as error:  # kaleido names no exceptions of its own; the numbers are there without it
-            print(f"no pictures: no Chromium or Chrome was found or it did not start ({type(error).__name__})")
-            return drawn
-        drawn.append(target)
-        print(target, flush=True)
-    return drawn
+    """Draws a picture bench_<name>.png of each file of results that is there; one browser makes them all."""
+    drawn = {
+        pictures / f"bench_{name}.png": plot(json.loads(source.read_text(encoding="utf-8")))
+        for name, plot in PLOTS.items()
+        if (source := results / f"{name}.json").exists()
+    }
+    if not drawn:
+        return []
+    pictures.mkdir(parents=True, exist_ok=True)
+    try:
+        pio.write_images(list(drawn.values()), list(drawn))
+    except Exception as error:  # kaleido names no exceptions of its own; the numbers are there without it
+        print(f"no pictures: no Chromium or Chrome was found or it did not start ({type(error).__name__})")
+        return []
+    print(*drawn, sep="\n", flush=True)
+    return list(drawn)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """Where the tests find real data, which files come first, and how long each group of them takes."""
 
 import atexit
+import multiprocessing
 import os
 import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # of what the tests start, too: two wait for each other on a busy machine
@@ -17,6 +20,9 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+if TYPE_CHECKING:
+    from tests.support.one_kernel import Execute
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 if SHARED_DATA.is_dir():
     os.environ.setdefault("BMNAS_DATA", str(SHARED_DATA))
@@ -25,6 +31,7 @@ RUNS = tempfile.mkdtemp(prefix="bmnas-tests-")
 os.environ["BMNAS_RUNS"] = RUNS  # no test may see, or leave, the user's runs
 atexit.register(shutil.rmtree, RUNS, ignore_errors=True)
 torch.set_num_threads(1)
+multiprocessing.get_context("forkserver").set_forkserver_preload(["bmnas"])  # once, not in each process it starts
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")
@@ -34,6 +41,15 @@ hypothesis.settings.load_profile("busy machine")
 def fixed_random_numbers() -> None:
     """Lets the weights and inputs that a test draws be the same in every run."""
     torch.default_generator.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def notebook_kernel() -> "Iterator[Execute]":
+    """A kernel for the notebooks of all files whose tests this process runs, without a browser for pictures."""
+    from tests.support.one_kernel import NO_BROWSER, one_kernel  # here: most tests need no kernel
+
+    with one_kernel(NO_BROWSER) as execute:
+        yield execute
 
 
 LONG = ("notebooks", "browser", "slow")

@@ -156,10 +156,10 @@ def student_interval(mean: float, error: float, freedom: float) -> tuple[float, 
         error: standard error of the mean, above 0.
         freedom: degrees of freedom.
     """
-    from scipy import stats  # here: half a second that a search does not need
+    from scipy.special import stdtr, stdtrit  # here: time that a search does not need; scipy.stats takes five times it
 
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * error
-    return mean, mean - half, mean + half, float(2 * stats.t.sf(abs(mean) / error, freedom))
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    return mean, mean - half, mean + half, float(2 * stdtr(freedom, -abs(mean) / error))
 
 
 def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:

@@ -23,6 +23,7 @@ from bmnas.registry import TASKS
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, PALE, ROOT
+from tests.support.planted_search import PlantedSearch
 from tools.app_server import APP, served_notebook, voila_settings
 from widgets.app import MARK, NEW, SearchApp
 from widgets.networks.titles import CHOSEN
@@ -155,34 +156,12 @@ def test_a_damaged_run_is_named(runs: Path) -> None:
     assert "trace.jsonl" in app.message.value and app.stage.children == ()
 
 
-SEARCHING = """
-import sys, time
-from dataclasses import replace
-from pathlib import Path
-import bmnas
-from widgets.app import MARK
-task = bmnas.TASKS["planted"]
-config = task.search_config.change(epochs=3, selection="algorithm1", seed=0)
-features = bmnas.prepare("planted", L=config.L)
-run = bmnas.Run(bmnas.machine.runs_root() / bmnas.run_name("planted", config, features))
-for event in bmnas.search(features, config, run):
-    run.path(MARK).touch()
-    print(event.epoch, flush=True)
-    sys.stdin.readline()
-bmnas.read_out(run, features)
-"""
-
-
 @pytest.fixture
-def other(runs: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process at the same search, after its first epoch; a line to it, and it runs the next one."""
-    environment = {**os.environ, "BMNAS_RUNS": str(runs), "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, "-c", SEARCHING], env=environment, stdin=pipe, stdout=pipe, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "1\n"
+def other(runs: Path) -> Iterator[PlantedSearch]:
+    """Another process at the same search, after its first epoch."""
+    process = PlantedSearch(runs, MARK)
     yield process
     process.kill()
-    process.wait(30)
 
 
 def at_epochs(monkeypatch: pytest.MonkeyPatch, react: Callable[[SearchDashboard, int], None]) -> list[int]:
@@ -210,37 +189,35 @@ def attach(app: SearchApp) -> None:
     asyncio.run(session())
 
 
-def test_a_search_of_another_process_is_shown_as_it_goes(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_of_another_process_is_shown_as_it_goes(other: PlantedSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     app, messages = SearchApp(["planted"]), []
 
     def react(view: SearchDashboard, epoch: int) -> None:
         messages.append(app.message.value)
-        other.stdin.write("\n")
-        other.stdin.flush()
+        other.go_on()
 
     shown = at_epochs(monkeypatch, react)
     click_start(app)
     assert shown == [1, 2, 3] and str(other.pid) in messages[0]
-    assert other.wait(30) == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].content
+    assert other.end() == 0 and "Everything is in" in app.message.value and CHOSEN in app.stage.children[-1].content
 
 
-def test_a_stop_ends_the_view_of_another_process_alone(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_ends_the_view_of_another_process_alone(other: PlantedSearch, monkeypatch: pytest.MonkeyPatch) -> None:
     def react(view: SearchDashboard, epoch: int) -> None:
         assert view._controls is not None
         view._controls.stop.click()
 
     shown, app = at_epochs(monkeypatch, react), SearchApp(["planted"])
     click_start(app)
-    assert shown == [1] and str(other.pid) in app.message.value and other.poll() is None
+    assert shown == [1] and str(other.pid) in app.message.value and other.alive
 
 
 def test_a_page_that_is_loaded_again_takes_over_where_its_former_kernel_ends(
-    other: Any, monkeypatch: pytest.MonkeyPatch
+    other: PlantedSearch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def react(view: SearchDashboard, epoch: int) -> None:
-        if epoch == 1 and other.poll() is None:
+        if epoch == 1 and other.alive:
             other.kill()
-            other.wait(30)
 
     shown, app = at_epochs(monkeypatch, react), SearchApp(["planted"])
     attach(app)
@@ -252,9 +229,10 @@ def test_a_page_that_is_loaded_again_takes_over_where_its_former_kernel_ends(
     assert shown == []  # what is finished is nothing to come back to
 
 
-def test_a_search_that_was_left_long_ago_is_not_resumed_by_itself(other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_was_left_long_ago_is_not_resumed_by_itself(
+    other: PlantedSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other.kill()
-    other.wait(30)
     (run,) = bmnas.list_runs()
     for name in (MARK, "trace.jsonl"):
         os.utime(run.path(name), (0, 0))

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import papermill
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
@@ -17,7 +16,6 @@ from bmnas.errors import RunError, UnknownNameError
 from bmnas.evaluation.joint.evaluation import JOINT
 from bmnas.rivals.live_mmtm import LIVE_MMTM
 from bmnas.searching.searchers.recorded_search import recorded_trials
-from tests.support.one_kernel import NO_BROWSER, one_kernel
 from tools import runner
 
 pytestmark = pytest.mark.notebooks
@@ -55,18 +53,11 @@ def shown_as_figures(shown):
     return set(re.findall(r"\[figure (\w+): ", shown))
 
 
-def execute(notebook, folder, monkeypatch, **parameters):
-    """Executes one notebook with its own folder of runs, from another working directory and without a browser."""
-    elsewhere = folder / "elsewhere"
-    elsewhere.mkdir(parents=True, exist_ok=True)
-    monkeypatch.chdir(elsewhere)
+def execute(kernel, notebook, folder, monkeypatch, **parameters):
+    """Executes one notebook with its own folder of runs -> the executed one."""
     monkeypatch.setenv("BMNAS_RUNS", str(folder / "runs"))
-    monkeypatch.setenv(*NO_BROWSER)
-    executed = folder / notebook.name
-    papermill.execute_notebook(
-        str(notebook), str(executed), parameters, kernel_name="python3", progress_bar=False, log_output=False
-    )
-    return executed
+    kernel(notebook, folder / notebook.name, parameters)
+    return folder / notebook.name
 
 
 @pytest.fixture(scope="module")
@@ -116,19 +107,17 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
         assert f"trap: {name}" in shown
 
 
-def test_another_searcher_is_shown_and_evaluated(story, tmp_path, monkeypatch):
+def test_another_searcher_is_shown_and_evaluated(story, notebook_kernel, tmp_path, monkeypatch):
     """On the features of the story, so that 02 does not make them again."""
     settings = {"dataset": "mfeat", "run_name": "mfas"}
     own = {"02_search": {"searcher": "mfas", "budget": 3}}
     shown = {}
     monkeypatch.setenv("BMNAS_RUNS", str(story[0] / "runs"))
-    monkeypatch.setenv(*NO_BROWSER)
-    with one_kernel(tmp_path) as execute_next:
-        for notebook in NOTEBOOKS[1:4]:
-            executed = tmp_path / notebook.name
-            execute_next(notebook, executed, tiny(notebook, **settings, **own.get(notebook.stem, {})))
-            assert figures(executed)
-            shown[notebook.stem] = text(executed)
+    for notebook in NOTEBOOKS[1:4]:
+        executed = tmp_path / notebook.name
+        notebook_kernel(notebook, executed, tiny(notebook, **settings, **own.get(notebook.stem, {})))
+        assert figures(executed)
+        shown[notebook.stem] = text(executed)
     (run,) = (run for run in bmnas.list_runs() if run.name == "mfas")
     trials = recorded_trials(run)
     derived = shown["03_derivation"]
@@ -161,9 +150,9 @@ def test_a_parameter_nobody_knows_is_refused_before_any_work(notebook):
     assert "bmnas" not in namespace  # not even the imports below
 
 
-def test_the_refusal_is_what_papermill_reports(tmp_path, monkeypatch):
+def test_the_refusal_is_what_papermill_reports(notebook_kernel, tmp_path, monkeypatch):
     with pytest.raises(PapermillExecutionError) as refused:
-        execute(NOTEBOOKS[1], tmp_path, monkeypatch, datasett="digits")
+        execute(notebook_kernel, NOTEBOOKS[1], tmp_path, monkeypatch, datasett="digits")
     assert refused.value.ename == "UnknownNameError" and "datasett" in refused.value.evalue
     assert not (tmp_path / "runs").exists()
 
@@ -183,7 +172,7 @@ def test_a_notebook_without_a_run_names_the_one_that_makes_it(notebook, tmp_path
     assert not list((tmp_path / "runs").glob("[!_]*/config.json"))
 
 
-def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch):
+def test_04_trains_the_backbones_too_where_it_is_asked_to(notebook_kernel, tmp_path, monkeypatch):
     """On a run that the library made, as 02 would."""
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
     config = bmnas.TASKS["digits"].search_config.change(epochs=1, selection="algorithm1")
@@ -193,12 +182,12 @@ def test_04_trains_the_backbones_too_where_it_is_asked_to(tmp_path, monkeypatch)
     bmnas.read_out(run, features)
     notebook = next(path for path in NOTEBOOKS if path.stem == "04_evaluation")
     settings = tiny(notebook, dataset="digits", epochs=1, joint=True, joint_epochs=1)
-    executed = execute(notebook, tmp_path, monkeypatch, **settings)
+    executed = execute(notebook_kernel, notebook, tmp_path, monkeypatch, **settings)
     assert JOINT in text(executed) and LIVE_MMTM in text(executed)
     assert run.path("joint.json").exists()
 
 
-def test_what_follows_a_search_works_on_data_of_ones_own(tmp_path, monkeypatch):
+def test_what_follows_a_search_works_on_data_of_ones_own(notebook_kernel, tmp_path, monkeypatch):
     """03 to 06, by the name of the run alone: there is neither a preset nor a truth table."""
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
     rng = np.random.default_rng(0)
@@ -209,16 +198,14 @@ def test_what_follows_a_search_works_on_data_of_ones_own(tmp_path, monkeypatch):
     config = bmnas.SearchConfig(C=4, L=1, N=1, epochs=1, shortlist_epochs=1, device="cpu")
     assert len(list(bmnas.search(features, config, run))) == 1
     bmnas.read_out(run, features)
-    monkeypatch.setenv(*NO_BROWSER)
     names = set()
-    with one_kernel(tmp_path) as execute_next:
-        for notebook in NOTEBOOKS[2:]:
-            settings = tiny(notebook, run_name="mine")
-            settings |= {"trap_samples": 0} if "trap_samples" in settings else {}
-            execute_next(notebook, tmp_path / notebook.name, settings)
-            shown = text(tmp_path / notebook.name)
-            names |= shown_as_figures(shown)
-            assert "mfeat" not in shown.replace("mfeat, twodigits", "")
+    for notebook in NOTEBOOKS[2:]:
+        settings = tiny(notebook, run_name="mine")
+        settings |= {"trap_samples": 0} if "trap_samples" in settings else {}
+        notebook_kernel(notebook, tmp_path / notebook.name, settings)
+        shown = text(tmp_path / notebook.name)
+        names |= shown_as_figures(shown)
+        assert "mfeat" not in shown.replace("mfeat, twodigits", "")
     assert "no truth table" in shown and "headroom" in shown
     assert bmnas.SEARCHED in {result.name for result in bmnas.load_evaluation(run)}
     assert {"derived", "table_6", "answer", "knowledge", "decisions"} <= names
@@ -226,11 +213,11 @@ def test_what_follows_a_search_works_on_data_of_ones_own(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("dataset", "number"), [("avmnist", "01"), ("avsum", "02")])
-def test_real_images_and_recordings(dataset, number, tmp_path, monkeypatch):
+def test_real_images_and_recordings(dataset, number, notebook_kernel, tmp_path, monkeypatch):
     """02 makes the features that it lacks."""
     if not Path(os.environ.get("BMNAS_DATA", "nowhere")).is_dir():
         pytest.skip("BMNAS_DATA names no folder: MNIST and the spoken digits are not here")
     notebook = next(path for path in NOTEBOOKS if path.stem.startswith(number))
-    executed = execute(notebook, tmp_path, monkeypatch, **tiny(notebook, dataset=dataset))
+    executed = execute(notebook_kernel, notebook, tmp_path, monkeypatch, **tiny(notebook, dataset=dataset))
     assert figures(executed)
     assert "stand-in" not in text(executed).lower()

@@ -1,12 +1,14 @@
 """The notebooks on miniature files of every real data set, and on every stand-in: what they say and show.
 
 A chain of notebooks is executed once, by the first test that asks for it; its tests share a process. The longest one
-has a browser, so that pictures and files of figures are seen; of the others the figures themselves are.
+has a kernel of its own with a browser, so that pictures and files of figures are seen; of the others the figures
+themselves are.
 """
 
 import json
 import re
 import shutil
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +23,7 @@ from bmnas.tasks.egogesture import task as egogesture
 from bmnas.tasks.mmimdb import task as mmimdb
 from bmnas.tasks.ntu import task as ntu
 from tests.support import raw_files
-from tests.support.one_kernel import NO_BROWSER, one_kernel
+from tests.support.one_kernel import Execute, one_kernel
 from tools import runner
 
 pytestmark = [pytest.mark.notebooks, pytest.mark.timeout(900)]
@@ -81,40 +83,38 @@ REAL = [name for name, case in CASES.items() if case.write]
 STAND_INS = [name for name, case in CASES.items() if not case.write]
 
 
-def chain(name: str, folder: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+def chain(name: str, folder: Path, patch: pytest.MonkeyPatch, execute: Execute) -> dict[str, str]:
     """Executes the notebooks of a case in order -> notebook -> why it failed; the raw data is removed after 01."""
     case, data = CASES[name], folder / "data"
     patch.setenv("BMNAS_RUNS", str(folder / "runs"))
     patch.setenv("BMNAS_DATA", str(data))
-    if case.notebooks != ALL:
-        patch.setenv(*NO_BROWSER)
     parameters = {"dataset": case.dataset, **TINY, **case.parameters}
     if case.write:
         write = globals().get(case.write) or getattr(raw_files, case.write)
         write(data / case.dataset)
         options = {"backbone_epochs": 1, "workers": 0, **parameters.get("options", {})}
         parameters |= {"source": "real", "options": options}
-    with one_kernel(folder) as execute:
-        for notebook in case.notebooks:
-            source = runner.FOLDER / f"{notebook}.ipynb"
-            known = {key: value for key, value in parameters.items() if key in runner.known_parameters(source)}
-            try:
-                execute(source, folder / source.name, known)
-            except Exception as failed:  # it is told in the test of this notebook
-                return {notebook: str(failed)[-3000:]}
-            shutil.rmtree(data, ignore_errors=True)
+    for notebook in case.notebooks:
+        source = runner.FOLDER / f"{notebook}.ipynb"
+        known = {key: value for key, value in parameters.items() if key in runner.known_parameters(source)}
+        try:
+            execute(source, folder / source.name, known)
+        except Exception as failed:  # it is told in the test of this notebook
+            return {notebook: str(failed)[-3000:]}
+        shutil.rmtree(data, ignore_errors=True)
     return {}
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, notebook_kernel):
     """name -> the folder of a chain that ended without an error."""
 
     @cache
     def chained(name: str) -> tuple[Path, dict[str, str]]:
         folder = tmp_path_factory.mktemp(name.replace(" ", "-"))
-        with pytest.MonkeyPatch.context() as patch:
-            return folder, chain(name, folder, patch)
+        own = one_kernel() if CASES[name].notebooks == ALL else nullcontext(notebook_kernel)
+        with pytest.MonkeyPatch.context() as patch, own as execute:
+            return folder, chain(name, folder, patch, execute)
 
     def finish(name: str) -> Path:
         folder, failed = chained(name)

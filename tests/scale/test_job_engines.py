@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from importlib.util import find_spec
@@ -15,7 +13,7 @@ from bmnas import machine
 from bmnas.errors import ConfigError
 from bmnas.scale.jobs.processes import check_memory
 from bmnas.storage.job_list import run_jobs
-from tests.support.small_jobs import calls, results, square_job
+from tests.support.small_jobs import calls, results, square_job, start_driver
 
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTERS = [
@@ -48,19 +46,13 @@ def test_joblib_retries_what_a_killed_worker_takes_along(tmp_path):
     assert results(tmp_path) == {name: whole[name] for name in results(tmp_path)} and len(results(tmp_path)) == 4
 
 
-def start_driver(folder, count, seconds, engine="joblib", workers=2):
-    settings = [str(count), engine, str(workers), str(seconds)]
-    command = [sys.executable, "-m", "tests.support.small_jobs", str(folder), *settings]
-    return subprocess.Popen(command, cwd=ROOT, start_new_session=True)
-
-
 def test_a_killed_driver_loses_no_finished_job(tmp_path):
     driver = start_driver(tmp_path, 12, 0.4)
     while len(results(tmp_path)) < 3:
-        assert driver.poll() is None
+        assert driver.is_alive()
         time.sleep(0.02)
     os.killpg(driver.pid, signal.SIGKILL)  # and its workers
-    driver.wait()
+    driver.join()
     kept = {path: path.stat().st_ino for path in (tmp_path / "jobs/results").glob("*.json")}
     run_jobs([square_job(tmp_path, x) for x in range(12)])
     assert kept == {path: path.stat().st_ino for path in kept} and len(kept) >= 3
@@ -69,7 +61,9 @@ def test_a_killed_driver_loses_no_finished_job(tmp_path):
 
 def test_two_drivers_divide_the_work(tmp_path):
     drivers = [start_driver(tmp_path, 10, 0.2), start_driver(tmp_path, 10, 0.2, "in-process", 1)]
-    assert [driver.wait() for driver in drivers] == [0, 0]
+    for driver in drivers:
+        driver.join()
+    assert [driver.exitcode for driver in drivers] == [0, 0]
     assert calls(tmp_path) == dict.fromkeys(range(10), 1)
     assert results(tmp_path) == expected(tmp_path / "one process", 10)
 

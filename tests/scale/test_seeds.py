@@ -1,6 +1,6 @@
 """Several seeds at once are the searches of each seed alone: step by step, in their folders, after any interruption."""
 
-import signal
+import multiprocessing
 import time
 from contextlib import contextmanager
 from unittest import mock
@@ -26,12 +26,12 @@ from bmnas.space.hypernet import Hypernet
 from bmnas.space.layers import Dropout
 from bmnas.storage.checkpoint import save_state
 from tests.notebooks.test_notebooks import NOTEBOOKS, execute, text, tiny
-from tests.searching.test_search import assert_same_run, child, records
+from tests.searching.test_search import assert_same_run, records
+from tests.support.seed_folders import SEEDS, in_folders
 from tests.support.tiny import CONFIG, FIVE_EPOCHS, TWO_CELLS, multilabel_features, tiny_features
 from widgets.results.seeds import seeds_table
 
 EQUAL = 1e-10  # of float64
-SEEDS = (0, 1, 2)
 CASES = {
     "paper": (tiny_features, TWO_CELLS.change(epochs=3)),
     "reference": (tiny_features, TWO_CELLS.change(epochs=3, mode="reference", arch_passes=2)),
@@ -48,14 +48,6 @@ def at_once(features, config, seeds=SEEDS):
     for seed, event in search_seeds(features, config, dict.fromkeys(seeds)):
         traces[seed].append(event)
     return traces
-
-
-def in_folders(features, config, folder, seeds=SEEDS):
-    """Searches seeds at once into folders; seed -> run."""
-    runs = {seed: Run(folder / f"seed{seed}") for seed in seeds}
-    for _ in search_seeds(features, config, runs):
-        pass
-    return runs
 
 
 # step by step
@@ -175,14 +167,19 @@ def test_drift_is_small_and_seen():
     assert min(row["weights"] for row in others) > 1e-4
 
 
+@pytest.fixture(scope="module")
+def five():
+    """The traces of five seeds at once."""
+    return at_once(tiny_features(), TWO_CELLS, (0, 1, 2, 3, 4))
+
+
 @pytest.mark.parametrize("seeds", [(2,), (1, 2), (2, 0), (3, 1, 2, 0)])
-def test_a_seed_does_not_depend_on_those_beside_it(seeds):
+def test_a_seed_does_not_depend_on_those_beside_it(seeds, five):
     features = tiny_features()
-    expected = at_once(features, TWO_CELLS, (0, 1, 2, 3, 4))
     together = stacked(features, TWO_CELLS, seeds)
     for epoch in range(4):
         for seed, event in zip(seeds, together.run_epoch(), strict=True):
-            assert event.record() == expected[seed].events[epoch].record()
+            assert event.record() == five[seed].events[epoch].record()
 
 
 def test_one_seed_is_the_plain_search():
@@ -290,7 +287,11 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     ("mode", "saved", "when"),
-    [*(("paper", saved, when) for saved in range(6) for when in ("before", "after")), ("reference", 1, "after")],
+    [
+        *(("paper", saved, "before") for saved in (0, 2, 4)),  # the first, the last of epoch 1, amid epoch 2
+        *(("paper", saved, "after") for saved in (0, 2, 5)),  # amid epoch 1, at its end, at the end of all
+        ("reference", 1, "after"),
+    ],
 )
 def test_killed_at_a_checkpoint_of_any_seed(whole, tmp_path, mode, saved, when):
     """Some seeds are an epoch ahead of the others then; "before": a trace is ahead of its checkpoint."""
@@ -310,21 +311,15 @@ def test_killed_at_a_checkpoint_of_any_seed(whole, tmp_path, mode, saved, when):
     assert_same_runs(in_folders(features, config, tmp_path), whole[mode])
 
 
-PROGRAM = """
-import sys
-from tests.scale.test_seeds import SHORT, in_folders
-from tests.support.tiny import tiny_features
-from pathlib import Path
-in_folders(tiny_features(), SHORT["paper"], Path(sys.argv[1]))
-"""
-
-
 def test_a_killed_process(whole, tmp_path):
-    process, trace = child(PROGRAM, tmp_path), tmp_path / "seed2" / "trace.jsonl"
-    while process.poll() is None and (not trace.exists() or trace.read_text().count("\n") < 1):
+    arguments = (tiny_features(), SHORT["paper"], tmp_path)
+    process = multiprocessing.get_context("forkserver").Process(target=in_folders, args=arguments)
+    process.start()
+    trace = tmp_path / "seed2" / "trace.jsonl"
+    while process.is_alive() and (not trace.exists() or trace.read_text().count("\n") < 1):
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert_same_runs(in_folders(tiny_features(), SHORT["paper"], tmp_path), whole["paper"])
 
 
@@ -353,10 +348,10 @@ def test_a_folder_of_another_configuration(tmp_path):
 
 
 @pytest.mark.notebooks
-def test_the_notebook_searches_two_seeds(tmp_path, monkeypatch):
+def test_the_notebook_searches_two_seeds(notebook_kernel, tmp_path, monkeypatch):
     notebook = next(path for path in NOTEBOOKS if path.stem == "02_search")
     settings = tiny(notebook, seeds=2, seed=3, N=1, selection="algorithm1")
-    shown = text(execute(notebook, tmp_path, monkeypatch, **settings))
+    shown = text(execute(notebook_kernel, notebook, tmp_path, monkeypatch, **settings))
     runs = sorted(path.parent for path in (tmp_path / "runs").glob("*/genotype.json"))
     assert [run.name.rpartition("-")[0] for run in runs] == ["mfeat-s3", "mfeat-s4"]
     assert all(run.name in shown for run in runs) and "2 finished runs, 2 Steps" in shown

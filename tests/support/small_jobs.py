@@ -1,13 +1,12 @@
-"""Small jobs whose worker, or whose driver, a test may kill.
+"""Small jobs whose worker, or whose driver, a test may kill."""
 
-python -m tests.support.small_jobs FOLDER JOBS ENGINE WORKERS SECONDS
-"""
-
+import multiprocessing
 import os
 import signal
-import sys
 import time
 from pathlib import Path
+
+from joblib.externals.loky import get_reusable_executor
 
 from bmnas.storage.job_list import run_jobs
 from bmnas.storage.jobs import Job
@@ -54,7 +53,18 @@ def results(folder):
     return {path.name: path.read_bytes() for path in sorted((folder / "jobs/results").glob("*.json"))}
 
 
-if __name__ == "__main__":
-    place, count, engine, workers, pause = sys.argv[1:]
-    jobs = [square_job(Path(place), x, seconds=float(pause)) for x in range(int(count))]
-    run_jobs(jobs, engine, int(workers))
+def start_driver(folder, count, seconds, engine="joblib", workers=2):
+    """Another process, in a group of its own, that runs so many jobs."""
+    driver = multiprocessing.get_context("forkserver").Process(
+        target=drive, args=(folder, count, seconds, engine, workers)
+    )
+    driver.start()
+    return driver
+
+
+def drive(folder, count, seconds, engine, workers):
+    """What the process does; its workers belong to its group."""
+    os.setsid()
+    run_jobs([square_job(folder, x, seconds=seconds) for x in range(count)], engine, workers)
+    if engine == "joblib":
+        get_reusable_executor().shutdown()  # whose workers would wait five minutes for more

@@ -1,13 +1,13 @@
 """The benchmarks: that they measure in turns and state ratios of one run; no test of how long anything takes."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from benchmarks import bench, gpu, plots, scaling, shared
+from benchmarks import bench, extraction, gpu, plots, scaling, shared
 
 ROOT = Path(bench.__file__).parents[1]
 
@@ -38,11 +38,18 @@ def test_a_step_of_each_variant_moves_weights_and_architecture():
         assert name in plots.COLOURS
 
 
+def run_main(module, *arguments):
+    """The `main` of a benchmark, with the arguments of a command line."""
+    with mock.patch.object(sys, "argv", [module.__file__, *arguments]):
+        return module.main()
+
+
 @pytest.mark.slow
-def test_a_quick_run_writes_numbers_and_pictures(tmp_path):
-    command = [sys.executable, "benchmarks/bench.py", "--quick", "--only", "scaling", "extraction", "memory"]
-    done = subprocess.run([*command, "--out", str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_a_quick_run_writes_numbers_and_pictures(tmp_path, capfd):
+    """As the whole command does, which starts each part in a process; here one of the three."""
+    for part in (scaling, extraction):
+        run_main(part, "--quick", "--out", str(tmp_path))
+    assert run_main(bench, "--quick", "--only", "memory", "--out", str(tmp_path)) == 0
     found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
     assert set(found) == {"scaling", "extraction", "memory"}
     assert set(found["scaling"]["sizes"]) == set(scaling.SWEEPS)
@@ -52,14 +59,12 @@ def test_a_quick_run_writes_numbers_and_pictures(tmp_path):
     for row in found["memory"]["settings"].values():
         assert 0.3 < row["measured_mb"] / row["foreseen_mb"] < 1.5
     assert len(list(tmp_path.glob("bench_*.png"))) in (0, 3)
-    assert len(list(tmp_path.glob("bench_*.png"))) == 3 or "no pictures: " in done.stdout
+    assert len(list(tmp_path.glob("bench_*.png"))) == 3 or "no pictures: " in capfd.readouterr().out
 
 
 @pytest.mark.slow
 def test_the_gpu_benchmark_works_at_toy_size(tmp_path):
-    command = [sys.executable, "benchmarks/bench.py", "--gpu", "--toy", "--out", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert run_main(bench, "--gpu", "--toy", "--out", str(tmp_path)) == 0
     record = json.loads((tmp_path / "gpu.json").read_text())
     assert record["toy"] is True and record["left out"] == []
     for rows in record["steps"].values():
@@ -70,14 +75,16 @@ def test_the_gpu_benchmark_works_at_toy_size(tmp_path):
 
 def test_the_gpu_benchmark_needs_a_card(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "--out", str(tmp_path / "gpu.json")])
-    assert gpu.main() == 1 and "--toy" in capsys.readouterr().out and not list(tmp_path.iterdir())
+    assert (
+        run_main(gpu, "--out", str(tmp_path / "gpu.json")) == 1
+        and "--toy" in capsys.readouterr().out
+        and not list(tmp_path.iterdir())
+    )
 
 
 def test_a_part_that_fails_is_told(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(bench, "command", lambda part, out, quick: [sys.executable, "-c", "raise SystemExit(3)"])
-    monkeypatch.setattr(sys, "argv", ["bench.py", "--out", str(tmp_path)])
-    assert bench.main() == 1
+    assert run_main(bench, "--out", str(tmp_path)) == 1
     assert "step failed with status 3" in capfd.readouterr().out
 
 

@@ -110,7 +110,7 @@ def test_a_parameter_that_only_another_notebook_knows_is_refused(folder):
         runner.assign(runner.choose(["1"]), {"epochs": 5})
 
 
-def test_notebooks_run_in_order_and_leave_records(folder, tmp_path, capsys):
+def test_notebooks_run_in_order_leave_records_and_do_not_chatter(folder, tmp_path, capfd):
     assert runner.main(["-p", "epochs", "3", "--dataset", "digits"]) == 0
     left = tmp_path / "runs/_notebooks/digits"
     assert sorted(path.name for path in left.iterdir()) == [
@@ -122,7 +122,8 @@ def test_notebooks_run_in_order_and_leave_records(folder, tmp_path, capsys):
     assert not (left / "unfinished").exists()
     assert outputs(left / "01_first.ipynb") == "digits 0\n"
     assert outputs(left / "02_second.ipynb") == "epochs are 3\n"
-    shown = capsys.readouterr().out
+    shown, errors = capfd.readouterr()
+    assert errors == ""  # of the kernels neither
     assert shown.index("[1/2] 01_first dataset=digits") < shown.index("[2/2] 02_second epochs=3 dataset=digits")
     assert str(left) in shown
 
@@ -164,7 +165,7 @@ def test_notebooks_after_the_search_run_side_by_side(folder, tmp_path, capsys, m
 
 def test_one_at_once_means_one_after_the_other(folder, tmp_path):
     write_two_that_meet(folder, tmp_path / "place", seconds=1)
-    assert runner.main(["--at-once", "1"]) == 0
+    assert runner.main(["3", "4", "--at-once", "1"]) == 0
     left = tmp_path / "runs/_notebooks/planted"
     assert [outputs(left / f"{name}_after.ipynb").split()[-1] for name in ("03", "04")] == ["alone", "met"]
 
@@ -172,7 +173,7 @@ def test_one_at_once_means_one_after_the_other(folder, tmp_path):
 def test_after_a_failure_no_further_notebook_begins(folder, tmp_path):
     write(folder, "03_after.ipynb", 'dataset = "planted"', "raise ValueError")
     write(folder, "04_after.ipynb", 'dataset = "planted"', "print('never')")
-    assert runner.main(["--at-once", "1"]) == 1
+    assert runner.main(["2", "3", "4", "--at-once", "1"]) == 1
     left = tmp_path / "runs/_notebooks/planted"
     assert (left / "02_second.ipynb").exists() and (left / "unfinished/03_after.ipynb").exists()
     assert not list(left.rglob("04_after.ipynb"))
@@ -202,19 +203,16 @@ def test_at_once_is_a_whole_number_of_at_least_one(capsys):
         assert "--at-once" in shown and f"'{given}'" in shown
 
 
-def test_kernels_do_not_chatter(folder, capfd):
-    assert runner.main(["1"]) == 0
-    assert capfd.readouterr().err == ""
-
-
-def test_earlier_records_are_kept(folder, tmp_path):
+def test_records_of_before_are_kept_and_their_place_is_told(folder, tmp_path, capsys):
     assert runner.main(["1", "-p", "seed", "1"]) == 0
+    assert "earlier" not in capsys.readouterr().out
     assert runner.main(["1", "-p", "seed", "2"]) == 0
     left = tmp_path / "runs/_notebooks/planted"
     assert outputs(left / "01_first.ipynb") == "planted 2\n"
-    (earlier,) = (left / "earlier").rglob("01_first.ipynb")
-    assert outputs(earlier) == "planted 1\n"
-    assert earlier.with_suffix(".html").is_file()
+    (before,) = (left / "earlier").iterdir()
+    assert outputs(before / "01_first.ipynb") == "planted 1\n"
+    assert sorted(path.name for path in before.iterdir()) == ["01_first.html", "01_first.ipynb"]
+    assert str(before) in capsys.readouterr().out
 
 
 def test_a_failing_notebook_stops_the_rest_and_is_named(folder, tmp_path, capsys):
@@ -236,15 +234,6 @@ def test_a_rerun_that_fails_leaves_the_last_good_record_in_place(folder, tmp_pat
     assert outputs(left / "01_first.ipynb") == "planted 0\n" and (left / "01_first.html").is_file()
     assert str(left) in capsys.readouterr().out
     assert not (left / "earlier").exists()
-
-
-def test_the_place_of_the_record_before_is_told(folder, tmp_path, capsys):
-    assert runner.main(["1"]) == 0
-    assert "earlier" not in capsys.readouterr().out
-    assert runner.main(["1"]) == 0
-    (before,) = (tmp_path / "runs/_notebooks/planted/earlier").iterdir()
-    assert str(before) in capsys.readouterr().out
-    assert sorted(path.name for path in before.iterdir()) == ["01_first.html", "01_first.ipynb"]
 
 
 def test_a_kernel_that_dies_is_told_in_one_line(folder, capsys):
