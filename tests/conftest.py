@@ -1,6 +1,7 @@
 """Where the tests find real data, which files come first, and how long each group of them takes."""
 
 import atexit
+import multiprocessing
 import os
 import shutil
 import sys
@@ -25,6 +26,7 @@ RUNS = tempfile.mkdtemp(prefix="bmnas-tests-")
 os.environ["BMNAS_RUNS"] = RUNS  # no test may see, or leave, the user's runs
 atexit.register(shutil.rmtree, RUNS, ignore_errors=True)
 torch.set_num_threads(1)
+multiprocessing.set_forkserver_preload(["bmnas", "torch._dynamo"])  # imported once, not by every process that is killed
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")

@@ -205,8 +205,7 @@ def files(folder):
 @pytest.mark.slow
 def test_kills_at_random_moments_change_no_bit_and_no_epoch_is_done_again(tmp_path):
     """The real thing: SIGKILL while a process trains its backbones and extracts, again and again."""
-    processes = multiprocessing.get_context("forkserver")  # imports once, not in every process
-    processes.set_forkserver_preload(["tests.tasks.test_prepare"])
+    processes = multiprocessing.get_context("forkserver")
     work(tmp_path / "whole", tmp_path / "log")
     chance, kills, log = random.Random(0), 0, tmp_path / "killed log"
     while not list((tmp_path / "killed").glob("digits-*")):
