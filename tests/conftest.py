@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -18,6 +19,9 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from bmnas.features.feature_set import FeatureSet  # noqa: E402
+from bmnas.tasks.preparation import prepare  # noqa: E402
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 if SHARED_DATA.is_dir():
     os.environ.setdefault("BMNAS_DATA", str(SHARED_DATA))
@@ -25,6 +29,10 @@ if SHARED_DATA.is_dir():
 RUNS = tempfile.mkdtemp(prefix="bmnas-tests-")
 os.environ["BMNAS_RUNS"] = RUNS  # no test may see, or leave, the user's runs
 atexit.register(shutil.rmtree, RUNS, ignore_errors=True)
+PREPARED = "BMNAS_TESTS_PREPARED"
+if PREPARED not in os.environ:  # the processes of one call of pytest share it
+    os.environ[PREPARED] = tempfile.mkdtemp(prefix="bmnas-prepared-")
+    atexit.register(shutil.rmtree, os.environ[PREPARED], ignore_errors=True)
 torch.set_num_threads(1)
 multiprocessing.set_forkserver_preload(["bmnas", "torch._dynamo"])  # imported once, not by every process that is killed
 
@@ -36,6 +44,12 @@ hypothesis.settings.load_profile("busy machine")
 def fixed_random_numbers() -> None:
     """Lets the weights and inputs that a test draws be the same in every run."""
     torch.default_generator.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Callable[[str], FeatureSet]:
+    """Prepares the features of a data set by its preset, once for all files of tests."""
+    return lambda name: prepare(name, cache=os.environ[PREPARED], device="cpu")
 
 
 LONG = ("notebooks", "browser", "slow")
