@@ -110,9 +110,9 @@ class Space:
         rule = PAIR_RULES[self.pair_rule]
         return all(rule(pair, pairs[:n]) for n, pair in enumerate(pairs))
 
-    def pairs(self, n: int) -> tuple[Pair, ...]:
+    def pairs(self, n: int) -> list[Pair]:
         """Lists what Cell n (from 0) may take where the pair rule leaves all: features and earlier Cells, unordered."""
-        return self._pairs[n]
+        return list(self._pairs[n])
 
     @cached_property
     def _pairs(self) -> list[tuple[Pair, ...]]:

@@ -56,14 +56,11 @@ def ntu_name(performer, action, camera=1, replication=1):
     return f"S001C{camera:03d}P{performer:03d}R{replication:03d}A{action:03d}"
 
 
-NTU_NAMES = [ntu_name(p, a) for p in (1, 4, 27, 2, 5, 3, 6) for a in (1, 60)]
-"""Two actions of a few performers of every split."""
-
-
 def write_ntu(
     root, names=None, video="nturgbd_rgb/avi_256x256_30", skeleton="nturgbd_skeletons", frames=6, size=(64, 64)
 ):
-    names = names or NTU_NAMES
+    """Two actions of a few performers of every split."""
+    names = names or [ntu_name(p, a) for p in (1, 4, 27, 2, 5, 3, 6) for a in (1, 60)]
     for folder in (video, skeleton):
         (root / folder).mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
