@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
+from bmnas.features.feature_set import FeatureSet  # noqa: E402
+from bmnas.tasks.preparation import prepare  # noqa: E402
+
 if TYPE_CHECKING:
     from tests.support.one_kernel import Execute
 
@@ -30,8 +33,12 @@ if SHARED_DATA.is_dir():
 RUNS = tempfile.mkdtemp(prefix="bmnas-tests-")
 os.environ["BMNAS_RUNS"] = RUNS  # no test may see, or leave, the user's runs
 atexit.register(shutil.rmtree, RUNS, ignore_errors=True)
+PREPARED = "BMNAS_TESTS_PREPARED"
+if PREPARED not in os.environ:  # the processes of one call of pytest share it
+    os.environ[PREPARED] = tempfile.mkdtemp(prefix="bmnas-prepared-")
+    atexit.register(shutil.rmtree, os.environ[PREPARED], ignore_errors=True)
 torch.set_num_threads(1)
-multiprocessing.get_context("forkserver").set_forkserver_preload(["bmnas"])  # once, not in each process it starts
+multiprocessing.set_forkserver_preload(["bmnas", "torch._dynamo"])  # imported once, not by every process that is killed
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # no test is a matter of seconds
 hypothesis.settings.load_profile("busy machine")
@@ -50,6 +57,12 @@ def notebook_kernel() -> "Iterator[Execute]":
 
     with one_kernel(NO_BROWSER) as execute:
         yield execute
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Callable[[str], FeatureSet]:
+    """Prepares the features of a data set by its preset, once for all files of tests."""
+    return lambda name: prepare(name, cache=os.environ[PREPARED], device="cpu")
 
 
 LONG = ("notebooks", "browser", "slow")

@@ -112,8 +112,12 @@ class Space:
 
     def pairs(self, n: int) -> list[Pair]:
         """Lists what Cell n (from 0) may take where the pair rule leaves all: features and earlier Cells, unordered."""
-        cells = [cell_name(i) for i in range(1, n + 1)] if self.cells_as_inputs else []
-        return list(combinations((*self.features, *cells), 2))
+        return list(self._pairs[n])
+
+    @cached_property
+    def _pairs(self) -> list[tuple[Pair, ...]]:
+        names = [cell_name(n) for n in range(1, self.N)] if self.cells_as_inputs else []
+        return [tuple(combinations((*self.features, *names[:n]), 2)) for n in range(self.N)]
 
     def step_choices(self, m: int) -> tuple[StepGenotype, ...]:
         """Lists what Step m (from 0) may be: every primitive with all choices of inputs; a symmetric one unordered."""
@@ -132,7 +136,8 @@ class Space:
         return list(product(*self._step_choices))
 
     def _allowed(self, n: int, earlier: Sequence[Pair]) -> list[Pair]:
-        return [pair for pair in self.pairs(n) if PAIR_RULES[self.pair_rule](pair, earlier)]
+        rule = PAIR_RULES[self.pair_rule]
+        return [pair for pair in self._pairs[n] if rule(pair, earlier)]
 
     def _cells(self, before: tuple[CellGenotype, ...]) -> Iterator[tuple[CellGenotype, ...]]:
         if len(before) == self.N:

@@ -24,6 +24,12 @@ def network_key(genotype: Genotype) -> tuple:
     Genotypes are the same network where one becomes the other by renumbering Cells or Steps, by relabelling the weights
     of symmetric primitives, or by changing what no output depends on.
     """
+    return _key(genotype, tuple(PRIMITIVES[step.primitive] for cell in genotype.cells for step in cell.steps))
+
+
+@lru_cache(maxsize=100_000)  # a searcher of a small space meets the same genotypes again and again
+def _key(genotype: Genotype, kinds: tuple[type, ...]) -> tuple:
+    """Returns the key of a network; `kinds` as in `_inside`."""
     nodes = [(cell_name(n), _cell(cell, genotype.r)) for n, cell in enumerate(genotype.cells, start=1)]
     return (genotype.r, *_smallest(nodes, (), cell_name))
 

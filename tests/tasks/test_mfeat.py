@@ -15,8 +15,8 @@ from bmnas.tasks.preparation import prepare
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory):
-    return prepare("mfeat", cache=tmp_path_factory.mktemp("mfeat"))
+def raw(prepared):
+    return prepared("mfeat")
 
 
 @pytest.mark.parametrize("threads", [1, 2])

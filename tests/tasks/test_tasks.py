@@ -110,8 +110,8 @@ def test_the_published_search_finds_the_planted_pair():
 
 
 @pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    return prepare("digits", cache=tmp_path_factory.mktemp("digits"), device="cpu")
+def digits(prepared):
+    return prepared("digits")
 
 
 def test_digits_need_both_modalities(digits):

@@ -58,8 +58,8 @@ def test_digits_of_a_pair_are_uniform_and_independent():
     assert chi2 < 99 + 5 * np.sqrt(2 * 99)
 
 
-def test_late_fusion_of_logits_is_at_chance_and_the_digits_are_known(tmp_path):
-    features = prepare("twodigits", cache=tmp_path)
+def test_late_fusion_of_logits_is_at_chance_and_the_digits_are_known(prepared):
+    features = prepared("twodigits")
     test = features.rows("test")
     votes = log_probabilities(features)
     alone = {side: np.mean(v[test].argmax(1) == features.targets[test]) for side, v in votes.items()}

@@ -4,7 +4,6 @@ import pytest
 
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.registry import TASKS
-from bmnas.tasks.preparation import prepare
 from bmnas.trust.diagnosis import diagnose, knowledge_of
 from bmnas.trust.knowledge import CAN
 from bmnas.trust.modality_use import modality_use
@@ -22,8 +21,8 @@ def best_network(dataset, features) -> TrainedNetwork:
     return train_on_train(best, features, config, task.eval_config)[0]
 
 
-def test_the_sum_of_two_digits_is_all_synergy_and_its_projection_is_at_chance(tmp_path):
-    features = prepare("twodigits", cache=tmp_path)
+def test_the_sum_of_two_digits_is_all_synergy_and_its_projection_is_at_chance(prepared):
+    features = prepared("twodigits")
     found = diagnose(features, best_network("twodigits", features))
     assert found.knowledge.verdict == CAN and found.knowledge.headroom.low > 2
     assert found.decomposition and found.use
@@ -32,8 +31,8 @@ def test_the_sum_of_two_digits_is_all_synergy_and_its_projection_is_at_chance(tm
     assert found.use.paired_score > 0.85 and max(found.use.additive_scores.values()) < 0.2
 
 
-def test_modalities_that_are_independent_given_the_class_leave_no_headroom(tmp_path):
-    features = prepare("digits", cache=tmp_path)
+def test_modalities_that_are_independent_given_the_class_leave_no_headroom(prepared):
+    features = prepared("digits")
     known = knowledge_of(features)
     assert known.verdict != CAN and known.headroom.mean == pytest.approx(0, abs=0.04)
     assert known.late_gain.low > 0.3
@@ -41,7 +40,7 @@ def test_modalities_that_are_independent_given_the_class_leave_no_headroom(tmp_p
     assert min(use.additive_scores.values()) > use.paired_score - 0.03
 
 
-def test_of_mfeat_eq_3_takes_two_views_of_the_same_pixels(tmp_path):
-    found = diagnose(prepare("mfeat", cache=tmp_path))
+def test_of_mfeat_eq_3_takes_two_views_of_the_same_pixels(prepared):
+    found = diagnose(prepared("mfeat"))
     assert found.knowledge.verdict != CAN  # late fusion of all six views is as good as any fusion of them
     assert found.redundancy.best_product == ("Fac_1", "Pix_1") and found.redundancy.of("Fac_1", "Pix_1") > 0.6

@@ -244,18 +244,18 @@ def test_published_tables_are_small():
     assert sum(file.stat().st_size for file in PUBLISHED.glob("*")) < 1e6
 
 
-def test_mfeats_truth_is_that_of_its_features_on_every_machine(tmp_path):
-    features = bmnas.prepare("mfeat", cache=tmp_path)
+def test_mfeats_truth_is_that_of_its_features_on_every_machine(prepared):
+    features = prepared("mfeat")
     frame = bmnas.truth("mfeat", features)
     assert len(frame) == 60
     pairs = {genotype.cells[0].inputs for genotype in frame["genotype"]}
     assert len(pairs) == 15
 
 
-def test_one_network_of_mfeats_truth_trained_again(tmp_path):
+def test_one_network_of_mfeats_truth_trained_again(prepared):
     """The stored scores are those of the command, up to another processor's rounding."""
     task = TASKS["mfeat"]
-    features = bmnas.prepare("mfeat", cache=tmp_path)
+    features = prepared("mfeat")
     table = find_truth("mfeat", features)
     genotype = random.Random(1).choice(list(table.networks))
     _, test = training.network_scores(genotype, features, task.search_config, task.eval_config.change(seeds=1))
