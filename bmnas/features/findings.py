@@ -7,6 +7,7 @@ import numpy as np
 
 from bmnas.features.blocks import blocks
 from bmnas.features.fields import FeatureFields
+from bmnas.features.labels import names_alike
 from bmnas.features.markers import MARKERS, MarkerScan
 
 LARGE, FACTOR = 1e6, 1e4  # a column explodes beyond LARGE, or beyond FACTOR times the median column of its feature
@@ -24,6 +25,7 @@ def findings(features: FeatureFields) -> list[str]:
         *(line for name, array in features.arrays.items() for line in _one_number(name, array)),
         *_equal_features(features.arrays),
         *_missing_names(features.classes),
+        *_names_alike(features.classes),
         *_imbalance(features.targets, features.kind, features.classes),
     ]
 
@@ -91,6 +93,12 @@ def _missing_names(classes: Sequence[str]) -> Iterator[str]:
     for name in classes:
         if name.strip().lower() in MISSING_NAMES or name.strip().removesuffix(".0") in numbers:
             yield f"targets: the class {name!r} may stand for a missing label; if so, leave its samples out"
+
+
+def _names_alike(classes: Sequence[str]) -> Iterator[str]:
+    for names in names_alike(classes):
+        written = ", ".join(map(ascii, names))
+        yield f"targets: {written} differ only in blanks, case or the form of their letters; write one class in one way"
 
 
 def _equal_features(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:

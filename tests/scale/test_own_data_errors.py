@@ -266,3 +266,12 @@ def test_a_column_that_stands_twice_is_named(whole):
     frame = pd.DataFrame({"Image": list(arrays["Image"])})
     with pytest.raises(FeatureError, match="'Image' twice"):
         small_model().fit(pd.concat([frame, frame], axis=1), labels)
+
+
+def test_weights_find_their_classes_by_value_and_texts_are_no_numbers(whole):
+    arrays, labels, _ = whole
+    numbers = 1.0 + (labels == "a")
+    model = small_model().set_params(class_weight={1: 2, 2: 0.5}).fit(arrays, numbers)
+    assert 0 <= model.score(arrays, numbers.astype(int)) <= 1
+    with pytest.raises(FeatureError, match=r"y has '1.0'; fit had"):
+        model.score(arrays, numbers.astype(str))
