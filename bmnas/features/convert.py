@@ -67,9 +67,36 @@ def check_order(values: Mapping[str, Any]) -> None:
             continue
         row = next(row for row, (a, b) in enumerate(zip(ours, first, strict=True)) if a != b)
         raise FeatureError(
-            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {str(ours[row])!r} and "
-            f"{str(first[row])!r}. Sort one like the other (frame.loc[other.index]), or give arrays (frame.to_numpy())"
+            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {_shown(ours, row)} "
+            f"and {_shown(first, row)}. Sort one like the other (frame.loc[other.index]), or give arrays "
+            "(frame.to_numpy())"
         )
+    _compare_ids({name: value for name, value in values.items() if isinstance(value, pd.DataFrame)})
+
+
+def _shown(index: pd.Index, row: int) -> str:
+    """Writes an entry of an index so that 1 and "1" look different."""
+    value = index[row]
+    return repr(plain_number(value))
+
+
+def _compare_ids(frames: Mapping[str, pd.DataFrame]) -> None:
+    """Warns of a column of whole numbers that two frames share, no number twice, in another order: it may be an id."""
+    seen: dict[Any, tuple[str, pd.Series]] = {}
+    for name, frame in frames.items():
+        for label in frame.columns if frame.columns.is_unique and len(frame) > 1 else ():
+            column = frame[label]
+            if not pd.api.types.is_integer_dtype(column) or not column.is_unique:
+                continue
+            first_name, first = seen.setdefault(label, (name, column))
+            ours, others = column.to_numpy(), first.to_numpy()
+            if len(ours) == len(others) and (ours != others).any() and set(ours) == set(others):
+                row = int((ours != others).argmax())
+                warn(
+                    f"{name} and {first_name} hold the same numbers in the column {label!r}, in another order: "
+                    f"{ours[row]} and {others[row]} in row {row}. If it says which sample a row is, sort one frame "
+                    "like the other, and leave the column out"
+                )
 
 
 def check_present(name: str, values: Any) -> None:
@@ -117,7 +144,8 @@ def _warn_of_rounding(name: str, array: np.ndarray) -> None:
     columns = array.reshape(len(array), -1)
     low, high = (function(columns, axis=0) for function in (np.fmin.reduce, np.fmax.reduce))
     noise = FLOAT64_NOISE if array.dtype.kind == "f" else 0.0  # whole numbers are exact
-    spread = (high - low if noise else high.astype(object) - low.astype(object)).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused elsewhere
+        spread = (high - low if noise else high.astype(object) - low.astype(object)).astype(np.float64)
     low, high = low.astype(np.float64), high.astype(np.float64)
     size = np.maximum(np.abs(low), np.abs(high))
     below = np.minimum(size, np.finfo(np.float32).max / 2).astype(np.float32)  # the largest number has no next one
@@ -162,6 +190,11 @@ def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
     """Converts to int64 row numbers."""
     return as_whole_numbers(f"splits[{split!r}]", rows, "row numbers")
+
+
+def plain_number(value: Any) -> Any:
+    """Returns the Python number of numpy's; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def common_length(arrays: Mapping[str, np.ndarray]) -> int:

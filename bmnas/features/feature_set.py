@@ -144,7 +144,7 @@ class FeatureSet(FeatureFields):
             arrays=features,
             targets=targets,
             splits={name: convert.as_rows(name, rows) for name, rows in splits.items()},
-            L=convert.common_length(features) if L is None else L,
+            L=convert.common_length(features) if L is None else convert.plain_number(L),
             kind=kind,
             classes=labels.numbered_classes(targets, kind) if classes is None else convert.as_names("classes", classes),
             modalities=members,

@@ -50,6 +50,12 @@ REFUSED = {
     "None everywhere": ([None] * N, "every sample"),
     "sequences without positions": (np.empty((N, 3, 0)), "no number"),
     "images without rows": (np.empty((N, 3, 0, 5)), "no number"),
+    "masked samples": ([np.ma.masked_array(row, row > row.mean()) for row in A], "masked in sample 0"),
+    "a masked sequence": ([np.ma.masked_array(np.ones((2, k)), np.eye(2, k)) for k in range(3, 3 + N)], "sample 0"),
+    "more than a float": ([[10**400, 1.0]] * N, "'A'"),
+    "minus infinity, which pooling hides": (np.where(np.eye(9)[3] == 1, -np.inf, np.ones((N, 3, 9))), "infinite"),
+    "the same in an image": (np.where(np.eye(9) == 1, -np.inf, np.ones((N, 3, 9, 9))), "infinite"),
+    "the same in lists": ([np.where(np.eye(2, k) == 1, -np.inf, 1.0) for k in range(3, 3 + N)], "infinite"),
     "lists that differ within a sample": ([[[1.0], [1.0, 2.0]]] * N, "'A'"),
 }
 

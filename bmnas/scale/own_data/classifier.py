@@ -17,6 +17,7 @@ from bmnas.errors import ConfigError, FeatureError
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.subset_scores import subset_scores
 from bmnas.evaluation.trained_network import train_and_save
+from bmnas.features.checks import check_mappings
 from bmnas.features.convert import check_order
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.labels import as_groups, as_labels, label_name
@@ -197,6 +198,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         masks: Mapping[str, ArrayLike] | None,
         sample_weight: ArrayLike | None,
     ) -> FeatureSet:
+        check_mappings({}, {"masks": masks})
         marks = {f"masks[{name!r}]": values for name, values in (masks or {}).items()}
         parts = {f"feature {name!r}": values for name, values in X.items()} | marks
         check_order({**parts, "y": y, "groups": groups, "sample_weight": sample_weight})
