@@ -1,6 +1,7 @@
 """How every table looks."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,7 +15,30 @@ LONG = 60  # letters from which on a column is a sentence
 LEAST = {SHORT: "15em", LONG: "24em"}  # more letters than that -> least width; else rows grow tall beside full columns
 
 
-def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Styler:
+class Table(Styler):
+    """A table that is one in a terminal, too, and in what a notebook keeps for readers without HTML.
+
+    Args:
+        frame: what to show.
+        words: a line above the text, "" for none.
+        digits: after the decimal point.
+    """
+
+    def __init__(self, frame: pd.DataFrame, words: str = "", digits: int = 2) -> None:
+        super().__init__(frame)
+        self.frame, self.words, self.digits = frame, words, digits
+
+    def __repr__(self) -> str:
+        text = self.frame.to_string(
+            index=False,
+            na_rep="-",
+            float_format=lambda number: f"{number:,.{self.digits}f}",
+            line_width=shutil.get_terminal_size().columns,
+        )
+        return f"{self.words}\n{text}" if self.words else text
+
+
+def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digits: int = 2) -> Table:
     """Shows a data frame without its index, numbers rounded and in line, the best value of a column in bold.
 
     Args:
@@ -23,7 +47,8 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
         best: the column whose largest value is bold.
         digits: after the decimal point.
     """
-    styler = frame.style.hide(axis="index")
+    styler = Table(frame, caption, digits)
+    styler.hide(axis="index")
     styler.format(precision=digits, na_rep="-", escape="html", thousands=",")
     styler.format_index(escape="html", axis="columns")
     looks: list[Any] = [
@@ -33,11 +58,11 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
     for i, name in enumerate(frame.columns):
         looks.append({"selector": f".col{i}", "props": _look([*map(str, frame[name])])})
         looks.append({"selector": f"th.col{i}", "props": "white-space: normal; vertical-align: bottom"})
-    styler = styler.set_table_styles(looks)
+    styler.set_table_styles(looks)
     if caption:
-        styler = styler.set_caption(escape(caption))
+        styler.set_caption(escape(caption))
     if best is not None:
-        styler = styler.highlight_max(subset=[best], props="font-weight: bold")
+        styler.highlight_max(subset=[best], props="font-weight: bold")
     return styler
 
 
