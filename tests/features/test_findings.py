@@ -1,9 +1,12 @@
 """What splits and frames say about samples that are torn apart, copied, or paired wrongly: a line each."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from bmnas.errors import FeatureError
 from bmnas.features.convert import check_order
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.findings import findings
@@ -63,3 +66,13 @@ def test_ids_in_another_order_are_pointed_out(numbers, warned, recwarn):
     assert ["'id'" in str(each.message) and "Text and Image" in str(each.message) for each in recwarn] == [
         True
     ] * warned
+
+
+def test_a_feature_set_is_not_saved_where_no_file_can_be_made(tmp_path):
+    """It waited for ever for a lock that nobody held."""
+    (tmp_path / "file").write_text("")
+    arrays = {"Image": np.arange(2.0 * N).reshape(N, 2), "Text": np.arange(3.0 * N).reshape(N, 3)}
+    features = FeatureSet.from_arrays(arrays, np.arange(N) % 2, SPLITS, report=False)
+    for folder in (tmp_path / "file" / "x", *([Path("/proc/x")] if Path("/proc").is_dir() else [])):
+        with pytest.raises(FeatureError, match="cannot be written"):
+            features.save(folder)

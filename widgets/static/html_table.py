@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 NUMBER = re.compile(r"-?\d.*|-|nan|None", re.DOTALL)  # "0.98 M" and "90.48 ± 0.24" too; "-" for what is not known
-SHORT = 26  # letters that stay in one line
+SHORT = 26  # letters that stay in one line beside a sentence, which would else take their place
 LONG = 60  # letters from which on a column is a sentence
 LEAST = {SHORT: "15em", LONG: "24em"}  # more letters than that -> least width; else rows grow tall beside full columns
 
@@ -55,8 +55,10 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
         {"selector": "caption", "props": "caption-side: top; text-align: left; font-weight: bold"},
         {"selector": "th, td", "props": "text-align: left; padding: 3px 8px 3px 4px"},
     ]
-    for i, name in enumerate(frame.columns):
-        looks.append({"selector": f".col{i}", "props": _look([*map(str, frame[name])])})
+    columns = [[str(value) for value in values] for _, values in frame.items()]
+    beside_sentence = any(len(text) > LONG for texts in columns for text in texts)
+    for i, texts in enumerate(columns):
+        looks.append({"selector": f".col{i}", "props": _look(texts, beside_sentence)})
         looks.append({"selector": f"th.col{i}", "props": "white-space: normal; vertical-align: bottom"})
     styler.set_table_styles(looks)
     if caption:
@@ -66,10 +68,15 @@ def table(frame: pd.DataFrame, caption: str = "", best: str | None = None, digit
     return styler
 
 
-def _look(texts: Sequence[str]) -> str:
-    """Styles a column by the texts of its cells, as headings break between words: numbers end at the same place."""
+def _look(texts: Sequence[str], beside_sentence: bool) -> str:
+    """Styles a column by the texts of its cells, as headings break between words: numbers end at the same place.
+
+    Without a sentence in the table, a text breaks only where the page is too narrow for one line.
+    """
     longest = max(map(len, texts), default=0)
-    if longest <= SHORT:
+    if not beside_sentence:
+        wrap = "normal"
+    elif longest <= SHORT:
         wrap = "nowrap"
     else:
         wrap = f"normal; min-width: {LEAST[LONG if longest > LONG else SHORT]}"
