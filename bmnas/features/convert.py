@@ -82,7 +82,7 @@ def _shown(index: pd.Index, row: int) -> str:
 
 def _compare_ids(frames: Mapping[str, pd.DataFrame]) -> None:
     """Warns of a column of whole numbers that two frames share, no number twice, in another order: it may be an id."""
-    seen: dict[Any, tuple[str, pd.Series]] = {}
+    seen: dict[Any, tuple[str, Any]] = {}
     for name, frame in frames.items():
         for label in frame.columns if frame.columns.is_unique and len(frame) > 1 else ():
             column = frame[label]
