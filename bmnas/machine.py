@@ -62,7 +62,19 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
         raise ConfigError(f"device is {device!r}; expected 'auto', 'cpu', 'cuda' or 'cuda:<number>'") from error
     if place.type == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"device is {device!r}, but torch finds no CUDA device here; use 'auto' or 'cpu'")
+    if place.type != "cpu":
+        _check_device(place)
     return place
+
+
+@cache
+def _check_device(place: torch.device) -> None:
+    """Computes one number on a device, which one that this machine or this torch lacks cannot."""
+    try:
+        torch.ones(1, device=place).sum().item()
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition(". ")[0]
+        raise ConfigError(f"device is '{place}', which does not work here ({reason}); use 'auto' or 'cpu'") from error
 
 
 _chosen: ContextVar[int | None] = ContextVar("threads", default=None)

@@ -193,10 +193,15 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str]) -> int:
     """Runs what the command line asks for -> exit status."""
     options = arguments(words)
-    parameters = {name: parse(value) for name, value in options.p}
     shorts = {"dataset": options.dataset, "run_name": options.run_name}
-    parameters |= {name: value for name, value in shorts.items() if value is not None}
+    pairs = [*((name, parse(value)) for name, value in options.p), *shorts.items()]
+    parameters: dict[str, Any] = {}
     try:
+        for name, value in pairs:
+            if value is None and name in shorts:
+                continue
+            if parameters.setdefault(name, value) != value:
+                raise BmnasError(f"{name} is given twice, as {parameters[name]!r} and as {value!r}; give it once")
         plan = assign(choose(options.notebooks), parameters)
         check_dataset(parameters)
         if parameters.get("run_name") is not None:

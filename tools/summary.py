@@ -38,7 +38,7 @@ def summarise(reports: Sequence[Report], folder: Path, run: Path | None) -> str:
     elif run:
         lines += ["", *scores(run)]
     lines += ["", f"  notebooks and pages  {folder}"]
-    return "\n".join(lines + ([f"  results of the run   {run}"] if run else []))
+    return "\n".join(lines + ([f"  results of the run   {run}"] if run and not failed else []))
 
 
 def run_of(name: str | None, dataset: str) -> Path | None:

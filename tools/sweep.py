@@ -19,6 +19,7 @@ import pandas as pd
 import bmnas.tasks  # noqa: F401  (fills TASKS)
 from bmnas.errors import BmnasError
 from bmnas.scale.sweep import Point, grid, run_sweep, sweeps_folder
+from bmnas.searching.run_folder import check_run_name
 from bmnas.storage.jobs import Job
 from bmnas.storage.whole_files import write_text
 from tools.runner import parse
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     table = SweepTable()
     jobs: list[Job] = []
     try:
+        check_run_name(options.name)
         points = points_of(options)
         with table.watching():
             for jobs in run_sweep(points, engine_of(options), options.workers, table.report):
@@ -79,10 +81,16 @@ def seed_range(text: str) -> range:
     """Reads "3" or "0-999".
 
     Raises:
-        ValueError: neither of the two.
+        ValueError: neither of the two, or the first is above the last.
     """
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    first, dash, last = text.partition("-")
+    seeds = range(int(first), int(last if dash else first) + 1)
+    if not seeds:
+        raise ValueError(text)
+    return seeds
+
+
+seed_range.__name__ = "seed, or first-last"  # what argparse calls it
 
 
 def points_of(options: argparse.Namespace) -> list[Point]:

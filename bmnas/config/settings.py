@@ -6,6 +6,7 @@ from dataclasses import asdict, fields, replace
 from functools import wraps
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
 
+import numpy as np
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -48,14 +49,18 @@ Class = TypeVar("Class", bound=type)
 
 @dataclass_transform(frozen_default=True)
 def _settings(cls: Class) -> Class:
-    """Makes a frozen dataclass of a class, whose constructor checks every setting and raises our errors."""
+    """Makes a frozen dataclass of a class, whose constructor checks every setting and raises our errors.
+
+    A number of numpy, as `numpy.arange` and `itertools.product` of grids give, is the plain number.
+    """
     checked = dataclass(cls, frozen=True, config=ConfigDict(strict=True, extra="forbid"))
     construct = checked.__init__
 
     @wraps(construct)
     def __init__(self: Any, *values: Any, **settings: Any) -> None:
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
         try:
-            construct(self, *values, **settings)
+            construct(self, *values, **plain)
         except ValidationError as failure:
             raise explained(failure, ConfigError, setting_names=[field.name for field in fields(checked)]) from failure
 

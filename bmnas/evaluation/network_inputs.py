@@ -1,6 +1,6 @@
 """The inputs of a trained network, checked against those of its training; missing features become rows of NaN."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -20,14 +20,18 @@ ONE_SAMPLE = "one sample alone is a batch of one, array[None]"
 Shapes = Mapping[str, tuple[int, int]]  # feature -> (C_in, L or 1)
 
 
-def checked_batch(arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets: bool) -> dict[str, Tensor]:
+def checked_batch(
+    arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets: bool, unused: Iterable[str] = ()
+) -> dict[str, Tensor]:
     """Returns feature -> float32 (n, C_in, L or 1) of all features that a network uses.
 
     Args:
         takes_subsets: whether features may be left out, and rows of NaN say that a sample lacks one.
+        unused: features that may be given, too, though the network does not use them.
 
     Raises:
-        FeatureError: a feature is missing, has another shape or holds NaN; a sample lacks every feature.
+        FeatureError: a feature is missing, has another shape or holds NaN; a sample lacks every feature; where features
+            may be left out, a name that is none.
     """
     absent = [] if takes_subsets else [name for name in shapes if name not in arrays]
     if absent:
@@ -35,6 +39,9 @@ def checked_batch(arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets
             f"the network uses the feature{'s' if absent[1:] else ''} {', '.join(map(repr, absent))}, but given were: "
             f"{', '.join(arrays) or 'none'}. {LEARN_SUBSETS}"
         )
+    unknown = [name for name in arrays if name not in shapes and name not in unused] if takes_subsets else []
+    if unknown:  # not taken for one that was left out
+        raise FeatureError(f"there is no feature {unknown[0]!r}; the training had {', '.join([*shapes, *unused])}")
     present = [name for name in shapes if name in arrays]
     batch = {name: _checked(name, arrays, shapes[name], takes_subsets) for name in present}
     return _completed(batch, arrays, shapes) if takes_subsets else batch

@@ -1,7 +1,7 @@
 """The trained network of a run, saved and used on new samples: `bmnas.load(run).predict(features)`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class TrainedNetwork(nn.Module):
         shapes: feature -> (C_in, L) or (C_in, 1), of the features that the network uses.
         preprocessing: digest of how the features were made, see `preprocessing_digest`; "" where it is not known.
         run: where it was loaded from.
+        unused: features of the training that the network does not use.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class TrainedNetwork(nn.Module):
         shapes: dict[str, tuple[int, int]],
         preprocessing: str = "",
         run: Run | None = None,
+        unused: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.network, self.kind, self.classes, self.shapes = network, kind, classes, shapes
-        self.preprocessing, self.run = preprocessing, run
+        self.preprocessing, self.run, self.unused = preprocessing, run, unused
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, classes) of the features of `shapes`, as they are stored."""
@@ -162,7 +164,8 @@ class TrainedNetwork(nn.Module):
         if isinstance(features, FeatureSet):
             check_origin(features, self.classes, self.preprocessing)
         arrays = features.arrays if isinstance(features, FeatureSet) else features
-        batch = checked_batch(arrays, self.shapes, self.takes_subsets)
+        unused = arrays if isinstance(features, FeatureSet) else self.unused
+        batch = checked_batch(arrays, self.shapes, self.takes_subsets, unused)
         counts = {name: len(array) for name, array in batch.items()}
         if len(set(counts.values())) != 1:
             raise FeatureError(f"the features have different numbers of samples: {counts}")
@@ -289,6 +292,7 @@ def load(run: Run | str | Path) -> TrainedNetwork:
             shapes,
             about.get("preprocessing", ""),
             run,
+            {name for names in about.get("modalities", {}).values() for name in names} - set(shapes),
         ).eval()
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{run.path(FILE)}: not a network of this version of bmnas ({error})") from error

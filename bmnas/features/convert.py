@@ -1,6 +1,6 @@
 """What one's own arrays become in a feature set: types, shapes, and what the names say."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from bmnas.errors import FeatureError, warn
 
-MOST_CLASSES = 100_000  # that are numbered without being asked for
 MOST = np.iinfo(np.int64).max
 FLOAT64_NOISE = 1e-12  # relative difference that computing in float64 may leave
 STEPS = 16  # a column with fewer float32 numbers between its extremes has lost what it says
@@ -29,7 +28,7 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
             raise TypeError("some of its values are masked; fill or remove them")
         if array.dtype.kind not in kinds:
             raise TypeError(f"its type is {array.dtype}")
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FeatureError(f"{name} is not an array of {expected}: {error}") from error
     return array
 
@@ -68,17 +67,47 @@ def check_order(values: Mapping[str, Any]) -> None:
             continue
         row = next(row for row, (a, b) in enumerate(zip(ours, first, strict=True)) if a != b)
         raise FeatureError(
-            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {str(ours[row])!r} and "
-            f"{str(first[row])!r}. Sort one like the other (frame.loc[other.index]), or give arrays (frame.to_numpy())"
+            f"{name} and {names[0]} have their rows in another order: the index of row {row} is {_shown(ours, row)} "
+            f"and {_shown(first, row)}. Sort one like the other (frame.loc[other.index]), or give arrays "
+            "(frame.to_numpy())"
         )
+    _compare_ids({name: value for name, value in values.items() if isinstance(value, pd.DataFrame)})
+
+
+def _shown(index: pd.Index, row: int) -> str:
+    """Writes an entry of an index so that 1 and "1" look different."""
+    value = index[row]
+    return repr(plain_number(value))
+
+
+def _compare_ids(frames: Mapping[str, pd.DataFrame]) -> None:
+    """Warns of a column of whole numbers that two frames share, no number twice, in another order: it may be an id."""
+    seen: dict[Any, tuple[str, Any]] = {}
+    for name, frame in frames.items():
+        for label in frame.columns if frame.columns.is_unique and len(frame) > 1 else ():
+            column = frame[label]
+            if not pd.api.types.is_integer_dtype(column) or not column.is_unique:
+                continue
+            first_name, first = seen.setdefault(label, (name, column))
+            ours, others = column.to_numpy(), first.to_numpy()
+            if len(ours) == len(others) and (ours != others).any() and set(ours) == set(others):
+                row = int((ours != others).argmax())
+                warn(
+                    f"{name} and {first_name} hold the same numbers in the column {label!r}, in another order: "
+                    f"{ours[row]} and {others[row]} in row {row}. If it says which sample a row is, sort one frame "
+                    "like the other, and leave the column out"
+                )
 
 
 def check_present(name: str, values: Any) -> None:
-    """Makes sure that no label is missing: numpy turns the NaN of a list of texts into the text "nan".
+    """Makes sure that no label is missing: numpy turns the NaN of a list of texts into the text "nan", and drops masks.
 
     Raises:
-        FeatureError: one is None or NaN; names the row.
+        FeatureError: one is None, NaN or masked; names the row.
     """
+    if np.ma.is_masked(values):
+        row = int(np.argwhere(np.ma.getmaskarray(values))[0, 0])
+        raise FeatureError(f"{name} is masked in row {row}; expected one a sample. Leave such samples out")
     if (isinstance(values, np.ndarray) and values.dtype.kind != "O") or not isinstance(values, Iterable):
         return
     for row, value in enumerate(values.ravel() if isinstance(values, np.ndarray) else values):
@@ -115,7 +144,8 @@ def _warn_of_rounding(name: str, array: np.ndarray) -> None:
     columns = array.reshape(len(array), -1)
     low, high = (function(columns, axis=0) for function in (np.fmin.reduce, np.fmax.reduce))
     noise = FLOAT64_NOISE if array.dtype.kind == "f" else 0.0  # whole numbers are exact
-    spread = (high - low if noise else high.astype(object) - low.astype(object)).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values are refused elsewhere
+        spread = (high - low if noise else high.astype(object) - low.astype(object)).astype(np.float64)
     low, high = low.astype(np.float64), high.astype(np.float64)
     size = np.maximum(np.abs(low), np.abs(high))
     below = np.minimum(size, np.finfo(np.float32).max / 2).astype(np.float32)  # the largest number has no next one
@@ -150,47 +180,6 @@ def as_feature(name: str, values: ArrayLike) -> np.ndarray:
     return numbers[:, :, None] if numbers.ndim == 2 else numbers  # (n, C_in, L or 1)
 
 
-def as_targets(
-    targets: ArrayLike, kind: str | None, classes: Sequence[str] | None = None
-) -> tuple[np.ndarray, str, Sequence[str] | None]:
-    """int64 or float32 targets, the kind of task, which two dimensions make multilabel, and the classes.
-
-    Names of classes become their numbers: in the order of `classes`, or in alphabetical order where there are none.
-    """
-    check_present("targets", targets)
-    numbers, classes = _numbered(targets, classes)
-    return *_typed_targets(numbers, kind), classes
-
-
-def _numbered(targets: ArrayLike, classes: Sequence[str] | None) -> tuple[ArrayLike, Sequence[str] | None]:
-    """Replaces names of classes by their numbers."""
-    try:
-        names = np.asarray(targets)
-    except (TypeError, ValueError, RuntimeError):
-        return targets, classes
-    values = names.ravel().tolist()
-    if names.ndim != 1 or names.dtype.kind not in "UO" or not values:
-        return targets, classes
-    if not all(isinstance(value, str) for value in values):
-        return targets, classes
-    order = tuple(sorted(set(values))) if classes is None else as_names("classes", classes)
-    numbers = {name: number for number, name in enumerate(order)}
-    for row, value in enumerate(values):
-        if value not in numbers:
-            raise FeatureError(f"targets is {value!r} in row {row}; classes names {', '.join(map(repr, order))}")
-    return np.array([numbers[value] for value in values]), order
-
-
-def _typed_targets(targets: ArrayLike, kind: str | None) -> tuple[np.ndarray, str]:
-    array = as_array("targets", targets, "fiub", "numbers, or of rows of 0 and 1")
-    if array.ndim == 0:
-        raise FeatureError(f"targets is the single number {array}; expected one a sample")
-    kind = ("multilabel" if array.ndim == 2 else "multiclass") if kind is None else kind
-    if kind == "multilabel":
-        return as_numbers("targets", array, keep_half=False), kind
-    return as_whole_numbers("targets", array, "whole numbers, one a sample, as multiclass expects"), kind
-
-
 def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
     """Converts to a tuple of what should be names; what they are is checked later."""
     if isinstance(names, str) or not isinstance(names, Iterable):
@@ -203,14 +192,9 @@ def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
     return as_whole_numbers(f"splits[{split!r}]", rows, "row numbers")
 
 
-def as_groups(groups: ArrayLike) -> np.ndarray:
-    """Converts to int64 numbers, equal where the numbers or names of groups are."""
-    check_present("groups", groups)
-    names: Any = np.asarray(groups)
-    if names.dtype.kind == "O" and all(isinstance(name, str) for name in names.ravel()):
-        names = names.astype(str)
-    array = as_array("groups", names, "iuUS", "numbers or names, one a sample")
-    return np.unique(array, return_inverse=True)[1].astype(np.int64)
+def plain_number(value: Any) -> Any:
+    """Returns the Python number of numpy's; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def common_length(arrays: Mapping[str, np.ndarray]) -> int:
@@ -222,19 +206,6 @@ def common_length(arrays: Mapping[str, np.ndarray]) -> int:
             "or give them to bmnas.FusionClassifier, which does so"
         )
     return next(iter(lengths.values()), DEFAULT_L)
-
-
-def numbered_classes(targets: np.ndarray, kind: str) -> tuple[str, ...]:
-    """Names as many classes as the targets show "0", "1" ..."""
-    if kind == "multilabel":
-        return tuple(str(i) for i in range(targets.shape[-1]))
-    largest = int(targets.max(initial=0))
-    if largest >= MOST_CLASSES:
-        raise FeatureError(
-            f"targets is {largest} in row {int(targets.argmax())}; without names in classes= the classes are numbered "
-            f"from 0, {MOST_CLASSES} at most"
-        )
-    return tuple(str(i) for i in range(largest + 1))
 
 
 def modalities_by_name(names: Mapping[str, np.ndarray]) -> dict[str, tuple[str, ...]]:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from bmnas.errors import FeatureError, expect_path, warn
-from bmnas.features import checks, convert, store, subsets
+from bmnas.features import checks, convert, labels, store, subsets
 from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
 from bmnas.features.findings import findings
@@ -127,7 +127,7 @@ class FeatureSet(FeatureFields):
             order |= {f"{part}[{name!r}]": array for name, array in (each or {}).items()}
         convert.check_order({**order, "targets": targets, "groups": groups, "weights": weights})
         features = {name: convert.as_feature(name, array) for name, array in arrays.items()}
-        targets, kind, classes = convert.as_targets(targets, kind, classes)
+        targets, kind, classes = labels.as_targets(targets, kind, classes)
         members = (
             convert.modalities_by_name(features)
             if modalities is None
@@ -144,17 +144,15 @@ class FeatureSet(FeatureFields):
             arrays=features,
             targets=targets,
             splits={name: convert.as_rows(name, rows) for name, rows in splits.items()},
-            L=convert.common_length(features) if L is None else L,
+            L=convert.common_length(features) if L is None else convert.plain_number(L),
             kind=kind,
-            classes=convert.numbered_classes(targets, kind)
-            if classes is None
-            else convert.as_names("classes", classes),
+            classes=labels.numbered_classes(targets, kind) if classes is None else convert.as_names("classes", classes),
             modalities=members,
             logits=outputs,
             task=task,
             source=source,
             notes=notes,
-            groups=None if groups is None else convert.as_groups(groups),
+            groups=None if groups is None else labels.as_groups(groups),
             weights=None if weights is None else as_weights("weights", weights, len(targets)),
         )
         for name, array in features.items():

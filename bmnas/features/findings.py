@@ -7,10 +7,16 @@ import numpy as np
 
 from bmnas.features.blocks import blocks
 from bmnas.features.fields import FeatureFields
+from bmnas.features.labels import names_alike
 from bmnas.features.markers import MARKERS, MarkerScan
 
 LARGE, FACTOR = 1e6, 1e4  # a column explodes beyond LARGE, or beyond FACTOR times the median column of its feature
 DOMINANT = 0.9  # share of a class from which accuracy alone says little
+ABSENT = {
+    "train": "nothing is learnt of it",
+    "val": "its choice cannot be validated",
+    "test": "the test score says nothing of it",
+}  # split -> what it means that all of its samples lack a feature
 NAMED = 5  # columns that a line names
 GIVE_NAN = "if that says that the sample lacks it, make the whole row NaN"
 MISSING_NAMES = ("nan", "none", "null", "na", "n/a", "<na>", "nat", "?", "-")
@@ -20,10 +26,13 @@ def findings(features: FeatureFields) -> list[str]:
     """Returns a line for each finding; none for data without any."""
     return [
         *_missing(features.missing, features.modalities, len(features.targets)),
+        *_absent_from(features.missing, features.splits),
         *(line for name, array in features.arrays.items() for line in _columns(name, array)),
         *(line for name, array in features.arrays.items() for line in _one_number(name, array)),
         *_equal_features(features.arrays),
+        *_copied_samples(features.arrays, features.splits),
         *_missing_names(features.classes),
+        *_names_alike(features.classes),
         *_imbalance(features.targets, features.kind, features.classes),
     ]
 
@@ -35,6 +44,13 @@ def _missing(missing: Mapping[str, np.ndarray], modalities: Mapping[str, Sequenc
             counts = {modality: next(iter(counts.values()))}
         for name, count in counts.items():
             yield f"{name!r} is missing for {count:,} of {samples:,} samples; a learnt placeholder stands there"
+
+
+def _absent_from(missing: Mapping[str, np.ndarray], splits: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Looks for features that no sample of a split has."""
+    for name, rows in missing.items():
+        for split in (split for split, part in splits.items() if rows[part].all()):
+            yield f"{name!r} is missing for every sample of {split}; {ABSENT[split]}"
 
 
 def _columns(name: str, array: np.ndarray) -> Iterator[str]:
@@ -93,6 +109,12 @@ def _missing_names(classes: Sequence[str]) -> Iterator[str]:
             yield f"targets: the class {name!r} may stand for a missing label; if so, leave its samples out"
 
 
+def _names_alike(classes: Sequence[str]) -> Iterator[str]:
+    for names in names_alike(classes):
+        written = ", ".join(map(ascii, names))
+        yield f"targets: {written} differ only in blanks, case or the form of their letters; write one class in one way"
+
+
 def _equal_features(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
     names = list(arrays)
     for i, name in enumerate(names):
@@ -103,6 +125,21 @@ def _equal_features(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
             ):
                 yield f"{name!r} is a copy of {earlier!r}"
                 break
+
+
+def _copied_samples(arrays: Mapping[str, np.ndarray], splits: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Looks for samples of which an earlier split holds a copy: equal in every feature."""
+    seen: dict[int, int] = {}  # hash of a sample -> its row
+    for split, rows in splits.items():
+        hashes = {int(row): hash(b"".join(array[row].tobytes() for array in arrays.values())) for row in rows}
+        copies = [(row, seen[number]) for row, number in hashes.items() if number in seen]
+        if copies:
+            row, first = copies[0]
+            yield (
+                f"{len(copies):,} of {len(rows):,} samples of {split} equal samples of another split, first row {row} "
+                f"and row {first}; if such are one sample twice, give them one group (groups=), or leave copies out"
+            )
+        seen |= {number: row for row, number in hashes.items()}
 
 
 def _imbalance(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Iterator[str]:

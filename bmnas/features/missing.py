@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from bmnas.errors import FeatureError, how_many
 from bmnas.features.blocks import blocks
+from bmnas.features.convert import as_array
 
 ROWS = 1024  # that a mean reads together
 
@@ -81,14 +82,14 @@ def masked(
     """
     arrays = dict(arrays)
     for name, values in masks.items():
-        there = np.asarray(values)
+        there = as_array(f"masks[{name!r}]", values, "b", "bool, True where the sample has it")
         if name not in modalities and name not in arrays:
             expected = ", ".join(dict.fromkeys((*modalities, *arrays)))
             raise FeatureError(f"masks has {name!r}; expected modalities or features: {expected}")
         for feature in modalities.get(name, (name,)):
-            if there.dtype != bool or there.shape != arrays[feature].shape[:1]:
+            if there.shape != arrays[feature].shape[:1]:
                 raise FeatureError(
-                    f"masks[{name!r}] is {there.dtype} {there.shape}; expected bool ({len(arrays[feature])},), "
+                    f"masks[{name!r}] has the shape {there.shape}; expected bool ({len(arrays[feature])},), "
                     "True where the sample has it"
                 )
             arrays[feature] = np.where(there[:, None, None], arrays[feature], np.array(np.nan, arrays[feature].dtype))

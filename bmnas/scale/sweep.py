@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bmnas.config import PAPER_CONFIGS, EvalConfig, SearchConfig
+from bmnas.errors import ConfigError
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.results import Evaluation
 from bmnas.evaluation.saved_results import save_evaluation
@@ -106,8 +107,14 @@ def grid(
 
     Raises:
         UnknownNameError: a data set or a parameter that is none.
-        ConfigError: a value out of its range.
+        ConfigError: a value out of its range; a grid without points; a seed among the parameters.
     """
+    lists = {"datasets": datasets, "seeds": seeds, **{f"the values of {name}": each for name, each in varied.items()}}
+    empty = [name for name, each in lists.items() if not each]
+    if empty:
+        raise ConfigError(f"{empty[0]} are none; a grid has at least one of each")
+    if "seed" in {**varied, **(fixed or {})}:
+        raise ConfigError("seed is a parameter here; give the seeds of a grid as its seeds")
     settings = [dict(zip(varied, values, strict=True)) for values in itertools.product(*varied.values())]
     return [
         Point(
@@ -116,9 +123,9 @@ def grid(
             evaluation=evaluation or {},
             label=" ".join(f"{name}={value}" for name, value in chosen.items()),
         )
-        for dataset in datasets
+        for dataset in dict.fromkeys(datasets)
         for chosen in settings
-        for seed in seeds
+        for seed in dict.fromkeys(seeds)
     ]
 
 

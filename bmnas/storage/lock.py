@@ -33,6 +33,7 @@ def hold(
     lock = FileLock(path, thread_local=False, on_acquired=_write_process_id)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # filelock waits for ever where no file can be made, as in /proc
         lock.acquire(blocking=wait)
     except (Timeout, RuntimeError) as failure:  # RuntimeError: this thread would wait for itself
         raise (busy or error)(

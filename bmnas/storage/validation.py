@@ -86,10 +86,13 @@ def explained(
 
 
 def _decisive_problem(failure: ValidationError) -> Any:
-    """Returns, for a value of several types, the problem of the one whose type was right but whose value was not."""
+    """Returns, for a value of several types, the problem of the one whose type was right but whose value was not.
+
+    Of those the deepest: NaN in a dictionary of weights, rather than that a dictionary is no text.
+    """
     problems = failure.errors(include_url=False)
-    first = problems[0]["loc"][:1]
-    return next((p for p in problems if p["loc"][:1] == first and not p["type"].endswith("_type")), problems[0])
+    of_the_first = [each for each in problems if each["loc"][:1] == problems[0]["loc"][:1]]
+    return max(of_the_first, key=lambda each: (len(each["loc"]), not each["type"].endswith("_type")))
 
 
 def _field_name(location: tuple[int | str, ...]) -> str:

@@ -40,7 +40,9 @@ def train_on_train(
         seconds = time.perf_counter() - started
     shapes = {name: (array.shape[1], array.shape[2]) for name, array in features.arrays.items()}
     used = {name: shape for name, shape in shapes.items() if name in network.reshape}
-    return TrainedNetwork(network.to("cpu").eval(), features.kind, tuple(features.classes), used), seconds
+    unused = set(shapes) - set(used)
+    trained = TrainedNetwork(network.to("cpu").eval(), features.kind, tuple(features.classes), used, unused=unused)
+    return trained, seconds
 
 
 def answer_paths(run: Run, selection: Selection, training_seconds: float, training_epochs: int) -> list[SearchPath]:

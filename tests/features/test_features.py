@@ -153,7 +153,7 @@ REFUSED = {
     "label too large": ({"classes": ["a", "b"]}, "targets is 2 in row 2; expected 0 to 1"),
     "negative label": ({"targets": np.arange(ROWS) - 1}, "targets is -1 in row 0"),
     "float labels": ({"targets": np.ones(ROWS)}, "targets.*whole numbers.*float64"),
-    "ragged labels": ({"targets": [[1], [0, 1]]}, "targets is not an array"),
+    "ragged labels": ({"targets": [[1], [0, 1]]}, "targets has rows of different lengths"),
     "ragged rows": (
         {"splits": {**SPLITS, "test": [[9], [10, 11]]}},
         r"splits\['test'\] is not an array of row numbers",

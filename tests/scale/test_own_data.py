@@ -86,6 +86,10 @@ def test_any_subset_is_predicted_and_a_sample_without_any_is_refused(fitted):
         model.predict(nothing)
     with pytest.raises(FeatureError, match="Smell"):
         model.predict({"Smell": X["Image"]})
+    with pytest.raises(FeatureError, match="'image'; the training had"):  # not a network's answer to nothing
+        model.network_.predict({"image": X["Image"]})
+    for name in X:  # whether or not the network uses it
+        assert len(model.network_.predict({name: np.nan_to_num(model.features_.arrays[name][rows])})) == len(rows)
 
 
 def test_a_network_of_complete_data_refuses_missing_rows():

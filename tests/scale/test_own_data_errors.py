@@ -53,6 +53,8 @@ def test_the_error_names_what_is_wrong(given, y, words):
         ({"metric": "samples F1"}, "metric is 'samples F1'"),
         ({"class_weight": {"dead": 2.0}}, "dead"),
         ({"class_weight": {"ill": 0.0, "well": 0.0}}, "class_weight is 0"),
+        ({"class_weight": {"ill": float("nan")}}, "nan; expected a finite number"),
+        ({"search": {"device": "meta"}}, "device is 'meta'"),
         ({"L": "4"}, "L is '4'"),
         ({"L": 2.5}, r"L is 2\.5"),
         ({"L": 0}, "L is 0"),
@@ -266,3 +268,19 @@ def test_a_column_that_stands_twice_is_named(whole):
     frame = pd.DataFrame({"Image": list(arrays["Image"])})
     with pytest.raises(FeatureError, match="'Image' twice"):
         small_model().fit(pd.concat([frame, frame], axis=1), labels)
+
+
+def test_weights_find_their_classes_by_value_and_texts_are_no_numbers(whole):
+    arrays, labels, _ = whole
+    numbers = 1.0 + (labels == "a")
+    model = small_model().set_params(class_weight={1: 2, 2: 0.5}).fit(arrays, numbers)
+    assert 0 <= model.score(arrays, numbers.astype(int)) <= 1
+    with pytest.raises(FeatureError, match=r"y has '1.0'; fit had"):
+        model.score(arrays, numbers.astype(str))
+
+
+def test_numbers_of_numpy_are_settings(whole):
+    arrays, labels, _ = whole
+    model = small_model().set_params(L=np.int64(4), random_state=np.int32(3), search={"epochs": np.int64(1)})
+    assert model.fit(arrays, labels).features_.L == 4
+    assert bmnas.SearchConfig(max_lr=np.float64(0.25), fast=np.True_) == bmnas.SearchConfig(max_lr=0.25, fast=True)

@@ -11,8 +11,8 @@ import bmnas
 from bmnas.errors import FeatureError
 from bmnas.features.convert import as_numbers
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.labels import as_groups, as_labels
 from bmnas.scale.own_data.inputs import as_arrays
-from bmnas.scale.own_data.labels import as_labels
 
 N = 12
 RNG = np.random.default_rng(0)
@@ -50,6 +50,12 @@ REFUSED = {
     "None everywhere": ([None] * N, "every sample"),
     "sequences without positions": (np.empty((N, 3, 0)), "no number"),
     "images without rows": (np.empty((N, 3, 0, 5)), "no number"),
+    "masked samples": ([np.ma.masked_array(row, row > row.mean()) for row in A], "masked in sample 0"),
+    "a masked sequence": ([np.ma.masked_array(np.ones((2, k)), np.eye(2, k)) for k in range(3, 3 + N)], "sample 0"),
+    "more than a float": ([[10**400, 1.0]] * N, "'A'"),
+    "minus infinity, which pooling hides": (np.where(np.eye(9)[3] == 1, -np.inf, np.ones((N, 3, 9))), "infinite"),
+    "the same in an image": (np.where(np.eye(9) == 1, -np.inf, np.ones((N, 3, 9, 9))), "infinite"),
+    "the same in lists": ([np.where(np.eye(2, k) == 1, -np.inf, 1.0) for k in range(3, 3 + N)], "infinite"),
     "lists that differ within a sample": ([[[1.0], [1.0, 2.0]]] * N, "'A'"),
 }
 
@@ -109,6 +115,9 @@ LABELS = {
     "a column of numbers": (np.arange(N)[:, None], "ravel"),
     "nothing": (None, "shape"),
     "a generator": ((label for label in "ab"), "shape"),
+    "masked": (np.ma.masked_array(np.arange(N), np.arange(N) == 5), "masked in row 5"),
+    "texts and bytes": ([b"a", "a"] * 6, "mixes texts"),
+    "one-hot texts": (np.eye(3)[np.arange(N) % 3].astype(str), "rows of the numbers 0 and 1"),
 }
 
 
@@ -116,13 +125,60 @@ LABELS = {
 def test_what_is_no_label_is_named(kind):
     y, words = LABELS[kind]
     with pytest.raises(FeatureError, match=words):
-        as_labels(y)
+        as_labels("y", y)
+
+
+@pytest.mark.parametrize("kind", sorted(set(LABELS) - {"complex", "sets"}))
+def test_what_is_no_label_is_no_group_either(kind):
+    with pytest.raises(FeatureError, match="groups"):
+        as_groups(LABELS[kind][0])
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [1.0, 2.0, 1.0],
+        [b"p", b"q", b"p"],
+        np.array(["p", "q", "p"], object),
+        np.array([2**63 + 1, 2**63, 2**63 + 1], np.uint64)[::-1],
+        torch.tensor([1.0, 2.0, 1.0], requires_grad=True),
+        np.array(["2020-01-01", "2021-01-01", "2020-01-01"], "M8[D]"),
+    ],
+)
+def test_groups_of_any_type_are_told_apart(groups):
+    first, second, third = as_groups(groups).tolist()
+    assert first == third != second
+
+
+@pytest.mark.parametrize("other", ["Café ", "café", "Cafe\u0301", "Caf\u00e9\u200b", "\ufeffCafé", " Café"])
+def test_names_that_look_alike_are_pointed_out(other, recwarn):
+    names = np.array(["Café", other, "Tea"])[np.arange(N) % 3]
+    splits = {"train": range(6), "val": range(6, 9), "test": range(9, N)}
+    features = FeatureSet.from_arrays({"A": A, "B": A + 1}, names, splits, groups=names)
+    words = [str(each.message) for each in recwarn if "differ only in" in str(each.message)]
+    assert [word.partition(":")[0] for word in words] == ["groups", "targets"] and len(features.classes) == 3
+
+
+def test_texts_as_hdf5_holds_them_are_names():
+    names = ["Größe", "Masse"]
+    targets = np.array([name.encode() for name in names])[np.arange(N) % 2]
+    splits = {"train": range(6), "val": range(6, 9), "test": range(9, N)}
+    for each in (targets, targets.astype(object), targets.tolist()):
+        assert FeatureSet.from_arrays({"A": A, "B": A + 1}, each, splits, report=False).classes == ("Größe", "Masse")
+
+
+@pytest.mark.parametrize("mixed", [[1, "1"], [b"a", "a"], np.array([1, "1"], object)])
+def test_texts_and_numbers_are_not_joined_to_one_class(mixed):
+    splits = {"train": range(6), "val": range(6, 9), "test": range(9, N)}
+    with pytest.raises(FeatureError, match="mixes texts"):
+        FeatureSet.from_arrays({"A": A, "B": A + 1}, list(mixed) * 6, splits)
 
 
 @pytest.mark.parametrize(
     "y",
     [
         ["a", "b"],
+        [b"a", b"b"],
         [0, 1],
         [True, False],
         [0.5, 1.0],
@@ -135,7 +191,7 @@ def test_what_is_no_label_is_named(kind):
     ],
 )
 def test_labels_stay_what_they_are(y):
-    assert as_labels(y).tolist() == np.asarray(y).tolist()
+    assert as_labels("y", y).tolist() == np.asarray(y).tolist()
 
 
 def test_masks_of_another_order_are_not_paired_by_their_place():

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -175,12 +176,39 @@ def test_the_grid_has_every_combination():
     assert len(points) == len(settings) == 24
 
 
+@pytest.mark.parametrize(
+    ("datasets", "seeds", "varied", "fixed", "words"),
+    [
+        ([], [0], {}, {}, "datasets"),
+        (["planted"], [], {}, {}, "seeds"),
+        (["planted"], [0], {"C": []}, {}, "values of C"),
+        (["planted"], [0], {"seed": [1, 2]}, {}, "seed"),  # each would be that of seed 0
+        (["planted"], [0], {}, {"seed": 1}, "seed"),
+    ],
+)
+def test_a_grid_of_nothing_or_of_one_seed_by_other_names_is_refused(datasets, seeds, varied, fixed, words):
+    with pytest.raises(ConfigError, match=words):
+        grid(datasets, seeds, varied, fixed)
+
+
+def test_a_point_that_is_named_twice_is_one():
+    assert len(grid(["planted", "planted"], [0, 1, 0], {})) == 2
+
+
+@pytest.mark.parametrize("words", [("--seeds", "9-0"), ("--seeds", "0-"), ("--seeds", "a"), ("--name", "../x")])
+def test_a_wrong_command_line_computes_nothing(words, runs, capsys):
+    with suppress(SystemExit):
+        assert command.main(["planted", *words]) == 1
+    error = capsys.readouterr().err
+    assert words[1] in error and "seed_range" not in error and not runs.exists()
+
+
 def test_the_command_prints_scores_and_writes_a_line_a_run(runs, capsys):
-    assert command.main([*COMMAND, "--seeds", "0-1", "-p", "seeds", "1", "-p", "selection", "algorithm1"]) == 0
+    assert command.command.main([*COMMAND, "--seeds", "0-1", "-p", "seeds", "1", "-p", "selection", "algorithm1"]) == 0
     printed = capsys.readouterr().out
     lines = (runs / "_sweeps/sweep.csv").read_text().splitlines()
     assert len(lines) == 3 and all(run.name in "".join(lines) and run.name in printed for run in list_runs())
-    assert command.main(["nosuch"]) == 1 and "nosuch" in capsys.readouterr().err
+    assert command.command.main(["nosuch"]) == 1 and "nosuch" in capsys.readouterr().err
 
 
 def test_the_table_reads_the_folders(runs, tmp_path):

@@ -297,3 +297,14 @@ def test_only_the_standard_library_is_imported(name):
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names - {"tools.children"}} <= set(sys.stdlib_module_names)
+
+
+def test_a_reader_that_has_had_enough_leaves_no_traceback():
+    """As `run.py --help | head -1`, with a pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([sys.executable, run.__file__, "--help"], stdout=write, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(write)
+    assert done.stderr == "" and done.returncode == 141

@@ -105,6 +105,14 @@ def test_an_unknown_parameter_is_refused_before_anything_runs(folder, tmp_path, 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    "words", [["-p", "seed", "1", "-p", "seed", "2"], ["-p", "dataset", "ink", "--dataset", "mfeat"]]
+)
+def test_a_parameter_of_two_values_is_refused(folder, words, capsys):
+    assert runner.main(words) == 2
+    assert f"{words[1]} is given twice" in capsys.readouterr().out
+
+
 def test_a_parameter_that_only_another_notebook_knows_is_refused(folder):
     with pytest.raises(UnknownNameError, match="'epochs'"):
         runner.assign(runner.choose(["1"]), {"epochs": 5})

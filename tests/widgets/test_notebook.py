@@ -166,3 +166,4 @@ def test_the_banner_is_loud_for_stand_ins_and_escapes():
     loud = str(banner(features).data)
     assert "STAND-IN" in loud
     assert "<script>" not in loud and "&lt;script&gt;" in loud
+    assert repr(banner(features)).splitlines()[:2] == ["STAND-IN FEATURES, NOT REAL DATA", "<script>alert(1)</script>"]

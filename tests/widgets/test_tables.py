@@ -25,6 +25,7 @@ from widgets.results.frames import (
     step_table,
     unimodal_table,
 )
+from widgets.static.html_table import table
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,20 @@ def test_every_score_of_a_method():
     results = [Evaluation("a", "weighted F1", (0.5,), scores), Evaluation("b", "x", (0.1,))]
     first, second = all_scores_table(results).to_dict("records")
     assert first == {"method": "a", "weighted F1": 50.0, "macro F1": 25.0} and pd.isna(second["macro F1"])
+
+
+@pytest.mark.parametrize("number", [1234.5678, None])
+def test_a_table_reads_as_one_without_html(number):
+    frame = pd.DataFrame({"method": ["GMU & more", "late fusion"], "score": [number, 2.0]})
+    lines = repr(table(frame, "Scores", best="score")).splitlines()
+    assert lines[0] == "Scores" and lines[1].split() == ["method", "score"]
+    assert lines[2].endswith("1,234.57" if number else "-") and "GMU & more" in lines[2]
+    assert len({len(line) for line in lines[1:]}) == 1
+    assert str(frame) == str(pd.DataFrame({"method": ["GMU & more", "late fusion"], "score": [number, 2.0]}))
+
+
+def test_a_wide_table_fits_the_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    frame = pd.DataFrame({f"a column {i}": ["some words"] * 2 for i in range(12)})
+    lines = repr(table(frame)).splitlines()
+    assert max(map(len, lines)) <= 60 and sum(line.count("some words") for line in lines) == 24

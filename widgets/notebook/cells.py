@@ -144,7 +144,24 @@ def progress_bar() -> Callable[[str, int, int], None]:
     return progress
 
 
-def banner(features: FeatureSet) -> HTML:
+class Banner(HTML):
+    """A coloured box of lines, the first in bold; plain lines where no HTML is shown.
+
+    Args:
+        lines: as plain text.
+        style: of the box.
+    """
+
+    def __init__(self, lines: Sequence[str], style: str) -> None:
+        head, *others = map(escape, lines)
+        super().__init__(f'<div style="{style}">{"<br>".join([f"<b>{head}</b>", *others])}</div>')
+        self.lines = lines
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+
+def banner(features: FeatureSet) -> Banner:
     """Shows what the features are, in a coloured box: loud where they are stand-ins for data that is not here."""
     loud = features.source == "stand-in"
     style = BANNER.format(colour=LOUD if loud else "#0072B2", back="#FFF1E6" if loud else "#EEF6FB")
@@ -154,4 +171,4 @@ def banner(features: FeatureSet) -> HTML:
         f"{len(features.names)} features of {len(features.modalities)} modalities, L = {features.L}; "
         f"{len(features.classes)} classes, {features.kind}; train / val / test = {sizes}"
     )
-    return HTML(f'<div style="{style}"><b>{escape(head)}</b><br>{escape(features.notes)}<br>{escape(facts)}</div>')
+    return Banner([head, features.notes, facts], style)

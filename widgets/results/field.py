@@ -21,10 +21,9 @@ def as_they_come(results: Iterable[Evaluation]) -> list[Evaluation]:
     handle, collected = DisplayHandle(), []
     for result in results:
         collected.append(result)
-        frame = score_frame(scores_of_methods(collected))
-        styler = table(frame, "Test scores so far")
+        styler = table(score_frame(scores_of_methods(collected)), "Test scores so far")
         show = handle.display if len(collected) == 1 else handle.update
-        show({"text/html": styler.to_html(), "text/plain": frame.to_string(index=False, float_format="%.2f")}, raw=True)
+        show(styler)
     return collected
 
 

@@ -17,14 +17,15 @@ from bmnas.errors import ConfigError, FeatureError
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.subset_scores import subset_scores
 from bmnas.evaluation.trained_network import train_and_save
-from bmnas.features.convert import check_order, check_present
+from bmnas.features.checks import check_mappings
+from bmnas.features.convert import check_order
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.labels import as_groups, as_labels, label_name
 from bmnas.features.weights import as_weights
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import CHOICES, field_rows
 from bmnas.rivals.field.table import evaluate_field
 from bmnas.scale.own_data.inputs import as_arrays, by_feature, check_samples, columns_of
-from bmnas.scale.own_data.labels import as_labels
 from bmnas.scale.own_data.report import leaderboard, report
 from bmnas.scale.own_data.splitting import check_classes, split_rows
 from bmnas.searching.algorithm1 import search
@@ -173,12 +174,14 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         probabilities, kind = self.predict_proba(X), self.features_.kind
         parts = {f"feature {name!r}": values for name, values in X.items()}
         check_order({**parts, "y": y, "sample_weight": sample_weight})
-        labels = as_labels(y)
+        labels = as_labels("y", y)
         if labels.ndim != (2 if kind == "multilabel" else 1):
             raise FeatureError(f"y has the shape {labels.shape}; fit had {self.features_.targets.shape}")
         if labels.shape[:1] != probabilities.shape[:1]:
             raise FeatureError(f"X has {len(probabilities)} samples, y {labels.shape}")
-        unseen = [] if kind == "multilabel" else np.setdiff1d(labels, self.classes_).tolist()
+        are_texts = [each.dtype.kind in "US" for each in (labels, self.classes_)]
+        seen = self.classes_ if are_texts[0] == are_texts[1] else ()  # 1 is no "1"
+        unseen = [] if kind == "multilabel" else np.setdiff1d(labels, seen).tolist()
         if unseen:
             raise FeatureError(f"y has {unseen[0]!r}; fit had the labels {self.classes_.tolist()}")
         targets = labels.astype(np.float32) if kind == "multilabel" else np.searchsorted(self.classes_, labels)
@@ -195,16 +198,16 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         masks: Mapping[str, ArrayLike] | None,
         sample_weight: ArrayLike | None,
     ) -> FeatureSet:
+        check_mappings({}, {"masks": masks})
         marks = {f"masks[{name!r}]": values for name, values in (masks or {}).items()}
         parts = {f"feature {name!r}": values for name, values in X.items()} | marks
         check_order({**parts, "y": y, "groups": groups, "sample_weight": sample_weight})
-        check_present("groups", () if groups is None else groups)
-        labels = as_labels(y)
+        labels = as_labels("y", y)
         weights = None if sample_weight is None else as_weights("sample_weight", sample_weight, len(labels))
         used = np.arange(len(labels)) if weights is None else np.flatnonzero(weights)
         if labels.ndim == 1:
             self.classes_, targets = np.unique(labels, return_inverse=True)
-            names = [str(label) for label in self.classes_]
+            names = [label_name(label) for label in self.classes_]
             check_classes(labels[used], self.classes_)
         else:
             self.classes_, targets = np.arange(labels.shape[1]), labels
@@ -214,7 +217,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         count = len(next(iter(arrays.values())))
         if count != len(labels):
             raise FeatureError(f"X has {count} samples, y {len(labels)}")
-        members = None if groups is None else np.asarray(groups)
+        members = None if groups is None else as_groups(groups)
         if members is not None and members.shape != (count,):
             raise FeatureError(f"groups has the shape {members.shape}; expected one for each of {len(labels)} samples")
         its_groups = None if members is None else members[used]
@@ -251,7 +254,9 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         pairs = len(self.features_.names) * (len(self.features_.names) - 1) // 2
         weights: Any = self.class_weight
         if isinstance(weights, Mapping):
-            weights = {str(label): weight for label, weight in weights.items()}
+            one_label = self.features_.kind == "multiclass"
+            names = dict(zip(self.classes_.tolist(), self.features_.classes, strict=True)) if one_label else {}
+            weights = {names.get(label, label_name(label)): weight for label, weight in weights.items()}
         start = SearchConfig(
             C=16, L=self.features_.L, N=min(2, pairs), M=1, epochs=15, arch_lr=1e-2, max_lr=LEARNING_RATE,
             seed=self.random_state, class_weight=weights, metric=self.metric, show_progress=False,

@@ -159,6 +159,11 @@ def _uniform(name: str, values: Any) -> np.ndarray | list[Any]:
         samples = list(values)
     except TypeError as error:
         raise FeatureError(f"feature {name!r} is {type(values).__name__}; expected an array or a list") from error
+    if any(map(np.ma.is_masked, samples)):  # numpy drops the masks of a list
+        row = next(row for row, sample in enumerate(samples) if np.ma.is_masked(sample))
+        raise FeatureError(
+            f"feature {name!r} is masked in sample {row}; fill what is masked, or give None for a sample"
+        )
     plain = [tensor_values(f"feature {name!r}", s) if isinstance(s, Tensor) else s for s in samples]
     try:
         shapes = {None if sample is None else np.shape(sample) for sample in plain}
@@ -171,7 +176,7 @@ def _of_objects(name: str, values: np.ndarray) -> np.ndarray:
     """Returns the numbers of an array of Python objects; None becomes NaN."""
     try:
         return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise FeatureError(f"feature {name!r} is not an array of real numbers: {error}") from error
 
 
@@ -230,6 +235,8 @@ def _warn_of_what_pooling_hides(name: str, parts: Iterable[np.ndarray]) -> None:
 
 def _pooled(name: str, block: Tensor, L: int) -> np.ndarray:
     """(b, C, T) or (b, C, H, W) -> (b, C, L); an image to a grid of sqrt(L) x sqrt(L) where L is a square."""
+    if bool(block.isinf().any()):
+        raise FeatureError(f"feature {name!r} holds infinite values, some of which pooling would hide; repair them")
     empty = block.flatten(1).isnan()
     if bool((empty.any(1) & ~empty.all(1)).any()):
         raise FeatureError(
