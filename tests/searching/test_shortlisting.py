@@ -250,7 +250,8 @@ def test_algorithm_1_plain_networks_and_a_single_modality_are_always_candidates(
         assert {network_key(genotype) for genotype in networks} & set(keys)
     assert sum(len(living_features(candidate.genotype)) == 1 for candidate in answer.candidates) == 1
     finalists = [candidate for candidate in answer.candidates if candidate.trainings == 3]
-    best = max(finalists, key=lambda candidate: (candidate.trained_score, -candidate.trained_loss, -candidate.rank))
+    best = max(finalists, key=answer.merit)
+    assert best.trained_score == max(candidate.trained_score for candidate in finalists)
     assert answer.chosen == best.genotype and not answer.by_loss
     assert Selection.from_dict(answer.to_dict()) == answer
 
