@@ -204,11 +204,11 @@ def test_a_wrong_command_line_computes_nothing(words, runs, capsys):
 
 
 def test_the_command_prints_scores_and_writes_a_line_a_run(runs, capsys):
-    assert command.command.main([*COMMAND, "--seeds", "0-1", "-p", "seeds", "1", "-p", "selection", "algorithm1"]) == 0
+    assert command.main([*COMMAND, "--seeds", "0-1", "-p", "seeds", "1", "-p", "selection", "algorithm1"]) == 0
     printed = capsys.readouterr().out
     lines = (runs / "_sweeps/sweep.csv").read_text().splitlines()
     assert len(lines) == 3 and all(run.name in "".join(lines) and run.name in printed for run in list_runs())
-    assert command.command.main(["nosuch"]) == 1 and "nosuch" in capsys.readouterr().err
+    assert command.main(["nosuch"]) == 1 and "nosuch" in capsys.readouterr().err
 
 
 def test_the_table_reads_the_folders(runs, tmp_path):
