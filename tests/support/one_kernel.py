@@ -27,6 +27,22 @@ get_ipython().reset()
 """
 
 
+class OneKernelManager(AsyncKernelManager):
+    """Remembers the clients of its kernel: papermill leaves those of a kernel that is not its own open."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.clients: list[Any] = []
+
+    def client(self, **settings: Any) -> Any:
+        self.clients.append(super().client(**settings))
+        return self.clients[-1]
+
+    def close_clients(self) -> None:
+        while self.clients:
+            self.clients.pop().stop_channels()
+
+
 @contextmanager
 def one_kernel(variables: Mapping[str, str] | None = None) -> Iterator[Execute]:
     """Gives what executes a notebook with parameters and writes the executed one.
@@ -36,12 +52,15 @@ def one_kernel(variables: Mapping[str, str] | None = None) -> Iterator[Execute]:
     Args:
         variables: of the environment, beside those of this process.
     """
-    manager = AsyncKernelManager(kernel_name="python3")
+    manager = OneKernelManager(kernel_name="python3")
     settings: dict[str, Any] = {"kernel_name": "python3", "progress_bar": False, "km": manager}
 
     def execute(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> None:
-        papermill.execute_notebook(beginning(target.parent, {**os.environ, **(variables or {})}), None, **settings)
-        papermill.execute_notebook(str(notebook), str(target), dict(parameters), **settings)
+        try:
+            papermill.execute_notebook(beginning(target.parent, {**os.environ, **(variables or {})}), None, **settings)
+            papermill.execute_notebook(str(notebook), str(target), dict(parameters), **settings)
+        finally:
+            manager.close_clients()
 
     try:
         yield execute
