@@ -39,6 +39,12 @@ class Candidate:
     trainings: int = 1
     modalities: tuple[str, ...] = ()
 
+    @property
+    def duration(self) -> str:
+        """Says how long it was trained, as in "20 epochs, mean of 3"; "" where that is not known."""
+        mean = f", mean of {self.trainings}" if self.trainings > 1 else ""
+        return f"{self.epochs} epochs{mean}" if self.epochs else ""
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
         return {
@@ -249,8 +255,7 @@ class Selection:
 def _trained(candidate: Candidate) -> str:
     """Writes what the last trainings of a candidate gave: `76.7 % on val (loss 0.512; 13 epochs, mean of 3)`."""
     details = [] if candidate.trained_loss is None else [f"loss {candidate.trained_loss:.3f}"]
-    mean = f", mean of {candidate.trainings}" if candidate.trainings > 1 else ""
-    details += [f"{candidate.epochs} epochs{mean}"] if candidate.epochs else []
+    details += [candidate.duration] if candidate.duration else []
     return f"{100 * candidate.trained_score:.1f} % on val" + (f" ({'; '.join(details)})" if details else "")
 
 

@@ -119,6 +119,20 @@ def test_the_shortlist_marks_the_chosen_and_algorithm_1() -> None:
     assert by_name == {"chosen": ["3"], "derived by Algorithm 1": ["1"], "candidate": ["2"]}
 
 
+def test_brief_trainings_are_told_from_long_ones() -> None:
+    genotypes = [derive(architecture(seed=seed), 2) for seed in range(4)]
+    epochs, scores = (3, 20, 3, 20), (0.8, 0.7, 0.7, 0.6)  # two of one score, and a brief one above the answer
+    candidates = [
+        Candidate(g, i + 1, 0.5, scores[i], 1.0, epochs[i], 3 if i == 1 else 1) for i, g in enumerate(genotypes)
+    ]
+    rows = candidate_rows(Selection("shortlist", genotypes[0], tuple(candidates), 100, True))
+    assert [row.brief for row in rows] == [True, False, True, False] and [row.chosen for row in rows].index(True) == 1
+    assert [row.trained_for for row in rows] == ["3 epochs", "20 epochs, mean of 3", "3 epochs", "20 epochs"]
+    assert all(row.trained_for in candidate_table(rows, "accuracy").to_html() for row in rows)
+    dots = {tuple(trace.text): trace.marker.symbol for trace in candidate_figure(rows, "accuracy").data}
+    assert dots == {("1",): "diamond-open", ("2",): "star", ("3",): "circle-open", ("4",): "circle"}
+
+
 def test_the_decisions_of_darts_pt_stand_in_their_order_with_the_scores_behind_them() -> None:
     cell = {"inputs": ["a", "b"], "steps": [{"primitive": "Sum", "inputs": ["x", "y"]}]}
     genotype = Genotype.from_dict({"schema": 1, "cells": [cell], "r": 1})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from itertools import product
 from typing import NamedTuple
 
 import pandas as pd
@@ -15,7 +16,10 @@ from widgets.static.html_table import table
 
 
 class CandidateRow(NamedTuple):
-    """One genotype of the shortlist: how the hypernet ranked it and what it scored once trained, in per cent."""
+    """One genotype of the shortlist: how the hypernet ranked it and what it scored once trained, in per cent.
+
+    `trained_for` is how long ("20 epochs, mean of 3"), "" in older records; `brief` is less than the longest.
+    """
 
     rank: int
     genotype: str
@@ -23,6 +27,8 @@ class CandidateRow(NamedTuple):
     trained_score: float
     chosen: bool
     algorithm1: bool
+    trained_for: str
+    brief: bool
 
 
 def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
@@ -31,6 +37,7 @@ def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
     Both are recognised also where a symmetric primitive has its inputs in the other order.
     """
     derived = network_key(selection.algorithm1)
+    longest = max((candidate.epochs for candidate in selection.candidates), default=0)
     return tuple(
         CandidateRow(
             candidate.rank,
@@ -39,6 +46,8 @@ def candidate_rows(selection: Selection) -> tuple[CandidateRow, ...]:
             100 * candidate.trained_score,
             candidate.genotype == selection.chosen,
             network_key(candidate.genotype) == derived,
+            candidate.duration,
+            candidate.epochs < longest,
         )
         for candidate in selection.candidates
     )
@@ -52,6 +61,7 @@ def candidate_table(rows: Sequence[CandidateRow], metric: str, caption: str = "S
             "genotype": [row.genotype for row in rows],
             f"hypernet's weights: {metric} on val [%]": [row.inherited_score for row in rows],
             f"trained: {metric} on val [%]": [row.trained_score for row in rows],
+            "trained for": [row.trained_for for row in rows],
             "": [_mark(row) for row in rows],
         }
     )
@@ -68,7 +78,8 @@ def candidate_figure(
 ) -> go.Figure:
     """Draws the score with the hypernet's weights against score once trained: a dot a candidate, its rank to the right.
 
-    Many share a score with the hypernet's weights, so that dots lie above each other.
+    Many share a score with the hypernet's weights, so that dots lie above each other. A dot is open where the training
+    was brief, so that its score is not to be compared with that of a full one.
 
     Candidates with both scores equal share a dot, which has all their ranks.
     """
@@ -76,15 +87,20 @@ def candidate_figure(
     kinds = (("chosen", "star", 5, 17), ("derived by Algorithm 1", "diamond", 1, 13), ("candidate", "circle", 0, 11))
     fig = go.Figure()
     dots = _dots(rows)
-    for kind, symbol, colour, size in kinds:
-        mine = {place: group for place, group in dots.items() if _kind(group[0]) == kind}
-        genotypes = ["\n\n".join(f"{row.rank}:\n{row.genotype}" for row in group) for group in mine.values()]
+    for (kind, symbol, colour, size), brief in product(kinds, (False, True)):
+        mine = {place: group for place, group in dots.items() if (_kind(group[0]), group[0].brief) == (kind, brief)}
+        if not mine:
+            continue
+        genotypes = [
+            "\n\n".join(f"{row.rank}: {row.trained_for}\n{row.genotype}" for row in group) for group in mine.values()
+        ]
         fig.add_scatter(
-            x=[x for x, _ in mine], y=[y for _, y in mine], mode="markers+text", name=kind,
+            x=[x for x, _, _ in mine], y=[y for _, y, _ in mine], mode="markers+text",
+            name=f"{kind}, trained briefly" if brief else kind,
             text=[", ".join(str(row.rank) for row in group) for group in mine.values()],
-            textposition="middle right", showlegend=bool(mine),
+            textposition="middle right", showlegend=True,
             hovertext=[escape(text).replace("\n", "<br>") for text in genotypes], hoverinfo="text+x+y",
-            marker={"size": size, "symbol": symbol, "color": style.PALETTE[colour], "line": edge},
+            marker={"size": size, "symbol": symbol + "-open" * brief, "color": style.PALETTE[colour], "line": edge},
         )  # fmt: skip
     fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
     style.finish(fig, title, note, height=460)
@@ -93,11 +109,11 @@ def candidate_figure(
     return fig
 
 
-def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float], list[CandidateRow]]:
-    """Groups the candidates by place; the one that decides the mark comes first."""
-    dots: dict[tuple[float, float], list[CandidateRow]] = {}
+def _dots(rows: Sequence[CandidateRow]) -> dict[tuple[float, float, bool], list[CandidateRow]]:
+    """Groups the candidates by place and length of training; the one that decides the mark comes first."""
+    dots: dict[tuple[float, float, bool], list[CandidateRow]] = {}
     for row in sorted(rows, key=lambda row: (not row.chosen, not row.algorithm1, row.rank)):
-        dots.setdefault((row.inherited_score, row.trained_score), []).append(row)
+        dots.setdefault((row.inherited_score, row.trained_score, row.brief), []).append(row)
     return dots
 
 
