@@ -6,7 +6,6 @@ from dataclasses import asdict, fields, replace
 from functools import wraps
 from typing import Any, Literal, Self, TypeVar, dataclass_transform
 
-import numpy as np
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -27,7 +26,7 @@ from bmnas.registry import SEARCHERS, unknown
 from bmnas.space.primitives import own_primitives
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.own_code import own_code
-from bmnas.storage.validation import explained
+from bmnas.storage.validation import explained, plain_number
 
 MACHINE = tuple(field.name for field in fields(MachineSettings))
 LATER_DEFAULTS: dict[str, Any] = {
@@ -58,9 +57,8 @@ def _settings(cls: Class) -> Class:
 
     @wraps(construct)
     def __init__(self: Any, *values: Any, **settings: Any) -> None:
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in settings.items()}
         try:
-            construct(self, *values, **plain)
+            construct(self, *values, **{name: plain_number(value) for name, value in settings.items()})
         except ValidationError as failure:
             raise explained(failure, ConfigError, setting_names=[field.name for field in fields(checked)]) from failure
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from bmnas.errors import FeatureError, warn
+from bmnas.storage.validation import plain_number
 
 MOST = np.iinfo(np.int64).max
 FLOAT64_NOISE = 1e-12  # relative difference that computing in float64 may leave
@@ -76,8 +77,7 @@ def check_order(values: Mapping[str, Any]) -> None:
 
 def _shown(index: pd.Index, row: int) -> str:
     """Writes an entry of an index so that 1 and "1" look different."""
-    value = index[row]
-    return repr(plain_number(value))
+    return repr(plain_number(index[row]))
 
 
 def _compare_ids(frames: Mapping[str, pd.DataFrame]) -> None:
@@ -190,11 +190,6 @@ def as_names(field: str, names: Iterable[str]) -> tuple[str, ...]:
 def as_rows(split: str, rows: ArrayLike) -> np.ndarray:
     """Converts to int64 row numbers."""
     return as_whole_numbers(f"splits[{split!r}]", rows, "row numbers")
-
-
-def plain_number(value: Any) -> Any:
-    """Returns the Python number of numpy's; anything else as it is."""
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def common_length(arrays: Mapping[str, np.ndarray]) -> int:

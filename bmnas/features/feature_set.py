@@ -23,6 +23,7 @@ from bmnas.features.missing import check_samples, count_missing, masked
 from bmnas.features.weights import as_weights, check_weights
 from bmnas.machine import free_memory, resolve_device
 from bmnas.storage.digests import json_sha256
+from bmnas.storage.validation import plain_number
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,7 +145,7 @@ class FeatureSet(FeatureFields):
             arrays=features,
             targets=targets,
             splits={name: convert.as_rows(name, rows) for name, rows in splits.items()},
-            L=convert.common_length(features) if L is None else convert.plain_number(L),
+            L=convert.common_length(features) if L is None else plain_number(L),
             kind=kind,
             classes=labels.numbered_classes(targets, kind) if classes is None else convert.as_names("classes", classes),
             modalities=members,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from bmnas.errors import BmnasError
@@ -53,6 +54,11 @@ def validate(adapter: TypeAdapter[Record], value: Any, error: type[BmnasError], 
         return adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as failure:
         raise explained(failure, error, where) from failure
+
+
+def plain_number(value: Any) -> Any:
+    """Returns the Python number of numpy's; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def explained(

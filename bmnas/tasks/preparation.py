@@ -235,9 +235,11 @@ def backbone(
     checkpoint = work / f"training_{modality.name}.safetensors"
     trained: torch.nn.Module = model
     rows = {"fit": raw.backbone_rows, **raw.splits}
-    used = np.unique(np.concatenate(list(rows.values())))  # a body need not run on any other
-    inputs = raw.inputs[modality.name][used]
+    inputs, labels = raw.inputs[modality.name], raw.own_labels[modality.name]
     if modality.pretrained is not None:
+        used = np.unique(np.concatenate(list(rows.values())))  # the body need not run on any other
+        rows = {name: np.searchsorted(used, members) for name, members in rows.items()}
+        inputs, labels = inputs[used], labels[used]
         modality.pretrained(model)
         trained = model.get_submodule("classifier")
         body = model.get_submodule("body")
@@ -245,8 +247,8 @@ def backbone(
     report = train_unimodal(
         trained,
         inputs,
-        raw.own_labels[modality.name][used],
-        {name: np.searchsorted(used, members) for name, members in rows.items()},
+        labels,
+        rows,
         seed=number,
         device=device,
         progress=renamed(f"train {modality.name} backbone", progress),

@@ -202,6 +202,16 @@ def test_the_first_rung_goes_by_loss_with_the_ranking_and_the_second_by_score():
     assert {name: outcome.epochs for name, outcome in outcomes.items()} == {"a": 0, "b": 2, "c": 4, "d": 2}
 
 
+@pytest.mark.parametrize(("places", "length"), [(4, 2), (3, 1)])
+def test_the_reference_is_trained_at_length_where_it_costs_no_finalist(places, length):
+    losses = dict(zip("abcde", range(5), strict=True))
+    train = lambda name, epochs, seed: (0.0, losses[name])  # noqa: E731
+    steps = [Rung(5, 1), Rung(places, 2), Rung(3, 2, seeds=3, trained=1)]
+    outcomes = halve(list("abcde"), dict.fromkeys("abcde", 0.0), steps, train, QUIET, ["e"], by_name)
+    assert outcomes["e"].epochs == length
+    assert [outcomes[name].seeds for name in "abcde"] == [3, 3, 3, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("places", "groups", "expected"),
     [

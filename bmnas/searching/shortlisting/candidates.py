@@ -21,7 +21,7 @@ def best_ranked(scores: Mapping[Genotype, float]) -> list[Genotype]:
 
 def most_candidates(space: Space, config: SearchConfig) -> int:
     """Returns how many candidates a shortlist can have: the leading, Algorithm 1's, a single feature, the plain."""
-    return 5 * config.shortlist_size // 2 + 2 + len(space.step_choices(0))
+    return _leaders(config.shortlist_size) + 2 + len(space.step_choices(0))
 
 
 def leading(space: Space, ranked: Sequence[Genotype], size: int, both_orders: bool) -> list[Genotype]:
@@ -37,7 +37,12 @@ def leading(space: Space, ranked: Sequence[Genotype], size: int, both_orders: bo
     """
     places = {genotype: place for place, genotype in enumerate(ranked)}
     others = sorted(space.other_operators(ranked[0]), key=lambda one: places.get(one, len(ranked)))
-    return list(islice(different([ranked[0], *others[:size], *varied(ranked, both_orders)]), 5 * size // 2))
+    return list(islice(different([ranked[0], *others[:size], *varied(ranked, both_orders)]), _leaders(size)))
+
+
+def _leaders(size: int) -> int:
+    """Returns how many candidates lead a ranking, see `leading`."""
+    return 5 * size // 2
 
 
 def varied(ranked: Iterable[Genotype], both_orders: bool) -> Iterator[Genotype]:
