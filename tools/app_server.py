@@ -1,6 +1,7 @@
 """`run.py app`: the notebook of the app, or one of the others by its number, served by Voila without its code."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,14 +38,17 @@ def voila_settings(notebook: Path = APP / "app.ipynb") -> tuple[list[str], dict[
     return [str(notebook), "--template=bmnas", *lost], variables
 
 
-def main(arguments: list[str]) -> int:
-    """Serves a notebook -> Voila's exit status."""
-    notebook, others = served_notebook(arguments)
+def serve(notebook: Path, arguments: Sequence[str]) -> int:
+    """Serves a notebook until Ctrl-C or SIGTERM -> Voila's exit status.
+
+    Ctrl-C ends it as SIGTERM does: between two events of its loop. An exception in the middle of one may be lost.
+    """
     options, variables = voila_settings(notebook)
     os.environ.update(variables)
     os.chdir(ROOT)
-    return run_module("voila", *options, *others)
+    signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+    return run_module("voila", *options, *arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(serve(*served_notebook(sys.argv[1:])))

@@ -265,17 +265,14 @@ class Served(NamedTuple):
         return [args for ppid, args in lines if int(ppid) == self.server.pid and "ipykernel" in args]
 
 
-def heed_interrupt() -> None:
-    """A test run in the background of a script ignores Ctrl-C, and what it starts would too."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 WITHOUT_SHORTLIST = """
 from dataclasses import replace
 import bmnas
 task = bmnas.TASKS["planted"]
 bmnas.TASKS["planted"] = replace(task, search_config=task.search_config.change(selection="algorithm1"))
 """
+
+SERVE = "import sys, pathlib, tools.app_server; tools.app_server.serve(pathlib.Path(sys.argv[1]), sys.argv[2:])"
 
 
 @pytest.fixture
@@ -288,16 +285,14 @@ def served(tmp_path: Path) -> Iterator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options, variables = voila_settings(tmp_path / "app.ipynb")
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     settings = {"BMNAS_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    environment = {**os.environ, **own, **settings, **variables}
-    command = [sys.executable, "-m", "voila", *options, "--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+    environment = {**os.environ, **own, **settings}
+    options = ["--no-browser", f"--port={port}", "--Voila.ip=127.0.0.1"]
+    command = [sys.executable, "-c", SERVE, str(tmp_path / "app.ipynb"), *options]
     address = f"http://127.0.0.1:{port}/"
     with open(tmp_path / "voila.log", "wb") as log:
-        server = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True, preexec_fn=heed_interrupt
-        )
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         end = time.monotonic() + 60
         while True:
