@@ -112,7 +112,7 @@ PALE = """() => {
 COLLISIONS = """() => {
   const words = [...document.querySelectorAll('svg text')].filter(e => e.textContent.trim())
     .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
-  const page = document.querySelector('#picture svg').getBoundingClientRect();
+  const page = document.querySelector('#picture').getBoundingClientRect();
   const found = words.filter(([, a]) => a.left < page.left - 1 || a.right > page.right + 1 ||
     a.top < page.top - 1 || a.bottom > page.bottom + 1).map(([text]) => [text, 'leaves the picture']);
   words.forEach(([one, a], i) => words.slice(i + 1).forEach(([other, b]) => {
@@ -416,8 +416,8 @@ def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_pa
     one, two = (
         ExplorerInfo(f"run-{k}", tuple(map(Stage.of_epoch, events(NTU, 4, 4, 20, k))), {}, SHAPES, "") for k in (0, 1)
     )
-    pictures["explorer"] = sheet_svg(GenotypeExplorer(one).sheet(7))
-    pictures["two runs"] = sheet_svg(GenotypeExplorer(one, two).sheet(7))
+    pictures["explorer"] = GenotypeExplorer(one).content(7)
+    pictures["two runs"] = GenotypeExplorer(one, two).content(7)
     pictures["every Cell"] = sheet_svg(GenotypeExplorer(one).twin())
     pictures["live hypernet"] = dag_svg(dag_drawing(hypernet_graph(last.architecture, last.genotype)))
     with sync_playwright() as playwright:

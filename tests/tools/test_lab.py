@@ -75,7 +75,7 @@ def test_a_copy_with_other_parameters_leaves_those_of_the_commands_alone(copies)
 
 @pytest.fixture
 def start(monkeypatch, tmp_path):
-    """Starts the command as some user, somewhere -> (the options of JupyterLab, which refuses them; what is printed)."""
+    """Starts the command as some user, where JupyterLab refuses -> (the options that it had, what is printed)."""
     monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(tools.lab, "SHIPPED", tmp_path)
 

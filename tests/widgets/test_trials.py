@@ -189,7 +189,7 @@ def test_networks_of_fewer_cells_are_drawn_with_what_they_have() -> None:
     explorer = explored(synthetic())
     assert explorer.cells == ["Cell_1", "Cell_2"]
     explorer.opened = "Cell_2"
-    assert "Cell_2" in texts(page(explorer.sheet(1))) and "Cell_2" not in texts(page(explorer.sheet(2)))
+    assert "Cell_2" in texts(explorer.content(1)) and "Cell_2" not in texts(explorer.content(2))
     said = texts(page(explorer.twin()))
     assert said.count(trained_title(3, 3)) >= 1 and "weights of" not in said and "run <0>" in said
     assert explorer.text().count("Cell_1(") == 3  # of the first, the best and the last

@@ -23,7 +23,7 @@ from widgets.networks.levels import dag_sheet
 from widgets.sheets.chart import Band, Line, Point, chart
 from widgets.sheets.sheet import Sheet, above, page, words
 
-SIZE = (style.WIDTH - 20, 430)
+SIZE = (640, 400)
 SPREAD = "#B9CCD9"  # the ground of the seeds' spread
 COLUMNS = ["rank", "network", "test", "std", "val"]
 

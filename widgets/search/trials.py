@@ -43,9 +43,9 @@ def trials_figure(trials: Sequence[Trial], metric: str, title: str, note: str = 
     fig.add_trace(mark | {"hovertext": [escape(best.genotype.describe()).replace("\n", "<br>")]})
     fig.update_layout(
         legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.22, "yanchor": "top"},
-        margin={"l": 70, "r": 30, "t": style.top(note), "b": 100},
+        margin={"l": 70, "r": 30, "t": 0, "b": 100},
     )
-    style.finish(fig, title, note, height=440)
+    style.finish(fig, title, note, height=370)
     fig.update_xaxes(title_text="networks scored so far", **style.epoch_ticks(len(trials), 12))
     fig.update_yaxes(title_text=f"{escape(metric)} on val [%]")
     return fig
