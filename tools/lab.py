@@ -16,6 +16,7 @@ from tools.module import run_module
 from tools.record import set_aside
 
 SHIPPED = Path(__file__).resolve().parents[1] / "notebooks"
+SETTINGS = Path(__file__).resolve().parent / "lab_settings"  # defaults that a user's own settings override: code wraps
 FOLDER = "_notebooks_in_lab"
 ORIGINS = ".origins.json"  # copy -> sha256 of the shipped notebook that it was made from
 AS_ROOT = "--allow-root"  # without it JupyterLab does not start for root
@@ -62,6 +63,11 @@ def lab_options(root: Path) -> list[str]:
     ]
 
 
+def config_path() -> str:
+    """Returns where Jupyter looks for settings: in ours, then where it is told to."""
+    return os.pathsep.join([str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
+
+
 def is_root() -> bool:
     """Returns whether this process may do everything on its machine; False on Windows, where Jupyter does not ask."""
     return hasattr(os, "geteuid") and os.geteuid() == 0
@@ -77,6 +83,7 @@ def main(arguments: list[str]) -> int:
     root = runs_root().absolute()
     for line in copy_notebooks(SHIPPED, root / FOLDER):
         print(line, flush=True)
+    os.environ["JUPYTER_CONFIG_PATH"] = config_path()
     options = [*lab_options(root), *root_options(), *arguments]
     status = run_module("jupyterlab", *options)
     if status and is_root() and AS_ROOT not in options:

@@ -81,9 +81,11 @@ def finish(fig: go.Figure, title: str, note: str = "", aid: str = "", *, height:
 
 def base(title: str, note: str = "", aid: str = "", *, height: int, width: int = 0) -> dict[str, Any]:
     """Makes what the layout of every figure says; the arguments are those of `finish`, but for the whole height."""
+    lines = _title_lines(title)
+    rise = TITLE_LINE * (len(lines) - 1) / 2  # plotly centres a title of several lines where it would place one
     heading: dict[str, object] = {
-        "text": "<br>".join(map(escape, _title_lines(title))), "font": {"size": TITLE_SIZE},
-        "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": TOOLS},
+        "text": "<br>".join(map(escape, lines)), "font": {"size": TITLE_SIZE},
+        "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": TOOLS + rise},
     }  # fmt: skip
     if note or aid:
         heading["subtitle"] = _subtitle(note, aid)

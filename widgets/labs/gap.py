@@ -34,6 +34,7 @@ from widgets.networks.titles import network_title
 from widgets.sheets.chart import Line, Point, chart
 from widgets.sheets.sheet import Sheet, above, flow, words
 
+TITLE = "From soft to one-hot weights of the last epoch"
 POINTS = 21  # of the curve; the slider stops at each of them, so that its marks lie on the lines
 
 
@@ -177,9 +178,8 @@ def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float
     if share is not None and now is not None:
         marks = zip(now, looks, strict=True)
         points += [Point(share, 100 * value, look[0], hover=_percent(value), shape="ring") for value, look in marks]
-    title = f"From soft to one-hot weights of the last epoch. {info.network}"
     y_title = f"{info.metric} on val [%]"
-    return chart(lines, points, title, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
+    return chart(lines, points, TITLE, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
 
 
 class GapSlider:
@@ -199,23 +199,25 @@ class GapSlider:
     def content(self) -> str:
         """Draws scores and graph at the share as HTML."""
         now = self.gap.scores(self.share)
-        head = f"share {self.share:.2f}: {_percent(now[0])} with the BatchNorm statistics of the search, "
-        head += f"{_percent(now[1])} with those of the validation split"
+        scores = f"share {self.share:.2f}: {_percent(now[0])} with the BatchNorm statistics of the search, "
+        scores += f"{_percent(now[1])} with those of the validation split"
         network = dag_sheets(self._graph(self.share), [self.opened], caption=False)
-        return flow([head], [gap_sheet(self.info, self.share, now)], network, aid=f"{CAPTION}; {DOTTED}")
+        return flow(
+            [self.info.network, scores], [gap_sheet(self.info, self.share, now)], network, aid=f"{CAPTION}; {DOTTED}"
+        )
 
     def twin(self) -> Sheet:
         """Draws the curve, and the graph at its start, middle and end."""
         shares = (0, 0.5, 1)
         parts = [above(words([f"share {s:g}"], True), dag_sheet(self._graph(s), [self.opened])) for s in shares]
-        return above(gap_sheet(self.info), *parts)
+        return above(words([self.info.network], True), gap_sheet(self.info), *parts)
 
     def text(self) -> str:
         """Returns the scores in words."""
         info = self.info
         ends = f"soft {_percent(info.running[0])}, one-hot {_percent(info.running[-1])} (statistics of the search) or "
         ends += f"{_percent(info.batch[-1])} (of the validation split), derived network {_percent(info.inherited)}"
-        return f"From soft to one-hot weights of the last epoch. {info.network}; {info.metric} on val: {ends}"
+        return f"{TITLE}. {info.network}; {info.metric} on val: {ends}"
 
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
