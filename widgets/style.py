@@ -30,7 +30,7 @@ TITLE_SIZE, NOTE_SIZE = 17, 12
 NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 9.4  # pixels of a character of the note and of the title, on average
 TITLE_LINE, NOTE_LINE = 23, 18  # pixels of a line
 BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom"}  # a legend
-TOOLS = 28  # pixels above a title for plotly's tools, which stand in the upper right corner
+TOOLS = 30  # pixels above a title for plotly's tools, which stand in the upper right corner
 AIR = 20  # pixels below a heading
 MODEBAR = {
     "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to

@@ -223,7 +223,7 @@ class GapSlider:
         """Makes the live controls, once."""
         if self._box is None:
             step = 1 / (POINTS - 1)
-            wide = ipw.Layout(width="420px")
+            wide = ipw.Layout(width="420px", max_width="97%")
             self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
             self.picture = SvgView(self.content(), self._clicked)
             self.slider.observe(self._changed, "value")

@@ -81,9 +81,9 @@ def regret_figure(
     aid = "regret: test score of the best network of the table less that of the answer"
     fig.update_layout(
         margin={"l": 70, "r": 20, "t": 0, "b": 60},
-        legend={"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "bgcolor": "rgba(255,255,255,0.8)"},
+        legend=style.BELOW,
     )
-    style.finish(fig, title, note, aid, height=350)
+    style.finish(fig, title, note, aid, height=450)
     costs = [*counts, *(row["trainings"] for row in rows)]
     fig.update_xaxes(
         title_text="cost in trainings (logarithmic)", type="log", tickvals=log_ticks(min(costs), max(costs)),

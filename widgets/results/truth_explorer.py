@@ -155,7 +155,7 @@ class TruthExplorer:
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
         if self._box is None:
-            wide = ipw.Layout(width="480px")
+            wide = ipw.Layout(width="480px", max_width="97%")
             self.slider = ipw.IntSlider(self.budget, 1, self.most, description="trainings", layout=wide)
             self.picture, self.drawing = SvgView(on_click=self._clicked), SvgView()
             self.slider.observe(self._moved, "value")

@@ -74,7 +74,7 @@ def flow(head: Sequence[str], *rows: Sequence[Sheet], aid: str = "") -> str:
     """
     lines = [*(f"<b>{escape(line)}</b>" for line in head), *([escape(aid)] if aid else [])]
     row = '<div style="display:flex;flex-wrap:wrap;align-items:flex-start;gap:4px">{}</div>'
-    parts = [f'<div style="padding:0 {AIR:g}px">{"<br/>".join(lines)}</div>']
+    parts = [f'<div style="padding:0 {AIR:g}px">{"<br/>".join(lines)}</div>'] if lines else []
     parts += [row.format("".join(map(page, sheets))) for sheets in rows]
     look = f"background:white;color:{style.INK};border-radius:4px;padding:{AIR:g}px 0"
     look += f";font:{style.FONT_SIZE}px/1.4 {escape(style.FONT)}"
