@@ -36,8 +36,11 @@ MODEBAR = {
     "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to
     "bgcolor": "rgba(255,255,255,0.8)", "color": GREY, "activecolor": INK,
 }  # fmt: skip
-CONFIG = {"displaylogo": False, "responsive": True}  # of plotly, wherever a figure is shown
-LIVE_CONFIG = CONFIG | {"displayModeBar": False}  # where headings need their room; a double click ends a zoom
+CONFIG = {"displaylogo": False}  # of plotly, wherever a figure is shown
+LIVE_CONFIG = CONFIG | {
+    "responsive": True,
+    "displayModeBar": False,
+}  # where headings need their room; a double click ends a zoom
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:

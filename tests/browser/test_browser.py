@@ -51,7 +51,9 @@ pytestmark = [
 SETUP = """\
 import asyncio, threading, time
 from tests.support.synthetic import events
-from widgets import SearchDashboard, live
+from widgets import SearchDashboard, live, prepare_images
+
+prepare_images()
 
 def slowly(view, epochs, seconds):
     for event in events(epochs=epochs):
@@ -108,6 +110,7 @@ PALE = """() => {
       const colour = svg ? own.fill : own.color, ink = light(numbers(colour)), back = light(ground(e));
       return [(Math.max(ink, back) + 0.05) / (Math.min(ink, back) + 0.05), e.textContent.trim(), colour]; })
     .filter(([contrast]) => contrast < 3) }"""
+HEIGHTS = "() => [...document.querySelectorAll('.jp-RenderedPlotly')].map(e => e.clientHeight)"
 # Where the lines of a figure's title and notes end on the right, start and end.
 HEADINGS = """() => [...document.querySelectorAll('.g-gtitle tspan.line')].map(e => e.getBoundingClientRect())
   .map(box => [box.right, box.top, box.bottom])"""
@@ -349,6 +352,11 @@ def test_a_watched_search_moves_pauses_stops_and_leaves_static_figures(lab: Lab)
     lab.open()
     lab.page.wait_for_function(SHOWN, arg=4, timeout=60_000)
     lab.page.screenshot(path=lab.notebook.with_name("final.png"))
+    heights = lab.page.evaluate(HEIGHTS)
+    for width in (900, 1300, 900, 1300):  # the figures follow, and neither collapse nor grow
+        lab.page.set_viewport_size({"width": width, "height": 1900})
+        lab.page.wait_for_timeout(700)
+        assert lab.page.evaluate(HEIGHTS) == heights
     assert lab.left == []
     assert lab.problems == []
 
