@@ -254,7 +254,9 @@ def test_the_app_shows_and_replays_it(root: Path, run: Run, monkeypatch: pytest.
 
     asyncio.run(click())
     assert app.explorer.number == 1 and app.explorer.play.playing and app.task is None
+    played = app.explorer.play
     app.runs.value = "algorithm1-s0"
+    assert not played.playing  # a browser would go on, and send to what is closed
     assert app.explorer is None and len(app.stage.children) == 2
 
 
