@@ -6,6 +6,7 @@ copy moves to earlier/<date>/ there and a new one is made.
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,8 +16,11 @@ from tools.module import run_module
 from tools.record import set_aside
 
 SHIPPED = Path(__file__).resolve().parents[1] / "notebooks"
+SETTINGS = Path(__file__).resolve().parent / "lab_settings"  # defaults that a user's own settings override: code wraps
 FOLDER = "_notebooks_in_lab"
 ORIGINS = ".origins.json"  # copy -> sha256 of the shipped notebook that it was made from
+AS_ROOT = "--allow-root"  # without it JupyterLab does not start for root
+CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))  # of Docker; of Podman
 
 
 def copy_notebooks(shipped: Path, folder: Path) -> list[str]:
@@ -59,12 +63,32 @@ def lab_options(root: Path) -> list[str]:
     ]
 
 
+def config_path() -> str:
+    """Returns where Jupyter looks for settings: in ours, then where it is told to."""
+    return os.pathsep.join([str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])])
+
+
+def is_root() -> bool:
+    """Returns whether this process may do everything on its machine; False on Windows, where Jupyter does not ask."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def root_options() -> list[str]:
+    """Returns JupyterLab's option for root where it goes without saying: in a container everybody is root."""
+    return [AS_ROOT] if is_root() and any(mark.exists() for mark in CONTAINER_MARKS) else []
+
+
 def main(arguments: list[str]) -> int:
     """Runs JupyterLab -> its exit status."""
     root = runs_root().absolute()
     for line in copy_notebooks(SHIPPED, root / FOLDER):
         print(line, flush=True)
-    return run_module("jupyterlab", *lab_options(root), *arguments)
+    os.environ["JUPYTER_CONFIG_PATH"] = config_path()
+    options = [*lab_options(root), *root_options(), *arguments]
+    status = run_module("jupyterlab", *options)
+    if status and is_root() and AS_ROOT not in options:
+        print(f"You are root. If JupyterLab is to start all the same: python3 run.py lab {AS_ROOT}", flush=True)
+    return status
 
 
 if __name__ == "__main__":

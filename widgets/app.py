@@ -240,6 +240,9 @@ class SearchApp:
 
     def _clear(self) -> None:
         """Ends what was shown before, in the browser too."""
+        if self.explorer is not None:
+            self.explorer.box()
+            self.explorer.play.playing = False  # a browser would go on playing a closed one
         old, self.stage.children = self.stage.children, ()
         close_all(*old)
 

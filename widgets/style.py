@@ -25,17 +25,22 @@ FONT_SIZE = 13
 AXIS = {"gridcolor": GRID, "linecolor": GREY, "zerolinecolor": GRID, "automargin": True, "title": {"standoff": 8}}
 NOTE_COLOUR = "#A23B00"
 WIDTH = 860  # pixels of a picture; what JupyterLab leaves of a laptop screen beside its file list
-LINE = 18  # pixels a line under a title
-NARROW = 644  # pixels that a page of 1100 leaves there: titles and notes do not follow the width, and must fit
+NARROW = 444  # pixels that a page of 900 leaves there: titles and notes do not follow the width, and must fit
+TITLE_SIZE, NOTE_SIZE = 17, 12
 NOTE_CHARACTER, TITLE_CHARACTER = 6.2, 9.4  # pixels of a character of the note and of the title, on average
-TITLE_SIZE, LEAST_TITLE = 17, 12
-TOOLS = 140  # pixels in the upper right corner for plotly's tools, where no title may reach
+TITLE_LINE, NOTE_LINE = 23, 18  # pixels of a line
+BELOW = {"orientation": "h", "x": 0, "xanchor": "left", "yref": "container", "y": 0, "yanchor": "bottom"}  # a legend
+TOOLS = 30  # pixels above a title for plotly's tools, which stand in the upper right corner
+AIR = 20  # pixels below a heading
 MODEBAR = {
     "remove": ["zoom", "pan", "select", "lasso", "autoscale"],  # dragging does what the first two switch to
     "bgcolor": "rgba(255,255,255,0.8)", "color": GREY, "activecolor": INK,
 }  # fmt: skip
-CONFIG = {"displaylogo": False, "responsive": True}  # of plotly, wherever a figure is shown
-LIVE_CONFIG = CONFIG | {"displayModeBar": False}  # where headings need their room; a double click ends a zoom
+CONFIG = {"displaylogo": False}  # of plotly, wherever a figure is shown
+LIVE_CONFIG = CONFIG | {
+    "responsive": True,
+    "displayModeBar": False,
+}  # where headings need their room; a double click ends a zoom
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
@@ -61,14 +66,16 @@ def finish(fig: go.Figure, title: str, note: str = "", aid: str = "", *, height:
     """Returns a figure its title, the note under it, fonts, size and a white ground (readable on a dark page too).
 
     Args:
-        fig: the figure, changed in place.
+        fig: the figure, changed in place; its upper margin becomes that below the heading.
         title: what is shown, as plain text.
         note: a line or two under the title, such as what stands in for missing data; nothing of it is cut off.
         aid: how the figure is read, below the note.
-        height: in pixels.
+        height: in pixels, of all below the heading.
         width: in pixels; 0 follows the width of the page.
     """
-    fig.update_layout(base(title, note, aid, height=height, width=width))
+    heading = top(title, note, aid)
+    fig.update_layout(base(title, note, aid, height=heading + height, width=width))
+    fig.update_layout(margin_t=heading + (fig.layout.margin.t or 0))
     fig.update_xaxes(**AXIS)
     fig.update_yaxes(**AXIS)
     fig.update_annotations(font={"size": FONT_SIZE})
@@ -76,13 +83,15 @@ def finish(fig: go.Figure, title: str, note: str = "", aid: str = "", *, height:
 
 
 def base(title: str, note: str = "", aid: str = "", *, height: int, width: int = 0) -> dict[str, Any]:
-    """Makes what the layout of every figure says; the arguments are those of `finish`."""
+    """Makes what the layout of every figure says; the arguments are those of `finish`, but for the whole height."""
+    lines = _title_lines(title)
+    rise = TITLE_LINE * (len(lines) - 1) / 2  # plotly centres a title of several lines where it would place one
     heading: dict[str, object] = {
-        "text": escape(title), "font": {"size": _title_size(title, width or NARROW)}, "x": 0.01, "xanchor": "left",
-        "y": 1, "yanchor": "top", "pad": {"t": 14},
+        "text": "<br>".join(map(escape, lines)), "font": {"size": TITLE_SIZE},
+        "x": 0.01, "xanchor": "left", "y": 1, "yanchor": "top", "pad": {"t": TOOLS + rise},
     }  # fmt: skip
     if note or aid:
-        heading["subtitle"] = _subtitle(note, aid, width or NARROW)
+        heading["subtitle"] = _subtitle(note, aid)
     size = {"width": width} if width else {"autosize": True}
     return size | {
         "template": "none", "title": heading, "height": height, "paper_bgcolor": "white", "plot_bgcolor": "white",
@@ -96,22 +105,22 @@ def epoch_ticks(epochs: int, most: int = 8) -> dict[str, Any]:
     return {"tickformat": "d", **({"dtick": 1} if epochs <= most else {"nticks": most})}
 
 
-def top(note: str = "", aid: str = "") -> int:
-    """Returns the margin in pixels that a title with a note and an aid needs."""
-    return 50 + LINE * sum(len(_wrapped(text, NARROW)) for text in (note, aid))
+def top(title: str, note: str = "", aid: str = "") -> int:
+    """Returns the height in pixels of a title with a note and an aid."""
+    notes = _note_lines(note) + _note_lines(aid)
+    return TOOLS + TITLE_LINE * len(_title_lines(title)) + NOTE_LINE * len(notes) + AIR
 
 
-def _subtitle(note: str, aid: str, width: int) -> dict[str, Any]:
+def _subtitle(note: str, aid: str) -> dict[str, Any]:
     """Writes the note in its colour, and the aid in that of all text."""
-    lines = [f'<span style="color:{NOTE_COLOUR}">{escape(line)}</span>' for line in _wrapped(note, width)]
-    return {"text": "<br>".join([*lines, *map(escape, _wrapped(aid, width))]), "font": {"size": 12, "color": INK}}
+    lines = [f'<span style="color:{NOTE_COLOUR}">{escape(line)}</span>' for line in _note_lines(note)]
+    text = "<br>".join([*lines, *map(escape, _note_lines(aid))])
+    return {"text": text, "font": {"size": NOTE_SIZE, "color": INK}}
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return wrap(text, int(width / NOTE_CHARACTER))
+def _title_lines(title: str) -> list[str]:
+    return wrap(title, int(NARROW / TITLE_CHARACTER))
 
 
-def _title_size(title: str, width: int) -> int:
-    """Returns the size at which a title leaves room for plotly's tools."""
-    fitting = TITLE_SIZE * (width - TOOLS) / (TITLE_CHARACTER * max(1, len(title)))
-    return max(LEAST_TITLE, min(TITLE_SIZE, int(fitting)))
+def _note_lines(text: str) -> list[str]:
+    return wrap(text, int(NARROW / NOTE_CHARACTER))

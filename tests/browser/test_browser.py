@@ -51,7 +51,9 @@ pytestmark = [
 SETUP = """\
 import asyncio, threading, time
 from tests.support.synthetic import events
-from widgets import SearchDashboard, live
+from widgets import SearchDashboard, live, prepare_images
+
+prepare_images()
 
 def slowly(view, epochs, seconds):
     for event in events(epochs=epochs):
@@ -105,15 +107,19 @@ PALE = """() => {
   return [...document.querySelectorAll('.jp-OutputArea-output *')].filter(e => e.childElementCount === 0)
     .filter(e => e.textContent.trim() && e.getBoundingClientRect().width && !e.closest('[disabled], title, style'))
     .map(e => { const own = getComputedStyle(e), svg = e.closest('svg');
-      const ink = light(numbers(svg ? own.fill : own.color)), back = light(ground(e));
-      return [(Math.max(ink, back) + 0.05) / (Math.min(ink, back) + 0.05), e.textContent.trim(), own.color]; })
+      const colour = svg ? own.fill : own.color, ink = light(numbers(colour)), back = light(ground(e));
+      return [(Math.max(ink, back) + 0.05) / (Math.min(ink, back) + 0.05), e.textContent.trim(), colour]; })
     .filter(([contrast]) => contrast < 3) }"""
+HEIGHTS = "() => [...document.querySelectorAll('.jp-RenderedPlotly')].map(e => e.clientHeight)"
+# Where the lines of a figure's title and notes end on the right, start and end.
+HEADINGS = """() => [...document.querySelectorAll('.g-gtitle tspan.line')].map(e => e.getBoundingClientRect())
+  .map(box => [box.right, box.top, box.bottom])"""
 # Pairs of words in a picture that lie upon each other, and words that leave it.
 COLLISIONS = """() => {
+  const picture = e => { while (e.ownerSVGElement) e = e.ownerSVGElement; return e.getBoundingClientRect(); };
   const words = [...document.querySelectorAll('svg text')].filter(e => e.textContent.trim())
-    .map(e => [e.textContent, e.getBoundingClientRect()]).filter(([, box]) => box.width && box.height);
-  const page = document.querySelector('#picture svg').getBoundingClientRect();
-  const found = words.filter(([, a]) => a.left < page.left - 1 || a.right > page.right + 1 ||
+    .map(e => [e.textContent, e.getBoundingClientRect(), picture(e)]).filter(([, box]) => box.width && box.height);
+  const found = words.filter(([, a, page]) => a.left < page.left - 1 || a.right > page.right + 1 ||
     a.top < page.top - 1 || a.bottom > page.bottom + 1).map(([text]) => [text, 'leaves the picture']);
   words.forEach(([one, a], i) => words.slice(i + 1).forEach(([other, b]) => {
     const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
@@ -346,6 +352,11 @@ def test_a_watched_search_moves_pauses_stops_and_leaves_static_figures(lab: Lab)
     lab.open()
     lab.page.wait_for_function(SHOWN, arg=4, timeout=60_000)
     lab.page.screenshot(path=lab.notebook.with_name("final.png"))
+    heights = lab.page.evaluate(HEIGHTS)
+    for width in (900, 1300, 900, 1300):  # the figures follow, and neither collapse nor grow
+        lab.page.set_viewport_size({"width": width, "height": 1900})
+        lab.page.wait_for_timeout(700)
+        assert lab.page.evaluate(HEIGHTS) == heights
     assert lab.left == []
     assert lab.problems == []
 
@@ -416,8 +427,8 @@ def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_pa
     one, two = (
         ExplorerInfo(f"run-{k}", tuple(map(Stage.of_epoch, events(NTU, 4, 4, 20, k))), {}, SHAPES, "") for k in (0, 1)
     )
-    pictures["explorer"] = sheet_svg(GenotypeExplorer(one).sheet(7))
-    pictures["two runs"] = sheet_svg(GenotypeExplorer(one, two).sheet(7))
+    pictures["explorer"] = GenotypeExplorer(one).content(7)
+    pictures["two runs"] = GenotypeExplorer(one, two).content(7)
     pictures["every Cell"] = sheet_svg(GenotypeExplorer(one).twin())
     pictures["live hypernet"] = dag_svg(dag_drawing(hypernet_graph(last.architecture, last.genotype)))
     with sync_playwright() as playwright:
@@ -439,6 +450,32 @@ def test_no_words_lie_upon_each_other_with_8_features_4_cells_and_4_steps(tmp_pa
             found[name] = page.evaluate(COLLISIONS)
         browser.close()
     assert {name: pairs for name, pairs in found.items() if pairs} == {}
+
+
+@pytest.mark.timeout(100)
+def test_headings_fit_the_narrowest_page() -> None:
+    """Beside the list of files, a window of 900 pixels leaves 453: long titles and notes break, and stay apart."""
+    sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
+    record = list(events(NTU, 2, 2, epochs=3))
+    note = "STAND-IN FEATURES, NOT REAL DATA: " + "a note as long as those of stand-ins are " * 4
+    figures = [
+        search_figure(record, "Search on a data set with a long name, with a run and its seed", note),
+        weight_lines(weights_info(Trace(record), "alpha", 2), "A title that is far longer than the page is wide", note),
+        hypernet_figure(record[-1].architecture, record[-1].genotype, "The network of the last epoch in its hypernet"),
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 453, "height": 900})
+        page.set_content("<body style='margin:0'><div id=picture></div></body>")
+        page.add_script_tag(content=get_plotlyjs())
+        for figure in figures:
+            page.evaluate("figure => Plotly.react('picture', figure.data, figure.layout)", json.loads(figure.to_json()))
+            ends = page.evaluate(HEADINGS)
+            assert len(ends) > 1 and max(right for right, _, _ in ends) <= 453
+            tools = page.evaluate("() => document.querySelector('.modebar').getBoundingClientRect().bottom")
+            assert min(top for _, top, _ in ends) >= tools
+            assert max(bottom for _, _, bottom in ends) <= figure.layout.margin.t
+        browser.close()
 
 
 def errors(notebook: Any) -> list[Any]:

@@ -169,6 +169,10 @@ def test_all_views_move_in_jupyterlab(lab: Lab) -> None:
     lab.page.wait_for_timeout(900)
     for found in (explorer, builder, primitive, gap):
         check_fits(found)
+    lab.page.set_viewport_size({"width": 900, "height": 1900})  # with the list of files open
+    lab.page.wait_for_timeout(900)
+    for found in (explorer, primitive, gap):
+        check_fits(found)
     pale = lab.page.evaluate(PALE)
     assert [words for _, words, colour in pale if colour != ON_TILES] == []
     assert lab.page.locator(".jp-RenderedSVG:visible").count() == 0  # no picture beside its widget

@@ -20,6 +20,14 @@ def work():
 await live(work)
 """
 
+PLAIN_CELL = """
+import time
+from widgets import check_parameters
+check_parameters(In, globals())
+print("at work")
+time.sleep(60)
+"""
+
 
 @pytest.fixture(scope="module")
 def kernel():
@@ -60,8 +68,9 @@ def test_errors_that_are_not_ours_look_as_ever(kernel):
     assert len(error["traceback"]) > 2 and "ZeroDivisionError" in error["traceback"][-1]
 
 
-def test_an_interrupt_shows_one_line(kernel):
-    (error,) = errors(executed(kernel, INTERRUPTED, when_printed=kernel[0].interrupt_kernel))
+@pytest.mark.parametrize("source", [INTERRUPTED, PLAIN_CELL])
+def test_an_interrupt_shows_one_line(kernel, source):
+    (error,) = errors(executed(kernel, source, when_printed=kernel[0].interrupt_kernel))
     assert len(error["traceback"]) == 1 and "resume" in error["traceback"][0]
     assert "asyncio" not in error["traceback"][0]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import tools.lab
 from tools.lab import FOLDER, ORIGINS, SHIPPED, copy_notebooks, lab_options
 from tools.runner import choose, known_parameters
 
@@ -70,3 +71,38 @@ def test_a_copy_with_other_parameters_leaves_those_of_the_commands_alone(copies)
     copy.write_text(copy.read_text().replace("epochs = None  # int: epochs of Algorithm 1", "epochs = 40  #"))
     assert known_parameters(copy)["epochs"] == 40
     assert known_parameters(search)["epochs"] == shipped_epochs
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path):
+    """Starts the command as some user, where JupyterLab refuses -> (the options that it had, what is printed)."""
+    monkeypatch.setenv("BMNAS_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(tools.lab, "SHIPPED", tmp_path)
+
+    def run(capsys, user, container, *arguments):
+        passed = []
+        monkeypatch.setattr(tools.lab.os, "geteuid", lambda: user, raising=False)
+        monkeypatch.setattr(tools.lab, "CONTAINER_MARKS", (tmp_path,) if container else ())
+        monkeypatch.setattr(tools.lab, "run_module", lambda _, *options: passed.extend(options) or 1)
+        assert tools.lab.main(list(arguments)) == 1
+        return passed, capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("user", "container", "arguments", "passes", "hints"),
+    [
+        (0, True, [], True, False),
+        (0, False, [], False, True),  # root on a machine of one's own: only if it is wanted
+        (0, False, ["--allow-root"], True, False),
+        (1000, True, [], False, False),
+        (1000, False, [], False, False),  # it ended for another reason
+    ],
+)
+def test_root_is_let_in_within_a_container_and_told_the_flag_elsewhere(
+    start, capsys, user, container, arguments, passes, hints
+):
+    options, printed = start(capsys, user, container, *arguments)
+    assert ("--allow-root" in options) == passes
+    assert ("--allow-root" in printed) == hints

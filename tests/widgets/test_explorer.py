@@ -27,7 +27,7 @@ from widgets.live.svg_view import SvgView
 from widgets.networks.dag import CAPTION
 from widgets.networks.facts import Shapes, genotype_facts
 from widgets.networks.levels import UPPER, differences, levels
-from widgets.sheets.sheet import AIR, LEAST, page
+from widgets.sheets.sheet import LEAST, page
 from widgets.static import static_twin
 
 WORST = {"features": NTU, "N": 4, "M": 4}
@@ -144,11 +144,11 @@ def test_differences_are_what_one_has_and_the_other_lacks() -> None:
 def test_two_runs_stand_side_by_side_with_their_differences_marked() -> None:
     one, two = synthetic(0), synthetic(5, epochs=4)
     explorer = GenotypeExplorer(one, two)
-    svg = page(explorer.sheet(12))
+    svg = explorer.content(12)
     marks = sum(len(explorer.different(i, 12) & set(shown(explorer, i))) for i in (0, 1))
     assert texts(svg).count("≠") == marks > 0
     assert "run <0>, finished" in texts(svg) and is_shown(two, 4, texts(svg))  # the shorter one stays at its last
-    assert "≠" not in page(GenotypeExplorer(one, one).sheet(3))
+    assert "≠" not in GenotypeExplorer(one, one).content(3)
     for numbers in ("end", "middle"):  # of the scores, and of the epochs: they can be compared
         ticks = rf'text-anchor="{numbers}">([\d.]+)<'
         axes = [re.findall(ticks, score_sheet(info, 3, (one, two)).marks) for info in (one, two)]
@@ -159,11 +159,11 @@ def test_two_runs_stand_side_by_side_with_their_differences_marked() -> None:
 def test_two_runs_fit_beside_each_other_and_what_belongs_together_is_in_line(mode: str) -> None:
     explorer = GenotypeExplorer(synthetic(0, M=1), synthetic(5, epochs=4, M=1))
     explorer.mode = mode
-    assert LEAST * (explorer.sheet(3).width + 2 * AIR) <= style.WIDTH  # what a laptop has, without scrolling
-    svg = ET.fromstring(page(explorer.sheet(3)))
+    svg = ET.fromstring(explorer.content(3))
+    assert LEAST * float(svg.get("width", "inf")) <= style.WIDTH  # what a laptop has, without scrolling
     tops = {title: heights(svg, title) for title in ("Cell_1", "Score", "α: node → Cell_1", "γ: Step_1")}
     assert all(len(found) == 2 and len(set(found)) == 1 for found in tops.values()), tops
-    assert texts(page(explorer.sheet(3))).count(CAPTION) == (mode == SOFT)
+    assert texts(explorer.content(3)).count(CAPTION) == (mode == SOFT)
 
 
 def heights(svg: ET.Element, title: str) -> list[float]:

@@ -55,7 +55,7 @@ def test_the_picture_has_every_method_once_to_click_and_the_front_alone_is_numbe
     bars = board.bars().marks
     assert re.findall('data-name="([^"]*)"', bars) == ["strong &lt;b&gt;", bmnas.SEARCHED, "weak"]
     assert "<b>" not in board.twin().marks
-    charts = board.charts().marks
+    charts = "".join(chart.marks for chart in board.charts())
     labels = re.findall(r'paint-order="stroke">([^<]*)<', charts)
     assert labels == ["1", "2", "1", "2"]  # in each chart the front, which is the best method, and the searched one
     assert board.text().splitlines()[0].startswith("strong <b>: ")
@@ -79,12 +79,12 @@ def test_a_click_shows_the_network_of_a_method():
     board = Leaderboard(leaderboard_info(results()))
     assert "cannot do on stored features: frozen" in board.network().marks
     board.box()
-    board.pictures[0].click(bmnas.SEARCHED)
+    board.bar_view.click(bmnas.SEARCHED)
     assert board.chosen == bmnas.SEARCHED and "LinearGLU" in board.drawing.content
-    board.pictures[1].click("weak")
+    board.chart_view.click("weak")
     assert "another" in board.drawing.content and "LinearGLU" not in board.drawing.content
     board.sorting.value = "cheapest search first"
-    assert re.findall('data-name="([^"]*)"', board.pictures[0].content)[-1] == bmnas.SEARCHED
+    assert re.findall('data-name="([^"]*)"', board.bar_view.content)[-1] == bmnas.SEARCHED
 
 
 def test_the_table_leaves_out_what_all_rows_share_and_what_nobody_has():

@@ -1,6 +1,7 @@
 """Searches by short trainings: the figure, the view while it works, the explorer, the app and the table of all runs."""
 
 import asyncio
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from widgets.networks.titles import CHOSEN, trained_title
 from widgets.runs.rows import browser_info
 from widgets.runs.table import runs_frame
 from widgets.search import trials as module
-from widgets.search.trials import PLOTLY, TrialsView, trials_figure
+from widgets.search.trials import TrialsView, trials_figure
 from widgets.sheets.sheet import page
 from widgets.static.display import IMAGES
 
 RANDOM = TWO_CELLS.change(searcher="random", budget=4)
+PLOTLY = "application/vnd.plotly.v1+json"
 SCORES = (0.5, 0.4, 0.7, 0.6)
 
 
@@ -88,9 +90,9 @@ class Handle:
     def __init__(self) -> None:
         self.shown: list[dict[str, Any]] = []
 
-    def display(self, data: dict[str, Any], raw: bool) -> None:
-        assert raw
-        self.shown.append(data)
+    def display(self, data: Any, raw: bool = False) -> None:
+        if raw:  # a widget is none of the outputs that stay
+            self.shown.append(data)
 
     update = display
 
@@ -128,12 +130,40 @@ def test_without_a_watcher_a_line_moves_and_figures_stay(handles: list[Handle], 
 
 
 def test_somebody_who_watches_sees_dots_and_the_best_network_come(handles: list[Handle], monkeypatch: Any) -> None:
+    """In widgets: JupyterLab draws plotly's JSON once, and ignores what an output is updated with."""
     monkeypatch.setenv("BMNAS_LIVE", "1")
-    watch(synthetic())
+    with TrialsView("random on planted", "accuracy", "a note") as view:
+        screen = view._screen
+        assert screen is not None
+        for n, (trial, best) in enumerate(zip(synthetic(), (1, 1, 3, 3), strict=True), start=1):
+            view.update(trial)
+            assert len(screen.figure.figure["data"][1]["x"]) == n
+            assert trained_title(best, best) in screen.network.content
+            assert f"{n} networks" in screen.controls.label.value
+        assert not view.stopped
+        screen.controls.stop.click()
+        assert view.stopped
     top, below = handles
-    assert [len(one[PLOTLY]["data"][1]["x"]) for one in top.shown[1:]] == [1, 2, 3, 4, 4]
-    titles = [str(one[PLOTLY]["layout"]["title"]) for one in below.shown[1:]]
-    assert [trained_title(n, n) in title for n, title in zip((1, 1, 3, 3, 3), titles, strict=True)] == [True] * 5
+    assert [PLOTLY in one for one in top.shown] == [True] and len(top.shown[-1][PLOTLY]["data"][1]["x"]) == 4
+    assert trained_title(3, 3) in str(below.shown[-1][PLOTLY]["layout"]["title"])
+
+
+def test_what_is_recorded_is_replayed_and_another_seed_can_follow(
+    run: Run, handles: list[Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BMNAS_LIVE", "1")
+    monkeypatch.setattr("widgets.search.replay.LONGEST", 0.1)
+    monkeypatch.setattr(module, "REDRAW", 1e6)
+    start = time.monotonic()
+    with TrialsView("random on planted", "accuracy", run=run) as view:
+        screen, replay = view._screen, view._replay
+        assert screen is not None and replay is not None and replay.steps == 4
+        for trial in recorded_trials(run):
+            view.update(trial)
+            assert len(screen.figure.figure["data"][1]["x"]) == trial.trial  # every one is seen
+        assert time.monotonic() - start > 0.35
+        replay.again.click()
+    assert view.next_seed == 1 + run.config().seed
 
 
 def test_between_two_drawings_nothing_is_drawn(handles: list[Handle], monkeypatch: Any) -> None:
@@ -189,7 +219,7 @@ def test_networks_of_fewer_cells_are_drawn_with_what_they_have() -> None:
     explorer = explored(synthetic())
     assert explorer.cells == ["Cell_1", "Cell_2"]
     explorer.opened = "Cell_2"
-    assert "Cell_2" in texts(page(explorer.sheet(1))) and "Cell_2" not in texts(page(explorer.sheet(2)))
+    assert "Cell_2" in texts(explorer.content(1)) and "Cell_2" not in texts(explorer.content(2))
     said = texts(page(explorer.twin()))
     assert said.count(trained_title(3, 3)) >= 1 and "weights of" not in said and "run <0>" in said
     assert explorer.text().count("Cell_1(") == 3  # of the first, the best and the last
@@ -224,7 +254,9 @@ def test_the_app_shows_and_replays_it(root: Path, run: Run, monkeypatch: pytest.
 
     asyncio.run(click())
     assert app.explorer.number == 1 and app.explorer.play.playing and app.task is None
+    played = app.explorer.play
     app.runs.value = "algorithm1-s0"
+    assert not played.playing  # a browser would go on, and send to what is closed
     assert app.explorer is None and len(app.stage.children) == 2
 
 

@@ -106,8 +106,8 @@ class GenotypeBuilder:
         lines = (head, (self.picture, self.json), (self.name, self.button, self.said))
         first, shown, last = (ipw.HBox(line) for line in lines)
         first.layout.flex_flow = last.layout.flex_flow = "row wrap"
-        self.picture.layout = ipw.Layout(min_width="0")  # it shrinks, so that the JSON stays beside it
-        self.json.layout = ipw.Layout(flex="none")
+        shown.layout.flex_flow = "row wrap"
+        self.picture.layout = ipw.Layout(min_width="0", flex="1 1 300px")  # it shrinks beside the JSON, or stands above
         return ipw.VBox([first, self.menus, shown, last])
 
     def _starts(self) -> list[str]:

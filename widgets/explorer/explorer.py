@@ -14,10 +14,10 @@ from bmnas.searching.run_folder import Run
 from widgets.explorer.info import EPOCH, ExplorerInfo, explorer_info, headline, headlines
 from widgets.explorer.sheets import DERIVED, SOFT, TRAINED, score_sheet, stage_dag, stage_dags, weight_sheets
 from widgets.live.svg_view import SvgView
-from widgets.networks.dag import CAPTION
+from widgets.networks.dag import CAPTION, DOTTED
 from widgets.networks.facts import Facts
 from widgets.networks.levels import differences
-from widgets.sheets.sheet import Sheet, above, beside, page, rows, words
+from widgets.sheets.sheet import Sheet, above, beside, flow, page, rows, words
 
 ASIDE = 400.0  # pixels of a run beside another, at least
 TWO = "a dashed frame: the other run has it otherwise"
@@ -68,12 +68,12 @@ class GenotypeExplorer:
         """
         self.infos = [self._info(one) for one in (name, other) if one]
 
-    def sheet(self, number: int) -> Sheet:
-        """Draws DAG, weights and score of a stage; two runs in two columns."""
+    def content(self, number: int) -> str:
+        """Draws DAG, weights and score of a stage as HTML; two runs in two columns."""
         if len(self.infos) == 1:
             return self._single(number)
-        caption = f"{CAPTION}; {TWO}" if self.mode == SOFT and self.has_weights else TWO
-        return above(words([caption]), beside(*self._columns(number)))
+        caption = f"{self._caption}; {TWO}" if self._caption else TWO
+        return page(above(words([caption]), beside(*self._columns(number))))
 
     def twin(self) -> Sheet:
         """Draws first, best and last stage with every Cell open, the weights of the best one, and the scores."""
@@ -123,12 +123,17 @@ class GenotypeExplorer:
             self._info_of[name] = explorer_info(self.runs[name])
         return self._info_of[name]
 
-    def _single(self, number: int) -> Sheet:
+    @property
+    def _caption(self) -> str:
+        """Says how the lines of soft weights are read; "" where there are none."""
+        return f"{CAPTION}; {DOTTED}" if self.mode == SOFT and self.has_weights else ""
+
+    def _single(self, number: int) -> str:
         """Draws a run that has all the room."""
         (info,) = self.infos
-        upper, *inside = stage_dags(info, number, self.opened, self.mode)
-        head = words([f"{info.name}, {info.state}", headline(info, number)], True)
-        return above(head, upper, rows([*inside, *self._below(info, number)]))
+        upper, *inside = stage_dags(info, number, self.opened, self.mode, caption=False)
+        head = [f"{info.name}, {info.state}", headline(info, number)]
+        return flow(head, [upper], [*inside, *self._below(info, number)], aid=self._caption)
 
     def _columns(self, number: int) -> list[Sheet]:
         """Draws two runs, whose parts take equal room, so that what belongs together stands in line."""
@@ -221,7 +226,7 @@ class GenotypeExplorer:
         self.details.value = facts_html([info.facts(info.stage(self.number).genotype) for info in self.infos], node)
 
     def _draw(self) -> None:
-        self.picture.content = page(self.sheet(self.number))
+        self.picture.content = self.content(self.number)
 
 
 def facts_html(facts: Sequence[Facts | None], node: str) -> str:

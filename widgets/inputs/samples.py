@@ -74,10 +74,8 @@ def sample_grid(
                               hoverinfo="skip")  # fmt: skip
             fig.add_trace(heat, r, c + 1)
         fig.update_yaxes(autorange="reversed" if row.origin == "upper" else True, row=r)
-    fig.update_layout(margin={"l": 16, "r": 40, "t": 116 if note else 92, "b": 16})
-    style.finish(
-        fig, title, note, height=cell * len(rows) + (140 if note else 116), width=max(480, cell * count + ASIDE)
-    )
+    fig.update_layout(margin={"l": 16, "r": 40, "t": 30, "b": 16})
+    style.finish(fig, title, note, height=cell * len(rows) + 54, width=max(style.NARROW, cell * count + ASIDE))
     fig.update_xaxes(visible=False)
     fig.update_yaxes(visible=False)
     return fig
@@ -102,8 +100,8 @@ def feature_bars(rows: Sequence[FeatureRow], title: str = "Features", note: str 
             text=[_shape_text(row) for row in rows], hovertemplate="%{y}: %{x} channels<extra></extra>",
         )
     )  # fmt: skip
-    fig.update_layout(margin={"l": 20, "r": 190, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=34 * len(rows) + (170 if note else 146))
+    fig.update_layout(margin={"l": 20, "r": 190, "t": 10, "b": 60})
+    style.finish(fig, title, note, height=34 * len(rows) + 84)
     channels = [row.channels for row in rows]
     ends = [float(np.floor(np.log10(min(channels)) - 0.01)), float(np.log10(max(channels))) + 0.02]
     fig.update_xaxes(title_text="channels C_in (logarithmic)", type="log", dtick=1, range=ends)
@@ -132,8 +130,8 @@ def feature_maps(
         line, column = i // columns + 1, i % columns + 1
         fig.add_trace(heat, line, column)
         fig.update_xaxes(dtick=max(1, picture.shape[1] // 4), row=line, col=column)
-    fig.update_layout(margin={"l": 60, "r": 20, "t": 106 if note else 82, "b": 50})
-    style.finish(fig, title, note, height=lines * 230 + 130)
+    fig.update_layout(margin={"l": 60, "r": 20, "t": 20, "b": 50})
+    style.finish(fig, title, note, height=lines * 230 + 60)
     fig.update_xaxes(title_text="position", tickformat="d", showgrid=False)
     fig.update_yaxes(showticklabels=False, ticks="", showgrid=False)
     fig.update_yaxes(title_text="channel", col=1)

@@ -9,6 +9,7 @@ import copy
 from typing import Any, NamedTuple
 
 import ipywidgets as ipw
+import networkx as nx
 import torch
 from torch import Tensor
 
@@ -27,11 +28,13 @@ from bmnas.training.objective import Objective, plain_objective
 from bmnas.training.steps import predict
 from widgets.colours import BEST, GREY, INK
 from widgets.live.svg_view import SvgView
-from widgets.networks.levels import dag_sheet
+from widgets.networks.dag import CAPTION, DOTTED
+from widgets.networks.levels import dag_sheet, dag_sheets
 from widgets.networks.titles import network_title
 from widgets.sheets.chart import Line, Point, chart
-from widgets.sheets.sheet import Sheet, above, page, words
+from widgets.sheets.sheet import Sheet, above, flow, words
 
+TITLE = "From soft to one-hot weights of the last epoch"
 POINTS = 21  # of the curve; the slider stops at each of them, so that its marks lie on the lines
 
 
@@ -175,9 +178,8 @@ def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float
     if share is not None and now is not None:
         marks = zip(now, looks, strict=True)
         points += [Point(share, 100 * value, look[0], hover=_percent(value), shape="ring") for value, look in marks]
-    title = f"From soft to one-hot weights of the last epoch. {info.network}"
     y_title = f"{info.metric} on val [%]"
-    return chart(lines, points, title, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
+    return chart(lines, points, TITLE, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
 
 
 class GapSlider:
@@ -194,49 +196,52 @@ class GapSlider:
         self.opened = "Cell_1"
         self._box: ipw.VBox | None = None
 
-    def sheet(self, share: float) -> Sheet:
-        """Draws scores and graph at a share."""
-        now = self.gap.scores(share)
-        head = words([f"share {share:.2f}: {_percent(now[0])} with the BatchNorm statistics of the search, "
-                      f"{_percent(now[1])} with those of the validation split"], True)  # fmt: skip
-        return above(head, gap_sheet(self.info, share, now), self._dag(share))
+    def content(self) -> str:
+        """Draws scores and graph at the share as HTML."""
+        now = self.gap.scores(self.share)
+        scores = f"share {self.share:.2f}: {_percent(now[0])} with the BatchNorm statistics of the search, "
+        scores += f"{_percent(now[1])} with those of the validation split"
+        network = dag_sheets(self._graph(self.share), [self.opened], caption=False)
+        return flow(
+            [self.info.network, scores], [gap_sheet(self.info, self.share, now)], network, aid=f"{CAPTION}; {DOTTED}"
+        )
 
     def twin(self) -> Sheet:
         """Draws the curve, and the graph at its start, middle and end."""
-        parts = [above(words([f"share {share:g}"], True), self._dag(share)) for share in (0, 0.5, 1)]
-        return above(gap_sheet(self.info), *parts)
+        shares = (0, 0.5, 1)
+        parts = [above(words([f"share {s:g}"], True), dag_sheet(self._graph(s), [self.opened])) for s in shares]
+        return above(words([self.info.network], True), gap_sheet(self.info), *parts)
 
     def text(self) -> str:
         """Returns the scores in words."""
         info = self.info
         ends = f"soft {_percent(info.running[0])}, one-hot {_percent(info.running[-1])} (statistics of the search) or "
         ends += f"{_percent(info.batch[-1])} (of the validation split), derived network {_percent(info.inherited)}"
-        return f"From soft to one-hot weights of the last epoch. {info.network}; {info.metric} on val: {ends}"
+        return f"{TITLE}. {info.network}; {info.metric} on val: {ends}"
 
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
         if self._box is None:
             step = 1 / (POINTS - 1)
-            wide = ipw.Layout(width="420px")
+            wide = ipw.Layout(width="420px", max_width="97%")
             self.slider = ipw.FloatSlider(value=0, min=0, max=1, step=step, description="one-hot", layout=wide)
-            self.picture = SvgView(page(self.sheet(0.0)), self._clicked)
+            self.picture = SvgView(self.content(), self._clicked)
             self.slider.observe(self._changed, "value")
             self._box = ipw.VBox([self.slider, self.picture])
         return self._box
 
     def _changed(self, _: Any) -> None:
         self.share = float(self.slider.value)
-        self.picture.content = page(self.sheet(self.share))
+        self.picture.content = self.content()
 
     def _clicked(self, node: str) -> None:
         """Opens a Cell."""
         if node in self.gap.soft.alpha:
             self.opened = node
-            self.picture.content = page(self.sheet(self.share))
+            self.picture.content = self.content()
 
-    def _dag(self, share: float) -> Sheet:
-        graph = hypernet_graph(self.gap.weights(share), self.gap.genotype, self.gap.modalities)
-        return dag_sheet(graph, [self.opened])
+    def _graph(self, share: float) -> nx.DiGraph:
+        return hypernet_graph(self.gap.weights(share), self.gap.genotype, self.gap.modalities)
 
 
 def _edge_logits(weights: dict[str, float]) -> Tensor:

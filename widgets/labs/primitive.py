@@ -13,7 +13,7 @@ from bmnas.registry import PRIMITIVES
 from bmnas.space.primitives import PAPER_PRIMITIVES, Attention, ConcatFC, LinearGLU
 from bmnas.training.steps import seeded
 from widgets.live.svg_view import SvgView
-from widgets.sheets.sheet import Sheet, above, page, rows, words
+from widgets.sheets.sheet import Sheet, above, flow, rows, words
 from widgets.sheets.tiles import grid
 
 C, L = 3, 4  # of the small tensor
@@ -112,11 +112,15 @@ LAST = {
 }
 
 
-def lab_sheet(info: LabInfo) -> Sheet:
+def lab_grids(info: LabInfo) -> list[Sheet]:
     """Draws a grid of numbers a panel, in the order of the computation; one colour scale for all."""
     limit = max(1.0, max(float(np.abs(panel.values).max()) for panel in info.panels))
-    grids = [grid(p.values, p.title, p.formula, p.down, p.across, limit) for p in info.panels]
-    return above(words([info.formula], True, 15), rows(grids, WIDEST))
+    return [grid(p.values, p.title, p.formula, p.down, p.across, limit) for p in info.panels]
+
+
+def lab_sheet(info: LabInfo) -> Sheet:
+    """Draws the grids below the formula."""
+    return above(words([info.formula], True, 15), rows(lab_grids(info), WIDEST))
 
 
 class PrimitiveLab:
@@ -204,7 +208,8 @@ class PrimitiveLab:
             self._draw()
 
     def _draw(self) -> None:
-        self.picture.content = page(lab_sheet(self.info()))
+        info = self.info()
+        self.picture.content = flow([info.formula], lab_grids(info))
 
 
 def _panel(title: str, formula: str, values: Tensor, down: str = "channel", across: str = "position") -> Panel:

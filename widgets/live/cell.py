@@ -5,7 +5,10 @@ import os
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any, TypeVar
+
+from IPython import get_ipython
 
 RESUME = "Interrupted. Everything up to the last finished step is kept; run the cell again to resume."
 T = TypeVar("T")
@@ -18,6 +21,19 @@ class Interrupted(asyncio.CancelledError):
 
     def _render_traceback_(self) -> list[str]:
         return [RESUME]
+
+
+def interrupt_briefly() -> None:
+    """Makes IPython show an interrupt of any cell from here on as that one line."""
+    shell = get_ipython()
+    if shell is not None:
+        shell.set_custom_exc((KeyboardInterrupt,), _show_interrupt)
+
+
+def _show_interrupt(
+    shell: Any, kind: type[BaseException], error: BaseException, trace: TracebackType, tb_offset: int | None = None
+) -> None:
+    shell.showtraceback((Interrupted, Interrupted(RESUME), trace))
 
 
 def is_live() -> bool:

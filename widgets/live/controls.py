@@ -9,34 +9,36 @@ from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as ipw
 
-from bmnas.searching.trace import EpochEvent
-
 
 class Controls:
     """Pause, Resume and Stop, a bar and a line of text in `box`.
 
     Args:
-        others: widgets that take the place of Stop.
+        others: further widgets beside the buttons.
+        stops: whether there is something to stop.
+        step: what a search does one after the other.
     """
 
-    def __init__(self, others: Sequence[ipw.Widget] = ()) -> None:
+    def __init__(self, others: Sequence[ipw.Widget] = (), stops: bool = True, step: str = "epoch") -> None:
         self.stopped = threading.Event()
         self.paused = threading.Event()
-        self.pause = ipw.Button(description="Pause", tooltip="Wait after this epoch", icon="pause")
+        self.pause = ipw.Button(description="Pause", tooltip=f"Wait after this {step}", icon="pause")
         self.resume = ipw.Button(description="Resume", tooltip="Resume the search", icon="play", disabled=True)
-        self.stop = ipw.Button(description="Stop", tooltip="End the search after this epoch", icon="stop")
+        self.stop = ipw.Button(description="Stop", tooltip=f"End the search after this {step}", icon="stop")
         for button, act in ((self.pause, self._pause), (self.resume, self._resume), (self.stop, self._stop)):
             button.layout.width = "88px"
             button.on_click(act)
         self.bar = ipw.IntProgress(min=0, max=1, layout=ipw.Layout(width="64px"))
-        self.label = ipw.HTML("waiting for the first epoch")
-        parts = [self.pause, self.resume, *(others or [self.stop]), self.bar, self.label]
+        self.label = ipw.HTML(f"waiting for the first {step}")
+        buttons = [self.pause, self.resume, *([self.stop] if stops else [])]
+        parts = [*buttons, *others, self.bar, self.label]
         self.box = ipw.HBox(parts, layout=ipw.Layout(flex_flow="row wrap", align_items="center"))
 
-    def show(self, event: EpochEvent, text: str) -> None:
-        """Moves bar and line on to an epoch."""
-        self.bar.max = event.epochs
-        self.bar.value = event.epoch
+    def show(self, text: str, done: int = 0, of: int = 0) -> None:
+        """Moves bar and line on; no bar where nobody knows how many steps there will be."""
+        self.bar.layout.display = "" if of else "none"
+        self.bar.max = max(of, 1)
+        self.bar.value = done
         self.label.value = text
 
     def end(self, text: str) -> None:

@@ -26,7 +26,7 @@ function render({ model, el }) {
   const draw = message => {
     if (message.content === undefined) return;
     el.innerHTML = message.content;
-    for (const svg of el.querySelectorAll(":scope > svg")) {  // on a window wider than usual it grows along
+    for (const svg of el.querySelectorAll("svg[width]")) {  // on a window wider than usual it grows along
       const width = svg.getAttribute("width");
       svg.style.width = `min(100%, max(${width}px, ${(100 * width) / USUAL}vw))`;
     }

@@ -76,14 +76,13 @@ def dag_figure(drawing: Drawing, title: str, note: str = "", aid: str = "") -> g
     It is as wide as a narrow page, so that its title has room; wider where the drawing is.
     """
     width, height = max(drawing.width + 2 * MARGIN, style.NARROW), drawing.height + 2 * MARGIN
-    top = style.top(note, aid) + 10
     fig = go.Figure([_node_texts(drawing), _edge_hovers(drawing)])
     fig.update_layout(
         shapes=[*map(_line_shape, drawing.lines), *map(_box_shape, drawing.boxes)],
         annotations=[_annotation(text) for text in drawing.texts],
-        showlegend=False, margin={"l": 0, "r": 0, "t": top, "b": 0}, dragmode="pan",
+        showlegend=False, margin={"l": 0, "r": 0, "t": 0, "b": 0}, dragmode="pan",
     )  # fmt: skip
-    style.finish(fig, title, note, aid, height=round(height + top), width=round(width))
+    style.finish(fig, title, note, aid, height=round(height), width=round(width))
     fig.update_xaxes(visible=False, range=[-MARGIN, width - MARGIN])
     fig.update_yaxes(visible=False, range=[height - MARGIN, -MARGIN])
     return fig

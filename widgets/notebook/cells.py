@@ -15,6 +15,7 @@ from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
 from widgets.colours import LOUD
+from widgets.live.cell import interrupt_briefly
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
 TAGGED = "# Parameters of this notebook"  # the first line of our own cell with the tag `parameters`
@@ -39,7 +40,8 @@ BANNER = "padding:10px 14px; border-left:6px solid {colour}; background:{back}; 
 def check_parameters(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the values of a notebook's parameters, of the types that the comments of its first cell declare.
 
-    None passes as a value of every type. papermill itself only logs an unknown parameter.
+    None passes as a value of every type. papermill itself only logs an unknown parameter. An interrupt of a later cell
+    shows one line, and no traceback.
 
     Args:
         cells: the sources of the cells executed so far, IPython's `In`.
@@ -49,6 +51,7 @@ def check_parameters(cells: Sequence[str], namespace: Mapping[str, Any]) -> dict
         UnknownNameError: papermill injected a parameter that the notebook does not have; lists those there are.
         ConfigError: a value has another type than declared.
     """
+    interrupt_briefly()
     tagged = [cell for cell in cells if _first_line(cell).startswith(TAGGED)]
     given = [cell for cell in cells if _first_line(cell).startswith(INJECTED)]
     parameters = {name: _value(name, namespace, given) for cell in tagged for name in assigned(cell)}

@@ -24,7 +24,8 @@ from bmnas.storage.whole_files import write_text
 PLOTLY = "application/vnd.plotly.v1+json"
 HEAD = """<script>{plotly}</script>
 <style>math {{ font-size: 1.1em }} math[display="block"] {{ margin: 0.8em 0 }}
-.jp-OutputArea-output .bmnas-figure {{ overflow-x: auto }}</style>
+.jp-OutputArea-output .bmnas-figure {{ overflow-x: auto }}
+.jp-InputArea-editor pre {{ white-space: pre-wrap; overflow-wrap: anywhere }}</style>
 """
 FIGURE = """<div class="bmnas-figure"><div id="{id}" role="img" aria-label="{label}"></div></div>
 <script>Plotly.newPlot({id_json}, {data}, {layout}, {{displaylogo: false, showLink: false}});</script>"""

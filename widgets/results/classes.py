@@ -46,8 +46,8 @@ def class_dots(info: ClassScores, title: str = "Scores of the classes", note: st
             marker={"size": 10, "color": colours[method], "symbol": symbols[i % len(symbols)], "opacity": 0.85},
             hovertemplate="%{y}: %{x:.1f} %<extra>" + escape(method) + "</extra>",
         )  # fmt: skip
-    fig.update_layout(showlegend=True, margin={"l": 20, "r": 20, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=CLASS_ROW * len(info.classes) + (180 if note else 156))
+    fig.update_layout(showlegend=True, legend=style.BELOW, margin={"l": 20, "r": 20, "t": 10, "b": 60})
+    style.finish(fig, title, note, height=CLASS_ROW * len(info.classes) + 120)
     fig.update_xaxes(title_text=f"{info.metric} [%]")
     fig.update_yaxes(autorange="reversed", type="category", dtick=1, tickfont={"size": 12})
     return fig

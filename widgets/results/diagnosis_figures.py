@@ -58,9 +58,9 @@ def knowledge_figure(diagnosis: Diagnosis, title: str = "What is known of the ta
     unit = "bits a label" if diagnosis.multilabel else "bits"
     entropy = diagnosis.knowledge.entropy
     fig.add_vline(x=entropy, line={"color": GREY, "dash": "dot"}, row=1, col=1)  # type: ignore[arg-type]
-    fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": style.top(diagnosis.notes, " ") + 24, "b": 50})
+    fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": 20, "b": 50})
     aid = f"bars: {unit}, with 95 % intervals; dotted: H(Y) = {entropy:.2f}, all there is to know"
-    style.finish(fig, title, diagnosis.notes, aid, height=ROW * max(len(measures), 4) + 190)
+    style.finish(fig, title, diagnosis.notes, aid, height=ROW * max(len(measures), 4) + 100)
     fig.update_xaxes(title_text=unit)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     return fig
@@ -74,7 +74,7 @@ def redundancy_figure(
 ) -> go.Figure:
     """Draws the CKA of all pairs of features, beside what each of them knows alone."""
     names, pair = list(redundancy.names), redundancy.best_product
-    titles = ["linear CKA: 0 unlike, 1 the same", "merit: bits that it knows alone"]
+    titles = ["linear CKA:<br>0 unlike, 1 the same", "merit: bits that<br>it knows alone"]
     fig = make_subplots(1, 2, column_widths=[0.66, 0.34], shared_yaxes=True, subplot_titles=titles)
     numbers = redundancy.similarity
     fig.add_heatmap(
@@ -91,8 +91,8 @@ def redundancy_figure(
     )  # fmt: skip
     words = "in full colour: the pair of the largest product of merits, which Eq. 3 takes; its CKA is"
     aid = f"{words} {redundancy.of(*pair):.2f}" if pair else ""
-    fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": style.top(note, aid) + 24, "b": 50})
-    style.finish(fig, title, note, aid, height=30 * len(names) + 210)
+    fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": 36, "b": 50})
+    style.finish(fig, title, note, aid, height=30 * len(names) + 136)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     fig.update_xaxes(tickangle=-35, row=1, col=1)
     return fig
@@ -121,10 +121,10 @@ def use_figure(use: ModalityUse, title: str = "How the network uses its modaliti
     if use.additive_scores:
         aid += f"; EMAP on {use.paired_rows} rows, of which the network has {100 * use.paired_score:.1f} %"
     fig.update_layout(
-        barmode="group", bargap=0.25, margin={"l": 60, "r": 20, "t": style.top(note, aid) + 30, "b": 50},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        barmode="group", bargap=0.25, margin={"l": 60, "r": 20, "t": 10, "b": 50},
+        legend=style.BELOW,
     )  # fmt: skip
-    style.finish(fig, title, note, aid, height=420)
+    style.finish(fig, title, note, aid, height=400)
     fig.update_yaxes(title_text=f"{escape(use.metric)} [%]", rangemode="tozero")
     return fig
 
@@ -151,8 +151,8 @@ def headroom_figure(
     margin = 100 * next(iter(measures.values())).margin / next(iter(measures.values())).entropy
     fig.add_vrect(x0=-margin, x1=margin, fillcolor="#DDE6EC", opacity=0.6, line_width=0, layer="below")
     aid = f"95 % intervals; grey ground: less than {margin:.0f} % of H(Y), which does not matter"
-    fig.update_layout(showlegend=False, margin={"l": 20, "r": 40, "t": style.top(note, aid) + 10, "b": 55})
-    style.finish(fig, title, note, aid, height=58 * len(names) + 170)
+    fig.update_layout(showlegend=False, margin={"l": 20, "r": 40, "t": 0, "b": 55})
+    style.finish(fig, title, note, aid, height=58 * len(names) + 80)
     fig.update_xaxes(title_text="bits that fused features know beyond late fusion [% of H(Y)]")
     fig.update_yaxes(range=[len(names) - 0.5, -0.7], showgrid=False)
     return fig

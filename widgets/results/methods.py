@@ -120,8 +120,8 @@ def score_bars(info: ScoresOfMethods, title: str = "Test scores", note: str = ""
         aside = f"<br> <span style='font-size:12px;color:#666666'>{escape(row.aside)}</span>" if row.aside else ""
         words = f" {row.text}{aside}"
         fig.add_annotation(x=high, y=name, text=words, xanchor="left", align="left", showarrow=False)
-    fig.update_layout(showlegend=False, margin={"l": 20, "r": 190, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=BAR * len(names) + (170 if note else 146))
+    fig.update_layout(showlegend=False, margin={"l": 20, "r": 190, "t": 10, "b": 60})
+    style.finish(fig, title, note, height=BAR * len(names) + 84)
     start = f" (the axis starts at {low:.0f} %)" if low else ""
     words = f"{escape(info.metric)} on test [%]{start}: mean and its 95 % interval, dots are seeds"
     fig.update_xaxes(title_text=words, range=[low, high])

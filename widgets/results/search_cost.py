@@ -80,10 +80,10 @@ def regret_figure(
         )  # fmt: skip
     aid = "regret: test score of the best network of the table less that of the answer"
     fig.update_layout(
-        margin={"l": 70, "r": 20, "t": style.top(note, aid) + 10, "b": 60},
-        legend={"x": 1, "xanchor": "right", "y": 1, "yanchor": "top", "bgcolor": "rgba(255,255,255,0.8)"},
+        margin={"l": 70, "r": 20, "t": 0, "b": 60},
+        legend=style.BELOW,
     )
-    style.finish(fig, title, note, aid, height=440)
+    style.finish(fig, title, note, aid, height=450)
     costs = [*counts, *(row["trainings"] for row in rows)]
     fig.update_xaxes(
         title_text="cost in trainings (logarithmic)", type="log", tickvals=log_ticks(min(costs), max(costs)),

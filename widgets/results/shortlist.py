@@ -102,8 +102,8 @@ def candidate_figure(
             hovertext=[escape(text).replace("\n", "<br>") for text in genotypes], hoverinfo="text+x+y",
             marker={"size": size, "symbol": symbol + "-open" * brief, "color": style.PALETTE[colour], "line": edge},
         )  # fmt: skip
-    fig.update_layout(margin={"l": 80, "r": 20, "t": 96 if note else 72, "b": 60})
-    style.finish(fig, title, note, height=460)
+    fig.update_layout(legend=style.BELOW, margin={"l": 80, "r": 20, "t": 10, "b": 60})
+    style.finish(fig, title, note, height=450)
     fig.update_xaxes(title_text=f"with the hypernet's weights: {escape(metric)} on val [%]")
     fig.update_yaxes(title_text=f"trained from scratch: {escape(metric)} on val [%]")
     return fig

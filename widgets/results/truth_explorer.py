@@ -23,7 +23,7 @@ from widgets.networks.levels import dag_sheet
 from widgets.sheets.chart import Band, Line, Point, chart
 from widgets.sheets.sheet import Sheet, above, page, words
 
-SIZE = (style.WIDTH - 20, 430)
+SIZE = (640, 400)
 SPREAD = "#B9CCD9"  # the ground of the seeds' spread
 COLUMNS = ["rank", "network", "test", "std", "val"]
 
@@ -155,7 +155,7 @@ class TruthExplorer:
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""
         if self._box is None:
-            wide = ipw.Layout(width="480px")
+            wide = ipw.Layout(width="480px", max_width="97%")
             self.slider = ipw.IntSlider(self.budget, 1, self.most, description="trainings", layout=wide)
             self.picture, self.drawing = SvgView(on_click=self._clicked), SvgView()
             self.slider.observe(self._moved, "value")

@@ -12,7 +12,7 @@ from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
 from widgets.runs.rows import SCORES, TEST, VAL, BrowserInfo
 from widgets.runs.table import live_table, runs_frame, runs_table
-from widgets.sheets.sheet import Sheet, above, beside, page, words
+from widgets.sheets.sheet import Sheet, above, beside, flow, page, words
 from widgets.runs.tradeoff import score_chart
 
 
@@ -33,13 +33,16 @@ class ResultsBrowser:
         self.chosen = best.name if best else ""
         self._box: ipw.VBox | None = None
 
-    def charts(self) -> Sheet:
+    def charts(self) -> list[Sheet]:
         """Draws the score against size and against search time."""
+        costs = ("parameters", "seconds")
+        return [score_chart(self.info, self.dataset, self.kind, cost, self.chosen) for cost in costs]
+
+    def counted(self) -> str:
+        """Says how many runs the charts show."""
         of = len([row for row in self.info.rows if row.dataset == self.dataset])
         scored = len(self.info.of(self.dataset, self.kind))
-        head = words([f"{self.dataset}: {scored} of {of} runs have a {SCORES[self.kind]}"], True, 15)
-        costs = ("parameters", "seconds")
-        return above(head, beside(*(score_chart(self.info, self.dataset, self.kind, c, self.chosen) for c in costs)))
+        return f"{self.dataset}: {scored} of {of} runs have a {SCORES[self.kind]}"
 
     def dag(self) -> Sheet:
         """Draws the genotype of the chosen run."""
@@ -55,7 +58,7 @@ class ResultsBrowser:
 
     def twin(self) -> Sheet:
         """Draws the charts, and the DAG of the best run."""
-        return above(self.charts(), self.dag(), gap=16)
+        return above(words([self.counted()], True, 15), beside(*self.charts()), self.dag(), gap=16)
 
     def table(self) -> Styler:
         """Makes the table of all runs."""
@@ -98,5 +101,5 @@ class ResultsBrowser:
             self._draw()
 
     def _draw(self) -> None:
-        self.picture.content = page(self.charts())
+        self.picture.content = flow([self.counted()], self.charts())
         self.network.content = page(self.dag())

@@ -88,7 +88,7 @@ class SearchDashboard:
 
     def _show_widgets(self) -> None:
         self._replay = replay_of(self.run)
-        self._controls = Controls(self._replay.controls if self._replay else ())
+        self._controls = Controls(self._replay.controls if self._replay else (), stops=not self._replay)
         self._screen = Screen(self.title, self.note, self.modalities, self.errors.append, self.pace.add)
         if self._place is not None:
             self._place.children = [self._controls.box, self._screen.box]
@@ -149,7 +149,7 @@ class SearchDashboard:
             try:
                 if self._screen and self._controls:
                     words = summary_text(event) if self._replay else progress_text(event)
-                    self._controls.show(event, escape(prefix + words))
+                    self._controls.show(escape(prefix + words), event.epoch, event.epochs)
                     self._screen.draw()
                 else:
                     self._top.update({"text/plain": progress_text(event)}, raw=True)

@@ -53,9 +53,9 @@ def search_figure(
     """
     view = SearchView(tuple(events), choice, modalities)
     aid = reading_aid(view)
-    above = style.top(note, aid)
-    layout = search_layout(view) | style.base(title, note, aid, height=HEIGHT + above)
-    return go.Figure(search_traces(view), layout=layout | {"margin": MARGIN | {"t": above + 26}})
+    above = style.top(title, note, aid)
+    layout = search_layout(view) | style.base(title, note, aid, height=HEIGHT + above - MARGIN["t"])
+    return go.Figure(search_traces(view), layout=layout | {"margin": MARGIN | {"t": above}})
 
 
 def search_traces(view: SearchView) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import ipywidgets as ipw
 
 from bmnas.errors import BmnasError
 from bmnas.searching.run_folder import Run
+from bmnas.searching.searchers.recorded_search import recorded_trials
 from widgets.live.controls import ButtonRow
 
 WHOLE = 12.0  # seconds that a replay takes at speed 1, where its epochs are many or few enough
@@ -17,10 +18,10 @@ TICK = 0.05  # seconds between two looks at the buttons
 
 
 class Replay:
-    """Holds back the epochs of a recorded search.
+    """Holds back the steps of a recorded search.
 
     Args:
-        epochs: how many are recorded.
+        steps: how many epochs or short trainings are recorded.
         seed: of the search.
 
     Attributes:
@@ -28,9 +29,10 @@ class Replay:
         controls: the widgets.
     """
 
-    def __init__(self, epochs: int, seed: int) -> None:
+    def __init__(self, steps: int, seed: int) -> None:
+        self.steps = steps
         self.next_seed: int | None = None
-        self.pause = min(LONGEST, max(SHORTEST, WHOLE / epochs))
+        self.pause = min(LONGEST, max(SHORTEST, WHOLE / steps))
         self._skipped = threading.Event()
         self.speed = ButtonRow("Replay at", SPEEDS, lambda: None)
         self.skip = ipw.Button(description="To the end", icon="fast-forward", layout=ipw.Layout(width="auto"))
@@ -74,5 +76,18 @@ def replay_of(run: object) -> Replay | None:
         if isinstance(run, Run) and (trace := run.trace()).is_complete(config := run.config()):
             return Replay(len(trace), config.seed)
     except BmnasError:  # the search itself says what is wrong with the folder
+        return None
+    return None
+
+
+def trials_replay(run: object) -> Replay | None:
+    """Makes the replay of the short trainings that a run has recorded; None where there are none.
+
+    Whether others follow is not known: some searchers end when they like.
+    """
+    try:
+        if isinstance(run, Run) and (trials := recorded_trials(run)):
+            return Replay(len(trials), run.config().seed)
+    except BmnasError:
         return None
     return None

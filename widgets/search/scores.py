@@ -59,9 +59,9 @@ def score_curves(info: ScoresInfo, title: str = "", note: str = "") -> go.Figure
         fig.add_trace(trace, 1, 2)
     fig.update_layout(
         legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.22, "yanchor": "top"},
-        margin={"l": 70, "r": 30, "t": 100 if note else 80, "b": 100},
+        margin={"l": 70, "r": 30, "t": 24, "b": 100},
     )  # fmt: skip
-    style.finish(fig, title or "Loss and score over the epochs", note, height=440)
+    style.finish(fig, title or "Loss and score over the epochs", note, height=370)
     fig.update_xaxes(title_text="epoch", **style.epoch_ticks(len(info.epochs), 12))
     fig.update_yaxes(title_text="loss", col=1)
     fig.update_yaxes(title_text=f"{info.metric} [%]", col=2)

@@ -38,9 +38,9 @@ def weight_heatmap(info: WeightsInfo, title: str = "", note: str = "") -> go.Fig
         _mark_best(fig, info, i // columns + 1, i % columns + 1)
     fig.update_layout(
         coloraxis=style.weight_colours(info.undecided),
-        margin={"l": 20, "r": 20, "t": style.top(note, _aid(info)) + 20, "b": 50},
+        margin={"l": 20, "r": 20, "t": 20, "b": 50},
     )
-    style.finish(fig, title or _title(info), note, aid=_aid(info), height=height + 120)
+    style.finish(fig, title or _title(info), note, aid=_aid(info), height=height + 40)
     fig.update_xaxes(showgrid=False, **style.epoch_ticks(len(info.epochs), 12))
     _name_epochs(fig, len(cells), columns)
     fig.update_yaxes(autorange="reversed", showgrid=False, dtick=1, tickfont={"size": 12})
@@ -77,9 +77,9 @@ def weight_lines(info: WeightsInfo, title: str = "", note: str = "", modalities:
         fig.update_yaxes(showticklabels=i % columns == 0, row=i // columns + 1, col=i % columns + 1)
     fig.update_layout(
         legend={"x": 1.01, "y": 1, "font": {"size": 12}, "tracegroupgap": 0},
-        margin={"l": 70, "r": 150, "t": style.top(note, _aid(info)) + 20, "b": 50},
+        margin={"l": 70, "r": 150, "t": 20, "b": 50},
     )
-    style.finish(fig, title or _title(info), note, aid=_aid(info), height=height + 120)
+    style.finish(fig, title or _title(info), note, aid=_aid(info), height=height + 40)
     fig.update_xaxes(**style.epoch_ticks(len(info.epochs), 7))
     _name_epochs(fig, len(info.places), columns)
     fig.update_yaxes(autorangeoptions={"include": info.reach})

@@ -64,6 +64,23 @@ def rows(sheets: Sequence[Sheet], width: float = style.WIDTH) -> Sheet:
     return above(*(beside(*line) for line in lines), gap=GAP)
 
 
+def flow(head: Sequence[str], *rows: Sequence[Sheet], aid: str = "") -> str:
+    """Makes HTML for a live view: lines that wrap, and rows of sheets that continue below where the page is narrow.
+
+    Args:
+        head: bold lines.
+        rows: the sheets that stand beside each other where there is room.
+        aid: how the sheets are read, below the head.
+    """
+    lines = [*(f"<b>{escape(line)}</b>" for line in head), *([escape(aid)] if aid else [])]
+    row = '<div style="display:flex;flex-wrap:wrap;align-items:flex-start;gap:4px">{}</div>'
+    parts = [f'<div style="padding:0 {AIR:g}px">{"<br/>".join(lines)}</div>'] if lines else []
+    parts += [row.format("".join(map(page, sheets))) for sheets in rows]
+    look = f"background:white;color:{style.INK};border-radius:4px;padding:{AIR:g}px 0"
+    look += f";font:{style.FONT_SIZE}px/1.4 {escape(style.FONT)}"
+    return f'<div style="{look}">{"".join(parts)}</div>'
+
+
 def page(sheet: Sheet) -> str:
     """Makes the SVG file of a sheet; it shrinks with its container, to two thirds of its size."""
     width, height = max(sheet.width, 1) + 2 * AIR, max(sheet.height, 1) + 2 * AIR

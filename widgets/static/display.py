@@ -28,8 +28,10 @@ STOP_SECONDS = 10.0
 TRIES = 3  # browsers, before the pictures are left out
 PNG_SCALE = 2
 TAG = re.compile(r"<[^>]+>")  # of plotly's titles
-# What is wider than a page of JupyterLab shrinks to it, and printed lines break between words.
+# What is wider than a page of JupyterLab shrinks to it, and printed lines break between words. Plotly reads a figure's
+# height from the page when its width changes; with a border box it counts a passing scrollbar in, and grows each time.
 FITTING = """<style>
+.jp-OutputArea-output.jp-RenderedPlotly { box-sizing: content-box }
 .jp-OutputArea-output.jp-RenderedSVG img { max-width: 100%; height: auto }
 .jp-OutputArea-output.jp-RenderedText pre { word-break: normal; overflow-wrap: anywhere }
 </style>"""

@@ -10,7 +10,7 @@ from widgets.live.svg_view import SvgView
 from widgets.networks.levels import dag_sheet
 from widgets.results.leaderboard.info import BEST_FIRST, COSTS, ORDERS, LeaderboardInfo
 from widgets.results.leaderboard.sheets import bar_sheet, cost_sheet
-from widgets.sheets.sheet import Sheet, above, beside, page, words
+from widgets.sheets.sheet import Sheet, above, beside, flow, page, words
 
 
 class Leaderboard:
@@ -31,9 +31,9 @@ class Leaderboard:
         """Draws the methods in the order that was asked for."""
         return bar_sheet(self.info.sorted(self.order), self.info, self.chosen, self.modalities)
 
-    def charts(self) -> Sheet:
+    def charts(self) -> list[Sheet]:
         """Draws score against each of `COSTS`."""
-        return beside(*(cost_sheet(self.info, cost, self.chosen) for cost in COSTS))
+        return [cost_sheet(self.info, cost, self.chosen) for cost in COSTS]
 
     def network(self) -> Sheet:
         """Draws the network of the chosen method, or describes it where it is not that of a genotype."""
@@ -47,7 +47,7 @@ class Leaderboard:
 
     def twin(self) -> Sheet:
         """Draws all of it, best first, with the network of the best method."""
-        return above(self.bars(), self.charts(), self.network(), gap=16)
+        return above(self.bars(), beside(*self.charts()), self.network(), gap=16)
 
     def text(self) -> str:
         """Returns the bars in words."""
@@ -58,9 +58,9 @@ class Leaderboard:
         if self._box is None:
             self.sorting = ipw.Dropdown(options=list(ORDERS), value=BEST_FIRST, description="sort")
             self.sorting.observe(self._sorted, "value")
-            self.pictures = [SvgView(on_click=self.choose) for _ in range(2)]
+            self.bar_view, self.chart_view = (SvgView(on_click=self.choose) for _ in range(2))
             self.drawing = SvgView()
-            self._box = ipw.VBox([self.sorting, *self.pictures, self.drawing])
+            self._box = ipw.VBox([self.sorting, self.bar_view, self.chart_view, self.drawing])
             self._draw()
         return self._box
 
@@ -75,6 +75,6 @@ class Leaderboard:
         self._draw()
 
     def _draw(self) -> None:
-        for view, sheet in zip(self.pictures, (self.bars(), self.charts()), strict=True):
-            view.content = page(sheet)
+        self.bar_view.content = page(self.bars())
+        self.chart_view.content = flow([], self.charts())
         self.drawing.content = page(self.network())
