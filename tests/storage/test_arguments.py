@@ -16,7 +16,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 import bmnas
 import widgets
-from bmnas.errors import ConfigError, FeatureError
+from bmnas.errors import ConfigError
 from bmnas.storage.arguments import matches, wording
 from tests.support.tiny import tiny_features
 
@@ -51,7 +51,7 @@ def test_an_argument_of_another_class_is_named(call, tmp_path):
 
 
 def test_a_folder_that_no_disk_takes_is_named(tmp_path):
-    with pytest.raises(FeatureError, match=re.escape(str(tmp_path))):
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
         tiny_features().save(tmp_path / ("a" * 300))
 
 
