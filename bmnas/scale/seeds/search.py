@@ -38,14 +38,14 @@ def seed_runs(
 
     Raises:
         ConfigError: `seeds` is no whole number of at least 1.
-        RunError: `name` is not the name of a folder.
+        RunError: `name`, or `dataset`, is not the name of a folder.
     """
     if type(seeds) is not int or seeds < 1:
         raise ConfigError(f"seeds is {seeds!r}; expected a whole number of at least 1")
     runs = {}
     for seed in range(config.seed, config.seed + seeds):
         if name is None:
-            folder = run_name(dataset, config.change(seed=seed), features)
+            folder = check_run_name(run_name(dataset, config.change(seed=seed), features))
         else:
             folder = check_run_name(str(name) if seed == config.seed else f"{name}-s{seed}")
         runs[seed] = Run(runs_root() / folder)
