@@ -88,10 +88,10 @@ def prepare(
     folder = runs_root() / "_features" if cache is None else given_path("cache", cache)
     if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):
         source = "real"
-    elif task.real is not None and source is None and root is not None and place != data_root():
+    elif task.real is not None and source is None and _is_named(root, place):
         warn(
             f"no {task.real.title} under {place / task.real.folder}, so the features are a stand-in, NOT real data; "
-            f"root is the folder that holds {task.real.folder}/"
+            f"root, or BMNAS_DATA, is the folder that holds {task.real.folder}/"
         )
     wishes = {"seed": seed, "L": L, "samples": samples, **options}
     if task.real is not None and source == "real" and samples is None:
@@ -116,6 +116,12 @@ def prepare(
             else:
                 _make(task, chosen, place, folder, target, progress)
     return FeatureSet.open(folder).choose(modalities, features)
+
+
+def _is_named(root: str | Path | None, place: Path) -> bool:
+    """Returns whether somebody said where raw data is: by `root`, or by a BMNAS_DATA that is no folder."""
+    by_variable = bool(os.environ.get("BMNAS_DATA")) and not place.is_dir()
+    return by_variable or (root is not None and place != data_root())
 
 
 def key(task: Task, options: Mapping[str, Any]) -> str:

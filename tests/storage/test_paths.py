@@ -254,3 +254,12 @@ def test_stand_ins_in_place_of_real_data_that_a_root_promised_are_pointed_out(tm
     with pytest.warns(UserWarning, match="ntu") as warned:
         features = bmnas.prepare("ntu", samples=60, root=tmp_path / "nowhere", cache=tmp_path / "cache")
     assert features.source == "stand-in" and "stand-in" in str(warned[0].message)
+
+
+def test_so_is_a_folder_of_data_that_there_is_not(tmp_path, monkeypatch, recwarn):
+    monkeypatch.setenv("BMNAS_DATA", str(tmp_path))
+    bmnas.prepare("ntu", samples=60, cache=tmp_path / "cache")
+    assert not recwarn.list
+    monkeypatch.setenv("BMNAS_DATA", str(tmp_path / "nowhere"))
+    with pytest.warns(UserWarning, match="BMNAS_DATA"):
+        bmnas.prepare("ntu", samples=60, cache=tmp_path / "cache")
