@@ -124,9 +124,7 @@ def allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        raise FeatureError(
-            f"{path} needs {size / 1e6:,.2f} MB, but only {free / 1e6:,.2f} MB are free there; make room"
-        )
+        raise FeatureError(f"{path} needs {size:,} bytes, but only {free:,} are free there; make room")
     with whole(path, FeatureError) as partial:
         np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
         if hasattr(os, "posix_fallocate"):

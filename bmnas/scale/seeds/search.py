@@ -45,7 +45,7 @@ def seed_runs(
     runs = {}
     for seed in range(config.seed, config.seed + seeds):
         if name is None:
-            folder = check_run_name(run_name(dataset, config.change(seed=seed), features))
+            folder = run_name(dataset, config.change(seed=seed), features)
         else:
             folder = check_run_name(str(name) if seed == config.seed else f"{name}-s{seed}")
         runs[seed] = Run(runs_root() / folder)
