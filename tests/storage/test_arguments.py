@@ -16,7 +16,7 @@ from pydantic.dataclasses import is_pydantic_dataclass
 
 import bmnas
 import widgets
-from bmnas.errors import ConfigError
+from bmnas.errors import ConfigError, FeatureError
 from bmnas.storage.arguments import matches, wording
 from tests.support.tiny import tiny_features
 
