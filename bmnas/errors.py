@@ -62,18 +62,6 @@ def how_many(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def expect_path(name: str, value: object) -> None:
-    """Makes sure that an argument can be a path.
-
-    Raises:
-        ConfigError: names it and what was given.
-    """
-    if not isinstance(value, str | os.PathLike):
-        raise ConfigError(f"{name} is {value!r}; expected a path, as a text or a pathlib.Path")
-    if "\0" in os.fspath(value):
-        raise ConfigError(f"{name} is {value!r}; a path holds no NUL")
-
-
 def warn(message: str) -> None:
     """Warns, at the line outside of this package whose call led here."""
     inside = takewhile(lambda call: call.filename.startswith(PACKAGE), reversed(traceback.extract_stack()))

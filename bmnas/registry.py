@@ -65,7 +65,9 @@ class Registry(dict[str, Any]):
         Raises:
             ConfigError: the name is one of bmnas's own, or taken by something that is defined elsewhere.
         """
-        name = thing.__name__ if isinstance(thing, type | FunctionType) else thing.name
+        name = thing.__name__ if isinstance(thing, type | FunctionType) else getattr(thing, "name", None)
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"{self.kind} {thing!r} has no name; expected a class, a function, or an object with one")
         former = self.get(name, thing)
         if former is not thing and (name in self.built_in or _place(former) != _place(thing)):
             raise ConfigError(f"{self.kind} {name!r} is already registered as {former!r}; choose another name")

@@ -40,9 +40,14 @@ def _check_pool(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 # An int stays an int: `dropout=0` and `dropout=0.0` have had different digests since the first version.
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
-Rate = Natural | Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Each has an upper end that nobody means to pass: a slip of the keyboard is named at once, not by torch or after hours.
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Natural = Annotated[int, Field(ge=0, le=1_000_000)]
+Width = Annotated[int, Field(ge=1, le=2**16)]
+Depth = Annotated[int, Field(ge=1, le=16)]
+Threads = Annotated[int, Field(ge=1, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Rate = Natural | Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Probability = Annotated[int, Field(ge=0, lt=1)] | Annotated[float, Field(ge=0, lt=1)]
 Pool = Annotated[tuple[str, ...] | None, BeforeValidator(split_names), AfterValidator(_check_pool)]
 
@@ -51,13 +56,13 @@ Pool = Annotated[tuple[str, ...] | None, BeforeValidator(split_names), AfterVali
 class SpaceSettings:
     """The size of the search space."""
 
-    C: Count = 16
+    C: Width = 16
     """Channels of all inner representations (Table 8)."""
-    L: Count = 4
+    L: Width = 4
     """Length of all inner representations (Table 8); stored features must have it."""
-    N: Count = 2
+    N: Depth = 2
     """Number of Cells."""
-    M: Count = 1
+    M: Depth = 1
     """Number of Steps in a Cell."""
     r: Count | None = None
     """How many of a Cell's last states its output concatenates (node_multiplier); M when None."""
@@ -194,7 +199,7 @@ class ReadOutSettings:
     `bmnas.searching.shortlisting.halving.rungs`; "darts_pt" tunes the hypernet so long between two decisions."""
     path_epochs: Natural | None = None
     """Epochs that the shortlist trains the hypernet's weights on single paths; None: twice the search's epochs."""
-    seed: Natural = 0
+    seed: Seed = 0
     """Seed of everything random."""
 
 
@@ -204,7 +209,7 @@ class MachineSettings:
 
     device: str = "auto"
     """"auto" (CUDA where there is one), "cpu", "cuda" ..."""
-    threads: Count = 1
+    threads: Threads = 1
     """CPU threads of torch; one is fastest for networks of this size."""
     show_progress: bool | None = None
     """Whether bars of epochs are printed; when None where errors go to a terminal."""

@@ -174,7 +174,7 @@ def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
         ConfigError: `name` is not among the scores, or the numbers of seeds or groups differ.
     """
     if name not in scores:
-        raise ConfigError(f"no scores of {name!r}; there are those of {', '.join(map(repr, scores))}")
+        raise ConfigError(f"no scores of {name!r}; there are those of {', '.join(map(repr, scores)) or 'none'}")
     mine = np.atleast_2d(scores[name])
     differences = {}
     for rival in scores:

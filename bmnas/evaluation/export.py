@@ -4,7 +4,9 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import PredictionError
 from bmnas.machine import optional_package
-from bmnas.storage.whole_files import whole
+from bmnas.storage.whole_files import keep_others, whole
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # torch's exporter needs the last
 OPSET = 18
@@ -84,9 +86,10 @@ def write_onnx(
     Raises:
         ConfigError: the packages of the extra `onnx` are not installed; gives the command.
         PredictionError: both differ by more than rounding; what lay at `path` stays.
-        RunError: the file cannot be written.
+        RunError: the file cannot be written, or the one that is there is no ONNX model.
     """
     onnx, onnxruntime, _ = (optional_package(name, "onnx", "export") for name in PACKAGES)
+    keep_others(path, "ONNX model", partial(_is_model, onnx))
     names = list(shapes)
     exported = exported_program(network, shapes)
     with _quiet_exporter():
@@ -101,10 +104,18 @@ def write_onnx(
     inputs = {name: np.ascontiguousarray(rows[name], np.float32) for name in names}
     with torch.no_grad():
         ours = network({name: torch.from_numpy(array) for name, array in inputs.items()}).numpy()
-    with whole(path) as partial:
-        onnx.save_model(model, str(partial))
-        session = onnxruntime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
+    with whole(path) as beside:
+        onnx.save_model(model, str(beside))
+        session = onnxruntime.InferenceSession(str(beside), providers=["CPUExecutionProvider"])
         difference = float(np.abs(ours - np.asarray(session.run(["logits"], inputs)[0])).max())
         if not difference <= TOLERANCE * max(1.0, float(np.abs(ours).max())):
             raise PredictionError(f"{path}: onnxruntime's logits differ from torch's by {difference:.2g}; not written")
     return difference
+
+
+def _is_model(onnx: Any, path: Path) -> bool:
+    """Returns whether a file is an ONNX model; most other files do not parse, and the rest has no graph."""
+    try:
+        return onnx.load_model(str(path), load_external_data=False).HasField("graph")
+    except Exception:  # protobuf's classes of errors differ from version to version
+        return False

@@ -93,6 +93,24 @@ def _completed(batch: dict[str, Tensor], arrays: Mapping[str, ArrayLike], shapes
     }
 
 
+def check_features(features: FeatureSet, shapes: Shapes, classes: tuple[str, ...], preprocessing: str) -> None:
+    """Checks that a feature set is of the same kind as the one that a network was trained on, and has what it uses.
+
+    Raises:
+        FeatureError: a feature is missing or has another shape; see `check_origin`.
+    """
+    for name, (C, P) in shapes.items():
+        if name not in features.arrays:
+            raise FeatureError(
+                f"the network uses the feature {name!r}, but these features are {', '.join(features.names)}; give "
+                "those of its training"
+            )
+        shape = (*features.arrays[name].shape[1:], 1)[:2]
+        if shape != (C, P):
+            raise FeatureError(f"feature {name!r} has the shape (n, {shape[0]}, {shape[1]}); expected (n, {C}, {P})")
+    check_origin(features, classes, preprocessing)
+
+
 def check_origin(features: FeatureSet, classes: tuple[str, ...], preprocessing: str) -> None:
     """Checks that features are of the classes, and of the preprocessing, that a network was trained on.
 

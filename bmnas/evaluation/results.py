@@ -226,7 +226,7 @@ def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison
     """
     named = {result.name: result for result in results}
     if name not in named:
-        raise ConfigError(f"no results of {name!r}; there are those of {', '.join(map(repr, named))}")
+        raise ConfigError(f"no results of {name!r}; there are those of {', '.join(map(repr, named)) or 'none'}")
     mine = named.pop(name)
     return compare_differences(name, {rival: _differences(mine, other) for rival, other in named.items()})
 

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from bmnas.errors import ConfigError
+from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.score_table import ScoreTable
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
@@ -28,14 +29,16 @@ def subset_scores(trained: TrainedNetwork, features: FeatureSet, metric: str | N
         One line a subset: the modalities that are there, how many, the score.
 
     Raises:
-        ConfigError: the network was trained without placeholders.
+        ConfigError: the network was trained without placeholders, or there is no such metric.
+        FeatureError: the features are not those of its training.
     """
     if not trained.takes_subsets:
         raise ConfigError(
             "the network was trained with every modality there; search and train with modality_dropout=0.2, and it "
             "predicts with any subset"
         )
-    rows, metric = features.rows("test"), metric or METRICS[features.kind]
+    check_features(features, trained.shapes, trained.classes, trained.preprocessing)
+    rows, metric = features.rows("test"), METRICS[features.kind] if metric is None else metric
     arrays = {name: np.array(features.arrays[name][rows], np.float32) for name in trained.shapes}
     targets = torch.from_numpy(np.array(features.targets[rows]))
     lines = []

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from bmnas.config import EvalConfig, SearchConfig
-from bmnas.errors import FeatureError, RunError, expect_path
+from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation.evaluation import evaluate_seed, identity_of_genotype, identity_of_seed, train
 from bmnas.evaluation.export import exported_program, write_onnx
 from bmnas.evaluation.joint.network import JointNetwork
@@ -31,6 +31,7 @@ from bmnas.space.network import FusionNetwork
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import own_primitives
 from bmnas.storage.checkpoint import load_tensors, save_tensors
+from bmnas.storage.paths import given_path
 from bmnas.training.metrics import THRESHOLD
 from bmnas.training.steps import SCORE_BATCH, predict_batches
 
@@ -118,18 +119,19 @@ class TrainedNetwork(nn.Module):
     def export(self, path: str | Path, features: FeatureSet | None = None) -> Path:
         """Writes an ONNX file, compares it with onnxruntime on stored rows, and prints the difference.
 
-        Its inputs are named as the features, (batch, C_in, L or 1) each with any batch; a row of NaN is a missing
-        feature where the network takes those. Its output "logits" is (batch, classes). Classes, kind and the digest of
-        the preprocessing are in the file's metadata.
+        Inputs: named as the features, (batch, C_in, L or 1) each with any batch; a row of NaN is a missing feature
+        where the network takes those. Output: "logits" (batch, classes). Metadata: classes, kind, preprocessing.
 
         Args:
+            path: of the file; an ONNX model that lies there is replaced, any other file is not.
             features: whose test rows are compared; those of the run when None, and random rows where it has none.
 
         Raises:
             ConfigError: the extra `onnx` is not installed.
             PredictionError: both differ by more than rounding; nothing is written.
-            RunError: the file cannot be written.
+            RunError: the file cannot be written, or the one that is there is no ONNX model.
         """
+        target = given_path("path", path)
         if features is None and self.run is not None and self.run.path(FEATURES).exists():
             features = self.run.features()
         if features is None:
@@ -139,10 +141,10 @@ class TrainedNetwork(nn.Module):
             rows = {name: features.arrays[name][test] for name in self.shapes}
         about = {"classes": json.dumps(self.classes), "kind": self.kind, "preprocessing": self.preprocessing}
         network = self.network.to("cpu").eval()
-        difference = write_onnx(network, self.shapes, Path(path), rows, about)
+        difference = write_onnx(network, self.shapes, target, rows, about)
         count, what = len(next(iter(rows.values()))), "random" if features is None else "stored"
-        print(f"{path}: onnxruntime and torch agree to {difference:.1e} on {count} {what} rows")
-        return Path(path)
+        print(f"{target}: onnxruntime and torch agree to {difference:.1e} on {count} {what} rows")
+        return target
 
     def program(self) -> torch.export.ExportedProgram:
         """Exports with torch.export: the features in the order of `shapes`, any number of samples, to logits."""
@@ -267,8 +269,8 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         RunError: there is none yet (notebook 04 makes it), or it is damaged.
     """
     if not isinstance(run, Run):
-        expect_path("run", run)
-        run = Run(run if Path(run).is_dir() else runs_root() / str(run))
+        folder = given_path("run", run)
+        run = Run(folder if folder.is_dir() else runs_root() / run)
     if not run.path(FILE).exists():
         raise RunError(f"{run.folder} has no {FILE}; run notebook 04 for it first")
     state, about = load_tensors(run.path(FILE))

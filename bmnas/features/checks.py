@@ -97,6 +97,9 @@ def check_targets(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Non
     check_choice("kind", kind, KINDS)
     if len(classes) < 1 or not all(isinstance(name, str) for name in classes):
         raise FeatureError(f"classes is {tuple(classes)!r}; expected a name for each class")
+    if len(set(classes)) != len(classes):
+        twice = next(name for name in classes if classes.count(name) > 1)
+        raise FeatureError(f"classes has {twice!r} twice; expected a name of its own for each class")
     if kind == "multiclass":
         if targets.ndim != 1 or targets.dtype != np.int64:
             raise FeatureError(f"targets is {targets.dtype} {targets.shape}; multiclass expects int64 (samples,)")

@@ -21,6 +21,7 @@ DEFAULT_L = 8  # when every feature is a vector and any L fits; the value of Tab
 
 def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndarray:
     """Converts to an array whose type is of one of numpy's kinds ("f" float, "i" and "u" whole, "b" boolean)."""
+    refuse_sparse(name, values)
     if isinstance(values, Tensor):
         values = tensor_values(name, values)
     try:
@@ -32,6 +33,16 @@ def as_array(name: str, values: ArrayLike, kinds: str, expected: str) -> np.ndar
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise FeatureError(f"{name} is not an array of {expected}: {error}") from error
     return array
+
+
+def refuse_sparse(name: str, values: object) -> None:
+    """Makes sure that this is no sparse matrix of scipy, of which numpy would make an array of one object.
+
+    Raises:
+        FeatureError: it is one.
+    """
+    if hasattr(values, "toarray"):
+        raise FeatureError(f"{name} is a sparse matrix; give an array, .toarray()")
 
 
 def tensor_values(name: str, tensor: Tensor) -> np.ndarray:

@@ -20,6 +20,8 @@ from bmnas.features.extraction_shards import Sharding, extract_shards, join_shar
 from bmnas.features.extraction_timing import Pace
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.samples import Samples
+from bmnas.storage.paths import given_path
+from bmnas.storage.whole_files import cannot_write
 from bmnas.training.progress import Progress
 
 
@@ -81,7 +83,7 @@ def bulk_extract(
         FeatureError: the folder exists, belongs to other settings, is in use, the disk is too small, or a feature is
             not finite.
     """
-    folder, start = Path(folder).absolute(), time.perf_counter()
+    folder, start = given_path("folder", folder), time.perf_counter()
     if folder.exists():
         raise FeatureError(f"{folder} exists already; nothing is overwritten. Open it, or delete it first")
     work = work_folder(folder)
@@ -107,10 +109,7 @@ def bulk_extract(
                 job.describe(place, unreadable)
         publish(work, folder)
     except OSError as error:
-        raise FeatureError(
-            f"{work} cannot be written: {error}; what is extracted so far stays there. Make room, or make the folder "
-            "writable, then call again"
-        ) from error
+        raise FeatureError(cannot_write(work, error, "what is extracted so far stays there")) from error
     return ExtractionReport(
         features=FeatureSet.open(folder, verify=False),
         resumed=len(job.rows) - len(unreadable) - pace.samples,

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmnas.errors import DataError
+from bmnas.errors import DataError, FeatureError
 from bmnas.features.taps import Tap, as_taps, first_tensor, frozen, hooked, pop_outputs
 from bmnas.machine import resolve_device, use_threads
 from bmnas.training.progress import Progress
@@ -118,8 +118,9 @@ def extract(
 
     Raises:
         UnknownNameError: no such module; the nearest names come first.
-        FeatureError: a module did not run exactly once in a forward pass, or returned no tensor.
-        DataError: the loader is empty.
+        FeatureError: a module did not run exactly once in a forward pass, or returned no tensor, NaN or infinite
+            values, or another shape than before.
+        DataError: the loader is empty, or gives something else than tensors.
     """
     modality = ""  # the only one
     taps = as_taps(taps)
@@ -127,11 +128,12 @@ def extract(
     parts: list[Extracted] = []
 
     def sink(_batch: Batch, extracted: Extracted) -> None:
+        _check_outputs(len(parts), extracted, parts[0] if parts else extracted)
         parts.append(extracted)
         if progress:
             progress("extract", len(parts), batches)
 
-    inputs = (batch[0] if isinstance(batch, tuple | list) else batch for batch in loader)
+    inputs = (first_tensor("the loader", batch, DataError) for batch in loader)
     run_backbones(
         {modality: Backbone(model=model, taps=taps)},
         (Batch(inputs={modality: x}) for x in inputs),
@@ -143,3 +145,27 @@ def extract(
         raise DataError("the loader gave no batch; expected at least one sample to extract features from")
     arrays = {name: np.concatenate([part.features.pop(name) for part in parts]) for name in taps}
     return arrays, np.concatenate([part.logits[modality] for part in parts])
+
+
+def _check_outputs(batch: int, extracted: Extracted, first: Extracted) -> None:
+    """Checks what a batch gave: a row of NaN would be taken for a sample that lacks the feature.
+
+    Args:
+        batch: its number, from 0.
+        first: what the first batch gave.
+    """
+    outputs = {**{f"feature {name!r}": x for name, x in extracted.features.items()}, "the model": extracted.logits[""]}
+    before = [*first.features.values(), first.logits[""]]
+    for (what, array), one in zip(outputs.items(), before, strict=True):
+        if array.shape[1:] != one.shape[1:]:
+            raise FeatureError(
+                f"{what} has the shape {array.shape[1:]} in batch {batch}, and {one.shape[1:]} in batch 0; the "
+                "backbone must give every sample one shape"
+            )
+        bad = ~np.isfinite(array.reshape(len(array), -1)).all(1)
+        if bad.any():
+            raise FeatureError(
+                f"{what} holds NaN or infinite values, first in row {int(bad.argmax())} of batch {batch}; the "
+                "weights or the inputs are damaged. Leave samples that lack the modality out here, and make their rows "
+                "NaN afterwards"
+            )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from bmnas.errors import FeatureError, expect_path, warn
+from bmnas.errors import FeatureError, warn
 from bmnas.features import checks, convert, labels, store, subsets
 from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
@@ -23,6 +23,7 @@ from bmnas.features.missing import check_samples, count_missing, masked
 from bmnas.features.weights import as_weights, check_weights
 from bmnas.machine import free_memory, resolve_device
 from bmnas.storage.digests import json_sha256
+from bmnas.storage.paths import given_path
 from bmnas.storage.validation import plain_number
 
 
@@ -177,8 +178,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: names the file and the field that is wrong.
         """
-        expect_path("folder", folder)
-        place = Path(folder).absolute()
+        place = given_path("folder", folder)
         fields = store.read(place, verify)
         try:
             return cls(**vars(fields), folder=place)
@@ -191,8 +191,7 @@ class FeatureSet(FeatureFields):
         Raises:
             FeatureError: the folder exists; nothing is overwritten.
         """
-        expect_path("folder", folder)
-        return store.write(self, Path(folder).absolute())
+        return store.write(self, given_path("folder", folder))
 
     def choose(self, modalities: subsets.Names = None, features: subsets.Names = None) -> "FeatureSet":
         """The same samples with some modalities or features alone; no file is touched, and no number copied.

@@ -33,6 +33,7 @@ def findings(features: FeatureFields) -> list[str]:
         *_copied_samples(features.arrays, features.splits),
         *_missing_names(features.classes),
         *_names_alike(features.classes),
+        *_unlearnt(features.targets[features.splits["train"]], features.kind, features.classes),
         *_imbalance(features.targets, features.kind, features.classes),
     ]
 
@@ -140,6 +141,15 @@ def _copied_samples(arrays: Mapping[str, np.ndarray], splits: Mapping[str, np.nd
                 f"and row {first}; if such are one sample twice, give them one group (groups=), or leave copies out"
             )
         seen |= {number: row for row, number in hashes.items()}
+
+
+def _unlearnt(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Iterator[str]:
+    """Looks for classes that no sample of the training split has."""
+    counts = np.bincount(targets, minlength=len(classes)) if kind == "multiclass" else targets.sum(0)
+    absent = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if absent:
+        names = ", ".join(map(repr, absent[:NAMED])) + (" ..." if absent[NAMED:] else "")
+        yield f"targets: no sample of train has {names}; {ABSENT['train']}. Draw splits by class, or leave it out"
 
 
 def _imbalance(targets: np.ndarray, kind: str, classes: Sequence[str]) -> Iterator[str]:

@@ -92,7 +92,7 @@ class GrowingArrays:
             path = self.folder / self.columns.files[name]
             full = (self.columns.samples, *shape)
             if not path.exists():
-                _allocate(path, full, dtype)
+                allocate(path, full, dtype)
             array = self._opened(path, "r+")
             if array.shape != full or array.dtype != dtype:
                 raise FeatureError(
@@ -119,12 +119,12 @@ def _narrowed(name: str, value: np.ndarray, dtype: np.dtype, samples: Sequence[s
     return stored
 
 
-def _allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
+def allocate(path: Path, shape: tuple[int, ...], dtype: str) -> None:
     """Makes a zero-filled .npy and takes its room on the disk now, so that a full disk is an error and not a crash."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     free = shutil.disk_usage(path.parent).free
     if free < size:
-        raise FeatureError(f"{path} needs {size / 1e9:.2f} GB, but only {free / 1e9:.2f} GB are free there; make room")
+        raise FeatureError(f"{path} needs {size:,} bytes, but only {free:,} are free there; make room")
     with whole(path, FeatureError) as partial:
         np.lib.format.open_memmap(partial, mode="w+", dtype=dtype, shape=shape).flush()
         if hasattr(os, "posix_fallocate"):

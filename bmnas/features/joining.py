@@ -11,6 +11,10 @@ from bmnas.errors import FeatureError
 from bmnas.features.checks import SPLITS
 from bmnas.features.extraction_run import split_scores
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.growing_arrays import allocate
+from bmnas.features.npy import open_npy
+from bmnas.storage.paths import given_path
+from bmnas.storage.whole_files import cannot_write
 
 
 def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet:
@@ -32,14 +36,17 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet
                     f"part {number} cannot be joined: {name} is {theirs!r}, but {ours!r} in the first part; extract "
                     "both with the same backbones and options"
                 )
-    folder = Path(folder).absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        arrays = {
-            name: _stacked([part.arrays[name] for part in parts], Path(scratch) / f"{number}.npy")
-            for number, name in enumerate(parts[0].names)
-        }
-        _joined(parts, arrays).save(folder)
+    folder = given_path("folder", folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+            arrays = {
+                name: _stacked([part.arrays[name] for part in parts], Path(scratch) / f"{number}.npy")
+                for number, name in enumerate(parts[0].names)
+            }
+            _joined(parts, arrays).save(folder)
+    except OSError as error:
+        raise FeatureError(cannot_write(folder, error, "nothing was changed")) from error
     return FeatureSet.open(folder, verify=False)
 
 
@@ -109,7 +116,8 @@ def _fingerprints(features: FeatureSet) -> dict[str, Any]:
 def _stacked(arrays: Sequence[np.ndarray], path: Path) -> np.ndarray:
     """Returns arrays below one another as a memory map, so that they need not fit into memory."""
     rows = sum(map(len, arrays))
-    stacked = np.lib.format.open_memmap(path, mode="w+", dtype=arrays[0].dtype, shape=(rows, *arrays[0].shape[1:]))
+    allocate(path, (rows, *arrays[0].shape[1:]), str(arrays[0].dtype))
+    stacked = open_npy(path, "r+")
     start = 0
     for array in arrays:
         stacked[start : start + len(array)] = array

@@ -12,14 +12,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from bmnas.errors import FeatureError, RunError
+from bmnas.errors import FeatureError
 from bmnas.features.fields import FeatureFields
 from bmnas.features.missing import count_missing, missing_rows
 from bmnas.features.npy import open_npy
 from bmnas.storage.digests import file_sha256, json_sha256
 from bmnas.storage.lock import hold
 from bmnas.storage.reading import read_json
-from bmnas.storage.whole_files import sync, write_text
+from bmnas.storage.whole_files import cannot_write, sync, write_text
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -91,7 +91,7 @@ def write(features: FeatureFields, folder: Path) -> Path:
                 f"{folder} exists already; nothing is overwritten. Choose another folder, or delete it first"
             )
     except OSError as error:
-        raise FeatureError(f"{folder} cannot be written: {error}") from error
+        raise FeatureError(cannot_write(folder, error, "nothing was changed")) from error
     extras = {key: features.manifest.get(key, {}) for key in ("backbones", "pooling", "options")}
     manifest = describe(features, extras)
     try:
@@ -102,12 +102,13 @@ def write(features: FeatureFields, folder: Path) -> Path:
             "without halves of characters"
         ) from error
     try:
-        with hold(folder.parent / f".{folder.name}.lock", wait=True):  # what lies there was left by killed processes
+        lock = folder.parent / f".{folder.name}.lock"
+        with hold(lock, wait=True, error=FeatureError):  # what lies there was left by killed processes
             for dead in folder.parent.glob(f".{folder.name}-*.partial"):
                 shutil.rmtree(dead, ignore_errors=True)
             _write(features, folder, manifest)
-    except (OSError, RunError) as error:
-        raise FeatureError(f"{folder} cannot be written: {error}") from error
+    except OSError as error:
+        raise FeatureError(cannot_write(folder, error, "nothing was changed")) from error
     return folder
 
 
@@ -119,7 +120,7 @@ def _write(features: FeatureFields, folder: Path, manifest: dict[str, Any]) -> N
             entry["sha256"] = _save(partial / entry["file"], array)
         write_text(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", FeatureError)
         if folder.exists():
-            raise FileExistsError("another process was faster")
+            raise FeatureError(f"{folder} exists by now: another process was faster; nothing is overwritten")
         os.rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -141,7 +142,7 @@ def complete(features: FeatureFields, folder: Path) -> None:
             entry["sha256"] = file_sha256(path) if entry["file"] in there else _save(path, array)
         write_text(folder / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", FeatureError)
     except OSError as error:
-        raise FeatureError(f"{folder} cannot be written: {error}") from error
+        raise FeatureError(cannot_write(folder, error, "its arrays stay there")) from error
 
 
 def read(folder: Path, verify: bool) -> FeatureFields:

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d
 
-from bmnas.errors import ConfigError, FeatureError
+from bmnas.errors import BmnasError, ConfigError, FeatureError
 from bmnas.registry import unknown
 
 
 @dataclass(frozen=True)
 class Tap:
-    """Where a feature is pop_outputs, and what becomes its length.
+    """Where a feature is taken, and what becomes its length.
 
     Attributes:
         module: path of the module in the backbone, as in `named_modules()`, for example "blocks.2".
@@ -50,8 +50,12 @@ def pool(x: Tensor, L: int, axis: str | int = "auto") -> Tensor:
     vector; the fusion network copies it to L positions.
 
     Raises:
-        ConfigError: L is not a square for "grid", or there is no such axis.
+        ConfigError: L is below 1, or not a square for "grid"; there is no such axis; x holds no floating-point numbers.
     """
+    if L < 1:
+        raise ConfigError(f"L is {L}; expected a length of at least 1")
+    if not x.is_floating_point() or 0 in x.shape[1:]:
+        raise ConfigError(f"x is {x.dtype} {tuple(x.shape)}; expected floating-point numbers (x.float()), and some")
     if axis == "grid":
         return _pool_grid(x, L)
     k = 2 if axis == "auto" else axis
@@ -60,7 +64,7 @@ def pool(x: Tensor, L: int, axis: str | int = "auto") -> Tensor:
     if not isinstance(k, int) or not 2 <= k < x.ndim:
         raise ConfigError(f"axis is {axis!r}; an output of shape {tuple(x.shape)} has the axes 2 to {x.ndim - 1}")
     line = x.movedim(k, 2)  # (B, C_in, d_k, ...)
-    line = line.reshape(*line.shape[:3], -1).amax(3)  # (B, C_in, d_k)
+    line = line.unsqueeze(3).flatten(3).amax(3)  # (B, C_in, d_k)
     return line if line.shape[2] == 1 else adaptive_max_pool1d(line, L)  # (B, C_in, 1) or (B, C_in, L)
 
 
@@ -144,11 +148,9 @@ def _pooling_hook(
     return hook
 
 
-def first_tensor(what: str, output: Any) -> Tensor:
-    """Returns a module's output, or the first of several; an error names `what` gave none."""
+def first_tensor(what: str, output: Any, error: type[BmnasError] = FeatureError) -> Tensor:
+    """Returns a module's output, or the first of several; an error of this class names `what` gave none."""
     first = output[0] if isinstance(output, tuple | list) and output else output
     if not isinstance(first, Tensor):
-        raise FeatureError(
-            f"{what} returned {type(output).__name__}; expected a tensor, or a tuple that starts with one"
-        )
+        raise error(f"{what} returned {type(output).__name__}; expected a tensor, or a tuple that starts with one")
     return first

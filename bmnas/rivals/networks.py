@@ -197,7 +197,8 @@ def evaluate_rivals(
     """
     if len(features.modalities) < 2:
         raise ConfigError(next(iter(RIVALS.values())).lacks(features))
-    rivals = [RIVALS[name] for name in names or [name for name, one in RIVALS.items() if not one.lacks(features)]]
+    wanted = [name for name, one in RIVALS.items() if not one.lacks(features)] if names is None else names
+    rivals = [RIVALS[name] for name in wanted]
     return [evaluate_rival(rival, features, config, budget, run, progress) for rival in rivals]
 
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from bmnas.config import SearchConfig
-from bmnas.errors import RunError, expect_path
+from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import environment
 from bmnas.searching.run_features import open_features, store_features
@@ -40,6 +40,7 @@ from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
 from bmnas.storage.checkpoint import load_state, save_state
 from bmnas.storage.lock import hold
+from bmnas.storage.paths import given_path
 from bmnas.storage.reading import read_json
 from bmnas.storage.records import append_record, epoch_record, read_records, rewrite_records
 from bmnas.storage.whole_files import write_json, write_text
@@ -56,13 +57,14 @@ class Run:
 
     Raises:
         RunError: the name is longer than 100 characters, or has others than letters, digits, dots, dashes and
-            underscores.
+            underscores; or a file lies there.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        expect_path("folder", folder)
-        self.folder = Path(folder).absolute()  # once: the working directory may change
+        self.folder = given_path("folder", folder)
         check_run_name(self.folder.name)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise RunError(f"{self.folder} is a file; expected the folder of a run, which need not exist yet")
 
     @property
     def name(self) -> str:

@@ -5,16 +5,19 @@ from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import runs_root
 from bmnas.registry import nearest_names
-from bmnas.searching.run_folder import CONFIG, GENOTYPE, RUN_NAME, Run
+from bmnas.searching.run_folder import CONFIG, GENOTYPE, RUN_NAME, Run, check_run_name
 
 
 def run_name(dataset: str, config: SearchConfig, features: FeatureSet) -> str:
     """Returns `digits-s0-1a2b3c4d`: data set, seed and a digest of settings and features.
 
     The same command so resumes its run, and any other starts a new one.
+
+    Raises:
+        RunError: the name of the data set is none of a folder.
     """
     digest = int(config.digest(), 16) ^ int(features.fingerprint[:8], 16)
-    return f"{dataset}-s{config.seed}-{digest:08x}"
+    return check_run_name(f"{dataset}-s{config.seed}-{digest:08x}")
 
 
 def open_run(name: str | None, dataset: str) -> Run:

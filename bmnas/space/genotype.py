@@ -18,9 +18,10 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter
 from bmnas.errors import GenotypeError
 from bmnas.registry import PRIMITIVES, nearest_names
 from bmnas.storage.digests import json_sha256
-from bmnas.storage.reading import parse_json, read_text
+from bmnas.storage.paths import given_path
+from bmnas.storage.reading import parse_json, read_json, read_text
 from bmnas.storage.validation import validate
-from bmnas.storage.whole_files import write_text
+from bmnas.storage.whole_files import keep_others, write_text
 
 SCHEMA = 1
 CELL_NAME = re.compile(r"Cell_([1-9][0-9]{0,8})")
@@ -182,12 +183,14 @@ class Genotype:
         return cls.from_dict(data)
 
     def save(self, path: str | Path) -> None:
-        """Writes the JSON to `path`, whole or not at all.
+        """Writes the JSON to `path`, whole or not at all; it replaces an earlier genotype, but no other file.
 
         Raises:
-            GenotypeError: the file cannot be written; what was there before is kept.
+            GenotypeError: the file cannot be written, or the one that is there is no genotype; it is kept.
         """
-        write_text(Path(path), self.to_json() + "\n", GenotypeError)
+        target = given_path("path", path)
+        keep_others(target, "genotype", _is_genotype, GenotypeError)
+        write_text(target, self.to_json() + "\n", GenotypeError)
 
     @classmethod
     def load(cls, path: str | Path) -> "Genotype":
@@ -196,12 +199,20 @@ class Genotype:
         Raises:
             GenotypeError: names the file, and the field that is wrong.
         """
-        path = Path(path)
+        path = given_path("path", path)
         text = read_text(path, GenotypeError)
         try:
             return cls.from_json(text)
         except GenotypeError as error:
             raise GenotypeError(f"{path}: {error}") from error
+
+
+def _is_genotype(path: Path) -> bool:
+    """Returns whether a file is a genotype, or was one that a person broke: an object with Cells."""
+    try:
+        return "cells" in read_json(path, GenotypeError)
+    except GenotypeError:
+        return False
 
 
 def _check_cell(n: int, cell: CellGenotype, r: int) -> None:

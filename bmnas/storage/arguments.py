@@ -110,6 +110,8 @@ def matches(value: object, hint: Any) -> bool:
         if issubclass(origin, Mapping):
             return _is_mapping_of(value, *kinds)
         return not (isinstance(value, Mapping) and issubclass(origin, Sequence)) and _is_container_of(value, kinds)
+    if origin in NUMBERS and isinstance(value, bool):  # True is 1 to Python, and mostly a mistake to people
+        return False
     kind: Any = NUMBERS.get(origin, origin)
     try:
         return isinstance(value, kind)

@@ -6,6 +6,7 @@ in silence. Description and digest share one entry of the metadata, as safetenso
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,9 @@ def _write(path: Path, tensors: dict[str, Tensor], key: str, about: dict[str, An
     with whole(path) as partial:
         try:
             save_file(tensors, partial, metadata=metadata)
-        except SafetensorError as error:  # what safetensors makes of a full disk
-            raise OSError(str(error)) from error
+        except SafetensorError as error:  # what safetensors makes of a full disk, its number in words
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else 0, str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

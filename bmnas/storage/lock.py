@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bmnas.errors import BmnasError, RunError
+from bmnas.storage.whole_files import cannot_write
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def hold(
             f"{path.parent} is being worked on by {_holder_words(path)}. Reading the folder is safe meanwhile"
         ) from failure
     except OSError as failure:
-        raise error(f"{path.parent} cannot be written: {failure}; nothing was changed") from failure
+        raise error(cannot_write(path.parent, failure, "nothing was changed")) from failure
     try:
         yield
     finally:

@@ -25,8 +25,11 @@ def regular(path: Path) -> Path:
     Raises:
         OSError: the file is missing, or is something else than a regular file.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{path} is not a regular file")
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError("it is a folder; expected a file")
+    if not stat.S_ISREG(mode):
+        raise OSError("it is not a regular file, but a device, a pipe or a socket")
     return path
 
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from bmnas.errors import BmnasError, RunError
 from bmnas.storage.reading import parse_json, read_text
-from bmnas.storage.whole_files import write_text
+from bmnas.storage.whole_files import cannot_write, write_text
 
 Record = TypeVar("Record")
 
@@ -33,7 +33,7 @@ def append_record(path: Path, record: dict[str, Any], error: type[BmnasError] = 
                 file.truncate(end)
                 raise
     except OSError as failure:
-        raise error(f"{path} cannot be written: {failure}; nothing was added to it") from failure
+        raise error(cannot_write(path, failure, "nothing was added to it")) from failure
 
 
 def read_records(

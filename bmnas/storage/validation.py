@@ -22,7 +22,7 @@ EXPECTED = {
     "string_type": "a text",
     "list_type": "a list",
     "tuple_type": "a list",
-    "dict_type": "an object",
+    "dict_type": "a dictionary",
     "dataclass_type": "an object",
     "greater_than_equal": "a number of at least {ge}",
     "greater_than": "a number above {gt}",
@@ -86,9 +86,17 @@ def explained(
     if kind == "missing":
         return error(f"{prefix}the field {field!r} is missing")
     expected = EXPECTED[kind].format(**context) if kind in EXPECTED else problem["msg"]
+    if kind == "literal_error" and _takes_a_dictionary(failure, problem):
+        expected += f", or {EXPECTED['dict_type']}"
     value = repr(problem["input"])
     shown = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
     return error(f"{prefix}{field or 'the value'} is {shown}; expected {expected}")
+
+
+def _takes_a_dictionary(failure: ValidationError, problem: Any) -> bool:
+    """Returns whether the value of a problem could also have been a dictionary."""
+    others = failure.errors(include_url=False)
+    return any(other["type"] == "dict_type" and other["loc"][:-1] == problem["loc"][:-1] for other in others)
 
 
 def _decisive_problem(failure: ValidationError) -> Any:

@@ -168,9 +168,9 @@ class Task:
                 raise unknown(f"option of the dataset {self.name!r}:", name, self.options)
         chosen = {name: value for name, value in wishes.items() if value is not None or name not in PRESET_WHEN_NONE}
         options = {**self.options, **chosen}
-        for name, least in (("seed", 0), ("L", 1)):
-            if type(options[name]) is not int or options[name] < least:
-                raise ConfigError(f"{name} is {options[name]!r}; expected a whole number of at least {least}")
+        for name, least, most in (("seed", 0, 2**32 - 1), ("L", 1, 2**16)):  # as in a SearchConfig
+            if type(options[name]) is not int or not least <= options[name] <= most:
+                raise ConfigError(f"{name} is {options[name]!r}; expected a whole number from {least} to {most:,}")
         if options["source"] != self.source and not (self.source == "stand-in" and options["source"] == "real"):
             choices = "; expected 'real' or 'stand-in'" if self.source == "stand-in" else ""
             raise DataError(f"source is {options['source']!r}; the dataset {self.name!r} is {self.source}{choices}")

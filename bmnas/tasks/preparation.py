@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bmnas.errors import DataError, FeatureError
+from bmnas.errors import DataError, FeatureError, warn
 from bmnas.features.backbone_training import InputBatches, train_unimodal, weights_fingerprint
 from bmnas.features.backbones.weight_files import load_backbone, save_backbone, weight_file
 from bmnas.features.extraction import extract
@@ -26,6 +26,8 @@ from bmnas.registry import TASKS
 from bmnas.storage.digests import json_sha256
 from bmnas.storage.lock import hold
 from bmnas.storage.own_code import own_code
+from bmnas.storage.paths import given_path
+from bmnas.storage.whole_files import cannot_write
 from bmnas.tasks.base import Modality, RawData, Task
 from bmnas.tasks.real_data.earlier_features import extracted, extracted_before
 from bmnas.tasks.real_data.extraction import HOW, RealRun, present
@@ -82,10 +84,15 @@ def prepare(
     check_threads(threads)
     check_names("modality", modalities)
     check_names("feature", features)
-    place = data_root() if root is None else Path(root).absolute()
-    folder = runs_root() / "_features" if cache is None else Path(cache).absolute()
+    place = data_root() if root is None else given_path("root", root)
+    folder = runs_root() / "_features" if cache is None else given_path("cache", cache)
     if task.real is not None and source is None and (present(task.real, place) or extracted(task.name, folder)):
         source = "real"
+    elif task.real is not None and source is None and _is_named(root, place):
+        warn(
+            f"no {task.real.title} under {place / task.real.folder}, so the features are a stand-in, NOT real data; "
+            f"root, or BMNAS_DATA, is the folder that holds {task.real.folder}/"
+        )
     wishes = {"seed": seed, "L": L, "samples": samples, **options}
     if task.real is not None and source == "real" and samples is None:
         samples = "full"
@@ -109,6 +116,12 @@ def prepare(
             else:
                 _make(task, chosen, place, folder, target, progress)
     return FeatureSet.open(folder).choose(modalities, features)
+
+
+def _is_named(root: str | Path | None, place: Path) -> bool:
+    """Returns whether somebody said where raw data is: by `root`, or by a BMNAS_DATA that is no folder."""
+    by_variable = bool(os.environ.get("BMNAS_DATA")) and not place.is_dir()
+    return by_variable or (root is not None and place != data_root())
 
 
 def key(task: Task, options: Mapping[str, Any]) -> str:
@@ -150,7 +163,7 @@ def _make(
         os.rename(made, folder)
     except OSError as error:
         if not folder.exists():  # else a process that knows no locks was faster
-            raise FeatureError(f"{folder} cannot be written: {error}") from error
+            raise FeatureError(cannot_write(folder, error, f"all lies in {work}")) from error
     shutil.rmtree(work, ignore_errors=True)
 
 

@@ -65,7 +65,12 @@ def named_score(kind: str, name: str, logits: Tensor, targets: Tensor, weights: 
 
     Args:
         weights: (B,), how often each sample counts; once when None. One of 0 does not count.
+
+    Raises:
+        ConfigError: there is no such score.
     """
+    if name not in SCORES[kind]:
+        raise ConfigError(f"metric is {name!r}; a {kind} task has {', '.join(SCORES[kind])}")
     if weights is not None:
         there = torch.from_numpy(weights > 0)
         logits, targets, weights = logits[there], targets[there], weights[weights > 0]

@@ -52,7 +52,8 @@ def bench(
 
     Raises:
         UnknownNameError: unknown searcher or data set; lists those there are.
-        ConfigError: the searcher learns from the features themselves, or no seed is named.
+        ConfigError: the searcher learns from the features themselves, or proposes what is not in the space; no seed is
+            named, or one twice.
         FeatureError: there is no table of this data set; gives the command that makes it.
         DataError: the table holds a random sample of its space, so that most proposals have no score.
     """
@@ -63,6 +64,11 @@ def bench(
             "answer with bmnas.standing"
         )
     table = find_truth(task) if isinstance(task, str) else task
+    seeds = list(seeds)
+    if any(seed < 0 for seed in seeds) or len(set(seeds)) != len(seeds):
+        raise ConfigError(
+            f"seeds is {seeds}; expected different whole numbers from 0, as an equal seed is an equal search"
+        )
     rows = [_row(bench_trials(searcher, table, seed, budget), table, seed) for seed in seeds]
     if not rows:
         raise ConfigError("seeds is empty; expected at least one, like range(10)")
@@ -81,7 +87,10 @@ def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int 
     seen = {key: val[column] for key, (val, _) in table.by_network.items()}
 
     def look_up(genotype: Genotype, _seed: int, _part: int | None) -> float:
-        return seen[network_key(genotype)]
+        score = seen.get(network_key(genotype))
+        if score is None:
+            raise ConfigError(f"the searcher proposes a network that the table does not have:\n{genotype.describe()}")
+        return score
 
     trials = list(run_searcher(propose, table.space(), look_up, Budget(budget), seed))
     if not trials:

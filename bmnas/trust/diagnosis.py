@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bmnas.errors import FeatureError
+from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
@@ -73,8 +74,10 @@ def diagnose(
         progress: called as progress(what, done, of).
 
     Raises:
-        FeatureError: the validation split is too small to compare anything.
+        FeatureError: the validation split is too small to compare anything, or the network is of other features.
     """
+    if trained is not None:  # before the work
+        check_features(features, trained.shapes, trained.classes, trained.preprocessing)
     report = progress or (lambda what, done, of: None)
     report("diagnosis", 0, STAGES)
     opinions = _opinions(features)

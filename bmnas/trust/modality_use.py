@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from bmnas.errors import ConfigError
+from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.training import metrics
@@ -116,10 +117,11 @@ def modality_use(trained: TrainedNetwork, features: FeatureSet, split: str = "va
         split: whose rows are scored; best one that the network was not trained on.
 
     Raises:
-        FeatureError: a feature that the network uses is missing, or there is no such split.
+        FeatureError: the features are not those of its training, or there is no such split.
         ConfigError: the network uses more than 12 modalities.
     """
     rows = features.rows(split)
+    check_features(features, trained.shapes, trained.classes, trained.preprocessing)
     inputs = {name: np.asarray(features.arrays[name][rows], dtype=np.float32) for name in trained.shapes}
     targets = torch.from_numpy(np.array(features.targets[rows]))
     used = {modality: [n for n in listed if n in trained.shapes] for modality, listed in features.modalities.items()}

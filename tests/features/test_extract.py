@@ -197,3 +197,44 @@ def test_outputs_that_are_no_tensors_are_refused():
 def test_an_empty_loader_is_an_error():
     with pytest.raises(DataError, match="no batch"):
         extract(Net(), {"a": "stem"}, [], L=4)
+
+
+# what is given, and what comes out, is wrong
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["features", "the model"])
+def test_outputs_that_are_no_numbers_are_named_and_not_taken_for_missing_samples(where, bad):
+    x = torch.zeros(4, 3)
+    x[2] = bad
+    taps = {"A_1": "0"} if where == "features" else {}
+    with pytest.raises(FeatureError, match="row 2 of batch 1"):
+        extract(nn.Sequential(nn.Identity()), taps, [torch.zeros(4, 3), x], L=2)
+
+
+@pytest.mark.parametrize("batch", ["x", None, np.zeros((2, 3), np.float32), {"x": torch.zeros(2, 3)}, ["x"], []])
+def test_batches_are_tensors(batch):
+    with pytest.raises(DataError, match="the loader"):
+        extract(nn.Sequential(nn.Linear(3, 2)), {"A_1": "0"}, [batch], L=2)
+
+
+def test_batches_of_different_widths_are_named():
+    with pytest.raises(FeatureError, match="batch 1"):
+        extract(nn.Sequential(nn.Flatten()), {"A_1": "0"}, [torch.zeros(2, 3), torch.zeros(2, 4)], L=2)
+
+
+POOLED = {
+    "L = 0": lambda: pool(torch.zeros(2, 3, 4), 0),
+    "L < 0": lambda: pool(torch.zeros(2, 3), -1),
+    "whole numbers": lambda: pool(torch.zeros(2, 3, 4, dtype=torch.int64), 2),
+    "complex numbers": lambda: pool(torch.zeros(2, 3, 4, dtype=torch.complex64), 2),
+    "no number": lambda: pool(torch.zeros(2, 3, 0), 2),
+    "no channel": lambda: pool(torch.zeros(2, 0), 2),
+}
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_what_cannot_be_pooled(name):
+    with pytest.raises(ConfigError):
+        POOLED[name]()
+    assert pool(torch.zeros(0, 3, 4), 2).shape == (0, 3, 2)  # of no sample nothing

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 
 from bmnas.errors import FeatureError
 from bmnas.features.convert import check_order
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.findings import findings
+from bmnas.scale.own_data.inputs import by_feature
 
 N = 20
 SPLITS = {"train": np.arange(10), "val": np.arange(10, 15), "test": np.arange(15, N)}
@@ -76,3 +78,27 @@ def test_a_feature_set_is_not_saved_where_no_file_can_be_made(tmp_path):
     for folder in (tmp_path / "file" / "x", *([Path("/proc/x")] if Path("/proc").is_dir() else [])):
         with pytest.raises(FeatureError, match="cannot be written"):
             features.save(folder)
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel"])
+def test_a_class_that_no_sample_of_the_training_split_has_is_named(kind):
+    rng = np.random.default_rng(0)
+    targets = np.arange(N) % 2 * 2  # there is no 1
+    targets[SPLITS["val"][0]] = 1
+    if kind == "multilabel":
+        targets = np.eye(3, dtype=np.float32)[targets]
+    with pytest.warns(UserWarning, match="no sample of train has '1'"):
+        FeatureSet.from_arrays({"Image": rng.normal(size=(N, 4))}, targets, SPLITS)
+
+
+@pytest.mark.parametrize("where", ["features", "targets", "predict"])
+def test_a_sparse_matrix_is_named_wherever_numbers_are_given(where):
+    array = np.random.default_rng(0).normal(size=(N, 4))
+    sparse, y = scipy.sparse.csr_matrix(array), np.arange(N) % 2
+    works = {
+        "features": lambda: FeatureSet.from_arrays({"Image": sparse}, y, SPLITS),
+        "targets": lambda: FeatureSet.from_arrays({"Image": array}, scipy.sparse.csr_matrix(y), SPLITS),
+        "predict": lambda: by_feature({"Image": sparse}),
+    }
+    with pytest.raises(FeatureError, match="sparse"):
+        works[where]()

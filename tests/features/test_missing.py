@@ -96,7 +96,8 @@ def test_odd_columns_and_rare_classes_have_a_line_each():
     assert any("'Text': 1 (2) of 3 columns are copies" in line for line in lines)
     assert any("'Copy' is a copy of 'Image_2'" in line for line in lines)
     assert any("95 %" in line and "class_weight" in line for line in lines)
-    assert len(lines) == 5 and findings(features()) == []
+    assert any("no sample of train has '1'" in line for line in lines)
+    assert len(lines) == 6 and findings(features()) == []
 
 
 @pytest.mark.parametrize("marker", [0.0, -999.0, 255.0])

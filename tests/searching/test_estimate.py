@@ -19,7 +19,7 @@ from bmnas.space.enumeration import Space
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.reshape import Reshape
 from bmnas.training.loop import take_step
-from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, tiny_features
+from tests.support.tiny import CONFIG, TWO_CELLS, diverging, multilabel_features, tiny_features
 
 estimates = import_module("bmnas.searching.cost_estimate")  # `bmnas.estimate` itself is the function
 CPU = torch.device("cpu")
@@ -202,10 +202,10 @@ def test_the_steps_are_real_ones(monkeypatch):
 
 def test_a_learning_rate_that_diverges_is_left_to_the_search():
     features = tiny_features()
-    config = CONFIG.change(max_lr=1e30, min_lr=1e30)
-    assert estimate(features, config).seconds > 0
-    with pytest.raises(SearchDiverged, match="epoch 1 of 4.*max_lr"):
-        list(search(features, config))
+    with diverging():
+        assert estimate(features, CONFIG).seconds > 0
+    with diverging(), pytest.raises(SearchDiverged, match="epoch 1 of 4.*max_lr"):
+        list(search(features, CONFIG))
 
 
 def test_the_line():

@@ -51,7 +51,7 @@ def test_an_argument_of_another_class_is_named(call, tmp_path):
 
 
 def test_a_folder_that_no_disk_takes_is_named(tmp_path):
-    with pytest.raises(FeatureError, match=re.escape(str(tmp_path))):
+    with pytest.raises(ConfigError, match=re.escape(str(tmp_path))):
         tiny_features().save(tmp_path / ("a" * 300))
 
 
@@ -134,3 +134,29 @@ def test_a_warning_names_the_line_of_the_caller():
 
 def test_public_functions_can_be_pickled():
     assert pickle.loads(pickle.dumps(bmnas.evaluate)) is bmnas.evaluate
+
+
+@pytest.mark.parametrize(
+    "registry", [bmnas.PRIMITIVES, bmnas.SEARCHERS, bmnas.TASKS, bmnas.RIVALS], ids=lambda r: r.kind
+)
+@pytest.mark.parametrize("thing", [5, None, object(), "name"])
+def test_what_has_no_name_is_not_registered(registry, thing):
+    before = dict(registry)
+    with pytest.raises(ConfigError, match=registry.kind):
+        registry.register(thing)
+    assert registry == before
+
+
+@pytest.mark.parametrize("value", [True, np.True_])
+def test_a_truth_value_is_no_number(value):
+    with pytest.raises(ConfigError, match="seed"):
+        bmnas.prepare("planted", seed=value)
+    with pytest.raises(ConfigError, match="L"):
+        bmnas.pool(torch.zeros(2, 3, 4), value)
+
+
+def test_two_classes_of_one_name_are_refused():
+    arrays, splits = {"A": np.eye(9)}, {"train": range(5), "val": range(5, 7), "test": range(7, 9)}
+    rows = {name: np.array(part) for name, part in splits.items()}
+    with pytest.raises(FeatureError, match="'a' twice"):
+        bmnas.FeatureSet.from_arrays(arrays, np.arange(9) % 2, rows, classes=["a", "a"])

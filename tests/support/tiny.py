@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from unittest import mock
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
 from bmnas.tasks.planted import planted_features
+from bmnas.training.learning_rates import Schedule
 
 CONFIG = SearchConfig(
     C=4, L=4, N=1, M=1, epochs=4, batch_size=16, max_lr=3e-3, arch_lr=3e-3, shortlist_epochs=1, device="cpu", threads=1
@@ -55,3 +57,10 @@ def split_of(features: FeatureSet, rows: list[int]) -> str:
         if set(rows) <= set(members.tolist()):
             return name
     return "mixed"
+
+
+@contextmanager
+def diverging() -> Iterator[None]:
+    """Every step has a learning rate that settings refuse: it surely diverges."""
+    with mock.patch.object(Schedule, "of_epoch", lambda *_: repeat(1e30)):
+        yield

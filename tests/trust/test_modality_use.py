@@ -83,7 +83,7 @@ def signs(kind):
     noise = np.random.default_rng(0).standard_normal((160, 1))
     arrays = {"A_1": a[:, None], "B_1": b[:, None], "C_1": noise, "D_1": noise}
     splits = {"train": np.arange(80), "val": np.arange(80, 120), "test": np.arange(120, 160)}
-    features = FeatureSet.from_arrays(arrays, y.astype(int), splits, L=1)
+    features = FeatureSet.from_arrays(arrays, y.astype(int), splits, L=1, classes=("no", "yes"))
     shapes = dict.fromkeys(("A_1", "B_1", "C_1"), (1, 1))
     return TrainedNetwork(Signs(kind), "multiclass", ("no", "yes"), shapes), features  # type: ignore[arg-type]
 

@@ -191,7 +191,7 @@ def test_the_command_line_writes_beside_the_notebook(tmp_path: Path, capsys: pyt
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.html", "out.html", "out.ipynb"]
 
 
-@pytest.mark.parametrize(("content", "words"), [(None, "No such file"), ("{", "is not a notebook"), ("{}", "is not a")])
+@pytest.mark.parametrize(("content", "words"), [(None, "is missing"), ("{", "is not a notebook"), ("{}", "is not a")])
 def test_what_is_no_notebook_is_refused(
     content: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

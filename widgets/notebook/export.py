@@ -19,7 +19,10 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from plotly.offline import get_plotlyjs
 
-from bmnas.storage.whole_files import write_text
+from bmnas.errors import DataError
+from bmnas.storage.paths import given_path
+from bmnas.storage.reading import read_text
+from bmnas.storage.whole_files import keep_others, write_text
 
 PLOTLY = "application/vnd.plotly.v1+json"
 HEAD = """<script>{plotly}</script>
@@ -32,20 +35,27 @@ FIGURE = """<div class="bmnas-figure"><div id="{id}" role="img" aria-label="{lab
 
 
 def export_html(notebook: str | Path, target: str | Path | None = None) -> Path:
-    """Writes the notebook as HTML, by default beside it.
+    """Writes the notebook as HTML, by default beside it; a page that lies there is replaced, any other file is not.
 
     Raises:
-        FileNotFoundError: there is no such notebook.
-        ValueError: it is not a notebook.
+        DataError: there is no such notebook, or it is none.
+        RunError: the page cannot be written, or the file that is there is no page.
     """
-    source = Path(notebook)
-    target = source.with_suffix(".html") if target is None else Path(target)
+    source = given_path("notebook", notebook)
+    page = source.with_suffix(".html") if target is None else given_path("target", target)
+    text = read_text(source, DataError, "give the path of an executed notebook")
     try:
-        content = nbformat.read(source, 4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
-        raise ValueError(f"{source} is not a notebook: {error}") from error
-    write_text(target, to_html(content, source.stem))
-    return target
+        content = nbformat.reads(text, 4)
+    except Exception as error:  # of another's many kinds, for what may be any JSON
+        raise DataError(f"{source} is not a notebook: {error}; give the path of an executed one") from error
+    keep_others(page, "HTML page", _is_page)
+    write_text(page, to_html(content, source.stem))
+    return page
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(200).lstrip().lower().startswith((b"<!doctype html", b"<html"))
 
 
 def to_html(notebook: NotebookNode, title: str = "Notebook") -> str:

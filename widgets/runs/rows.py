@@ -16,6 +16,7 @@ from bmnas.searching.searchers.recorded_search import recorded_trials
 from bmnas.searching.trace import EpochEvent, Trace
 from bmnas.space.genotype import Genotype
 from bmnas.space.graph import Modalities
+from bmnas.storage.paths import given_path
 from widgets.networks.facts import Shapes, genotype_facts
 
 NAN = float("nan")
@@ -72,7 +73,7 @@ def browser_info(root: str | Path | None = None) -> BrowserInfo:
 
     A folder whose name starts with "_" or "." is none. A run that cannot be read is listed as damaged, with the reason.
     """
-    place = runs_root() if root is None else Path(root)
+    place = runs_root() if root is None else given_path("root", root)
     folders = sorted(place.iterdir()) if place.is_dir() else []
     return BrowserInfo(str(place), tuple(run_row(f) for f in folders if f.is_dir() and f.name[0] not in "_."))
 

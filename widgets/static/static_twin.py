@@ -12,6 +12,7 @@ from pandas.io.formats.style import Styler
 
 from bmnas.errors import RunError
 from bmnas.searching.run_folder import Run
+from bmnas.storage.whole_files import write_text
 from widgets.live.cell import is_live
 from widgets.sheets.sheet import Sheet, above, page, words
 from widgets.static.display import HasFolder
@@ -100,9 +101,5 @@ def _bundle(sheet: Sheet, text: str, name: str, run: HasFolder | None) -> dict[s
         sheet = above(words([STAND_IN], bold=True, colour=NOTE_COLOUR), sheet)
     svg = page(sheet)
     if run is not None:
-        folder = run.folder / "figures"
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f"{name}.svg.partial"
-        partial.write_text(svg, encoding="utf-8")
-        partial.replace(folder / f"{name}.svg")
+        write_text(run.folder / "figures" / f"{name}.svg", svg)
     return {"image/svg+xml": svg, "text/plain": text}

@@ -17,6 +17,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES, changed_samples
 from bmnas.machine import data_root
 from bmnas.registry import TASKS, unknown
+from bmnas.storage.paths import given_path
 from bmnas.storage.reading import read_text
 from bmnas.tasks.base import Task
 from bmnas.tasks.preparation import untrained
@@ -83,7 +84,7 @@ def raw_samples(features: FeatureSet, root: str | Path | None = None, progress: 
         DataError: there are none, they are absent, or others.
     """
     task = raw_task(features)
-    place = data_root() if root is None else Path(root).absolute()
+    place = data_root() if root is None else given_path("root", root)
     options = features.manifest["options"]
     if task.real is not None:
         real = task.real.open(place / task.real.folder, options)

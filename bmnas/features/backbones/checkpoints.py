@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bmnas.errors import DataError
+from bmnas.storage.paths import given_path
+from bmnas.storage.reading import regular
 
 State = Mapping[str, Tensor]
 
@@ -55,13 +57,14 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     Raises:
         DataError: see `load_checkpoint`.
     """
+    path = given_path("path", path)
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(regular(path), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such checkpoint; expected a file that torch.save wrote") from error
     except UnpicklingError as error:
         raise DataError(f"{path}: refused, since it holds more than weights, or is damaged ({error})") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a file of any other kind can make the unpickler fail in any way
         raise DataError(f"{path}: damaged, or not a file that torch.save wrote ({error})") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]

@@ -23,7 +23,7 @@ def save_backbone(model: nn.Module, path: Path, about: dict[str, Any]) -> None:
     try:
         save_tensors(path, model.state_dict(), about)
     except RunError as error:
-        raise FeatureError(f"{path} cannot be written: {error}") from error
+        raise FeatureError(str(error)) from error
 
 
 def load_backbone(model: nn.Module, path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from bmnas.errors import FeatureError, how_many, warn
 from bmnas.evaluation.network_inputs import ONE_SAMPLE
 from bmnas.features.blocks import blocks
-from bmnas.features.convert import as_array, as_numbers, check_order, tensor_values
+from bmnas.features.convert import as_array, as_numbers, check_order, refuse_sparse, tensor_values
 from bmnas.features.markers import MarkerScan
 from bmnas.features.taps import pool
 
@@ -40,6 +40,8 @@ def by_feature(X: object) -> Mapping[str, Any]:
             "them in one, pandas.concat({'Image': frame, ...}, axis=1), or a frame with a sample in each cell, "
             "pandas.DataFrame({'Image': list(array), ...})"
         )
+    for name, values in X.items():
+        refuse_sparse(f"feature {name!r}", values)
     return X
 
 
@@ -96,8 +98,6 @@ def _as_array(name: str, values: Any, L: int) -> np.ndarray:
         values = _of_frame(name, values)
     if isinstance(values, Tensor):
         values = tensor_values(f"feature {name!r}", values)
-    if hasattr(values, "toarray"):
-        raise FeatureError(f"feature {name!r} is a sparse matrix; give an array, .toarray()")
     if not isinstance(values, np.ndarray):
         values = _uniform(name, values)
     if isinstance(values, np.ndarray) and values.dtype == object and values.ndim > 1:

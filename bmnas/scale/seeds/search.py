@@ -38,7 +38,7 @@ def seed_runs(
 
     Raises:
         ConfigError: `seeds` is no whole number of at least 1.
-        RunError: `name` is not the name of a folder.
+        RunError: `name`, or `dataset`, is not the name of a folder.
     """
     if type(seeds) is not int or seeds < 1:
         raise ConfigError(f"seeds is {seeds!r}; expected a whole number of at least 1")

@@ -15,6 +15,7 @@ A searcher that ends by itself may return further proposals, for a budget that i
     return propose_at_random(space, generator)
 """
 
+import inspect
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -162,18 +163,13 @@ def run_searcher(
             for them.
 
     Raises:
-        ConfigError: the searcher is no generator function, or proposes something else than genotypes.
+        ConfigError: the searcher is no generator function, or proposes something else than genotypes of the space.
         RunError: the searcher proposes another genotype than the recorded one.
     """
     scores: dict[tuple, float] = {}
     best: Trial | None = None
     seconds, repeats = 0.0, 0
-    proposals: Proposals = searcher(space, random.Random(seed))
-    if not isinstance(proposals, Generator):
-        kind = type(proposals).__name__
-        raise ConfigError(
-            f"the searcher returns {kind}; expected a generator, so a function with `score = yield genotype`"
-        )
+    proposals = _started(searcher, space, seed)
     score: float | None = None  # the first `send` of a generator takes None
     while repeats < PATIENCE:
         try:
@@ -181,11 +177,15 @@ def run_searcher(
         except StopIteration as end:
             if end.value is None or budget.amount is None:
                 return
+            if not isinstance(end.value, Generator):
+                raise ConfigError(
+                    f"the searcher ends by returning {end.value!r}; expected nothing, or a generator of what to "
+                    "propose while a budget is left"
+                ) from None
             proposals, score = end.value, None
             continue
         proposal = proposed if isinstance(proposed, Proposal) else Proposal(proposed)
-        if not isinstance(proposal.genotype, Genotype):
-            raise ConfigError(f"the searcher proposes {proposal.genotype!r}; expected a Genotype of the space")
+        _check_proposed(proposal.genotype, space)
         key = network_key(proposal.genotype)
         if key in scores:
             score, repeats = scores[key], repeats + 1
@@ -197,6 +197,40 @@ def run_searcher(
         score = scores[key] = trial.score
         best = trial if trial.is_best else best
         yield trial
+
+
+def _started(searcher: Searcher, space: Space, seed: int) -> Proposals:
+    try:
+        inspect.signature(searcher).bind(space, None)
+    except TypeError as error:
+        raise ConfigError(f"the searcher cannot be called as searcher(space, generator): {error}") from error
+    proposals = searcher(space, random.Random(int(seed)))
+    if not isinstance(proposals, Generator):
+        kind = type(proposals).__name__
+        raise ConfigError(
+            f"the searcher returns {kind}; expected a generator, so a function with `score = yield genotype`"
+        )
+    return proposals
+
+
+def _check_proposed(genotype: object, space: Space) -> None:
+    """Checks that a proposal is a genotype of the space; it may have fewer Cells, as networks that grow do."""
+    if not isinstance(genotype, Genotype):
+        raise ConfigError(f"the searcher proposes {genotype!r}; expected a Genotype of the space")
+    foreign = [name for name in genotype.features if name not in space.features]
+    foreign += [name for name in genotype.primitives if name not in space.primitives]
+    fits = {
+        f"N = {genotype.N}": genotype.N <= space.N,
+        f"M = {genotype.M}": genotype.M == space.M,
+        f"r = {genotype.r}": genotype.r == space.r,
+    }
+    foreign += [size for size, is_right in fits.items() if not is_right]
+    if foreign:
+        raise ConfigError(
+            f"the searcher proposes\n{genotype.describe()}\nwith {', '.join(foreign)}, which is not in the "
+            f"space: N = {space.N}, M = {space.M}, r = {space.r}, features {', '.join(space.features)}, primitives "
+            f"{', '.join(space.primitives)}"
+        )
 
 
 def _trial(

@@ -1,5 +1,6 @@
 """EgoGesture: a colour and a depth clip a sample, folders of numbered pictures."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -166,7 +167,8 @@ def _warn_of_unnamed(root: Path, named: set[str]) -> None:
 
 def _read_lists(root: Path) -> tuple[tuple[str, ...], list[EgoClip]]:
     named = root / CLASS_LIST
-    classes = (read_ego_classes(named) if named.is_file() else tuple(map(str, range(1, GESTURES + 1))))[:GESTURES]
+    numbers = tuple(map(str, range(1, GESTURES + 1)))
+    classes = (read_ego_classes(named) if os.path.lexists(named) else numbers)[:GESTURES]
     clips = [clip for part, name in LISTS.items() for clip in read_ego_list(root / name, part, len(classes))]
     return classes, clips
 

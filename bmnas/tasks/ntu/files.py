@@ -3,6 +3,7 @@
 MFAS and BM-NAS zip two sorted lists; one missing file then shifts every later pair. A name cannot shift.
 """
 
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ def missing_skeletons(root: Path) -> frozenset[NtuName]:
         DataError: the list holds no name at all.
     """
     listed: frozenset[NtuName] = frozenset()
-    for path in (root / name for name in MISSING_FILES if (root / name).is_file()):
+    for path in (root / name for name in MISSING_FILES if os.path.lexists(root / name)):
         lines = [re.sub(r"\.skeleton$", "", line.strip()) for line in read_lines(path)]
         names = frozenset(NtuName.parse(line) for line in lines if PATTERN.fullmatch(line))
         if not names:

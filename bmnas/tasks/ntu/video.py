@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from bmnas.errors import DataError
+from bmnas.storage.reading import regular
 
 
 def frame_numbers(frames: int, count: int, through: int | None = None, reference: bool = False) -> np.ndarray:
@@ -47,7 +48,7 @@ def read_video(
 def _check_length(path: Path) -> None:
     """Checks an AVI (RIFF), which says in its bytes 4 to 7 how many bytes follow; more may, fewer may not."""
     try:
-        with path.open("rb") as file:
+        with regular(path).open("rb") as file:
             kind = file.read(4)
             follow = int.from_bytes(file.read(4), "little")
             there = path.stat().st_size - 8

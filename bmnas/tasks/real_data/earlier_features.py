@@ -10,6 +10,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.input_stamps import NAMES, changed_samples
 from bmnas.features.samples import Samples
 from bmnas.features.store import MANIFEST
+from bmnas.storage.paths import given_path
 from bmnas.storage.reading import read_json, read_text
 from bmnas.tasks.base import Options
 from bmnas.tasks.real_data.extraction import HOW, sha256
@@ -101,4 +102,6 @@ def _has(options: Options, name: str, value: Any) -> bool:
     if name not in ("weights", "imagenet"):
         return options.get(name) == value
     there = options.get(name) or {}
-    return {modality: sha256(Path(path)) for modality, path in value.items()}.items() <= there.items()
+    return {
+        modality: sha256(given_path(f"{name}[{modality!r}]", path)) for modality, path in value.items()
+    }.items() <= there.items()

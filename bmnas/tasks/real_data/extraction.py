@@ -21,6 +21,7 @@ from bmnas.features.input_stamps import changed_samples
 from bmnas.features.samples import Samples
 from bmnas.registry import unknown
 from bmnas.storage.digests import file_sha256
+from bmnas.storage.paths import given_path
 from bmnas.tasks.base import Options, RealData, Task
 from bmnas.tasks.file_readers.folders import files_under
 from bmnas.tasks.real_data.backbones import BackboneMaker
@@ -144,7 +145,7 @@ class RealRun:
                     f"{folder} holds {' and '.join(path.name for path in usual)}: leave one of them there, or name one "
                     f"in weights={{'{name}': path}}"
                 )
-            weights[name] = Path(path) if path else next(iter(usual), None)
+            weights[name] = next(iter(usual), None) if path is None else given_path(f"weights[{name!r}]", path)
         return weights
 
     @cached_property
@@ -162,7 +163,7 @@ class RealRun:
                 raise ConfigError(
                     f"imagenet is given for {name}, whose weights are in {self.weights[name]}; leave one of them out"
                 )
-        return {name: Path(path) for name, path in paths.items() if path}
+        return {name: given_path(f"imagenet[{name!r}]", path) for name, path in paths.items() if path is not None}
 
     @cached_property
     def identity(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 from bmnas.errors import DataError
 from bmnas.storage.digests import file_sha256
 from bmnas.storage.reading import regular
+from bmnas.storage.whole_files import REMEDIES, cannot_write
 from bmnas.training.progress import Progress
 
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -161,7 +162,7 @@ def _fetch_recordings(url: str, folder: Path, listing: str, progress: Progress |
                 (unpacked / name).write_bytes(content)
             os.rename(unpacked, folder)
     except OSError as error:
-        raise DataError(f"{folder} cannot be written: {error}; make room, then run the same again") from error
+        raise DataError(cannot_write(folder, error, "nothing was changed")) from error
 
 
 def _fetch(url: str, path: Path, expected: str | None, target: Path, progress: Progress | None) -> None:
@@ -188,6 +189,8 @@ def _fetch(url: str, path: Path, expected: str | None, target: Path, progress: P
     except DataError:
         raise
     except OSError as error:
+        if error.errno in REMEDIES:  # it came, but there is no place for it
+            raise DataError(cannot_write(path, error, "nothing was kept")) from error
         raise DataError(
             f"{target} is missing and {url} cannot be downloaded: {error}. Put it there by hand, set BMNAS_DATA to a "
             "folder that has it, or use the dataset 'digits', which needs no download"
@@ -224,16 +227,17 @@ class _Meter:
 def _make_writable(folder: Path, url: str) -> None:
     """Makes the folder, unless it, or the one that it would lie in, is read-only."""
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    writable = place.is_dir() and os.access(place, os.W_OK) and place.stat().st_mode & stat.S_IWUSR
-    if not writable:
+    writable = os.access(place, os.W_OK) and place.stat().st_mode & stat.S_IWUSR
+    if not place.is_dir() or not writable:
+        why = "read-only" if place.is_dir() else "no folder"
         raise DataError(
-            f"data is missing under {folder}, and {place} is read-only, so it cannot be downloaded there from {url}; "
+            f"data is missing under {folder}, and {place} is {why}, so it cannot be downloaded there from {url}; "
             "put the files there, or set BMNAS_DATA to a folder that can be written"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"{folder} cannot be made: {error}") from error
+        raise DataError(cannot_write(folder, error, "nothing was changed")) from error
 
 
 def _hash_of(path: Path) -> str:
