@@ -140,8 +140,8 @@ def _line(
     low, high = result.interval
     difference, verdict = "", ""
     if comparison is not None:
-        ends = f" ({100 * comparison.low:+.2f} to {100 * comparison.high:+.2f})" if isfinite(comparison.low) else ""
-        difference = f"{100 * comparison.difference:+.2f}{ends}"
+        ends = comparison.ends()
+        difference = comparison.points() + (f" ({ends})" if ends else "")
         verdict = comparison.verdict
     return {
         "method": result.name,
