@@ -87,7 +87,7 @@ def signed(end: float, digits: int = 2) -> str:
     """Writes an end of an interval with its sign, and with as many digits as show on which side of 0 it lies."""
     while 0 < abs(end) < 0.5 * 10.0**-digits:
         digits += 1
-    return f"{end:+.{digits}f}"
+    return f"{end + 0.0:+.{digits}f}"  # never -0.0
 
 
 def group_scores(score: Score, counts: np.ndarray, groups: np.ndarray) -> np.ndarray:
