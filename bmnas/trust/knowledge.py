@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bmnas.errors import how_many
 from bmnas.evaluation.estimates import estimate, group_scores, signed
 from bmnas.machine import one_blas_thread
 from bmnas.trust.probes import Blocks, ProbeData, ProbeResult, bits, run_probe
@@ -110,16 +111,18 @@ class Knowledge:
             return f"There is one modality, {self.best}: nothing to fuse."
         h = self.headroom
         interval = f"95 % interval {signed(h.low)} to {signed(h.high)}"
-        span = f"{round(h.mean, 2) + 0.0:+.2f} of {self.entropy:.2f} bits ({interval}) beyond tuned late fusion"
+        more = f"{round(h.mean, 2) + 0.0:+.2f} of {self.entropy:.2f} bits ({interval})"
+        span = f"they know {more} more than tuned late fusion of the modalities"
         if self.verdict == CAN:
-            return f"Fusion can help here: fused features know {span}."
+            return f"Beyond late fusion, fusing features can help here: {span}."
         if self.verdict == UNDECIDED:
-            return f"Undecided whether fusion can help here, by {self._rows_words()}: fused features know {span}."
-        return f"Fusion cannot help here: fused features know {span}; {self._late_words()}."
+            rows = self._rows_words()
+            return f"Beyond late fusion, whether fusing features can help here is undecided, by {rows}: {span}."
+        return f"Beyond late fusion, fusing features cannot help here: {span}; {self._late_words()}."
 
     def _rows_words(self) -> str:
-        groups = "" if self.groups is None else f" in {self.groups} groups that were recorded together"
-        return f"{self.rows} validation rows{groups}"
+        groups = "" if self.groups is None else f" in {how_many(self.groups, 'group')} of what was recorded together"
+        return f"{how_many(self.rows, 'validation row')}{groups}"
 
     def _late_words(self) -> str:
         gain = self.late_gain

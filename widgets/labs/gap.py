@@ -99,7 +99,8 @@ class Gap:
         self.objective = objective or plain_objective(features.kind)
         self.genotype = genotype
         self.features = features
-        self.network = network_title(epoch, best_epoch)
+        other = "" if epoch == best_epoch else f", the last; Algorithm 1's is of epoch {best_epoch}"
+        self.network = f"{network_title(epoch, best_epoch)}{other}"
         self.tensors = features.tensors(device)
         self.own = copy.deepcopy(hypernet).to(self.tensors.device)
         self.soft = self.own.architecture()
@@ -175,7 +176,7 @@ def gap_sheet(info: GapInfo, share: float | None = None, now: tuple[float, float
     if share is not None and now is not None:
         marks = zip(now, looks, strict=True)
         points += [Point(share, 100 * value, look[0], hover=_percent(value), shape="ring") for value, look in marks]
-    title = f"From soft to one-hot weights of the last epoch. {info.network}"
+    title = f"From soft to one-hot weights. {info.network}"
     y_title = f"{info.metric} on val [%]"
     return chart(lines, points, title, "share of the way: 0 soft, 1 one-hot", y_title, (620, 360), at=share)
 
@@ -211,7 +212,7 @@ class GapSlider:
         info = self.info
         ends = f"soft {_percent(info.running[0])}, one-hot {_percent(info.running[-1])} (statistics of the search) or "
         ends += f"{_percent(info.batch[-1])} (of the validation split), derived network {_percent(info.inherited)}"
-        return f"From soft to one-hot weights of the last epoch. {info.network}; {info.metric} on val: {ends}"
+        return f"From soft to one-hot weights. {info.network}; {info.metric} on val: {ends}"
 
     def box(self) -> ipw.VBox:
         """Makes the live controls, once."""

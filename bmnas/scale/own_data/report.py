@@ -6,6 +6,7 @@ from textwrap import indent
 import numpy as np
 import pandas as pd
 
+from bmnas.errors import how_many
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.results import Evaluation
 from bmnas.evaluation.score_table import ScoreTable
@@ -68,7 +69,7 @@ def data_lines(features: FeatureSet) -> Iterator[str]:
     for modality, names in features.modalities.items():
         shapes = [features.arrays[name].shape[1:] for name in names]
         each = (
-            f"{name} ({C} numbers{'' if P == 1 else f' at {P} positions'})"
+            f"{name} ({how_many(C, 'number')}{'' if P == 1 else f' at {P} positions'})"
             for name, (C, P) in zip(names, shapes, strict=True)
         )
         yield f"modality {modality}: {', '.join(each)}"
