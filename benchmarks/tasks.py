@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import bmnas  # noqa: E402
 from bmnas.errors import FeatureError  # noqa: E402
-from bmnas.evaluation.comparison import compare, group_scores  # noqa: E402
+from bmnas.evaluation.comparison import compare  # noqa: E402
+from bmnas.evaluation.estimates import group_scores  # noqa: E402
 from bmnas.evaluation.evaluation import build_network, train_and_test  # noqa: E402
 from bmnas.machine import use_threads  # noqa: E402
 from bmnas.rivals.late_fusion import log_probabilities  # noqa: E402

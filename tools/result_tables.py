@@ -22,8 +22,8 @@ def tasks_table(results: Mapping[str, Any]) -> str:
         "task",
         "searched",
         "best single modality",
-        "late fusion: sum, tuned",
-        "searched less tuned, 95 % interval",
+        "late fusion: sum, regression",
+        "searched less regression, 95 % interval",
         "spread of the truth: pairs, seeds",
         "rank of each search (Algorithm 1)",
     )

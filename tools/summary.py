@@ -6,10 +6,12 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from bmnas.errors import RunError
+from bmnas.errors import BmnasError, RunError
 from bmnas.evaluation.saved_results import ABLATION, EVALUATION, load_ablation, load_evaluation
+from bmnas.rivals.field.table import winners_sentence
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import open_run
+from bmnas.trust.diagnosis import load_verdict
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,19 @@ def scores(folder: Path) -> list[str]:
             except RunError as error:
                 rows = [f"    cannot be read ({error}); run the notebook that makes it again"]
             lines += [f"  {title}, mean over the seeds and its 95 % interval ({name})", *rows]
-    return lines
+    return [*lines, *verdicts(run)]
+
+
+def verdicts(run: Run) -> list[str]:
+    """Returns what the scores and the diagnosis of a run say, a sentence a line; nothing of what was not made."""
+    sentences = []
+    for make in (lambda: winners_sentence(load_evaluation(run)), lambda: load_verdict(run)):
+        try:
+            sentences.append(make())
+        except BmnasError:  # missing or damaged, which is said above, or of methods that cannot be compared
+            continue
+    lines = [f"    {line}" for line in filter(None, sentences)]
+    return ["  what they say", *lines] if lines else []
 
 
 def score_line(row: Mapping[str, Any]) -> str:

@@ -1,27 +1,20 @@
-"""Paired comparisons of methods: over seeds, and over groups of test samples that were recorded together.
+"""Paired comparisons of methods, corrected for their number: verdicts, and intervals that agree with them.
 
-Two methods are scored by the same seeds on the same test samples. Their differences form a matrix D (S seeds, G groups)
-with entries m + seed effect + group effect + rest. The variance of the mean difference is estimated by two-way
-clustering (Cameron, Gelbach, Miller, Journal of Business and Economic Statistics 29 (2011), pp. 238-249):
-
-    V = max(V_seeds, V_groups, V_seeds + V_groups - V_cells)
-
-with each V the squared standard error of the mean over seeds, groups or cells. Degrees of freedom follow Satterthwaite
-(1946), at most 3 of two seeds: two are often alike by chance, and the variance is then that of the groups alone. A
-single seed has no spread, so it never gives a verdict. Several comparisons are corrected by Holm (1979).
+Two methods are scored by the same seeds on the same test samples, see `bmnas.evaluation.estimates`. Several comparisons
+are corrected by Holm (Scandinavian Journal of Statistics 6 (1979), pp. 65-70). Each interval is at the level at which
+Holm tests its comparison (Serlin, Journal of Experimental Education 61 (1993), pp. 350-360, "Holm on the range"): of n
+comparisons in the order of their p, the i-th has the level 1 - 5 % / (n - i + 1), and all from the first undecided one
+on have the level of that one. So an interval excludes 0 exactly where its comparison is decided. They are no region
+that holds all true differences at once in 95 % of cases: intervals at 1 - 5 % / n are, and decide less.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bmnas.errors import ConfigError
-
-LEVEL = 0.95  # of intervals; a verdict needs an adjusted p below 1 - LEVEL
-FREEDOM_OF_TWO = 3  # without this limit two seeds can call 6 % of equal methods better
-
-Score = Callable[[np.ndarray], np.ndarray]
+from bmnas.evaluation.estimates import LEVEL, estimate_difference, signed
 
 
 @dataclass(frozen=True)
@@ -31,9 +24,11 @@ class Comparison:
     Attributes:
         name, rival: the two methods.
         difference: mean of the method less mean of the rival; positive where the method is better.
-        low, high: its 95 % interval, not corrected for other comparisons.
-        p_value: two-sided, corrected by Holm for all comparisons that were made together.
-        seeds, groups: how many of each stand behind it; no groups where seeds alone were compared.
+        low, high: its interval, corrected for all comparisons that were made together: 95 % of a single one.
+        p_value: two-sided, corrected by Holm.
+        seeds, rival_seeds: of the method and of the rival; an untrained one has as many as the other.
+        groups: of test samples; none where seeds alone were compared.
+        together: how many comparisons were made, this one among them.
     """
 
     name: str
@@ -43,81 +38,51 @@ class Comparison:
     high: float
     p_value: float
     seeds: int
+    rival_seeds: int
     groups: int
+    together: int = 1
 
     @property
     def verdict(self) -> str:
-        """Returns "better", "worse" or "undecided"."""
-        if not self.p_value < 1 - LEVEL:
-            return "undecided"
-        return "better" if self.difference > 0 else "worse"
+        """Returns "better" or "worse" where the interval excludes 0, or "undecided"."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "undecided"
+
+    @property
+    def one_seed(self) -> bool:
+        """Returns whether a method has a single seed, which proves nothing."""
+        return min(self.seeds, self.rival_seeds) < 2
+
+    def turned(self) -> "Comparison":
+        """Returns the same comparison, seen from the rival."""
+        return replace(
+            self, name=self.rival, rival=self.name, difference=-self.difference, low=-self.high, high=-self.low,
+            seeds=self.rival_seeds, rival_seeds=self.seeds,
+        )  # fmt: skip
+
+    def points(self, digits: int = 2) -> str:
+        """Returns the difference in points (hundredths of the score), with its sign."""
+        return f"{round(100 * self.difference, digits) + 0.0:+.{digits}f}"  # never -0.0
+
+    def ends(self, digits: int = 2) -> str:
+        """Returns the interval in points, `+0.12 to +3.40`; "" where it has no ends."""
+        return " to ".join(signed(100 * end, digits) for end in (self.low, self.high) if np.isfinite(end))
+
+    def basis(self, digits: int = 2, unit: str = "groups of test samples") -> str:
+        """Returns what the difference stands on: `95 % interval +0.12 to +3.40; 3 seeds, 500 groups ...`."""
+        corrected = f", corrected for {self.together} comparisons" if self.together > 1 else ""
+        seeds = f"{self.seeds} seeds" + (f" against {self.rival_seeds}" if self.rival_seeds != self.seeds else "")
+        samples = f", {self.groups:,} {unit}" if self.groups else " alone, without their answers"
+        return f"95 % interval {self.ends(digits)}{corrected}; {seeds}{samples}"
 
     def sentence(self) -> str:
-        """Returns one line for people, in points (hundredths of the score)."""
-        points = f"{100 * self.difference:+.2f} points"
-        if self.seeds < 2:
-            return f"{self.name} against {self.rival}: {points}; one seed proves nothing"
+        """Returns one line for people, in points."""
+        about = f"{self.name} against {self.rival}"
+        if self.one_seed:
+            return f"{about}: {self.points()} points; one seed proves nothing"
         word = "cannot be told apart" if self.verdict == "undecided" else self.verdict
-        interval = f"95 % interval {100 * self.low:+.2f} to {100 * self.high:+.2f}"
-        samples = f", {self.groups:,} groups of test samples" if self.groups else " alone, without their answers"
-        return f"{self.name} against {self.rival}: {word}, {points} ({interval}; {self.seeds} seeds{samples})"
-
-
-def group_scores(score: Score, counts: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Splits a score of all test samples into one value a group, by the jackknife.
-
-    The value of group g is the pseudo-value G * score(all) - (G - 1) * score(all but g). Their mean is the score itself
-    where it is a mean over equal groups, as accuracy is; otherwise, as for F1, the jackknife estimate of it.
-
-    Args:
-        score: sums of counts (..., d) -> scores (...).
-        counts: (..., n, d) what each test sample adds to the sums.
-        groups: (n,) the group of each test sample; any values that can be sorted.
-
-    Returns:
-        (..., G), in the order of the sorted groups.
-    """
-    names, codes = np.unique(groups, return_inverse=True)
-    rows = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[rows], np.arange(len(names)))
-    sums = np.add.reduceat(counts[..., rows, :], starts, axis=-2)  # (..., G, d)
-    total = sums.sum(-2, keepdims=True)  # (..., 1, d)
-    if len(names) == 1:
-        return score(total)
-    return len(names) * score(total) - (len(names) - 1) * score(total - sums)
-
-
-def paired_interval(differences: np.ndarray) -> tuple[float, float, float, float]:
-    """Estimates the mean of a matrix of differences whose rows and columns are both random.
-
-    Args:
-        differences: (S seeds, G groups).
-
-    Returns:
-        Mean, lower and upper end of the 95 % interval, and the two-sided p of a mean of 0. One seed or one group has
-        no spread: the interval is infinite, and p is 1.
-
-    Raises:
-        ConfigError: the matrix is empty, or holds a value that is not finite.
-    """
-    matrix = np.asarray(differences, dtype=float)
-    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all():
-        raise ConfigError(f"differences of shape {matrix.shape}; expected finite values of shape (seeds, groups)")
-    seeds, groups = matrix.shape
-    mean = float(matrix.mean())
-    if min(seeds, groups) < 2:
-        return mean, -np.inf, np.inf, 1.0
-    of_seeds = float(matrix.mean(1).var(ddof=1)) / seeds
-    of_groups = float(matrix.mean(0).var(ddof=1)) / groups
-    of_cells = float(matrix.var(ddof=1)) / matrix.size
-    variance = max(of_seeds, of_groups, of_seeds + of_groups - of_cells)
-    if variance == 0:
-        return mean, mean, mean, float(mean == 0)
-    freedom = variance**2 / (of_seeds**2 / (seeds - 1) + of_groups**2 / (groups - 1))
-    freedom = max(freedom, min(seeds, groups) - 1)
-    if seeds == 2 and of_seeds > 0:
-        freedom = min(freedom, FREEDOM_OF_TWO)
-    return student_interval(mean, variance**0.5, freedom)
+        return f"{about}: {word}, {self.points()} points ({self.basis()})"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -134,32 +99,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_interval(differences: np.ndarray) -> tuple[float, float, float, float]:
-    """Estimates a mean from seeds alone, by Student's t; see `paired_interval`.
-
-    Args:
-        differences: (S,), one a seed.
-    """
-    mean, seeds = float(differences.mean()), len(differences)
-    if seeds < 2:
-        return mean, -np.inf, np.inf, 1.0
-    error = float(differences.std(ddof=1)) / seeds**0.5
-    if error == 0:
-        return mean, mean, mean, float(mean == 0)
-    return student_interval(mean, error, seeds - 1)
-
-
-def student_interval(mean: float, error: float, freedom: float) -> tuple[float, float, float, float]:
-    """Returns mean, both ends of its 95 % interval and the two-sided p of a mean of 0, by Student's t.
-
-    Args:
-        error: standard error of the mean, above 0.
-        freedom: degrees of freedom.
-    """
-    from scipy.special import stdtr, stdtrit  # here: time that a search does not need; scipy.stats takes five times it
-
-    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
-    return mean, mean - half, mean + half, float(2 * stdtr(freedom, -abs(mean) / error))
+def holm_levels(p_values: Sequence[float]) -> list[float]:
+    """Returns the level of each interval: that at which Holm tests it, see the module."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    errors = [(1 - LEVEL) / (len(order) - place) for place in range(len(order))]
+    decided = [p_values[number] < error for number, error in zip(order, errors, strict=True)]
+    last = decided.index(False) if False in decided else len(order) - 1
+    return [1 - errors[min(order.index(number), last)] for number in range(len(order))]
 
 
 def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
@@ -176,7 +122,7 @@ def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
     if name not in scores:
         raise ConfigError(f"no scores of {name!r}; there are those of {', '.join(map(repr, scores)) or 'none'}")
     mine = np.atleast_2d(scores[name])
-    differences = {}
+    pairs = {}
     for rival in scores:
         other = np.atleast_2d(scores[rival])
         seeds = max(len(mine), len(other))
@@ -185,29 +131,43 @@ def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
                 f"{name!r} has scores of shape {mine.shape}, {rival!r} of {other.shape}; expected equal ones"
             )
         if rival != name:
-            differences[rival] = np.broadcast_to(mine, (seeds, mine.shape[1])) - other
-    return compare_differences(name, differences)
+            pairs[rival] = tuple(np.broadcast_to(each, (seeds, each.shape[1])) for each in (mine, other))
+    return compare_pairs(name, pairs)
 
 
-def compare_differences(name: str, differences: Mapping[str, np.ndarray]) -> list[Comparison]:
-    """Compares one method with its rivals, given the differences of their scores, and corrects by Holm.
+def compare_pairs(
+    name: str, pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], differences: Mapping[str, float] | None = None
+) -> list[Comparison]:
+    """Compares one method with its rivals, and corrects by Holm.
 
     Args:
         name: of the method.
-        differences: rival -> (S seeds, G groups), or (S,) where seeds alone are known.
+        pairs: rival -> the values of the method and of the rival, (S seeds, G groups), or (S,) where seeds alone are
+            known.
+        differences: rival -> the difference of the scores themselves, where values of groups only estimate it, as the
+            jackknife does of F1.
     """
-    estimates = [(paired_interval if each.ndim == 2 else seeds_interval)(each) for each in differences.values()]
-    adjusted = holm([p for *_, p in estimates])
-    return [
-        Comparison(
-            name=name,
-            rival=rival,
-            difference=mean,
-            low=low,
-            high=high,
-            p_value=p,
-            seeds=each.shape[0],
-            groups=each.shape[1] if each.ndim == 2 else 0,
+    estimates = {rival: estimate_difference(*pair) for rival, pair in pairs.items()}
+    if differences:
+        estimates = {rival: replace(one, mean=differences[rival]) for rival, one in estimates.items()}
+    p_values = [one.p_value for one in estimates.values()]
+    corrected = zip(holm(p_values), holm_levels(p_values), strict=True)
+    comparisons = []
+    for (rival, one), (p, level) in zip(estimates.items(), corrected, strict=True):
+        mine, other = pairs[rival]
+        low, high = one.interval(level)
+        comparisons.append(
+            Comparison(
+                name=name,
+                rival=rival,
+                difference=one.mean,
+                low=low,
+                high=high,
+                p_value=p,
+                seeds=len(mine),
+                rival_seeds=len(other),
+                groups=mine.shape[1] if mine.ndim == 2 else 0,
+                together=len(pairs),
+            )
         )
-        for (rival, each), (mean, low, high, _), p in zip(differences.items(), estimates, adjusted, strict=True)
-    ]
+    return comparisons

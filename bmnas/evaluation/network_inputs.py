@@ -1,6 +1,6 @@
-"""The inputs of a trained network, checked against those of its training; missing features become rows of NaN."""
+"""The inputs of a trained network, checked against those of its training, and completed where some may be missing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 import torch
@@ -21,19 +21,24 @@ Shapes = Mapping[str, tuple[int, int]]  # feature -> (C_in, L or 1)
 
 
 def checked_batch(
-    arrays: Mapping[str, ArrayLike], shapes: Shapes, takes_subsets: bool, unused: Iterable[str] = ()
+    arrays: Mapping[str, ArrayLike],
+    shapes: Shapes,
+    takes_subsets: bool,
+    unused: Iterable[str] = (),
+    ignored: Collection[str] = (),
 ) -> dict[str, Tensor]:
     """Returns feature -> float32 (n, C_in, L or 1) of all features that a network uses.
 
     Args:
         takes_subsets: whether features may be left out, and rows of NaN say that a sample lacks one.
         unused: features that may be given, too, though the network does not use them.
+        ignored: features of `shapes` on which no answer depends; one that was left out, or is missing, is 0.
 
     Raises:
         FeatureError: a feature is missing, has another shape or holds NaN; a sample lacks every feature; where features
             may be left out, a name that is none.
     """
-    absent = [] if takes_subsets else [name for name in shapes if name not in arrays]
+    absent = [] if takes_subsets else [name for name in shapes if name not in arrays and name not in ignored]
     if absent:
         raise FeatureError(
             f"the network uses the feature{'s' if absent[1:] else ''} {', '.join(map(repr, absent))}, but given were: "
@@ -43,17 +48,27 @@ def checked_batch(
     if unknown:  # not taken for one that was left out
         raise FeatureError(f"there is no feature {unknown[0]!r}; the training had {', '.join([*shapes, *unused])}")
     present = [name for name in shapes if name in arrays]
-    batch = {name: _checked(name, arrays, shapes[name], takes_subsets) for name in present}
-    return _completed(batch, arrays, shapes) if takes_subsets else batch
+    batch = {
+        name: _checked(name, arrays, shapes[name], takes_subsets, absent_as=0.0 if name in ignored else None)
+        for name in present
+    }
+    if takes_subsets:
+        return _completed(batch, arrays, shapes)
+    total = len(next(iter(batch.values())))
+    return {name: batch[name] if name in batch else torch.zeros(total, *shape) for name, shape in shapes.items()}
 
 
-def _checked(name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool) -> Tensor:
+def _checked(
+    name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool, absent_as: float | None
+) -> Tensor:
     array = np.array(as_numbers(f"feature {name!r}", arrays[name], keep_half=False))  # a copy: it may be read-only
     if array.ndim == 2 and shape[1] == 1:
         array = array[:, :, None]
     if array.shape[1:] != tuple(shape):
         alone = f"; {ONE_SAMPLE}" if array.shape[:1] == shape[:1] else ""
         raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {shape[0]}, {shape[1]}){alone}")
+    if absent_as is not None and not takes_subsets:
+        array[_absent(array)] = absent_as
     bad = ~np.isfinite(array).all((1, 2))
     if takes_subsets:
         bad &= ~_absent(array)

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -60,10 +60,6 @@ class Outcomes:
     def seeds(self) -> int:
         """How many seeds answered."""
         return len(self.answers)
-
-    def first(self, seeds: int) -> "Outcomes":
-        """Returns those of the first seeds alone."""
-        return replace(self, answers=self.answers[:seeds])
 
     def same_test(self, other: "Outcomes") -> bool:
         """Returns whether both are of the same test samples."""

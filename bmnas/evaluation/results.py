@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import InstanceOf
 
 from bmnas.errors import ConfigError, RunError
-from bmnas.evaluation.comparison import Comparison, compare_differences, group_scores, paired_interval, seeds_interval
+from bmnas.evaluation.comparison import Comparison, compare_pairs
+from bmnas.evaluation.estimates import ROUNDING, estimate, group_scores
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.outcomes import COUNTED, Outcomes
 from bmnas.features.feature_set import FeatureSet
@@ -75,21 +76,23 @@ class Evaluation:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the mean: over seeds and groups of test samples, or over seeds alone.
+        """The 95 % interval of the mean, within 0 and 1: over seeds and groups of test samples, or over seeds alone.
 
-        A trained method with one seed has none: -inf to inf. See `bmnas.evaluation.comparison`.
+        A trained method with one seed has none: -inf to inf. See `bmnas.evaluation.estimates`.
         """
         if self.outcomes is None:
-            _, low, high, _ = seeds_interval(np.array(self.scores))
-            return low, high
-        values = self.group_values()
-        mean, low, high, _ = paired_interval(values if self.trained else np.repeat(values, 2, axis=0))
-        return self.mean + low - mean, self.mean + high - mean
+            known = estimate(np.array(self.scores))
+            independent = len(self.scores)
+        else:
+            values = self.group_values()
+            known = estimate(values if self.trained else np.repeat(values, 2, axis=0))
+            independent = values.shape[1]
+        return replace(known, mean=self.mean).share_interval(independent)
 
-    def group_values(self, seeds: int | None = None) -> np.ndarray:
-        """Splits the scores of the first seeds by groups of test samples, (S, G)."""
+    def group_values(self) -> np.ndarray:
+        """Splits the score of each seed by groups of test samples, (S, G)."""
         assert self.outcomes is not None
-        return group_scores(self.outcomes.score, self.outcomes.counts()[:seeds], self.outcomes.groups)
+        return group_scores(self.outcomes.score, self.outcomes.counts(), self.outcomes.groups)
 
     def row(self) -> dict[str, Any]:
         """Returns the method as a row: mean, spread, 95 % interval (low, high) as shares, and its size."""
@@ -218,8 +221,8 @@ def combine_seeds(
 def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison]:
     """Compares the method `name` with all others, paired by seed and test sample, corrected by Holm.
 
-    Where one of two has no answers of test samples, they are compared by seeds alone. Of two trained methods the seeds
-    that both have are compared; an untrained one stands beside every seed.
+    Where one of two has no answers of test samples, they are compared by seeds alone. Of unequal numbers of seeds the
+    means of all are compared, paired by test sample alone; an untrained method stands beside every seed.
 
     Raises:
         ConfigError: no such method, or methods that were tested on different samples.
@@ -228,21 +231,27 @@ def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison
     if name not in named:
         raise ConfigError(f"no results of {name!r}; there are those of {', '.join(map(repr, named)) or 'none'}")
     mine = named.pop(name)
-    return compare_differences(name, {rival: _differences(mine, other) for rival, other in named.items()})
+    pairs = {rival: _pair(mine, other) for rival, other in named.items()}
+    differences = {rival: mine.mean - other.mean for rival, other in named.items()}
+    return compare_pairs(name, pairs, {rival: d if abs(d) > ROUNDING else 0.0 for rival, d in differences.items()})
 
 
-def _differences(mine: Evaluation, other: Evaluation) -> np.ndarray:
-    """Subtracts the scores of one method from those of another, (S, G) or (S,)."""
+def _pair(mine: Evaluation, other: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the scores of both, (S, G) or (S,), an untrained one as often as the other has seeds."""
     if mine.metric != other.metric:
         raise ConfigError(f"{mine.name!r} has {mine.metric}, {other.name!r} {other.metric}; compare them apart")
-    seeds = min(len(one.scores) for one in (mine, other) if one.trained or not (mine.trained or other.trained))
     if mine.outcomes is None or other.outcomes is None:
-        first, second = (np.array(one.scores[:seeds]) for one in (mine, other))
-        return np.broadcast_to(first, seeds) - second
-    if not mine.outcomes.same_test(other.outcomes):
+        values = [np.array(one.scores) for one in (mine, other)]
+    elif mine.outcomes.same_test(other.outcomes):
+        values = [one.group_values() for one in (mine, other)]
+    else:
         raise ConfigError(f"{mine.name!r} and {other.name!r} were tested on different samples; compare them apart")
-    first, second = (one.group_values(seeds) for one in (mine, other))
-    return np.broadcast_to(first, (seeds, first.shape[1])) - second
+    seeds = max(map(len, values))
+    first, second = (
+        each if one.trained else np.broadcast_to(each, (seeds, *each.shape[1:]))
+        for one, each in zip((mine, other), values, strict=True)
+    )
+    return first, second
 
 
 def verdict(results: Sequence[Evaluation], name: str) -> str:

@@ -6,12 +6,14 @@ from textwrap import fill
 import pandas as pd
 
 SHORTEST = 20  # characters of a text that are shown at least
+GAP = 8  # characters between columns, and of the row's number
 
 
 class ScoreTable(pd.DataFrame):
     """A data frame that prints as many of its first columns as fit the terminal, and names the others below.
 
-    Texts are cut to two fifths of the width; genotypes, whose text is long, are not printed. All else is pandas's.
+    Names of methods stay whole where a number fits beside them. Other texts are cut to two fifths of the width;
+    genotypes, whose text is long, are not printed. All else is pandas's.
     """
 
     @property
@@ -33,9 +35,19 @@ class ScoreTable(pd.DataFrame):
 
 
 def _text(frame: pd.DataFrame, width: int) -> str:
-    return frame.to_string(
+    beside = max((len(str(name)) for name in frame.columns[1:2]), default=0)
+    shown = frame.copy()
+    for place, name in enumerate(frame.columns):
+        limit = max(SHORTEST, width - beside - GAP if name == "method" else 2 * width // 5)
+        if pd.api.types.is_string_dtype(frame[name]):
+            shown.isetitem(place, [_cut(text, limit) for text in frame[name]])
+    return shown.to_string(
         max_rows=pd.get_option("display.max_rows"),
         min_rows=pd.get_option("display.min_rows"),
-        max_colwidth=max(SHORTEST, 2 * width // 5),
+        max_colwidth=None,
         float_format=lambda value: f"{value:.4f}",
     )
+
+
+def _cut(text: object, limit: int) -> object:
+    return f"{text[: limit - 3]}..." if isinstance(text, str) and len(text) > limit else text

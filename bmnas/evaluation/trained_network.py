@@ -26,6 +26,7 @@ from bmnas.searching.networks import build_network, fusion_network
 from bmnas.searching.run_features import FEATURES
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_record import code_differences
+from bmnas.space.equivalence import living_features
 from bmnas.space.genotype import Genotype
 from bmnas.space.network import FusionNetwork
 from bmnas.space.placeholders import Placeholders
@@ -98,10 +99,16 @@ class TrainedNetwork(nn.Module):
         models, taps = known_backbones(features) if backbones is None else own_backbones(features, backbones)
         return JointNetwork(models, taps, features.L, self.network.to("cpu"), freeze=True).eval()
 
+    @property
+    def ignored(self) -> frozenset[str]:
+        """The features of `shapes` on which no answer depends: samples may do without them."""
+        return frozenset(self.shapes) - frozenset(living_features(self.network.genotype))
+
     def describe(self) -> str:
         """Says what goes in and comes out: features with their shapes, how they were made, and the classes."""
         lines = [f"{name}: (batch, {C}, {P}) float32" for name, (C, P) in self.shapes.items()]
-        lines.append("a feature may be left out, or be NaN where a sample lacks it" if self.takes_subsets else "no NaN")
+        free = "any feature" if self.takes_subsets else ", ".join(sorted(self.ignored)) or "no feature"
+        lines.append(f"may be left out, or be NaN where a sample lacks it: {free}")
         out = "softmax" if self.kind == "multiclass" else "sigmoid"
         lines.append(f"logits: (batch, {len(self.classes)}), {out} of {', '.join(self.classes)}")
         lines.append(f"preprocessing: {self.preprocessing or 'not known'}, a digest of backbones, weights, pooling, L")
@@ -109,12 +116,14 @@ class TrainedNetwork(nn.Module):
 
     def raw_logits(self, batch: Mapping[str, np.ndarray]) -> Tensor:
         """Computes the logits of arrays that are checked already, on the CPU."""
-        total = len(next(iter(batch.values())))
-        parts = (
-            ({name: torch.from_numpy(array[rows.numpy()]) for name, array in batch.items()}, rows)
-            for rows in torch.arange(total).split(SCORE_BATCH)
+        return self._predict({name: torch.from_numpy(x) for name, x in batch.items()}, torch.device("cpu"))
+
+    def _predict(self, batch: Mapping[str, Tensor], place: torch.device) -> Tensor:
+        batches = (
+            ({name: array[rows].to(place) for name, array in batch.items()}, rows)
+            for rows in torch.arange(len(next(iter(batch.values())))).split(SCORE_BATCH)
         )
-        return predict_batches(self.network.to("cpu"), parts, torch.device("cpu"))[0]
+        return predict_batches(self.network.to(place), batches, torch.device("cpu"))[0]
 
     def export(self, path: str | Path, features: FeatureSet | None = None) -> Path:
         """Writes an ONNX file, compares it with onnxruntime on stored rows, and prints the difference.
@@ -156,7 +165,8 @@ class TrainedNetwork(nn.Module):
 
         Args:
             features: a feature set (all its rows), or feature -> (n, C_in, L) or (n, C_in). Where the network takes
-                subsets, a feature may be left out, or be NaN in the rows of samples that lack it.
+                subsets, a feature may be left out, or be NaN in the rows of samples that lack it; so may one that no
+                answer depends on (`ignored`), whatever the network takes.
 
         Raises:
             FeatureError: a feature is missing, has another shape, or holds NaN; a sample lacks every feature; a feature
@@ -167,20 +177,13 @@ class TrainedNetwork(nn.Module):
             check_origin(features, self.classes, self.preprocessing)
         arrays = features.arrays if isinstance(features, FeatureSet) else features
         unused = arrays if isinstance(features, FeatureSet) else self.unused
-        batch = checked_batch(arrays, self.shapes, self.takes_subsets, unused)
+        batch = checked_batch(arrays, self.shapes, self.takes_subsets, unused, self.ignored)
         counts = {name: len(array) for name, array in batch.items()}
         if len(set(counts.values())) != 1:
             raise FeatureError(f"the features have different numbers of samples: {counts}")
-        total = next(iter(counts.values()))
-        if total == 0:
+        if 0 in counts.values():
             return torch.empty(0, len(self.classes))
-        place = resolve_device(device)
-        batches = (
-            ({name: array[rows].to(place) for name, array in batch.items()}, rows)
-            for rows in torch.arange(total).split(SCORE_BATCH)
-        )
-        logits, _ = predict_batches(self.network.to(place), batches, torch.device("cpu"))
-        return logits
+        return self._predict(batch, resolve_device(device))
 
     def probabilities(self, features: FeatureSet | Mapping[str, ArrayLike], device: str = "auto") -> np.ndarray:
         """Computes (n, classes): softmax (multiclass) or sigmoid (multilabel) of the logits."""
@@ -287,14 +290,8 @@ def load(run: Run | str | Path) -> TrainedNetwork:
         network = fusion_network(genotype, channels, len(about["classes"]), config, about["vectors"], placeholders)
         network.load_state_dict(state)
         check_choice("kind", about["kind"], KINDS)
-        return TrainedNetwork(
-            network.eval(),
-            about["kind"],
-            tuple(map(str, about["classes"])),
-            shapes,
-            about.get("preprocessing", ""),
-            run,
-            {name for names in about.get("modalities", {}).values() for name in names} - set(shapes),
-        ).eval()
+        known = {name for names in about.get("modalities", {}).values() for name in names}
+        made, classes = about.get("preprocessing", ""), tuple(map(str, about["classes"]))
+        return TrainedNetwork(network, about["kind"], classes, shapes, made, run, known - set(shapes)).eval()
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, OverflowError) as error:
         raise RunError(f"{run.path(FILE)}: not a network of this version of bmnas ({error})") from error

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from bmnas.rivals.vectors import FeatureVectors, concatenate, width_of
+from bmnas.rivals.vectors import FeatureVectors, concatenate, linear_from_zero, width_of
 
 
 class FeatureHead(nn.Module):
@@ -33,7 +33,7 @@ class FeatureHead(nn.Module):
         self.vectors = FeatureVectors(channels, names)
         width = width_of(channels, names)
         if hidden is None:
-            self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, classes))
+            self.head = nn.Sequential(nn.Dropout(dropout), linear_from_zero(width, classes))
         else:
             first = nn.Linear(width, hidden)
             self.head = nn.Sequential(first, nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes))

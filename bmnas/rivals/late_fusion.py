@@ -4,7 +4,7 @@
 * late fusion of logits, untrained: the sum of the unimodal log-probabilities;
 * tuned: logits = sum_k w_k log softmax(z_k / T_k) of the unimodal logits z_k, with a weight and a temperature a
   modality (of labels, sum_k w_k z_k / T_k);
-* late fusion of logits, trained: a linear layer on the log-probabilities of all modalities;
+* late fusion of logits, trained: a linear layer on the log-probabilities of all modalities, which starts as their sum;
 * an MLP on the same log-probabilities.
 
 The unimodal logits are those stored with the features or, where there are none, those of heads that are trained out of
@@ -14,14 +14,14 @@ Table 6 of the paper calls "late fusion" what fuses the backbones' last *feature
 features".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import logsigmoid
 
 from bmnas.config import EvalConfig, SearchConfig
@@ -30,6 +30,7 @@ from bmnas.evaluation.evaluation import evaluate_networks, evaluate_seed
 from bmnas.evaluation.outcomes import answers_of
 from bmnas.evaluation.results import Evaluation, combine_seeds
 from bmnas.features.feature_set import FeatureSet
+from bmnas.rivals.logit_fusion import LogitFusion, TunedSum
 from bmnas.rivals.out_of_fold import WIDTH, build_head, with_heads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.run_folder import Run
@@ -47,54 +48,6 @@ MLP = "MLP on log-probabilities"
 FUSIONS = (SUM, TUNED, LINEAR, MLP)
 HIDDEN = 128  # width of the MLP
 LARGEST_LOGIT = 1e30  # whose log-probabilities float32 holds, with room for weights and temperatures
-
-
-class LogitFusion(nn.Module):
-    """A linear layer, or an MLP with one hidden layer, on the concatenated log-probabilities.
-
-    Args:
-        widths: modality -> number of its log-probabilities.
-        classes: number of logits.
-        hidden: width of the hidden layer; none when None.
-    """
-
-    def __init__(self, widths: Mapping[str, int], classes: int, hidden: int | None) -> None:
-        super().__init__()
-        total = sum(widths.values())
-        if hidden is None:
-            self.layers: nn.Module = nn.Linear(total, classes)
-        else:
-            self.layers = nn.Sequential(nn.Linear(total, hidden), nn.ReLU(), nn.Linear(hidden, classes))
-        self.modalities = tuple(widths)
-
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        values = torch.cat([batch[name].flatten(1) for name in self.modalities], dim=1)  # (B, widths)
-        return self.layers(values)  # (B, classes)
-
-
-class TunedSum(nn.Module):
-    """logits = sum_k w_k log softmax(z_k / T_k), T_k = exp(t_k); all w are 1 and all t are 0 at the start.
-
-    Of labels, whose log-odds are the logits themselves, it is sum_k w_k z_k / T_k.
-
-    Args:
-        modalities: their names; the classes of each are the task's.
-        kind: "multiclass" or "multilabel".
-    """
-
-    def __init__(self, modalities: Sequence[str], kind: str) -> None:
-        super().__init__()
-        self.modalities = tuple(modalities)
-        self.kind = kind
-        self.weights = nn.Parameter(torch.ones(len(self.modalities)))
-        self.log_temperatures = nn.Parameter(torch.zeros(len(self.modalities)))
-
-    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Unimodal logits (B, classes, 1) each -> logits (B, classes)."""
-        logits = torch.stack([batch[name].flatten(1) for name in self.modalities])  # (K, B, classes)
-        scaled = logits / self.log_temperatures.exp()[:, None, None]
-        votes = scaled.log_softmax(-1) if self.kind == "multiclass" else scaled
-        return (self.weights[:, None, None] * votes).sum(0)
 
 
 def unimodal_logits(features: FeatureSet) -> dict[str, np.ndarray]:
@@ -237,7 +190,7 @@ def _trained(
         about = {}
     else:
         outputs = log_probability_features(features)
-        about = {"hidden": {LINEAR: None, MLP: HIDDEN}[rule]}
+        about = {"hidden": None, "start": "sum"} if rule == LINEAR else {"hidden": HIDDEN}
 
     def build(seed: int) -> nn.Module:
         with seeded((seed, Purpose.NETWORK), torch.device("cpu")):

@@ -69,11 +69,18 @@ class Rival:
 RIVALS = Registry("rival")
 
 
-def add(name: str, source: str, build: Callable[[FeatureSet, float], nn.Module], limits: str = "") -> None:
-    """Registers a rival of one network, (features, dropout) -> network."""
+def add(
+    name: str, source: str, build: Callable[[FeatureSet, float], nn.Module], limits: str = "", **about: Any
+) -> None:
+    """Registers a rival of one network, (features, dropout) -> network.
+
+    Args:
+        about: what else tells its trainings from those of others, or of older versions, that a run folder keeps.
+    """
+    identity = {"rival": name, "width": WIDTH, **about}
 
     def networks(features: FeatureSet, config: SearchConfig) -> dict[str, Candidate]:
-        return {name: _candidate({"rival": name, "width": WIDTH}, partial(build, features, config.dropout), config)}
+        return {name: _candidate(identity, partial(build, features, config.dropout), config)}
 
     RIVALS.register(Rival(name, source, networks, limits))
 
@@ -115,6 +122,7 @@ add(
     "linear on last features",
     "this project",
     lambda f, dropout: FeatureHead(f.channels, last_features(f.modalities), len(f.classes), None, dropout),
+    start="zero",
 )
 add(
     "MLP on last features",
@@ -126,6 +134,7 @@ add(
     "Simonyan, Zisserman, NeurIPS 2014",
     lambda f, dropout: TwoStream(f.channels, f.modalities, len(f.classes), dropout),
     "the streams are frozen",
+    start="zero",
 )
 add(
     "GMU",

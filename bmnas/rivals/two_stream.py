@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from bmnas.rivals.vectors import FeatureVectors, last_features
+from bmnas.rivals.vectors import FeatureVectors, last_features, linear_from_zero
 
 
 class TwoStream(nn.Module):
@@ -30,7 +30,7 @@ class TwoStream(nn.Module):
         names = last_features(modalities)
         self.vectors = FeatureVectors(channels, names)
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleDict({name: nn.Linear(channels[name], classes) for name in names})
+        self.heads = nn.ModuleDict({name: linear_from_zero(channels[name], classes) for name in names})
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Returns logits (B, classes)."""

@@ -41,6 +41,17 @@ class FeatureVectors(nn.ModuleDict):
         return {name: layer(batch[name]) for name, layer in self.items()}
 
 
+def linear_from_zero(width: int, classes: int) -> nn.Linear:
+    """Makes a linear classifier that starts at 0, as logistic regressions do: its problem is convex.
+
+    A short training at a small rate moves each weight of a single layer little, too little to undo random ones.
+    """
+    layer = nn.Linear(width, classes)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def last_features(modalities: Mapping[str, Sequence[str]]) -> list[str]:
     """Names the last feature of each modality."""
     return [features[-1] for features in modalities.values()]

@@ -14,7 +14,7 @@ from itertools import islice
 import torch
 
 from bmnas.config import SearchConfig
-from bmnas.errors import PredictionError, SearchDiverged
+from bmnas.errors import PredictionError, SearchDiverged, how_many
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.searching.algorithm1 import Search
@@ -61,7 +61,7 @@ class Estimate:
         return self.epochs * self.epoch_seconds
 
     def __str__(self) -> str:
-        epochs = f"about {self.seconds:.0f} s ({self.epochs} epochs of {self.epoch_seconds:.2f} s)"
+        epochs = f"about {self.seconds:.0f} s ({how_many(self.epochs, 'epoch')} of {self.epoch_seconds:.2f} s)"
         read_out = f"then up to {self.read_out_seconds:.0f} s to read the answer out"
         return f"{epochs}, {read_out}, and {size(self.memory.total)} ({self.memory}); {size(self.free)} are free"
 

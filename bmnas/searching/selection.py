@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from bmnas.config.groups import ReadOut
-from bmnas.errors import RunError
+from bmnas.errors import RunError, how_many
 from bmnas.searching.run_folder import Run
 from bmnas.searching.shortlisting.projection import Projection
 from bmnas.space.equivalence import network_key
@@ -43,7 +43,7 @@ class Candidate:
     def duration(self) -> str:
         """Says how long it was trained, as in "20 epochs, mean of 3"; "" where that is not known."""
         mean = f", mean of {self.trainings}" if self.trainings > 1 else ""
-        return f"{self.epochs} epochs{mean}" if self.epochs else ""
+        return f"{how_many(self.epochs, 'epoch')}{mean}" if self.epochs else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, for JSON."""
@@ -182,10 +182,8 @@ class Selection:
             return f"{known}, and fell behind in an earlier round."
         if gain > 2 * _noise(answer, alone, self.rows):
             return f"{known}: {100 * gain:.1f} points less."
-        return (
-            f"{known}: {self.rows:,} validation rows do not tell the two apart, so that nothing here says that fusion "
-            "helps."
-        )
+        rows = how_many(self.rows, "validation row")
+        return f"{known}: {rows} do not tell the two apart, so nothing here says that fusing beats one modality alone."
 
     @property
     def alone(self) -> Candidate | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bmnas.registry import PRIMITIVES
 from bmnas.space.genotype import CELL_NAME, CellGenotype, Genotype, StepGenotype, cell_name, step_name
+from bmnas.space.graph import Modalities, modality_of
 
 NOTHING = "0"
 """A node that is zero for every sample."""
@@ -38,6 +39,11 @@ def living_features(genotype: Genotype) -> tuple[str, ...]:
     """Returns the features that a network's answer depends on, in order of first use."""
     names = [name for cell in genotype.cells for name in _cell(cell, genotype.r)[1]]
     return tuple(dict.fromkeys(name for name in names if name and not CELL_NAME.fullmatch(name)))
+
+
+def living_modalities(genotype: Genotype, modalities: Modalities | None = None) -> tuple[str, ...]:
+    """Returns the modalities that a network's answer depends on, in order of first use; one alone is no fusion."""
+    return tuple(dict.fromkeys(modality_of(name, modalities) for name in living_features(genotype)))
 
 
 def _cell(cell: CellGenotype, r: int) -> tuple[Any, tuple[str, str]]:

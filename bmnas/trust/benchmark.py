@@ -13,7 +13,7 @@ import pandas as pd
 
 from bmnas.config.settings import ALGORITHM_1, BY_GRADIENT
 from bmnas.errors import ConfigError, DataError
-from bmnas.evaluation.comparison import seeds_interval
+from bmnas.evaluation.estimates import estimate
 from bmnas.evaluation.score_table import ScoreTable
 from bmnas.registry import SEARCHERS
 from bmnas.searching.searchers.trials import Budget, Searcher, Trial, run_searcher
@@ -102,20 +102,24 @@ def bench_standing(name: str, rows: pd.DataFrame, table: Truth) -> dict[str, Any
     """Sums up what `bench` gave, as a row of `bmnas.trust.search_paths.standings_frame`.
 
     Columns as there, of several searches: means, but the median rank; low and high are the 95 % interval of the regret
-    by Student's t over the searches.
+    by Student's t over the searches, cut at 0 and at the regret of the worst network, beyond which no regret is.
     """
-    mean, low, high, _ = seeds_interval(np.asarray(rows["regret"], dtype=float))
+    regret = estimate(np.asarray(rows["regret"], dtype=float))
+    low, high = regret.interval()
+    truth = table.frame()
+    if math.isfinite(regret.error):
+        low, high = max(low, 0.0), min(high, np.ptp(truth["test"].to_numpy()))
     trainings, test, tau = (float(np.mean(rows[column])) for column in ("trainings", "test", "tau"))
     return {
         "searcher": name,
         "searches": len(rows),
         "trainings": trainings,
         "test": test,
-        "regret": mean,
+        "regret": regret.mean,
         "low": low,
         "high": high,
         "rank": float(np.median(rows["rank"])),
-        "random": random_regret(table.frame(), min(len(table.networks), math.ceil(trainings))).mean,
+        "random": random_regret(truth, min(len(table.networks), math.ceil(trainings))).mean,
         "tau": tau,
     }
 

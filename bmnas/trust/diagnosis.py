@@ -9,6 +9,7 @@ from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
+from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 from bmnas.trust.decomposition import Decomposition, decompose_codes
 from bmnas.trust.knowledge import Knowledge, Opinions, ask_probes, known_by, measure
@@ -18,11 +19,13 @@ from bmnas.trust.redundancy import RedundancyMap, similarities
 
 LEAST_ROWS = 2  # of the validation split, of which a half chooses for the other; or groups of rows
 STAGES = 3
+VERDICT = "diagnosis.json"
 
 
 PROBES = (
     "Late fusion here is that of probes, small models fitted for this diagnosis, and is measured in bits on validation "
-    "rows. The late fusion of a table of test scores is of other models."
+    "rows. Tables of test scores have late fusion of other models, and compare methods that were trained; a selection "
+    "compares its network with one modality alone."
 )
 
 
@@ -102,6 +105,20 @@ def diagnose(
 def knowledge_of(features: FeatureSet) -> Knowledge:
     """Measures what the modalities know, the part of `diagnose` on which its verdict stands; raises as that does."""
     return measure(_opinions(features))
+
+
+def save_verdict(run: Run, diagnosis: Diagnosis) -> None:
+    """Writes the verdict of a diagnosis into a run folder."""
+    run.save_json(VERDICT, {"task": diagnosis.task, "sentence": diagnosis.sentence()})
+
+
+def load_verdict(run: Run) -> str:
+    """Reads the verdict that 06 left in a run folder; "" where there is none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    return str(run.load_json(VERDICT).get("sentence", "")) if run.path(VERDICT).exists() else ""
 
 
 def _opinions(features: FeatureSet) -> Opinions:

@@ -18,8 +18,9 @@ Several probes of the same input know more than one, as any ensemble does. So th
 fusion, each side of a comparison has as many: late fusion a second additive probe beside the joint one, and the best
 modality a second probe of its own beside the additive one.
 
-Intervals are of probes and validation rows both (`bmnas.evaluation.comparison`). Rows that were recorded together count
-once: they are clustered in the intervals, and lie in the same half.
+Intervals are of probes and validation rows both (`bmnas.evaluation.estimates`); those of what is known are cut at 0 and
+H(Y), which loses nothing of their coverage. Rows that were recorded together count once: they are clustered in the
+intervals, and lie in the same half.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmnas.evaluation.comparison import group_scores, paired_interval
+from bmnas.errors import how_many
+from bmnas.evaluation.estimates import estimate, group_scores, signed
 from bmnas.machine import one_blas_thread
 from bmnas.trust.probes import Blocks, ProbeData, ProbeResult, bits, run_probe
 
@@ -48,6 +50,10 @@ class Bits:
     mean: float
     low: float
     high: float
+
+    def within(self, most: float) -> "Bits":
+        """Returns the same, cut at 0 and `most`: no less can be known than nothing, and no more than all there is."""
+        return Bits(*(min(max(value, 0.0), most) for value in (self.mean, self.low, self.high)))
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} bits (95 % interval {self.low:.2f} to {self.high:.2f})"
@@ -104,17 +110,19 @@ class Knowledge:
         if len(self.own) == 1:
             return f"There is one modality, {self.best}: nothing to fuse."
         h = self.headroom
-        interval = f"95 % interval {h.low:+.2f} to {h.high:+.2f}"
-        span = f"{h.mean:+.2f} of {self.entropy:.2f} bits ({interval}) beyond tuned late fusion"
+        interval = f"95 % interval {signed(h.low)} to {signed(h.high)}"
+        more = f"{round(h.mean, 2) + 0.0:+.2f} of {self.entropy:.2f} bits ({interval})"
+        span = f"they know {more} more than tuned late fusion of the modalities"
         if self.verdict == CAN:
-            return f"Fusion can help here: fused features know {span}."
+            return f"Beyond late fusion, fusing features can help here: {span}."
         if self.verdict == UNDECIDED:
-            return f"Undecided whether fusion can help here, by {self._rows_words()}: fused features know {span}."
-        return f"Fusion cannot help here: fused features know {span}; {self._late_words()}."
+            rows = self._rows_words()
+            return f"Beyond late fusion, whether fusing features can help here is undecided, by {rows}: {span}."
+        return f"Beyond late fusion, fusing features cannot help here: {span}; {self._late_words()}."
 
     def _rows_words(self) -> str:
-        groups = "" if self.groups is None else f" in {self.groups} groups that were recorded together"
-        return f"{self.rows} validation rows{groups}"
+        groups = "" if self.groups is None else f" in {how_many(self.groups, 'group')} of what was recorded together"
+        return f"{how_many(self.rows, 'validation row')}{groups}"
 
     def _late_words(self) -> str:
         gain = self.late_gain
@@ -168,8 +176,9 @@ class Opinions:
         return self.pooled([*(self.alone[name] for name in modalities), _opinion(self.data, [modalities])])
 
     def bits(self, logits: Tensor) -> Bits:
-        """Compares log-probabilities with the base rates: what they know."""
-        return compare_losses(self.base_losses, bits(logits, self.targets), self.data)
+        """Compares log-probabilities with the base rates: what they know, of 0 bits to H(Y)."""
+        known = compare_losses(self.base_losses, bits(logits, self.targets), self.data)
+        return known.within(float(self.base_losses.mean()))
 
     @property
     def base_losses(self) -> Tensor:
@@ -216,7 +225,8 @@ def known_by(data: ProbeData, source: str) -> Bits:
     """Measures what the probe of one source knows."""
     base, targets = base_rates(data), data.targets[data.train :]
     logits = pool([_opinion(data, [[source]])], base, data)
-    return compare_losses(bits(base.expand(1, len(targets), -1), targets), bits(logits, targets), data)
+    nothing = bits(base.expand(1, len(targets), -1), targets)
+    return compare_losses(nothing, bits(logits, targets), data).within(float(nothing.mean()))
 
 
 def compare_losses(worse: Tensor, better: Tensor, data: ProbeData) -> Bits:
@@ -230,8 +240,8 @@ def compare_losses(worse: Tensor, better: Tensor, data: ProbeData) -> Bits:
     if data.groups is not None:
         counts = np.stack([differences, np.ones_like(differences)], axis=-1)  # (S, n, 2)
         differences = group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, data.groups)  # (S, G)
-    mean, low, high, _ = paired_interval(differences)
-    return Bits(mean, low, high)
+    known = estimate(differences)
+    return Bits(known.mean, *known.interval())
 
 
 def base_rates(data: ProbeData) -> Tensor:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmnas.errors import ConfigError
+from bmnas.errors import ConfigError, how_many
 from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
@@ -64,10 +64,20 @@ class ModalityUse:
             return f"The network uses one modality, {next(iter(self.shapley))}."
         least = min(self.additive_scores, key=lambda name: self.additive_scores[name])
         whole, additive = (100 * score for score in (self.paired_score, self.additive_scores[least]))
+        rows = how_many(self.paired_rows, "row")
         return (
-            f"The network scores {whole:.1f} % {self.metric}, and {additive:.1f} % without the interaction of {least} "
-            "with the rest (EMAP)."
+            f"The network scores {whole:.1f} % {self.metric} on {rows}, and {additive:.1f} % "
+            f"without the interaction of {least} with the rest (EMAP): {_worth(whole - additive)}."
         )
+
+
+def _worth(points: float) -> str:
+    """Says what an interaction is worth to a network."""
+    if round(points, 1) == 0:
+        return "on these rows the interaction is worth nothing to it"
+    if points < 0:
+        return f"the interaction costs it {-points:.1f} points, so it is worth nothing to it"
+    return f"the interaction is worth {points:.1f} points to it"
 
 
 def additive_projection(values: Tensor) -> Tensor:
@@ -124,7 +134,8 @@ def modality_use(trained: TrainedNetwork, features: FeatureSet, split: str = "va
     check_features(features, trained.shapes, trained.classes, trained.preprocessing)
     inputs = {name: np.asarray(features.arrays[name][rows], dtype=np.float32) for name in trained.shapes}
     targets = torch.from_numpy(np.array(features.targets[rows]))
-    used = {modality: [n for n in listed if n in trained.shapes] for modality, listed in features.modalities.items()}
+    living = set(trained.shapes) - trained.ignored
+    used = {modality: [n for n in listed if n in living] for modality, listed in features.modalities.items()}
     members = {modality: listed for modality, listed in used.items() if listed}
     train = features.rows("train")
     means = {n: np.asarray(features.arrays[n][train], dtype=np.float32).mean(0) for n in inputs}  # (C_in, L)

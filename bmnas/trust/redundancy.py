@@ -50,23 +50,29 @@ class RedundancyMap:
 
     @property
     def best_product(self) -> tuple[str, str] | None:
-        """Returns the pair whose product of merits is largest, as Eq. 3 ranks pairs; None of a single feature."""
+        """Returns the pair whose product of merits is largest; None of a single feature.
+
+        Eq. 3 ranks pairs so, but by α: the merits that the search has learnt.
+        """
         pairs = list(combinations(self.names, 2))
         return max(pairs, key=lambda pair: self._merit(pair[0]) * self._merit(pair[1]), default=None)
 
     def sentence(self) -> str:
-        """Says in one line whether the pair that Eq. 3 would take is alike."""
+        """Says in one line whether the pair of the largest product of merits is alike."""
         pair = self.best_product
         if pair is None:
             return "There is one feature: no pair."
         able = [name for name in self.names if self._merit(name) >= NOTHING]
         if len(able) < 2:
             who = f"Only {able[0]} knows something alone" if able else "No feature knows anything alone"
-            return f"{who}, so the product of merits (Eq. 3) ranks no pair."
+            return f"{who}, so the product of these merits ranks no pair."
         likeness = self.of(*pair)
         words = "they say much the same" if likeness >= ALIKE else "they differ"
         scale = f"of CKA {likeness:.2f} (from 0, nothing in common, to 1, the same)"
-        return f"The product of merits (Eq. 3) is largest for {pair[0]} and {pair[1]}, {scale}: {words}."
+        return (
+            f"The product of what each knows alone, in bits, is largest for {pair[0]} and {pair[1]}, {scale}: {words}. "
+            "Eq. 3 would take them if α ranked features by these bits."
+        )
 
     def _merit(self, name: str) -> float:
         return max(self.merits[name], 0.0)

@@ -11,7 +11,8 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from bmnas.errors import ConfigError
-from bmnas.evaluation.comparison import compare, group_scores, holm, paired_interval
+from bmnas.evaluation.comparison import compare, compare_pairs, holm
+from bmnas.evaluation.estimates import Estimate, estimate, group_scores
 from bmnas.evaluation.outcomes import COUNTED, Outcomes
 
 NULLS = [  # standard deviations of the effects of a seed, of a group, and of both together
@@ -66,8 +67,7 @@ def test_equal_methods_are_called_better_in_five_per_cent_at_most(seeds, groups,
     rng, trials = np.random.default_rng(seeds * groups), 200
     better = 0
     for _ in range(trials):
-        mean, _, _, p = paired_interval(differences(rng, seeds, groups, *null, tail))
-        better += p < 0.05 and mean > 0
+        better += estimate(differences(rng, seeds, groups, *null, tail)).interval()[0] > 0
     assert better <= stats.binom.ppf(0.999, trials, 0.05)
 
 
@@ -75,8 +75,7 @@ def test_two_seeds_that_are_alike_by_chance_prove_nothing():
     rng, trials, better = np.random.default_rng(7), 6000, 0
     of_seed, of_group = 2**0.5, (0.15 * 300) ** 0.5  # the worst ratio; no seed has groups of its own
     for _ in range(trials):
-        mean, _, _, p = paired_interval(differences(rng, 2, 300, of_seed, of_group, 0.0))
-        better += p < 0.05 and mean > 0
+        better += estimate(differences(rng, 2, 300, of_seed, of_group, 0.0)).interval()[0] > 0
     assert better <= 0.05 * trials
 
 
@@ -120,24 +119,25 @@ def test_groups_alone_are_the_paired_t_test():
     rng = np.random.default_rng(3)
     column = rng.standard_normal(50)
     equal_seeds = np.tile(column, (4, 1))
-    mean, low, high, p = paired_interval(equal_seeds)
+    known = estimate(equal_seeds)
     reference = stats.ttest_1samp(column, 0)
     interval = reference.confidence_interval(0.95)
-    assert (mean, low, high, p) == pytest.approx((column.mean(), interval.low, interval.high, reference.pvalue))
+    expected = (column.mean(), reference.pvalue, interval.low, interval.high)
+    assert (known.mean, known.p_value, *known.interval()) == pytest.approx(expected)
 
 
 def test_seeds_alone_are_the_paired_t_test():
     row = np.array([0.1, 0.3, 0.2, 0.25])
-    _, low, high, p = paired_interval(np.tile(row[:, None], (1, 30)))
     reference = stats.ttest_1samp(row, 0)
     interval = reference.confidence_interval(0.95)
-    assert (low, high, p) == pytest.approx((interval.low, interval.high, reference.pvalue))
+    for known in (estimate(np.tile(row[:, None], (1, 30))), estimate(row)):
+        assert (known.p_value, *known.interval()) == pytest.approx((reference.pvalue, interval.low, interval.high))
 
 
 @pytest.mark.parametrize("shape", [(1, 500), (5, 1), (1, 1)])
 def test_one_seed_or_one_group_proves_nothing(shape):
-    _, low, high, p = paired_interval(np.full(shape, 0.3))
-    assert (low, high, p) == (-np.inf, np.inf, 1.0)
+    known = estimate(np.full(shape, 0.3))
+    assert (known.p_value, *known.interval()) == (1.0, -np.inf, np.inf)
     (comparison,) = compare("a", {"a": np.full(shape, 0.9), "b": np.full(shape, 0.1)})
     assert comparison.verdict == "undecided"
 
@@ -185,6 +185,80 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values):
     subsets = [s for size in range(1, len(p_values) + 1) for s in itertools.combinations(numbers, size)]
     expected = [max(min(1.0, len(s) * min(p_values[i] for i in s)) for s in subsets if j in s) for j in numbers]
     assert holm(p_values) == pytest.approx(expected)
+
+
+def holds_zero(printed):
+    """Whether an interval as people read it, `-0.10 to +0.94`, holds 0; one without ends holds everything."""
+    low, high = map(float, printed.split(" to ")) if printed else (-np.inf, np.inf)
+    return low <= 0 <= high
+
+
+@given(st.integers(1, 6), st.sampled_from([(1, 20), (2, 8), (3, 20), (3, 1)]), st.integers(0, 10**6), st.data())
+def test_a_printed_interval_excludes_zero_exactly_where_the_verdict_is_decided(rivals, shape, seed, data):
+    rng = np.random.default_rng(seed)
+    effects = data.draw(st.lists(st.sampled_from([0.0, 1e-6, 0.02, 0.05, 0.5]), min_size=rivals, max_size=rivals))
+    spread = data.draw(st.sampled_from([0.0, 1e-7, 0.05, 0.3]))
+    noise = [spread * rng.standard_normal(shape) for _ in effects]
+    pairs = {str(i): (e + x, np.zeros(shape)) for i, (e, x) in enumerate(zip(effects, noise, strict=True))}
+    for one in compare_pairs("a", pairs):
+        assert (one.verdict == "undecided") == (not one.p_value < 0.05), one
+        for digits in (1, 2):
+            assert (one.verdict == "undecided") == holds_zero(one.ends(digits)), one
+        assert one.low <= one.difference <= one.high
+        assert {one.verdict, one.turned().verdict} in ({"undecided"}, {"better", "worse"})
+
+
+def test_the_intervals_are_at_the_levels_at_which_holm_tests():
+    rng = np.random.default_rng(8)
+    pairs = {str(effect): (effect + rng.standard_normal((9, 1)), np.zeros((9, 1))) for effect in (9.0, 1.0, 0.0, -0.1)}
+    pairs = {name: (mine[:, 0], other[:, 0]) for name, (mine, other) in pairs.items()}
+    reference = {name: stats.ttest_1samp(mine, 0) for name, (mine, _) in pairs.items()}
+    order = sorted(reference, key=lambda name: reference[name].pvalue)
+    failed = next(i for i, name in enumerate(order) if reference[name].pvalue >= 0.05 / (4 - i))
+    assert failed > 0
+    for one in compare_pairs("a", pairs):
+        place = min(order.index(one.rival), failed)
+        expected = reference[one.rival].confidence_interval(1 - 0.05 / (4 - place))
+        assert (one.low, one.high) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize(("mine", "other"), [(3, 5), (2, 6), (5, 2)])
+@pytest.mark.parametrize("groups", [0, 8, 60])  # none: seeds alone
+@pytest.mark.parametrize("null", NULLS)
+def test_equal_methods_of_unequal_seeds_are_seldom_called_better(mine, other, groups, null):
+    rng, trials, better = np.random.default_rng(mine * other + groups), 300, 0
+    for _ in range(trials):
+        first, second = (differences(rng, seeds, max(groups, 1), *null) for seeds in (mine, other))
+        pair = (first, second) if groups else (first[:, 0], second[:, 0])
+        (comparison,) = compare_pairs("a", {"b": pair})
+        assert (comparison.seeds, comparison.rival_seeds) == (mine, other)
+        better += comparison.verdict == "better"
+    assert better <= stats.binom.ppf(0.999, trials, 0.05)
+
+
+def test_unequal_seeds_alone_are_the_test_of_welch():
+    rng = np.random.default_rng(10)
+    mine, other = rng.standard_normal(4), 2 * rng.standard_normal(7)
+    (one,) = compare_pairs("a", {"b": (mine, other)})
+    reference = stats.ttest_ind(mine, other, equal_var=False)
+    interval = reference.confidence_interval(0.95)
+    assert (one.p_value, one.low, one.high) == pytest.approx((reference.pvalue, interval.low, interval.high))
+
+
+@given(st.floats(0, 1), st.floats(0, 2), st.floats(1, 50), st.integers(2, 500))
+def test_the_interval_of_a_share_stays_within_its_range_and_holds_the_mean(mean, error, freedom, independent):
+    low, high = Estimate(mean, error, freedom).share_interval(independent)
+    assert 0 <= low <= mean <= high <= 1
+
+
+@pytest.mark.parametrize(("right", "samples"), [(0, 12), (12, 12), (7, 12), (188, 200)])
+def test_the_interval_of_a_share_of_many_seeds_alike_is_that_of_wilson(right, samples):
+    outcomes = (np.arange(samples) < right).astype(float)
+    known = estimate(np.tile(outcomes, (2, 1)))
+    low, high = known.share_interval(samples)
+    t = stats.t.ppf(0.975, samples - 1)
+    roots = [p for p in np.linspace(0, 1, 200_001) if (p - right / samples) ** 2 <= t**2 * p * (1 - p) / samples]
+    assert (low, high) == pytest.approx((min(roots), max(roots)), abs=0.01)
 
 
 def test_an_untrained_rival_stands_beside_every_seed():

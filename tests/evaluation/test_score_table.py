@@ -26,6 +26,14 @@ def test_a_leaderboard_shows_methods_and_first_score(width):
     assert text.count("0.8123") == 3 and all(name[:15] in text for name in METHODS)
 
 
+@pytest.mark.parametrize("score", ["accuracy", "weighted F1"])
+def test_names_are_whole_where_a_score_fits_beside_them(score, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    longest = "late fusion of logits: tuned weights and temperatures (heads)"
+    text = repr(ScoreTable([{"method": name, score: 0.75, "std": 0.01} for name in (longest, *METHODS)]))
+    assert all(name in text for name in (longest, *METHODS)) and text.count("0.75") == 4
+
+
 def test_every_column_is_shown_or_named(width):
     text = " ".join(repr(leaderboard()).split())
     assert all(name in text for name in SCORES) and "[3 rows x 6 columns" in text

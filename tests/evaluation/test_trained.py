@@ -14,9 +14,10 @@ import bmnas
 from bmnas.errors import FeatureError, RunError
 from bmnas.evaluation import evaluation
 from bmnas.evaluation.evaluation import train_and_test
-from bmnas.evaluation.trained_network import FILE, load, train_and_save
+from bmnas.evaluation.trained_network import FILE, TrainedNetwork, load, train_and_save
 from bmnas.searching.networks import build_network
 from bmnas.searching.run_folder import Run
+from bmnas.space.genotype import CellGenotype, StepGenotype
 from bmnas.storage.checkpoint import load_tensors, save_tensors
 from bmnas.tasks.planted import planted_genotype
 from tests.support.tiny import BUDGET, CONFIG, multilabel_features, tiny_features
@@ -112,6 +113,33 @@ MIXED = {
 
 def given(features):
     return {name: features.arrays[name].copy() for name in planted_genotype(features).features}
+
+
+ZERO = CellGenotype(("A_1", "B_1"), (StepGenotype("Zero", ("x", "y")),))
+UNREAD = CellGenotype(("A_2", "B_2"), (StepGenotype("Sum", ("x", "y")), StepGenotype("Zero", ("x", "y"))))
+FUSING = CellGenotype(("A_2", "B_2"), (StepGenotype("LinearGLU", ("x", "y")),))
+
+
+@pytest.mark.parametrize(
+    ("cells", "ignored"), [((ZERO,), {"B_1"}), ((ZERO, UNREAD), {"B_1", "B_2"}), ((ZERO, FUSING), {"B_1"})]
+)
+def test_what_no_answer_depends_on_may_be_left_out_or_missing(cells, ignored, features):
+    genotype = bmnas.Genotype(cells, 1)
+    network = build_network(genotype, features, CONFIG, 0).eval()
+    shapes = {name: features.arrays[name].shape[1:] for name in network.reshape}
+    trained = TrainedNetwork(network, features.kind, features.classes, shapes)
+    assert trained.ignored == ignored and all(name in trained.describe() for name in ignored)
+    whole = {name: features.arrays[name] for name in shapes}
+    needed = {name: x for name, x in whole.items() if name not in ignored}
+    missing = {name: np.full_like(x, np.nan) if name in ignored else x for name, x in whole.items()}
+    expected = trained.logits(whole, "cpu")
+    assert torch.equal(trained.logits(needed, "cpu"), expected) and torch.equal(
+        trained.logits(missing, "cpu"), expected
+    )
+    with pytest.raises(FeatureError, match="'A_1'"):  # what it needs is still demanded
+        trained.logits({name: x for name, x in whole.items() if name != "A_1"}, "cpu")
+    with pytest.raises(FeatureError, match="B_1"):  # a row with a hole is damaged, and not missing
+        trained.logits(whole | {"B_1": np.where(np.arange(4) == 1, np.nan, whole["B_1"])}, "cpu")
 
 
 def test_bad_input(run, features):

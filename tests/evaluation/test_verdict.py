@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
 from bmnas.errors import ConfigError
-from bmnas.evaluation.outcomes import Outcomes, pack, unpack
+from bmnas.evaluation.outcomes import COUNTED, Outcomes, pack, unpack
 from bmnas.evaluation.results import Evaluation, compare_results, verdict
 from tests.support.methods import draw, evaluation
 from widgets.results.methods import score_frame, scores_of_methods
@@ -48,8 +48,54 @@ def test_an_untrained_rival_stands_beside_every_seed_and_a_trained_one_with_one_
     fixed, once = (
         evaluation(name, draw(rng, 1, 300, 1, 0.5), groups, size) for name, size in (("fixed", 0), ("once", 9))
     )
-    verdicts = {one.rival: (one.verdict, one.seeds) for one in compare_results([ours, fixed, once], "ours")}
-    assert verdicts == {"fixed": ("better", 4), "once": ("undecided", 1)}
+    comparisons = compare_results([ours, fixed, once], "ours")
+    verdicts = {one.rival: (one.verdict, one.seeds, one.rival_seeds) for one in comparisons}
+    assert verdicts == {"fixed": ("better", 4, 4), "once": ("undecided", 4, 1)}
+
+
+@st.composite
+def methods(draw_one):
+    """Methods with scores of any kind and number of seeds, with and without their answers, tested on some groups."""
+    rng = np.random.default_rng(draw_one(st.integers(0, 10**6)))
+    metric, groups, size = draw_one(st.sampled_from(COUNTED)), draw_one(st.integers(1, 12)), draw_one(st.integers(1, 4))
+    members = np.repeat(np.arange(groups), size)
+    targets = rng.integers(0, 3, len(members))
+    results = []
+    for name in "abcd"[: draw_one(st.integers(2, 4))]:
+        seeds, skill = draw_one(st.integers(1, 5)), draw_one(st.sampled_from([0.0, 0.3, 0.9, 1.0]))
+        right = rng.random((seeds, len(members))) < skill
+        answers = np.where(right, targets, (targets + rng.integers(1, 3, right.shape)) % 3)
+        outcomes = Outcomes("multiclass", answers, targets, members, "one", metric)
+        scores = tuple(map(float, outcomes.score(outcomes.counts().sum(1))))
+        kept = outcomes if draw_one(st.booleans()) else None
+        results.append(Evaluation(name, metric, scores, parameters=draw_one(st.integers(0, 1)), outcomes=kept))
+    return results
+
+
+@given(methods())
+def test_a_printed_difference_is_that_of_the_printed_scores_and_no_score_leaves_its_range(results):
+    rows = score_frame(scores_of_methods(results, ["a"])).to_dict("records")
+    column = next(name for name in rows[0] if str(name).endswith("[%]"))
+    for row in rows:
+        mean = float(row[column])
+        if row["95 % interval"] != "-":
+            low, high = map(float, row["95 % interval"].split(" to "))
+            assert 0 <= low <= round(mean, 2) <= high <= 100
+        if row["method"] != "a":
+            difference, _, ends = row["a less this"].partition(" (")
+            assert float(difference) == pytest.approx(float(rows[0][column]) - mean, abs=0.0051)
+            low, high = map(float, ends[:-1].split(" to ")) if ends else (-np.inf, np.inf)
+            assert (row["a is"] == "undecided") == (low <= 0 <= high)
+
+
+@pytest.mark.parametrize("seeds", [(3, 5), (5, 3), (2, 5)])
+def test_equal_methods_of_unequal_seeds_are_called_better_in_five_per_cent_of_readings_at_most(seeds):
+    rng, trials, better = np.random.default_rng(sum(seeds)), 300, 0
+    groups = np.repeat(np.arange(30), 5)
+    for _ in range(trials):
+        results = [evaluation(name, draw(rng, n, 30, 5), groups) for name, n in zip("ab", seeds, strict=True)]
+        better += "better" in verdict(results, "a")
+    assert better <= stats.binom.ppf(0.999, trials, 0.05)
 
 
 def test_the_same_samples_in_groups_prove_less():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import bmnas
 from bmnas.errors import ConfigError
@@ -22,6 +23,7 @@ from bmnas.searching.selection import Candidate, Selection
 from bmnas.tasks.planted import planted_genotype
 from tests.support.methods import draw, evaluation
 from tests.support.tiny import BUDGET, CONFIG, tiny_features
+from widgets.results.leaderboard.info import leaderboard_info
 
 SHORT = BUDGET.change(epochs=1, seeds=2)
 
@@ -207,13 +209,33 @@ def searched_with(name, skill, epochs):
 
 @pytest.mark.parametrize(
     ("skill", "epochs", "said", "not_said"),
-    [(0.8, 19.5, ("at most", "no lower"), "more than"), (0.3, 20, ("more than", "at lower"), "at most")],
+    [(0.8, 19.5, ("at most", "cannot be told apart"), "more than"), (0.3, 20, ("more than", "worse"), "at most")],
 )
 def test_one_sentence_sets_the_search_beside_that_of_mfas(skill, epochs, said, not_said):
     mine, mfas = searched_with(bmnas.SEARCHED, skill, epochs), searched_with(MFAS, 0.8, 975)
     sentence = mfas_sentence([mine, mfas])
     assert all(words in sentence for words in said) and not_said not in sentence
     assert mfas_sentence([mine]) == mfas_sentence([mfas]) == ""
+
+
+@pytest.mark.parametrize(("seeds", "size", "rivals"), [(2, 1, 1), (3, 5, 1), (3, 5, 6), (5, 1, 3)])
+def test_equal_methods_are_called_better_in_five_per_cent_of_tables_and_sentences_at_most(seeds, size, rivals):
+    rng, trials, groups = np.random.default_rng(seeds * size * rivals), 200, np.repeat(np.arange(30), size)
+    wrong = dict.fromkeys(("table", "winners", "losers", "leaderboard", "cost"), 0)
+    names = [bmnas.SEARCHED, MFAS, *map(str, range(rivals - 1))]
+    for _ in range(trials):
+        results = [searched_of(name, draw(rng, seeds, 30, size), groups) for name in names]
+        sentence = winners_sentence(results)
+        wrong["table"] += (field_table(results, "mfeat")[f"{bmnas.SEARCHED} is"] == "better").any()
+        wrong["winners"] += "better than 0" not in sentence
+        wrong["losers"] += "worse than none" not in sentence
+        wrong["leaderboard"] += any(one.verdict == "worse" for one in leaderboard_info(results).standings)
+        wrong["cost"] += ": better" in mfas_sentence(results)
+    assert max(wrong.values()) <= stats.binom.ppf(0.999, trials, 0.05)
+
+
+def searched_of(name, right, groups):
+    return replace(evaluation(name, right, groups), origin=Origin(search_epochs=20))
 
 
 def test_one_sentence_names_the_winners():

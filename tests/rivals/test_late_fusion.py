@@ -6,7 +6,8 @@ import torch
 
 from bmnas.config import EvalConfig
 from bmnas.features.feature_set import FeatureSet
-from bmnas.rivals.late_fusion import FUSIONS, LINEAR, MLP, SUM, TUNED, TunedSum, baselines, log_probabilities
+from bmnas.rivals.late_fusion import FUSIONS, LINEAR, MLP, SUM, TUNED, baselines, log_probabilities
+from bmnas.rivals.logit_fusion import LogitFusion, TunedSum
 from bmnas.rivals.out_of_fold import FOLDS, folds, with_heads
 from bmnas.searching.run_folder import Run
 from tests.support.tiny import CONFIG, multilabel_features, seen_rows, split_of, tiny_features
@@ -49,6 +50,23 @@ def test_each_modality_and_the_sum_by_hand():
     assert [len(rows[name].scores) for name in (LINEAR, MLP)] == [2, 2]
     assert rows[SUM].parameters == 0 and rows[LINEAR].parameters == 6 * 3 + 3
     assert rows[MLP].parameters == (6 * 128 + 128) + (128 * 3 + 3)
+
+
+def test_the_linear_layer_starts_as_the_sum():
+    logits, targets = random_case()
+    values = {name: torch.from_numpy(z).float() for name, z in log_probabilities(feature_set(logits, targets)).items()}
+    values = {"other classes": torch.randn(len(targets), 5), **values}
+    layer = LogitFusion({name: z.shape[1] for name, z in values.items()}, 3, None)
+    torch.testing.assert_close(layer(values), values["A"] + values["B"])
+
+
+@pytest.mark.parametrize("rate", [1e-4, 3e-3, 1e-1])
+def test_a_short_training_of_the_linear_layer_loses_nothing_of_a_good_sum(rate):
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 8, 400)
+    logits = {name: 9 * np.eye(8)[targets] + 2 * rng.normal(size=(400, 8)) for name in "AB"}
+    rows = by_name(baselines(feature_set(logits, targets), CONFIG, BUDGET.change(max_lr=rate)))
+    assert rows[LINEAR].mean > rows[SUM].mean - 0.05
 
 
 def test_a_constant_added_to_all_logits_of_a_sample_changes_nothing():

@@ -12,10 +12,7 @@ from sklearn.model_selection import cross_val_score
 
 import bmnas
 from bmnas.errors import ConfigError, FeatureError
-from bmnas.evaluation.ablation import SEARCHED
-from bmnas.evaluation.results import Evaluation
 from bmnas.features.findings import findings
-from bmnas.scale.own_data.report import conclusions, data_lines, leaderboard, report
 
 N = 30
 A = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -96,66 +93,6 @@ def test_names_of_any_language_work_from_fit_to_onnx(tmp_path):
     assert loaded.predict(given) == model.predict(given).tolist()
     session = onnxruntime.InferenceSession(str(loaded.export(tmp_path / "x.onnx")))
     assert [one.name for one in session.get_inputs()] == list(loaded.shapes)
-
-
-def evaluation(name: str, scores: tuple[float, ...]) -> Evaluation:
-    return Evaluation(
-        name=name, metric="accuracy", scores=scores, all_scores={"accuracy": float(np.mean(scores))}, per_class={},
-        parameters=1, seconds=0.0,
-    )  # fmt: skip
-
-
-CLOSE, FAR, LOW = (0.6, 0.62, 0.61), (0.9, 0.91, 0.92), (0.3, 0.31, 0.32)
-
-
-@pytest.mark.parametrize(
-    ("ours", "rival", "fusion", "found", "search"),
-    [
-        (FAR, CLOSE, "Fusion helps here: the network found", "", "The search was worth it"),
-        (LOW, CLOSE, "Whether fusion helps here cannot be told: GMU", "below", "The search was not worth it"),
-        (LOW, FAR, "Fusion helps here: GMU", "below", "The search was not worth it"),
-        (LOW, LOW, "Fusion does not help here", "", "The search was not worth it: the network found scores as much as"),
-        (
-            (0.63, 0.93, 0.31),
-            CLOSE,
-            "Whether fusion helps here cannot be told",
-            "",
-            "Whether the search was worth it cannot",
-        ),
-    ],
-)
-def test_the_report_says_in_words_whether_fusion_helps_and_whether_the_search_did(ours, rival, fusion, found, search):
-    splits = {"train": range(10), "val": range(10, 20), "test": range(20, N)}
-    features = bmnas.FeatureSet.from_arrays(X, CLASSES, splits, report=False)
-    results = [evaluation(SEARCHED, ours), evaluation("Image alone", (0.6, 0.61, 0.62)), evaluation("GMU", rival)]
-    lines = conclusions(results, features)
-    assert lines[0].startswith(fusion) and lines[-1].startswith(search)
-    assert any(word in lines[0] for word in ("above", "below", "as much as")) and "3 seeds" in lines[0]
-    assert len(lines) == (3 if found else 2) and found in lines[1]
-    genotype = bmnas.Genotype((bmnas.CellGenotype(("Image", "Text"), (bmnas.StepGenotype("Sum", ("x", "y")),)),), 1)
-    text = report(features, genotype, results, leaderboard(results), None)
-    assert "30 samples: 10 to train on" in text and "5 of 'ill'" in text
-    assert list(data_lines(features))[-1] == "2 classes: ill (15), well (15)"
-
-
-def test_methods_that_answer_alike_gain_nothing():
-    splits = {"train": range(10), "val": range(10, 20), "test": range(20, N)}
-    features = bmnas.FeatureSet.from_arrays(X, CLASSES, splits, report=False)
-    results = [evaluation(name, CLOSE) for name in (SEARCHED, "Image alone", "GMU")]
-    for line in conclusions(results, features):
-        assert " not " in line and "cannot" not in line and "-0.0" not in line and " points" not in line
-
-
-def test_an_interval_without_0_that_does_not_suffice_says_why():
-    """Of many equal methods one looks better by chance: its own interval excludes 0, the correction does not."""
-    splits = {"train": range(10), "val": range(10, 20), "test": range(20, N)}
-    features = bmnas.FeatureSet.from_arrays(X, CLASSES, splits, report=False)
-    others = [evaluation(f"rival {i}", (0.6 + i / 1000, 0.61, 0.6)) for i in range(9)]
-    results = [evaluation(SEARCHED, (0.66, 0.65, 0.62)), evaluation("Image alone", (0.6, 0.61, 0.59)), *others]
-    line = conclusions(results, features)[0]
-    assert (
-        line.startswith("Whether fusion helps here cannot be told") and "10 methods" in line and "holds 0" not in line
-    )
 
 
 @pytest.mark.parametrize("without", [0, 1, 7])

@@ -151,8 +151,8 @@ def bits_of(mean, half):
 @pytest.mark.parametrize(
     ("headroom", "gain", "verdict", "words"),
     [
-        (bits_of(0.5, 0.1), bits_of(0, 0.01), CAN, "can help here: fused features know +0.50 of 2.00 bits"),
-        (bits_of(0.05, 0.1), bits_of(0, 0.01), UNDECIDED, "Undecided"),
+        (bits_of(0.5, 0.1), bits_of(0, 0.01), CAN, "can help here: they know +0.50 of 2.00 bits"),
+        (bits_of(0.05, 0.1), bits_of(0, 0.01), UNDECIDED, "is undecided, by 100 validation rows"),
         (bits_of(0.0, 0.01), bits_of(0, 0.01), CANNOT, "A alone is enough"),
         (bits_of(0.0, 0.01), bits_of(0.5, 0.1), CANNOT, "0.50 bits more than A alone"),
         (bits_of(0.0, 0.01), bits_of(0.1, 0.2), CANNOT, "undecided"),

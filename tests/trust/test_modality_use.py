@@ -12,6 +12,7 @@ from torch import nn
 from bmnas.errors import ConfigError, FeatureError
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
+from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.trust.modality_use import additive_projection, modality_use, shapley_values
 
 
@@ -69,6 +70,9 @@ class Signs(nn.Module):
         super().__init__()
         self.kind = kind
         self.placeholders = None
+        pairs = (("A_1", "B_1"), ("C_1", "Cell_1"))
+        step = StepGenotype("Sum", ("x", "y"))
+        self.genotype = Genotype(tuple(CellGenotype(pair, (step,)) for pair in pairs), 1)
 
     def forward(self, batch):
         a, b = batch["A_1"][:, 0, 0], batch["B_1"][:, 0, 0]

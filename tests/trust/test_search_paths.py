@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -171,6 +171,16 @@ def test_searches_on_the_table_are_summed_up_with_an_interval():
     standing = bench_standing("random", rows, TABLE)
     assert first["searches"] == 1 and math.isnan(first["low"]) and second == pytest.approx(standing)
     expected = stats.ttest_1samp(rows["regret"], 0).confidence_interval(0.95)
-    assert (standing["low"], standing["high"]) == pytest.approx((expected.low, expected.high))
+    largest = TABLE.frame()["test"].max() - TABLE.frame()["test"].min()
+    assert (standing["low"], standing["high"]) == pytest.approx((max(expected.low, 0), min(expected.high, largest)))
     assert standing["regret"] == pytest.approx(rows["regret"].mean()) and standing["searches"] == 5
     assert standing["random"] == random_regret(TABLE.frame(), 4).mean and standing["trainings"] == 4
+
+
+@given(st.lists(st.integers(0, len(TABLE.networks) - 1), min_size=2, max_size=6))
+def test_the_interval_of_a_regret_is_of_regrets_that_there_can_be(picked):
+    regrets = TABLE.frame()["test"].max() - TABLE.frame()["test"]
+    rows = pd.DataFrame({"regret": regrets.iloc[picked], "trainings": 4, "test": 0.5, "tau": 0.0, "rank": 1})
+    standing = bench_standing("any", rows, TABLE)
+    ends = [0, standing["low"], standing["regret"], standing["high"], regrets.max()]
+    assert all(one <= next_one + 1e-12 for one, next_one in pairwise(ends))

@@ -155,7 +155,7 @@ def test_the_way_begins_with_the_searchs_own_score_and_ends_with_the_one_hot_hyp
     gap = Gap.of(run)
     info = gap.info()
     last = run.trace().events[-1]
-    assert info.running[0] == last.val_score and info.network == network_title(last.epoch, last.best_epoch)
+    assert info.running[0] == last.val_score and info.network.startswith(network_title(last.epoch, last.best_epoch))
     assert info.running[-1] == one_hot_score(run)
     assert (len(info.shares), info.shares[0], info.shares[-1]) == (21, 0, 1)
 

@@ -28,14 +28,14 @@ FUSED = Evaluation("fused <b>", "accuracy", (0.91, 0.93, 0.95), per_class={"cat"
 ONE = Evaluation("Image", "accuracy", (0.8,), per_class={"cat": 0.7, "dog": 0.9})
 
 
-HALF = 4.302652729911275 * 2 / 3**0.5  # of the 95 % interval of 91, 93, 95: Student's t with 2 degrees of freedom
+LOW, HIGH = (100 * end for end in FUSED.interval)
 
 
 def test_scores_are_per_cent_with_the_interval_of_the_mean() -> None:
     fused, one = scores_of_methods([FUSED, ONE], ["Image"]).rows
     assert fused.mean == pytest.approx(93)
-    assert (fused.low, fused.high) == pytest.approx((93 - HALF, 93 + HALF))
-    assert fused.text == "93.00 (88.03 to 97.97)" and one.text == "80.00 (1 seed)"
+    assert (fused.low, fused.high) == pytest.approx((LOW, HIGH))
+    assert fused.text == f"93.00 ({LOW:.2f} to {HIGH:.2f})" and one.text == "80.00 (1 seed)"
     assert (fused.highlight, one.highlight) == (False, True)
 
 
@@ -48,7 +48,7 @@ def test_the_highlighted_method_is_compared_with_every_other() -> None:
 def test_bars_carry_intervals_seeds_and_escaped_names() -> None:
     fig = score_bars(scores_of_methods([FUSED, ONE]), "Test <scores>", "note")
     bars, dots = fig.data
-    assert list(bars.x) == pytest.approx([93, 80]) and list(bars.error_x.array) == pytest.approx([HALF, 0])
+    assert list(bars.x) == pytest.approx([93, 80]) and list(bars.error_x.array) == pytest.approx([HIGH - 93, 0])
     assert sorted(dots.x) == pytest.approx([91, 93, 95])
     assert "<b>" not in str(fig.to_json()) and "<scores>" not in str(fig.to_json())
     low, high = fig.layout.xaxis.range
@@ -81,7 +81,7 @@ def test_tables_escape_round_and_mark_the_best() -> None:
     html = score_table(scores_of_methods([FUSED, ONE]), "Test <i>").to_html()
     assert "fused &lt;b&gt;" in html and "Test &lt;i&gt;" in html and "<b>" not in html
     assert html.count("font-weight: bold") == 2  # the caption's rule and the best mean's
-    assert "88.03 to 97.97" in html and "-" in html
+    assert f"{LOW:.2f} to {HIGH:.2f}" in html and "-" in html
     frame = scores_of_methods([ONE])
     assert "80.0<" in table(score_table(frame).data, digits=1).to_html()
 

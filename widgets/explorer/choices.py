@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bmnas.errors import BmnasError
+from bmnas.errors import BmnasError, how_many
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import list_runs
 from bmnas.space.genotype import Genotype
@@ -62,7 +62,7 @@ def choice_sheet(counts: ChoiceCounts) -> Sheet:
         bars(list(values), list(values.values()), colours, title, most, "{:d}")
         for title, values, colours, most in groups
     ]
-    head = f"What was chosen in {counts.runs} finished run{'s' if counts.runs != 1 else ''}, {counts.steps} Steps"
+    head = f"What was chosen in {how_many(counts.runs, 'finished run')}, {how_many(counts.steps, 'Step')}"
     return above(words([head], True, 15), rows(sheets))
 
 
@@ -70,7 +70,7 @@ def choice_text(counts: ChoiceCounts) -> str:
     """Returns the counts in words."""
     groups = (("features", counts.features), ("pairs", counts.pairs), ("primitives", counts.primitives))
     lines = [f"{kind}: " + ", ".join(f"{name} {n}" for name, n in values.items()) for kind, values in groups]
-    return f"{counts.runs} runs, {counts.steps} Steps\n" + "\n".join(lines)
+    return f"{how_many(counts.runs, 'run')}, {how_many(counts.steps, 'Step')}\n" + "\n".join(lines)
 
 
 def _genotype(run: Run, dataset: str) -> Genotype | None:

@@ -102,7 +102,8 @@ class Gap:
         self.objective = objective or plain_objective(features.kind)
         self.genotype = genotype
         self.features = features
-        self.network = network_title(epoch, best_epoch)
+        other = "" if epoch == best_epoch else f", the last; Algorithm 1's is of epoch {best_epoch}"
+        self.network = f"{network_title(epoch, best_epoch)}{other}"
         self.tensors = features.tensors(device)
         self.own = copy.deepcopy(hypernet).to(self.tensors.device)
         self.soft = self.own.architecture()

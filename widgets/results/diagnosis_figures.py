@@ -89,7 +89,7 @@ def redundancy_figure(
         marker_color=[looks[name] if name in of_pair else tint(looks[name], 0.35) for name in names],
         hovertemplate="%{y}: %{x:.2f} bits<extra></extra>",
     )  # fmt: skip
-    words = "in full colour: the pair of the largest product of merits, which Eq. 3 takes; its CKA is"
+    words = "in full colour: the pair of the largest product of these bits; its CKA is"
     aid = f"{words} {redundancy.of(*pair):.2f}" if pair else ""
     fig.update_layout(showlegend=False, margin={"l": 20, "r": 30, "t": 36, "b": 50})
     style.finish(fig, title, note, aid, height=30 * len(names) + 136)

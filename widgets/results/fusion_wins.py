@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from bmnas.errors import how_many
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
 from bmnas.tasks.base import RawData
@@ -43,9 +44,9 @@ class Wins(NamedTuple):
     def summary(self) -> str:
         """Returns one line with the numbers."""
         return (
-            f"{len(self.samples)} of {self.of} samples are right by the fusion alone. The fusion is right "
-            f"on {self.fusion_right}, at least one modality on {self.any_right}; "
-            f"{self.lost} samples that one modality gets right are lost in the fusion"
+            f"The fusion alone gets {len(self.samples):,} of {how_many(self.of, 'sample')} right. It is right on "
+            f"{self.fusion_right:,} in all, at least one modality on {self.any_right:,}; "
+            f"it loses {self.lost:,} that one modality gets right"
         )
 
 

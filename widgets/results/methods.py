@@ -46,9 +46,8 @@ class ScoreRow(NamedTuple):
         """`+0.42 (-0.10 to +0.94)`, what the highlighted method has more, in points; "" for itself."""
         if self.comparison is None:
             return ""
-        low, high = 100 * self.comparison.low, 100 * self.comparison.high
-        interval = f" ({low:+.2f} to {high:+.2f})" if isfinite(low) else ""
-        return f"{100 * self.comparison.difference:+.2f}{interval}"
+        ends = self.comparison.ends()
+        return self.comparison.points() + (f" ({ends})" if ends else "")
 
 
 class ScoresOfMethods(NamedTuple):

@@ -18,13 +18,14 @@ POINTS = 40  # of the curve of random search
 
 def searchers_table(standings: pd.DataFrame) -> pd.DataFrame:
     """Makes the rows of `standings_frame` and `bench_standing` readable: scores in per cent, regret in points."""
+    ranks = ["-" if rank is None or rank != rank else f"{rank:,g}" for rank in standings["rank"]]
     return pd.DataFrame(
         {
             "searcher": standings["searcher"],
             "searches": standings["searches"],
             "trainings": standings["trainings"],
             "on test [%]": 100 * standings["test"],
-            "rank": ["-" if rank is None or rank != rank else f"{rank:,g}" for rank in standings["rank"]],
+            "rank, or median rank": ranks,
             "regret [points]": 100 * standings["regret"],
             "95 % interval": _intervals(standings),
             "random search of this cost: regret": 100 * standings["random"],

@@ -51,7 +51,7 @@ def unimodal(contest: Contest) -> list[Row]:
     seeds = contest.budget.seeds
 
     def stored(result: Evaluation) -> Row:
-        origin = contest.origin(source="the backbone's own answer, stored with the features")
+        origin = contest.origin(source="the modality's own answer, stored with the features")
         return Row(result.name, "quick", lambda *_: with_origin(result, origin), 0)
 
     def head(modality: str) -> Row:

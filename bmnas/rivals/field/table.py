@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bmnas.errors import ConfigError
+from bmnas.errors import ConfigError, how_many
 from bmnas.evaluation.ablation import SEARCHED
 from bmnas.evaluation.comparison import Comparison
 from bmnas.evaluation.origin import Origin
@@ -140,8 +140,8 @@ def _line(
     low, high = result.interval
     difference, verdict = "", ""
     if comparison is not None:
-        ends = f" ({100 * comparison.low:+.2f} to {100 * comparison.high:+.2f})" if isfinite(comparison.low) else ""
-        difference = f"{100 * comparison.difference:+.2f}{ends}"
+        ends = comparison.ends()
+        difference = comparison.points() + (f" ({ends})" if ends else "")
         verdict = comparison.verdict
     return {
         "method": result.name,
@@ -168,11 +168,12 @@ def winners_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str
     losses = [one.rival for one in comparisons if one.verdict == "worse"]
     higher = [one.rival for one in comparisons if one.verdict == "undecided" and one.difference < 0]
     wins = [one.rival for one in comparisons if one.verdict == "better"]
-    said = [f"{name} is better than {len(wins)} of {len(comparisons)} rivals"]
+    said = [f"{name} is better than {len(wins)} of {how_many(len(comparisons), 'rival')}"]
     said.append(f"worse than {', '.join(losses)}" if losses else "worse than none")
     if higher:
         said.append(f"{', '.join(higher)} score{'s' if len(higher) == 1 else ''} higher, but cannot be told apart")
-    return f"{'; '.join(said)} (95 % intervals, corrected for {len(comparisons)} comparisons)."
+    corrected = f", corrected for {len(comparisons)} comparisons" if len(comparisons) > 1 else ""
+    return f"{'; '.join(said)} (95 % intervals{corrected})."
 
 
 def mfas_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str:
@@ -187,5 +188,4 @@ def mfas_sentence(results: Sequence[Evaluation], name: str = SEARCHED) -> str:
     costs = f"{own:,.0f} epochs and that of MFAS {theirs:,.0f}, {theirs / own:.1f} times as many"
     aim = "at most" if FIFTY * own <= theirs else "more than"
     (comparison,) = compare_results([mine, mfas], name)
-    lower = "lower" if comparison.verdict == "worse" else "no lower"
-    return f"The search of {name} cost {costs}: {aim} a {FIFTY}th of MFAS's, at {lower} score. {comparison.sentence()}."
+    return f"The search of {name} cost {costs}: {aim} a {FIFTY}th of MFAS's. {comparison.sentence()}."

@@ -147,7 +147,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         """Computes probabilities (n, classes), in the order of `classes_`; labels have one each.
 
         X may leave modalities out, or be NaN in the rows of samples that lack them, if the network was trained so
-        (`network_.takes_subsets`).
+        (`network_.takes_subsets`). It may always leave out features that the answer does not depend on
+        (`network_.ignored`) or that the network does not have.
         """
         check_is_fitted(self, "network_")
         X = by_feature(X)

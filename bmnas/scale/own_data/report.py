@@ -1,26 +1,24 @@
 """The report of a fitted classifier in words: data, network, scores, rivals, and whether fusion helps."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from textwrap import indent
 
 import numpy as np
 import pandas as pd
 
+from bmnas.errors import how_many
 from bmnas.evaluation.ablation import SEARCHED
-from bmnas.evaluation.comparison import Comparison
-from bmnas.evaluation.results import Evaluation, compare_results
+from bmnas.evaluation.results import Evaluation
 from bmnas.evaluation.score_table import ScoreTable
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.findings import findings
+from bmnas.scale.own_data.conclusions import conclusions
+from bmnas.space.equivalence import living_features, living_modalities
 from bmnas.space.genotype import Genotype
 
 SPREAD = "\u00b1"
 FEW = 10  # test samples of a class, below which its scores say little
 LISTED = 10  # classes that are listed with their numbers
-ORDER = ("worse", "undecided", "better")
-FUSION = ("Fusion helps here", "Fusion does not help here", "Whether fusion helps here cannot be told")
-SEARCH = ("The search was worth it", "The search was not worth it", "Whether the search was worth it cannot be told")
 SHOWN = ("accuracy", "weighted F1", "macro AUROC")  # of the leaderboard, beside the score that counts
 
 
@@ -40,6 +38,8 @@ def report(
     """
     searched = next(result for result in results if result.name == SEARCHED)
     seeds = len(searched.scores)
+    mean = f"mean of {seeds} trainings" if seeds > 1 else "of one training"
+    spread = f" ({SPREAD} over the {seeds} trainings)" if seeds > 1 else ""
     scores = "\n".join(f"  {name:<24} {100 * value:6.2f} %" for name, value in searched.all_scores.items())
     parts = [
         "Data",
@@ -47,9 +47,9 @@ def report(
         *(f"  ! {line}" for line in findings(features)),
         *(f"  ! {line}" for line in _rare_in_test(features)),
         f"\nNetwork found\n{indent(genotype.describe(), '  ')}",
-        "  A Cell fuses its inputs x and y by the operations of its Steps. A classifier reads what all Cells give.",
-        f"\nIts scores on the test samples, which are met once, at the end (mean of {seeds} trainings)\n{scores}",
-        f"\nLeaderboard by {searched.metric} on the same test samples, in % ({SPREAD} over the {seeds} trainings)",
+        *(f"  {line}" for line in _network_lines(genotype, features)),
+        f"\nIts scores on the test samples, which are met once, at the end ({mean})\n{scores}",
+        f"\nLeaderboard by {searched.metric} on the same test samples, in %{spread}",
         _board(leaderboard, searched.metric),
         f"  {SEARCHED} is the network found. A head is a small classifier on the features of one modality alone.",
         "  Late fusion combines the answers of the heads: their logits, scores that are not yet probabilities.",
@@ -69,7 +69,7 @@ def data_lines(features: FeatureSet) -> Iterator[str]:
     for modality, names in features.modalities.items():
         shapes = [features.arrays[name].shape[1:] for name in names]
         each = (
-            f"{name} ({C} numbers{'' if P == 1 else f' at {P} positions'})"
+            f"{name} ({how_many(C, 'number')}{'' if P == 1 else f' at {P} positions'})"
             for name, (C, P) in zip(names, shapes, strict=True)
         )
         yield f"modality {modality}: {', '.join(each)}"
@@ -77,6 +77,20 @@ def data_lines(features: FeatureSet) -> Iterator[str]:
     listed = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:LISTED])
     what = "classes" if features.kind == "multiclass" else "labels, several at once"
     yield f"{len(counts)} {what}: {listed}{' ...' if len(counts) > LISTED else ''}"
+
+
+def _network_lines(genotype: Genotype, features: FeatureSet) -> Iterator[str]:
+    """Explains the network that is printed above, and says where it looks at less than it is given."""
+    yield "A Cell fuses its inputs x and y by the operations of its Steps, and adds x. A classifier reads all Cells."
+    if "Zero" in genotype.primitives:
+        yield "Zero gives 0, whatever it reads."
+    living = living_features(genotype)
+    ignored = [name for name in genotype.features if name not in living]
+    modalities = living_modalities(genotype, features.modalities)
+    if len(modalities) == 1:
+        yield f"It uses ONE MODALITY alone, {modalities[0]}: it fuses nothing, and its answer depends on no other."
+    if ignored:
+        yield f"It ignores {', '.join(ignored)}: new samples may be predicted without."
 
 
 def _class_counts(features: FeatureSet, rows: slice | np.ndarray) -> dict[str, int]:
@@ -90,70 +104,6 @@ def _rare_in_test(features: FeatureSet) -> Iterator[str]:
     if rare:
         listed = ", ".join(f"{count} of {name!r}" for name, count in list(rare.items())[:LISTED])
         yield f"few test samples: {listed}; scores that count such a class move far with each of them"
-
-
-def conclusions(results: Sequence[Evaluation], features: FeatureSet) -> list[str]:
-    """Says whether fusion helps, and whether the search was worth it, paired by seed and test sample.
-
-    Every fusion method is compared with the best modality alone, corrected for their number, so that the best of many
-    does not pass for a gain. The network found is compared with that modality and with the best rival.
-    """
-    unit = "test samples" if features.groups is None else "groups of test samples"
-    alone = [result for result in results if " alone" in result.name]
-    fused = [result for result in results if result not in alone]
-    rivals = [result for result in fused if result.name != SEARCHED]
-    lines = []
-    if alone:
-        best = max(alone, key=_mean)
-        comparisons = [_turned(one) for one in compare_results([best, *fused], best.name)]
-        strongest = max(comparisons, key=lambda one: (ORDER.index(one.verdict), one.difference))
-        lines.append(
-            f"{_answer(strongest, *FUSION)}: {_in_words(strongest, 'the best modality', unit, len(comparisons))}."
-        )
-        searched = next(one for one in comparisons if one.name == SEARCHED)
-        if strongest.name != SEARCHED:
-            lines.append(f"The search: {_in_words(searched, 'the best modality', unit, len(comparisons))}.")
-    if rivals:
-        comparisons = compare_results(fused, SEARCHED)
-        strongest = next(one for one in comparisons if one.rival == max(rivals, key=_mean).name)
-        lines.append(
-            f"{_answer(strongest, *SEARCH)}: {_in_words(strongest, 'the best rival', unit, len(comparisons))}."
-        )
-    return lines
-
-
-def _mean(result: Evaluation) -> float:
-    return result.mean
-
-
-def _answer(one: Comparison, yes: str, no: str, unknown: str) -> str:
-    """Chooses the answer that a comparison gives; no gain at all, as among equal answers to all samples, is a no."""
-    if one.verdict == "undecided" and one.seeds > 1 and one.high <= 0:
-        return no
-    return {"better": yes, "worse": no}.get(one.verdict, unknown)
-
-
-def _turned(one: Comparison) -> Comparison:
-    """Returns the same comparison, seen from the rival."""
-    return replace(one, name=one.rival, rival=one.name, difference=-one.difference, low=-one.high, high=-one.low)
-
-
-def _in_words(one: Comparison, what: str, unit: str, comparisons: int) -> str:
-    """Writes "the network found scores 2.3 points below the best modality, Sound alone (95 % interval ...)"."""
-    points = abs(100 * one.difference)
-    side = f"{points:.1f} points {'above' if one.difference > 0 else 'below'}" if round(points, 1) else "as much as"
-    name = "the network found" if one.name == SEARCHED else one.name
-    text = f"{name} scores {side} {what}, {one.rival}"
-    if one.seeds < 2:
-        return f"{text}; one seed proves nothing"
-    note = ""
-    if one.low <= 0 <= one.high:
-        note = ", which holds 0"
-    elif one.verdict == "undecided":
-        note = f", which does not suffice where {comparisons} methods are compared"
-    samples = f", {one.groups:,} {unit}" if one.groups else ""
-    low, high = (f"{round(100 * end, 1) + 0.0:+.1f}" for end in (one.low, one.high))  # never -0.0
-    return f"{text} (95 % interval {low} to {high}{note}; {one.seeds} seeds{samples})"
 
 
 def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
