@@ -18,9 +18,8 @@ Several probes of the same input know more than one, as any ensemble does. So th
 fusion, each side of a comparison has as many: late fusion a second additive probe beside the joint one, and the best
 modality a second probe of its own beside the additive one.
 
-Intervals are of probes and validation rows both (`bmnas.evaluation.estimates`); those of what is known are cut at 0 and
-H(Y), which loses nothing of their coverage. Rows that were recorded together count once: they are clustered in the
-intervals, and lie in the same half.
+Intervals are of probes and validation rows both (`bmnas.evaluation.estimates`), of what is known cut at 0 and H(Y).
+Rows that were recorded together count once: they are clustered in the intervals, and lie in the same half.
 """
 
 from collections.abc import Sequence
@@ -96,8 +95,8 @@ class Knowledge:
     def verdict(self) -> str:
         """Returns whether fusing features can help beyond tuned late fusion.
 
-        CANNOT where the whole interval of the headroom is below the margin, CAN where it is above 0. Fewer than 20
-        rows, or groups of rows that were recorded together, decide nothing.
+        CANNOT where all of the headroom's interval is below the margin, CAN where it is above 0. Fewer than 20 rows,
+        or groups of rows, decide nothing.
         """
         if (self.rows if self.groups is None else self.groups) < ENOUGH_ROWS:
             return UNDECIDED
@@ -109,27 +108,24 @@ class Knowledge:
         """Returns the verdict in one line, with the figures behind it."""
         if len(self.own) == 1:
             return f"There is one modality, {self.best}: nothing to fuse."
-        h = self.headroom
-        interval = f"95 % interval {signed(h.low)} to {signed(h.high)}"
-        more = f"{round(h.mean, 2) + 0.0:+.2f} of {self.entropy:.2f} bits ({interval})"
-        span = f"they know {more} more than tuned late fusion of the modalities"
+        h, start = self.headroom, "Beyond tuned late fusion,"
+        amount = f"{round(h.mean, 2) + 0.0:+.2f} of {self.entropy:.2f} bits"
+        span = f"they know {amount} more than late fusion (95 % interval {signed(h.low)} to {signed(h.high)})"
         if self.verdict == CAN:
-            return f"Beyond late fusion, fusing features can help here: {span}."
+            return f"{start} fusing features can help here: {span}."
         if self.verdict == UNDECIDED:
-            rows = self._rows_words()
-            return f"Beyond late fusion, whether fusing features can help here is undecided, by {rows}: {span}."
-        return f"Beyond late fusion, fusing features cannot help here: {span}; {self._late_words()}."
+            return f"{start} whether fusing features can help here is undecided, by {self._rows_words()}: {span}."
+        return f"{start} fusing features cannot help here: {span}; {self._late_words()}."
 
     def _rows_words(self) -> str:
-        groups = "" if self.groups is None else f" in {how_many(self.groups, 'group')} of what was recorded together"
+        groups = "" if self.groups is None else f" in {how_many(self.groups, 'group')} recorded together"
         return f"{how_many(self.rows, 'validation row')}{groups}"
 
     def _late_words(self) -> str:
-        gain = self.late_gain
-        if gain.high < self.margin:
+        if self.late_gain.high < self.margin:
             return f"{self.best} alone is enough"
-        if gain.low > 0:
-            return f"late fusion is enough, and knows {gain.mean:.2f} bits more than {self.best} alone"
+        if self.late_gain.low > 0:
+            return f"late fusion is enough, and knows {self.late_gain.mean:.2f} bits more than {self.best} alone"
         return f"whether late fusion knows more than {self.best} alone is undecided"
 
 

@@ -59,13 +59,10 @@ class Standing:
 
     def sentence(self) -> str:
         """Returns one line for people."""
-        kind = "all trained beforehand" if self.exhaustive else "a random sample, trained beforehand"
+        kind = f"{'all' if self.exhaustive else 'a random sample,'} trained beforehand on the training split alone"
         gap = 100 * (self.best - self.score)
         place = "the best" if self.rank == 1 else f"{gap:.1f} points below the best"
-        return (
-            f"Of the {self.networks:,} networks of this space, {kind} (on the training split alone, so that they score "
-            f"less on test than those of train + val), yours ranks {ordinal(self.rank)}: {place}."
-        )
+        return f"Of the {self.networks:,} networks of this space, {kind}, yours ranks {ordinal(self.rank)}: {place}."
 
 
 @dataclass(frozen=True)

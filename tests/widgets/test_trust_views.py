@@ -114,9 +114,8 @@ def test_a_band_lies_below_its_lines_and_within_the_axes():
 def test_regret_stands_beside_random_search_of_the_same_cost():
     standings = standings_frame(TABLE, PATHS, {"late": 0.5})
     rows = searchers_table(standings).to_dict("records")
-    assert [row["rank, or median rank"] for row in rows] == ["9", "1"] and rows[1]["regret [points]"] == pytest.approx(
-        0
-    )
+    ranks = [row["rank, or median rank"] for row in rows]
+    assert ranks == ["9", "1"] and rows[1]["regret [points]"] == pytest.approx(0)
     assert rows[0]["random search of this cost: regret"] == pytest.approx(100 * random_regret(TABLE.frame(), 3).mean)
     assert math.isnan(rows[0]["tau of its ranking"])
     fig = regret_figure(TABLE.frame(), standings, note="a note")
