@@ -12,8 +12,8 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 BOX = (
-    "white-space:pre-wrap; word-break:normal; overflow-wrap:anywhere; padding:8px 12px; "
-    "border:1px solid #D0D0D0; border-radius:4px; background:#FAFAFA; color:#222222; font-family:monospace; font-size:13px; line-height:1.4"
+    "white-space:pre-wrap; word-break:normal; overflow-wrap:anywhere; padding:8px 12px; border:1px solid #D0D0D0; "
+    "border-radius:4px; background:#FAFAFA; color:#222222; font-family:monospace; font-size:13px; line-height:1.4"
 )
 
 
