@@ -154,3 +154,13 @@ def test_without_the_package_the_error_says_what_to_install(name, monkeypatch):
         list(islice(run_searcher(SEARCHERS[name], SMALL, mocked_score, Budget(3), 0), 1))
     monkeypatch.setattr("bmnas.searching.searchers.trials.find_spec", lambda package: None)
     assert "bmnas[optuna]" in lacks(SEARCHERS[name]) and not lacks(SEARCHERS["random"])
+
+
+def test_all_searchers_of_a_package_that_is_missing_say_so_in_the_same_words(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    errors = set()
+    for name in OPTUNA:
+        with pytest.raises(ConfigError) as refused:
+            next(SEARCHERS[name](SMALL, random.Random(0)))
+        errors.add(str(refused.value))
+    assert len(errors) == 1 and "pip install" in errors.pop()

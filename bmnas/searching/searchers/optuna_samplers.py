@@ -53,7 +53,7 @@ class OptunaSearcher:
         Raises:
             ConfigError: Optuna is not installed; gives the command.
         """
-        optuna = optional_package("optuna", "optuna", f"the searcher by {self.sampler}")
+        optuna = optional_package("optuna", "optuna", "a searcher by Optuna")
         study = _study(optuna)
         points = Points(space)
         sizes = {name: range(len(values)) for name, values in points.values.items()}
