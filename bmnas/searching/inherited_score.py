@@ -6,12 +6,13 @@ describe its mixtures, not one chosen path.
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from bmnas.errors import PredictionError
 from bmnas.searching.shortlisting.paths import path_cell
 from bmnas.space.genotype import Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
@@ -31,6 +32,9 @@ class InheritedScore:
         hypernet: trained; it is copied, not changed.
         tensors: the features.
         kind: "multiclass" or "multilabel", or an objective of one.
+
+    Raises:
+        PredictionError: a feature is so large that its variance is infinite, by which all samples become alike.
     """
 
     def __init__(self, hypernet: Hypernet, tensors: Samples, kind: str | Objective) -> None:
@@ -42,6 +46,7 @@ class InheritedScore:
             batch, self.targets = tensors.batch(self.rows)
             self.weights = tensors.weights_of(self.rows)
             batch = self.hypernet.filled(batch)
+            _check_variances(batch)
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))
@@ -82,6 +87,15 @@ class InheritedScore:
                 self.cache.popitem(last=False)
         self.cache.move_to_end(key)
         return self.cache[key]
+
+
+def _check_variances(batch: Mapping[str, Tensor]) -> None:
+    for name, x in batch.items():
+        if not x.square().mean((0, 2)).isfinite().all():
+            raise PredictionError(
+                f"val: the feature {name!r}, up to {x.abs().max():.3g}, has an infinite variance, so that BatchNorm "
+                "makes all samples alike. Scale it"
+            )
 
 
 def batch_statistics(module: nn.Module) -> None:

@@ -43,6 +43,27 @@ def check_predictions(
     raise PredictionError(f"{message}. Scale the features of these rows, or train with a lower max_lr")
 
 
+def check_statistics(network: nn.Module, what: str) -> None:
+    """Checks that what BatchNorm remembers is finite: by an infinite variance every sample becomes the same one.
+
+    The square of a number above 2e19 is infinite in float32, though its outputs are not.
+
+    Args:
+        network: that is to predict.
+        what: for whom, for the message.
+
+    Raises:
+        PredictionError: names the layer.
+    """
+    for name, values in network.named_buffers():
+        if values.is_floating_point() and not values.isfinite().all():
+            layer, _, statistic = name.rpartition(".")
+            raise PredictionError(
+                f"{what}: {statistic!r} of the layer {layer!r} is NaN or infinite, so that it makes all samples alike. "
+                "Scale the features of the training, which are far too large"
+            )
+
+
 def check_first_step(network: nn.Module, batch: Mapping[str, Tensor]) -> None:
     """Makes sure that a network that has not moved yet gives finite outputs and gradients; it is copied, not changed.
 

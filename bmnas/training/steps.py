@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bmnas.training import metrics
 from bmnas.training.batch_queue import read_ahead
-from bmnas.training.finiteness import check_predictions
+from bmnas.training.finiteness import check_predictions, check_statistics
 from bmnas.training.objective import Objective
 
 SCORE_BATCH = 1024  # rows of a forward pass without gradients; only memory depends on it
@@ -203,9 +203,11 @@ def predict_batches(
         what, rows: of all samples, for the message of an error; the rows are 0, 1, ... when None.
 
     Raises:
-        PredictionError: outputs are NaN or infinite; names rows, and layer and feature where inputs have names.
+        PredictionError: outputs are NaN or infinite; names rows, and layer and feature where inputs have names. Or the
+            statistics of a BatchNorm are.
     """
     network.eval()
+    check_statistics(network, what)
     results = []
     start = 0
     for batch in batches:

@@ -154,3 +154,32 @@ def test_all_bad_rows_are_counted_and_the_first_are_named(bad):
         check_predictions(logits, "val", rows)
     assert f"{len(expected)} of {len(bad)} rows" in str(caught.value)
     assert f"rows {', '.join(map(str, expected[:5]))}" in str(caught.value)
+
+
+def too_large_to_square(split: str) -> bmnas.FeatureSet:
+    """Features of which one row of a split has finite numbers whose squares are infinite in float32."""
+    plain = tiny_features()
+    arrays = {name: np.array(array) for name, array in plain.arrays.items()}
+    for array in arrays.values():
+        array[plain.rows(split)[2]] = 1e20
+    return bmnas.FeatureSet.from_arrays(arrays, plain.targets, plain.splits, report=False)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda found: bmnas.evaluate("it", GENOTYPE, found, CONFIG, ONE_SEED),
+        lambda found: list(bmnas.search(found, CONFIG)),
+        lambda found: list(bmnas.search_trials(found, CONFIG.change(searcher="random", budget=2))),
+        lambda found: bmnas.evaluate_rivals(found, CONFIG, ONE_SEED, names=["GMU"]),
+    ],
+    ids=["evaluate", "search", "search_trials", "evaluate_rivals"],
+)
+def test_a_variance_that_is_infinite_makes_no_sample_like_another(work):
+    with pytest.raises((PredictionError, SearchDiverged), match="[AB]_[12]"):
+        work(too_large_to_square("train"))
+
+
+def test_nor_does_it_in_an_inherited_score():
+    with pytest.raises(PredictionError, match="[AB]_[12]"):
+        list(bmnas.search_trials(too_large_to_square("val"), CONFIG.change(searcher="spos", path_epochs=1)))
