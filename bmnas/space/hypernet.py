@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from bmnas.errors import ConfigError
 from bmnas.space.architecture import Architecture
 from bmnas.space.genotype import cell_name, step_name
-from bmnas.space.layers import CellOutput, Classifier
+from bmnas.space.layers import CellOutput, Classifier, check_sizes
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import PAPER_PRIMITIVES, PRIMITIVES, REFERENCE_PRIMITIVES, check_mode
 from bmnas.space.reshape import Reshape
@@ -176,7 +176,8 @@ class Hypernet(nn.Module):
         self.relaxation = relaxation
         self.r = M if r is None else r
         names = default_primitives(mode) if primitives is None else tuple(primitives)
-        _check_sizes(len(channels), N, M, self.r, names)
+        check_sizes(dropout, classes=classes, C=C, L=L, N=N, M=M, r=self.r, **channels)
+        _check_choices(len(channels), M, self.r, names)
         _check_relaxation(relaxation, names)
         vectors = set(vectors)
         self.features = tuple(channels)
@@ -273,12 +274,9 @@ def _slot_weights(nodes: Sequence[str], logits: Tensor, slots: Slots, place: str
     return dict(zip(names, either.tolist(), strict=True))
 
 
-def _check_sizes(K: int, N: int, M: int, r: int, primitives: Sequence[str]) -> None:
+def _check_choices(K: int, M: int, r: int, primitives: Sequence[str]) -> None:
     if K < 2:
         raise ConfigError(f"there are {K} features; a Cell chooses two inputs, so at least 2 are needed")
-    for name, value in (("N", N), ("M", M), ("r", r)):
-        if value < 1:
-            raise ConfigError(f"{name} is {value}; expected at least 1")
     if r > M + 2:
         raise ConfigError(f"r is {r}; a Cell with M = {M} has only {M + 2} states [x, y, Steps] to concatenate")
     if not any(PRIMITIVES[name].arity <= 2 for name in primitives):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, linear
 
+from bmnas.errors import ConfigError
+
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
 
 
@@ -139,6 +141,23 @@ class Classifier(nn.Module):
     def forward(self, cells: Sequence[Tensor]) -> Tensor:
         fused = self.norm(torch.cat(tuple(cells), dim=1)).relu()  # (B, NC, L)
         return self.linear(fused.flatten(1))  # (B, classes)
+
+
+def check_sizes(dropout: float, **sizes: int) -> None:
+    """Makes sure that no layer would be empty.
+
+    Args:
+        dropout: a probability.
+        sizes: name -> number, of which there must be one at least.
+
+    Raises:
+        ConfigError: names what is out of range.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ConfigError(f"{name} is {size}; expected at least 1")
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"dropout is {dropout}; expected a share from 0 to below 1")
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from torch import Tensor, nn
 
 from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
-from bmnas.space.layers import CellOutput, Classifier, count_parameters
+from bmnas.space.layers import CellOutput, Classifier, check_sizes, count_parameters
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import PRIMITIVES, check_mode
 from bmnas.space.reshape import Reshape
@@ -54,7 +54,7 @@ class FusionNetwork(nn.Module):
 
     Raises:
         GenotypeError: the genotype uses a feature that `channels` does not have.
-        ConfigError: unknown mode or tokeniser.
+        ConfigError: unknown mode or tokeniser, or a size out of range.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class FusionNetwork(nn.Module):
         super().__init__()
         genotype.check(channels)
         check_mode(mode)
+        check_sizes(dropout, classes=classes, C=C, L=L, **channels)
         vectors = set(vectors)
         self.genotype = genotype
         self.placeholders = None if placeholders is None else placeholders.only(genotype.features)

@@ -156,6 +156,18 @@ def test_learned_tokens_differ_and_copied_ones_do_not():
     assert not torch.allclose(learned, learned[:, :, :1].expand_as(learned))
 
 
+EMPTY = [
+    (dict(classes=0), "classes is 0"),
+    (dict(classes=-1), "classes is -1"),
+    (dict(C=0), "C is 0"),
+    (dict(L=-2), "L is -2"),
+    (dict(channels={"a": 3, "b": 0}), "b is 0"),
+    (dict(dropout=1.0), "dropout is 1.0"),
+    (dict(dropout=float("nan")), "dropout is nan"),
+]
+"""Arguments that would make a network without parameters, or of NaN; and what is named."""
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -163,11 +175,19 @@ def test_learned_tokens_differ_and_copied_ones_do_not():
         (dict(M=1, r=4), "r is 4"),
         (dict(mode="papre"), "'paper' or 'reference'"),
         (dict(channels={"a": 3}), "at least 2"),
+        *EMPTY,
     ],
 )
 def test_bad_sizes(changes, message):
     with pytest.raises(ConfigError, match=message):
         Hypernet(**{**dict(channels=CHANNELS, classes=2, C=4, L=2, N=1, M=1), **changes})
+
+
+@pytest.mark.parametrize(("changes", "message"), EMPTY)
+def test_bad_sizes_of_a_derived_network(changes, message):
+    genotype = Genotype((CellGenotype(("a", "b"), (StepGenotype(("x", "y"), "Sum"),)),))
+    with pytest.raises(ConfigError, match=message):
+        FusionNetwork(genotype, **{**dict(channels=CHANNELS, classes=2, C=4, L=2), **changes})
 
 
 def test_unknown_primitive_lists_the_nearest():
