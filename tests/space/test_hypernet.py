@@ -185,7 +185,7 @@ def test_bad_sizes(changes, message):
 
 @pytest.mark.parametrize(("changes", "message"), EMPTY)
 def test_bad_sizes_of_a_derived_network(changes, message):
-    genotype = Genotype((CellGenotype(("a", "b"), (StepGenotype(("x", "y"), "Sum"),)),))
+    genotype = Genotype((CellGenotype(("a", "b"), (StepGenotype("Sum", ("x", "y")),)),), r=1)
     with pytest.raises(ConfigError, match=message):
         FusionNetwork(genotype, **{**dict(channels=CHANNELS, classes=2, C=4, L=2), **changes})
 
