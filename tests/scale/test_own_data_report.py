@@ -77,6 +77,18 @@ def test_a_network_of_one_modality_is_no_fusion_however_good_it_is(scores):
     assert "ONE MODALITY alone" not in plain and "ignores" not in plain and "Zero gives" not in plain
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "balanced accuracy", "macro average precision"])
+def test_the_leaderboard_of_the_report_fits_a_terminal_and_keeps_names_whole(metric):
+    names = [SEARCHED, "late fusion of logits: tuned weights and temperatures (heads)", "x" * 70]
+    others = dict.fromkeys(["accuracy", "balanced accuracy", "weighted F1", "macro AUROC"], 0.5)
+    results = [replace(evaluation(name, FAR), metric=metric, all_scores={**others, metric: 0.9}) for name in names]
+    text = report(FEATURES, genotype_of("Sum"), results, leaderboard(results), None)
+    board = text.partition("Leaderboard")[2].partition(f"  {SEARCHED} is the network found")[0].splitlines()[1:]
+    assert metric in board[0] and "91.0" in board[1] and max(map(len, board)) <= 80
+    joined = "".join(line[:30].strip().replace(" ", "") for line in board)
+    assert all(name.replace(" ", "") in joined for name in names)
+
+
 def test_methods_that_answer_alike_gain_nothing():
     for line in conclusions([evaluation(name, CLOSE) for name in (SEARCHED, "Image alone", "GMU")], FEATURES):
         assert " not " in line and "cannot" not in line and "-0.0" not in line and " points" not in line

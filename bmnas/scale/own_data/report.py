@@ -1,7 +1,7 @@
 """The report of a fitted classifier in words: data, network, scores, rivals, and whether fusion helps."""
 
 from collections.abc import Iterator, Sequence
-from textwrap import indent
+from textwrap import indent, wrap
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from bmnas.space.genotype import Genotype
 SPREAD = "\u00b1"
 FEW = 10  # test samples of a class, below which its scores say little
 LISTED = 10  # classes that are listed with their numbers
-SHOWN = ("accuracy", "weighted F1", "macro AUROC")  # of the leaderboard, beside the score that counts
+SHOWN = ("accuracy", "weighted F1", "macro AUROC", "parameters")  # of the leaderboard, beside the score that counts
+TERMINAL, NAME_WIDTH = 80, 30  # columns of a terminal, and of the name of a method
 
 
 def report(
@@ -124,10 +125,17 @@ def leaderboard(results: Sequence[Evaluation]) -> pd.DataFrame:
 
 
 def _board(frame: pd.DataFrame, metric: str) -> str:
-    """Writes the columns of a leaderboard that fit a terminal."""
-    shown = [name for name in SHOWN if name in frame and name != metric]
-    columns = ["method", metric, "std", *shown, "parameters"]
-    return _percent(frame.reindex(columns=columns).rename(columns={"std": SPREAD}))
+    """Writes the columns of a leaderboard that fit a terminal; long names continue on the next line."""
+    columns = [metric, SPREAD, *(name for name in SHOWN if name in frame and name != metric)]
+    while NAME_WIDTH + sum(max(len(name), 5) + 1 for name in columns) > TERMINAL:
+        columns.pop()
+    rows, blank = [], [""] * len(columns)
+    for _, row in frame.rename(columns={"std": SPREAD}).iterrows():
+        first, *others = wrap(str(row["method"]), NAME_WIDTH, subsequent_indent="  ")
+        numbers = [f"{row[name]}" if name == "parameters" else f"{100 * row[name]:.1f}" for name in columns]
+        rows += [[first.ljust(NAME_WIDTH), *numbers], *([line.ljust(NAME_WIDTH), *blank] for line in others)]
+    text = pd.DataFrame(rows, columns=["method".ljust(NAME_WIDTH), *columns]).to_string(index=False)
+    return "\n".join(line.rstrip() for line in text.splitlines())
 
 
 def _percent(frame: pd.DataFrame) -> str:
