@@ -69,6 +69,11 @@ class Comparison:
         """Returns the interval in points, `+0.12 to +3.40`; "" where it has no ends."""
         return " to ".join(signed(100 * end, digits) for end in (self.low, self.high) if np.isfinite(end))
 
+    def in_points(self) -> str:
+        """Returns difference and interval in points, `+0.42 (-0.10 to +0.94)`."""
+        ends = self.ends()
+        return self.points() + (f" ({ends})" if ends else "")
+
     def basis(self, digits: int = 2, unit: str = "groups of test samples") -> str:
         """Returns what the difference stands on: `95 % interval +0.12 to +3.40; 3 seeds, 500 groups ...`."""
         corrected = f", corrected for {self.together} comparisons" if self.together > 1 else ""

@@ -48,10 +48,7 @@ def checked_batch(
     if unknown:  # not taken for one that was left out
         raise FeatureError(f"there is no feature {unknown[0]!r}; the training had {', '.join([*shapes, *unused])}")
     present = [name for name in shapes if name in arrays]
-    batch = {
-        name: _checked(name, arrays, shapes[name], takes_subsets, absent_as=0.0 if name in ignored else None)
-        for name in present
-    }
+    batch = {name: _checked(name, arrays, shapes[name], takes_subsets, name in ignored) for name in present}
     if takes_subsets:
         return _completed(batch, arrays, shapes)
     total = len(next(iter(batch.values())))
@@ -59,7 +56,7 @@ def checked_batch(
 
 
 def _checked(
-    name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool, absent_as: float | None
+    name: str, arrays: Mapping[str, ArrayLike], shape: tuple[int, int], takes_subsets: bool, ignored: bool
 ) -> Tensor:
     array = np.array(as_numbers(f"feature {name!r}", arrays[name], keep_half=False))  # a copy: it may be read-only
     if array.ndim == 2 and shape[1] == 1:
@@ -67,8 +64,8 @@ def _checked(
     if array.shape[1:] != tuple(shape):
         alone = f"; {ONE_SAMPLE}" if array.shape[:1] == shape[:1] else ""
         raise FeatureError(f"feature {name!r} has the shape {array.shape}; expected (n, {shape[0]}, {shape[1]}){alone}")
-    if absent_as is not None and not takes_subsets:
-        array[_absent(array)] = absent_as
+    if ignored and not takes_subsets:
+        array[_absent(array)] = 0.0
     bad = ~np.isfinite(array).all((1, 2))
     if takes_subsets:
         bad &= ~_absent(array)

@@ -42,9 +42,8 @@ from bmnas.searching.shortlisting.darts_pt import projection_of
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.halving import halve, rungs
 from bmnas.searching.shortlisting.ranking import Score, rank, ranked_as_a_whole, restarts
-from bmnas.space.equivalence import living_features, network_key
+from bmnas.space.equivalence import living_modalities, network_key
 from bmnas.space.genotype import Genotype
-from bmnas.space.graph import modality_of
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.replay import Replay
 from bmnas.training import metrics
@@ -86,7 +85,7 @@ def select(
 
 def _by_derivation(search: FinishedSearch) -> Selection:
     """Selects what Algorithm 1 derived."""
-    modalities = _modalities(search.derived, search.features)
+    modalities = living_modalities(search.derived, search.features.modalities)
     return Selection(rule="algorithm1", algorithm1=search.derived, modalities=modalities)
 
 
@@ -120,7 +119,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
             trained_loss=outcome.loss,
             epochs=outcome.epochs,
             trainings=outcome.seeds,
-            modalities=_modalities(genotype, features),
+            modalities=living_modalities(genotype, features.modalities),
         )
         for genotype, outcome in outcomes.items()
     ]
@@ -144,7 +143,7 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
                 inherited_score=scores[genotype],
                 trained_score=trained(genotype),
                 epochs=search.config.shortlist_epochs,
-                modalities=_modalities(genotype, search.features),
+                modalities=living_modalities(genotype, search.features.modalities),
             )
         )
     search.report("training the shortlist", len(listed), len(listed))
@@ -154,7 +153,7 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
 def _by_perturbation(search: FinishedSearch) -> Selection:
     """Selects what DARTS-PT keeps."""
     projection = projection_of(search)
-    modalities = _modalities(projection.genotype, search.features)
+    modalities = living_modalities(projection.genotype, search.features.modalities)
     return Selection(rule="darts_pt", algorithm1=search.derived, modalities=modalities, projection=projection)
 
 
@@ -176,12 +175,7 @@ def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], r
         exhaustive=ranked_as_a_whole(search.space),
         rows=len(search.features.splits["val"]),
     )
-    return selection.of_modalities(_modalities(selection.chosen, search.features))
-
-
-def _modalities(genotype: Genotype, features: FeatureSet) -> tuple[str, ...]:
-    """Returns the modalities that a network's answer depends on."""
-    return tuple(dict.fromkeys(modality_of(name, features.modalities) for name in living_features(genotype)))
+    return selection.of_modalities(living_modalities(selection.chosen, search.features.modalities))
 
 
 def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -> Selection:

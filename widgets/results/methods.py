@@ -44,10 +44,7 @@ class ScoreRow(NamedTuple):
     @property
     def difference(self) -> str:
         """`+0.42 (-0.10 to +0.94)`, what the highlighted method has more, in points; "" for itself."""
-        if self.comparison is None:
-            return ""
-        ends = self.comparison.ends()
-        return self.comparison.points() + (f" ({ends})" if ends else "")
+        return "" if self.comparison is None else self.comparison.in_points()
 
 
 class ScoresOfMethods(NamedTuple):

@@ -140,8 +140,7 @@ def _line(
     low, high = result.interval
     difference, verdict = "", ""
     if comparison is not None:
-        ends = comparison.ends()
-        difference = comparison.points() + (f" ({ends})" if ends else "")
+        difference = comparison.in_points()
         verdict = comparison.verdict
     return {
         "method": result.name,
