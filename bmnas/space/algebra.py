@@ -97,7 +97,7 @@ def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
     """Computes weight * Attention(s, s), (B, L, C). A positive scale of its input changes LayerNorm's epsilon alone."""
     mask = attention.dropout.mask(s.shape, s)
     scale = attention.dropout.scale
-    scores = torch.bmm(s / math.sqrt(s.shape[2]), s.transpose(1, 2))  # (B, L, L)
+    scores = torch.bmm(s, s.transpose(1, 2)) / math.sqrt(s.shape[2])  # (B, L, L)
     attended = torch.bmm(scores.softmax(-1), s)  # (B, L, C)
     dropped = attended if mask is None else attended * mask
     return layer_norm(attention.norm, dropped, weight, attention.norm.eps / scale**2), None
@@ -106,20 +106,22 @@ def weighted_attention(attention: Attention, s: Tensor, weight: Tensor) -> Term:
 def weighted_linear_glu(layer: LinearGLU, s: Tensor, weight: Tensor) -> Term:
     """Computes weight * LinearGLU(s, s), (B, L, C), and its mask."""
     C = s.shape[2]
-    rows = product(s, shared_weight(layer.conv.weight, C), layer.conv.bias)  # (B, L, 2C)
+    rows = product(layer.conv, s, shared_weight(layer.conv.weight, C))  # (B L, 2C)
     factors = torch.cat([(weight * layer.dropout.scale).expand(C), s.new_ones(C)])  # of the first half alone
-    return glu(batch_norm(layer.norm, rows, factors)), layer.dropout.mask(s.shape, s)
+    return glu(batch_norm(layer.norm, rows, factors)).view(s.shape), layer.dropout.mask(s.shape, s)
 
 
 def weighted_concat_fc(layer: ConcatFC, s: Tensor, weight: Tensor) -> Term:
     """Computes weight * ConcatFC(s, s), (B, L, C), and its mask."""
-    rows = product(s, shared_weight(layer.conv.weight, s.shape[2]), layer.conv.bias)  # (B, L, C)
-    return batch_norm(layer.norm, rows, weight * layer.dropout.scale).relu_(), layer.dropout.mask(s.shape, s)
+    rows = product(layer.conv, s, shared_weight(layer.conv.weight, s.shape[2]))  # (B L, C)
+    normed = batch_norm(layer.norm, rows, weight * layer.dropout.scale).relu_()
+    return normed.view(s.shape), layer.dropout.mask(s.shape, s)
 
 
 def shared_weight(weight: Tensor, C: int) -> Tensor:
     """Returns (O, C) that stands for a convolution's weight (O, 1 or 2 times C, 1) where its inputs are one tensor."""
-    return weight.view(weight.shape[0], -1, C).sum(1)
+    first, *others = weight.view(weight.shape[0], -1, C).unbind(1)
+    return sum(others, first)
 
 
 SHARED: dict[type, Callable[..., Term]] = {

@@ -9,11 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, linear
+from torch.nn.functional import batch_norm, conv2d, linear
 
 from bmnas.errors import ConfigError
 
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
+AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
+LARGE_PRODUCT = 10**7  # multiplications
+WIDTH, LEAST_WIDTH, LEAST_BATCH = 16, 4, 16  # of the images that stand for the rows of a large product
 
 
 class Dropout(nn.Dropout):
@@ -105,6 +108,31 @@ class Pointwise(nn.Conv1d):
         else:
             out = linear(rows, weight, self.bias)
         return out.unsqueeze(2)
+
+    def of_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """Maps (T, C_in) to (T, C_out) by a weight (C_out, C_in) in place of the layer's own."""
+        return row_product(rows, weight, self.bias)
+
+
+def row_product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Computes x W + b of (T, C_in) -> (T, C_out).
+
+    A large product on a CPU with AVX-512 is a convolution of width 1 over images of T rows, which oneDNN computes by
+    these instructions on every make of processor; a product of matrices takes twice as long where MKL does not use
+    them (`benchmarks/NOTES.md`). Shapes and machine alone decide: the last bits must not hang on a measurement.
+
+    Args:
+        rows: (T, C_in).
+        weight: (C_out, C_in).
+        bias: (C_out,).
+    """
+    T, C_in = rows.shape
+    width = math.gcd(T, WIDTH)
+    large = T * weight.numel() >= LARGE_PRODUCT and width >= LEAST_WIDTH and T >= LEAST_BATCH * width
+    if not (AVX512 and large and rows.dtype == torch.float32 and rows.device.type == "cpu"):
+        return linear(rows, weight, bias)
+    images = rows.view(-1, width, 1, C_in).permute(0, 3, 1, 2)  # (T / width, C_in, width, 1), channels last
+    return conv2d(images, weight[:, :, None, None], bias).permute(0, 2, 3, 1).reshape(T, -1)
 
 
 class CellOutput(nn.Module):

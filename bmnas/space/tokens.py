@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bmnas.space.layers import BatchNorm, CellOutput, Classifier
+from bmnas.space.layers import BatchNorm, CellOutput, Classifier, Pointwise
 from bmnas.space.reshape import Reshape
 
 Term = tuple[Tensor, Tensor | None]
@@ -27,40 +27,38 @@ def weighted_sum(terms: Sequence[Term]) -> Tensor:
     return total
 
 
-def product(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Computes x W + b of (B, P, C_in) -> (B, P, C_out), as one product of matrices.
+def product(layer: Pointwise, tokens: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Computes x W + b of (B, P, C_in) -> rows (B P, C_out), as one product of matrices.
 
     Args:
+        layer: its weight and bias.
         tokens: (B, P, C_in).
-        weight: (C_out, C_in), or (C_out, C_in, 1) of a convolution.
-        bias: (C_out,).
+        weight: (C_out, C_in), in place of the layer's own.
     """
-    rows = tokens.reshape(-1, tokens.shape[2])  # (B P, C_in)
-    return F.linear(rows, weight.flatten(1), bias).unflatten(0, tokens.shape[:2])
+    return layer.of_rows(tokens.reshape(-1, tokens.shape[2]), layer.weight.flatten(1) if weight is None else weight)
 
 
-def batch_norm(norm: BatchNorm, tokens: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
-    """Computes factor * BatchNorm(x) of (B, P, C), with the step of the running statistics in train mode.
+def batch_norm(norm: BatchNorm, rows: Tensor, factor: Tensor | float = 1.0, copies: int = 1) -> Tensor:
+    """Computes factor * BatchNorm(x) of rows (B P, C), with the step of the running statistics in train mode.
 
     Args:
         norm: of C channels.
-        tokens: (B, P, C).
+        rows: (B P, C).
         factor: a number, or one for each channel.
         copies: how often each position stands in the formula. Copies leave the mean and the variance as they are, and
             change the factor n / (n - 1) of the running variance.
     """
-    rows = tokens.flatten(0, 1)  # (B P, C)
     slopes, offsets = norm.weight * factor, norm.bias * factor
     if norm.training:
         norm.num_batches_tracked.add_(1)
     if not norm.training or copies == 1:
-        return norm.of_rows(rows, norm.running_var, slopes, offsets).view(tokens.shape)
+        return norm.of_rows(rows, norm.running_var, slopes, offsets)
     variance = norm.running_var.clone()
     out = norm.of_rows(rows, variance, slopes, offsets)
     n = rows.shape[0]
     share = (n - 1) * copies / (n * copies - 1)  # of what the batch added
     norm.running_var.mul_((1 - norm.momentum) * (1 - share)).add_(variance, alpha=share)
-    return out.view(tokens.shape)
+    return out
 
 
 def layer_norm(norm: nn.LayerNorm, tokens: Tensor, factor: Tensor | float = 1.0, eps: float | None = None) -> Tensor:
@@ -84,12 +82,13 @@ def reshape(layer: Reshape, feature: Tensor) -> Tensor:
     feature = layer.checked(feature)
     if feature.shape[0] * feature.shape[2] == 1 and not layer.learned:
         feature = feature.expand(-1, -1, layer.L)  # BatchNorm needs two rows
-    tokens = product(feature.transpose(1, 2), layer.conv.weight, layer.conv.bias)  # (B, P, C or C L)
+    B, P, C = feature.shape[0], feature.shape[2], layer.C
+    rows = product(layer.conv, feature.transpose(1, 2))  # (B P, C), or (B, C L)
     if layer.learned:
-        tokens = tokens.view(-1, layer.C, layer.L).transpose(1, 2)  # (B, L, C)
-    B, P, C = tokens.shape
+        P = layer.L
+        rows = rows.view(B, C, P).transpose(1, 2).flatten(0, 1)  # (B L, C)
     copies = layer.L // P
-    normed = batch_norm(layer.norm, tokens, layer.dropout.scale, copies).relu_().unsqueeze(2)  # (B, P, 1, C)
+    normed = batch_norm(layer.norm, rows, layer.dropout.scale, copies).relu_().view(B, P, 1, C)
     mask = layer.dropout.mask((B, layer.L, C), normed)
     spread = normed.expand(-1, -1, copies, -1) if mask is None else normed * mask.view(B, P, copies, C)
     return spread.reshape(B, layer.L, C)
@@ -100,9 +99,9 @@ def cell_output(output: CellOutput, states: Sequence[Tensor]) -> Tensor:
     fused = torch.cat(tuple(states[-output.r :]), dim=2)  # (B, L, r C)
     mask = None
     if output.r != 1:
-        reduced = product(fused, output.conv.weight, output.conv.bias)
-        mask = output.dropout.mask(reduced.shape, reduced)
-        fused = batch_norm(output.batch_norm, reduced, output.dropout.scale).relu_()
+        reduced = product(output.conv, fused)  # (B L, C)
+        mask = output.dropout.mask(states[0].shape, reduced)
+        fused = batch_norm(output.batch_norm, reduced, output.dropout.scale).relu_().view(states[0].shape)
     return layer_norm(output.norm, weighted_sum([(states[0], None), (fused, mask)]))  # (B, L, C)
 
 

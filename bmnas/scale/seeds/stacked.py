@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
+from torch.nn.functional import linear
 
 from bmnas.errors import ConfigError
 from bmnas.space.algebra import Algebra
@@ -142,6 +143,10 @@ class SeedPointwise(nn.Module):
         if self.bias is not None:
             out = out + self.bias.unsqueeze(1)
         return out.view(-1, x.shape[0], x.shape[2]).transpose(0, 1)  # (B, C_out, L)
+
+    def of_rows(self, rows: Tensor, weight: Tensor) -> Tensor:
+        """Maps (T, C_in) to (T, C_out): seeds have products of matrices, as a batch of convolutions is slow."""
+        return linear(rows, weight, self.bias)
 
 
 class Masks:
