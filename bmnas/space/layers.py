@@ -128,11 +128,12 @@ def row_product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     T, C_in = rows.shape
     width = math.gcd(T, WIDTH)
-    large = T * weight.numel() >= LARGE_PRODUCT and width >= LEAST_WIDTH and T >= LEAST_BATCH * width
+    images = T // width
+    large = T * weight.numel() >= LARGE_PRODUCT and width >= LEAST_WIDTH and images >= LEAST_BATCH
     if not (AVX512 and large and rows.dtype == torch.float32 and rows.device.type == "cpu"):
         return linear(rows, weight, bias)
-    images = rows.view(-1, width, 1, C_in).permute(0, 3, 1, 2)  # (T / width, C_in, width, 1), channels last
-    return conv2d(images, weight[:, :, None, None], bias).permute(0, 2, 3, 1).reshape(T, -1)
+    pixels = rows.view(images, width, 1, C_in).permute(0, 3, 1, 2)  # (T / width, C_in, width, 1), channels last
+    return conv2d(pixels, weight[:, :, None, None], bias).permute(0, 2, 3, 1).reshape(T, -1)
 
 
 class CellOutput(nn.Module):

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import conv2d
 
 from bmnas.errors import ConfigError, RunError, SearchDiverged
 from bmnas.features.feature_set import FeatureTensors
@@ -21,6 +22,7 @@ from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import open_run, run_name
 from bmnas.searching.trace import Trace
+from bmnas.space import layers
 from bmnas.space.equivalence import network_key
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.layers import Dropout
@@ -131,6 +133,21 @@ def test_every_step_of_every_seed_is_that_of_its_search_alone(case, double):
             assert (one.train_score, one.val_score) == (event.train_score, event.val_score)
             assert one.train_loss == pytest.approx(event.train_loss, abs=EQUAL)
             assert one.val_loss == pytest.approx(event.val_loss, abs=EQUAL)
+
+
+def test_products_of_several_seeds_are_no_convolutions(monkeypatch):
+    """A single seed's are, where they are large and the CPU has AVX-512."""
+    calls = []
+    monkeypatch.setattr(layers, "AVX512", True)
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", 0)
+    monkeypatch.setattr(layers, "conv2d", lambda *tensors: calls.append(tensors) or conv2d(*tensors))
+    config = TWO_CELLS.change(epochs=1, batch_size=64)
+    alone = Search(tiny_features(), config.change(seed=SEEDS[0])).run_epoch()
+    assert calls
+    calls.clear()
+    together = stacked(tiny_features(), config, SEEDS).run_epoch()[0]
+    assert not calls
+    assert together.val_loss == pytest.approx(alone.val_loss, rel=1e-3)
 
 
 def test_the_seeds_differ_from_one_another():

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from bmnas.space.layers import LEVELS, Dropout, Pointwise
+from bmnas.space import layers
+from bmnas.space.layers import LEVELS, Dropout, Pointwise, row_product
 
 
 @given(
@@ -28,6 +29,58 @@ def test_pointwise_is_a_convolution_of_width_one(B, C_in, C_out, L, groups):
         results.append([out, *torch.autograd.grad((out * weights).sum(), [x, *each.parameters()])])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.fixture
+def convolutions(monkeypatch):
+    """The convolutions that products are computed by, as on a CPU with AVX-512 where every product is large."""
+    calls = []
+
+    def counted(*tensors):
+        calls.append(tensors)
+        return nn.functional.conv2d(*tensors)
+
+    monkeypatch.setattr(layers, "AVX512", True)
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", 0)
+    monkeypatch.setattr(layers, "conv2d", counted)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("T", "taken"), [(768, True), (760, True), (100, True), (1, False), (30, False), (64, False), (257, False)]
+)
+@pytest.mark.parametrize(("C_in", "C_out"), [(5, 3), (1, 1), (32, 48)])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_a_product_of_rows_by_any_means(convolutions, T, taken, C_in, C_out, padding):
+    """Values and gradients against einsum in float64; rows that are 4, 8 or 16 times many are a convolution."""
+    torch.manual_seed(0)
+    store = torch.randn(T, C_in + padding)
+    x, weight, bias = store[:, :C_in].requires_grad_(), torch.randn(C_out, C_in), torch.randn(C_out)
+    inputs = (x, weight.requires_grad_(), bias.requires_grad_())
+    waves = torch.randn(T, C_out)
+    ours = row_product(*inputs)
+    exact = torch.einsum("ti,oi->to", x.double(), weight.double()) + bias.double()
+    torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)
+    gradients = torch.autograd.grad((ours * waves).sum(), inputs)
+    expected = torch.autograd.grad((exact * waves).sum(), inputs)
+    for gradient, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, other, rtol=1e-4, atol=1e-4)
+    assert bool(convolutions) == taken
+
+
+def test_small_products_and_other_machines_and_types_have_no_convolution(convolutions, monkeypatch):
+    rows, weight, bias = torch.randn(256, 8), torch.randn(4, 8), torch.randn(4)
+    row_product(rows.double(), weight.double(), bias.double())
+    row_product(rows.to("meta"), weight.to("meta"), bias.to("meta"))
+    monkeypatch.setattr(layers, "AVX512", False)
+    row_product(rows, weight, bias)
+    monkeypatch.setattr(layers, "AVX512", True)
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", 256 * 4 * 8 + 1)
+    row_product(rows, weight, bias)
+    assert not convolutions
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", 256 * 4 * 8)
+    row_product(rows, weight, bias)
+    assert len(convolutions) == 1
 
 
 @pytest.mark.parametrize("p", [1.0, 1 - 0.4 / LEVELS])
