@@ -246,7 +246,7 @@ TABLES = {
     "layers": layers_table,
     "step": step_table,
     "step_avx2": step_table,
-    "step_family26": step_table,
+    "step_family25": step_table,
     "seeds": seeds_table,
     "scaling": scaling_table,
     "extraction": extraction_table,
