@@ -158,7 +158,7 @@ class Known:
         """Returns Kendall's tau between the ranking of a hypernet and the truth."""
         score = InheritedScore(hypernet, self.features.tensors("cpu"), self.features.kind)
         genotypes = list(self.table.networks)
-        merits = [-score.loss(one) if by_loss else score(one) for one in genotypes]
+        merits = [-loss for loss in score.losses(genotypes)] if by_loss else [score(one) for one in genotypes]
         tau = pd.Series(merits).corr(pd.Series([self.scores(one).test for one in genotypes]), method="kendall")
         return round(tau, 4)
 

@@ -111,8 +111,10 @@ def _read_out_seconds(state: Search, features: FeatureSet, epoch_seconds: float)
     ranked = count if count <= EXHAUSTIVE else LOCAL_SEARCH
     score = InheritedScore(state.hypernet, state.engine.tensors, state.kind)
     first = next(genotypes)
-    _quietly(lambda: score(first))
-    scoring = _seconds(lambda: [score(one) for one in islice(genotypes, SCORED)], device) / SCORED
+    some = list(islice(genotypes, SCORED))
+    scores = score.losses if config.selection == "shortlist" else lambda genotypes: list(map(score, genotypes))
+    _quietly(lambda: scores([first]))
+    scoring = _seconds(lambda: scores(some), device) / max(1, len(some))
 
     training = _seconds(lambda: brief_training(first, features, config, epochs=1, seed=config.seed), device)
     candidates = config.shortlist_size + 1 if config.selection == "best_ranked" else most_candidates(space, config)

@@ -1,4 +1,4 @@
-"""The validation score of a discrete genotype with the weights it inherits from the hypernet.
+"""The validation score and loss of a discrete genotype with the weights it inherits from the hypernet.
 
 BatchNorm uses the statistics of the batch (all validation rows at once): the running statistics of the hypernet
 describe its mixtures, not one chosen path.
@@ -6,7 +6,7 @@ describe its mixtures, not one chosen path.
 
 import copy
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -17,12 +17,14 @@ from bmnas.searching.shortlisting.paths import path_cell
 from bmnas.space.genotype import Genotype, cell_name
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
+from bmnas.training.calibration import calibrated_loss
 from bmnas.training.finiteness import check_predictions
 from bmnas.training.objective import Objective
 from bmnas.training.steps import Samples
 
 CACHE = 4096  # node outputs at most
 CACHE_BYTES = 500e6
+TOGETHER, TOGETHER_BYTES = 64, 10e6  # genotypes of one pass through the classifier at most, and their Cells' outputs
 
 
 class InheritedScore:
@@ -50,6 +52,7 @@ class InheritedScore:
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))
+        self.together = max(1, min(TOGETHER, int(TOGETHER_BYTES / bytes_each)))
         self.cache: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def __call__(self, genotype: Genotype) -> float:
@@ -58,26 +61,38 @@ class InheritedScore:
         Raises:
             PredictionError: outputs are NaN or infinite; names rows and node.
         """
-        return metrics.score(self.kind, self.logits(genotype), self.targets)
+        return metrics.score(self.kind, self.logits([genotype])[0], self.targets)
 
-    def loss(self, genotype: Genotype) -> float:
-        """Returns the mean loss of the genotype, which tells networks of equal score apart; errors as of a score."""
-        return metrics.loss(self.kind, self.logits(genotype), self.targets, self.weights).item()
+    def losses(self, genotypes: Sequence[Genotype]) -> list[float]:
+        """Returns the calibrated losses of genotypes; errors as of a score.
+
+        Their last bits depend on which genotypes are given together.
+        """
+        losses: list[float] = []
+        for start in range(0, len(genotypes), self.together):
+            logits = self.logits(genotypes[start : start + self.together])
+            losses += calibrated_loss(self.kind, logits, self.targets, self.weights).tolist()
+        return losses
 
     @torch.no_grad()
-    def logits(self, genotype: Genotype) -> Tensor:
-        """Returns the logits (n, classes) of the validation split; errors as of a score."""
-        nodes, outputs, keys = dict(self.nodes), [], {}
+    def logits(self, genotypes: Sequence[Genotype]) -> Tensor:
+        """Returns the logits (genotypes, n, classes) of the validation split; errors as of a score."""
+        nodes = [self._nodes(genotype) for genotype in genotypes]
+        cells = [torch.cat([one[cell_name(n)] for one in nodes]) for n in range(1, genotypes[0].N + 1)]
+        logits = self.hypernet.classifier(cells).unflatten(0, (len(genotypes), -1))
+        if not torch.isfinite(logits).all():
+            for each, one in zip(logits, nodes, strict=True):
+                broken = [name for name, x in one.items() if not torch.isfinite(x).all()]
+                check_predictions(each, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
+        return logits
+
+    def _nodes(self, genotype: Genotype) -> dict[str, Tensor]:
+        """Returns features and outputs of Cells by name, each (n, C, L)."""
+        nodes, keys = dict(self.nodes), {}
         for n, cell in enumerate(genotype.cells, start=1):
             keys[cell_name(n)] = (n, cell, *(keys.get(name) for name in cell.inputs))  # and nothing else decides it
-            compute = partial(path_cell, self.hypernet, n, cell, nodes)
-            nodes[cell_name(n)] = self._once(keys[cell_name(n)], compute)
-            outputs.append(nodes[cell_name(n)])
-        logits = self.hypernet.classifier(outputs)  # (n, classes)
-        if not torch.isfinite(logits).all():
-            broken = [name for name, x in nodes.items() if not torch.isfinite(x).all()]
-            check_predictions(logits, "val" + (f", from node {broken[0]!r} on" if broken else ""), self.rows)
-        return logits
+            nodes[cell_name(n)] = self._once(keys[cell_name(n)], partial(path_cell, self.hypernet, n, cell, nodes))
+        return nodes
 
     def _once(self, key: Hashable, compute: Callable[[], Tensor]) -> Tensor:
         """Returns the cached output of this key, or computes it; the longest unused gives way."""

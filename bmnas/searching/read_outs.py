@@ -47,6 +47,7 @@ from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.replay import Replay
 from bmnas.training import metrics
+from bmnas.training.calibration import calibrated_loss
 from bmnas.training.network_training import fit
 from bmnas.training.progress import Progress
 from bmnas.training.steps import predict
@@ -93,12 +94,18 @@ def _by_halving(search: FinishedSearch) -> Selection:
     """Selects by successive halving of different candidates."""
     config, features, space = search.config, search.features, search.space
     paths = cache(lambda: search.inherited(search.paths))
-    merit = search.once("merit of a path", lambda genotype: -paths().loss(genotype))
+    merits_of = search.once_several(
+        "calibrated merit of a path", lambda genotypes: [-loss for loss in paths().losses(genotypes)]
+    )
+
+    def merit(genotype: Genotype) -> float:
+        return merits_of([genotype])[0]
+
     path_score = search.once("score of a path", lambda genotype: paths()(genotype))
     plain = [max(networks, key=merit) for networks in plain_networks(space, features.modalities).values() if networks]
     singles = sorted(single_features(space), key=merit)[-1:]
     starts = restarts(space, [search.derived, *plain], config.seed)
-    merits = rank(space, starts, merit, search.report)
+    merits = rank(space, starts, merits_of, search.report)
     ranked = len(merits)
     merits |= {genotype: merit(genotype) for genotype in (search.derived, *plain, *singles)}
     order = best_ranked(merits)
@@ -130,7 +137,7 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
     """Selects among the best of the ranking, trained alike."""
     score = search.once("ranking", search.inherited(search.hypernet))
     trained = search.once("training", partial(brief_score, features=search.features, config=search.config), seconds=0)
-    scores = rank(search.space, [search.derived], score, search.report)
+    scores = rank(search.space, [search.derived], lambda genotypes: list(map(score, genotypes)), search.report)
     scores.setdefault(search.derived, score(search.derived))
     listed = _shortlist(scores, search.derived, search.config.shortlist_size)
     candidates = []
@@ -226,7 +233,7 @@ def brief_score(genotype: Genotype, features: FeatureSet, config: SearchConfig, 
 def brief_training(
     genotype: Genotype, features: FeatureSet, config: SearchConfig, epochs: int, seed: int, rows: Tensor | None = None
 ) -> tuple[float, float]:
-    """Trains a genotype on train, or on some rows of it; returns its validation score and loss."""
+    """Trains a genotype on train, or on some rows of it; returns its validation score and calibrated loss."""
     tensors = features.tensors(config.device)
     network: nn.Module = build_network(genotype, features, config, seed).to(tensors.device)
     budget = EvalConfig(epochs=epochs, max_lr=config.max_lr, min_lr=config.min_lr, weight_decay=config.weight_decay)
@@ -235,7 +242,7 @@ def brief_training(
     fit(network, tensors, objective, rows, config.batch_size, budget, seed)
     val = tensors.rows("val")
     logits, targets = predict(network, tensors, val)
-    loss = metrics.loss(objective, logits, targets, tensors.weights_of(val)).item()
+    loss = calibrated_loss(objective, logits, targets, tensors.weights_of(val)).item()
     return metrics.score(objective, logits, targets), loss
 
 
@@ -251,7 +258,7 @@ def _brief_trainings(search: FinishedSearch) -> Callable[[Genotype, int, int], t
         name = f"{epochs} epochs, seed {seed}"
         return (
             search.once(f"score of {name}", lambda genotype: training(genotype, epochs, seed)[0], seconds=0),
-            search.once(f"loss of {name}", lambda genotype: training(genotype, epochs, seed)[1], seconds=0),
+            search.once(f"calibrated loss of {name}", lambda genotype: training(genotype, epochs, seed)[1], seconds=0),
         )
 
     def train(genotype: Genotype, epochs: int, seed: int) -> tuple[float, float]:

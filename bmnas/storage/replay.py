@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -45,11 +45,25 @@ class Replay:
                 self.scores.setdefault(record["what"], {}).update(record["scores"])
 
     def of(self, what: str, score: Callable[[Thing], float], seconds: float | None = None) -> Callable[[Thing], float]:
-        """Returns `score` with a memory: it computes and saves a score only if the file has none for that thing.
+        """Returns `score` with a memory, see `of_several`."""
+
+        def scores_of(things: Sequence[Thing]) -> list[float]:
+            return [score(thing) for thing in things]
+
+        several = self.of_several(what, scores_of, seconds)
+        return lambda thing: several([thing])[0]
+
+    def of_several(
+        self, what: str, scores_of: Callable[[Sequence[Thing]], Sequence[float]], seconds: float | None = None
+    ) -> Callable[[Sequence[Thing]], list[float]]:
+        """Returns a function of things with a memory: it computes and saves scores only where the file lacks some.
+
+        Where it lacks one, all that are asked for together are computed again, as their last bits may depend on that;
+        those that were known stay.
 
         Args:
             what: names the kind of score.
-            score: the function.
+            scores_of: the function.
             seconds: the shortest time between two writes; SECONDS when None.
         """
         pause = SECONDS if seconds is None else seconds
@@ -57,16 +71,18 @@ class Replay:
         unwritten: dict[str, float] = {}
         last_write = time.monotonic()
 
-        def remembered(thing: Thing) -> float:
+        def remembered(things: Sequence[Thing]) -> list[float]:
             nonlocal last_write
-            digest = thing.digest()
-            if digest not in scores:
-                scores[digest] = unwritten[digest] = score(thing)
+            digests = [thing.digest() for thing in things]
+            if any(digest not in scores for digest in digests):
+                for digest, score in zip(digests, scores_of(things), strict=True):
+                    if digest not in scores:
+                        scores[digest] = unwritten[digest] = score
                 if time.monotonic() - last_write >= pause:
                     append_record(self.path, {"epoch": self.epoch, "what": what, "scores": dict(unwritten)})
                     unwritten.clear()
                     last_write = time.monotonic()
-            return scores[digest]
+            return [scores[digest] for digest in digests]
 
         return remembered
 

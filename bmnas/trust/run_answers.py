@@ -114,4 +114,4 @@ def ranking_score(hypernet: Hypernet, features: FeatureSet, config: SearchConfig
     weights = hypernet if rule == "best_ranked" else trained_paths(hypernet, features, config)
     tensors = features.tensors(next(hypernet.parameters()).device)
     inherited = InheritedScore(weights, tensors, objective_of(features, config))
-    return inherited if rule == "best_ranked" else lambda genotype: -inherited.loss(genotype)
+    return inherited if rule == "best_ranked" else lambda genotype: -inherited.losses([genotype])[0]

@@ -8,7 +8,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore
 from bmnas.searching.shortlisting.paths import trained_paths
-from bmnas.searching.shortlisting.ranking import Score
+from bmnas.searching.shortlisting.ranking import Score, Scores
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
@@ -40,6 +40,10 @@ class FinishedSearch:
     def once(self, what: str, score: Score, seconds: float | None = None) -> Score:
         """Returns a score that is computed once for each genotype, also where a read-out is killed and resumed."""
         return score if self.replay is None else self.replay.of(what, score, seconds)
+
+    def once_several(self, what: str, scores: Scores) -> Scores:
+        """Returns scores that are computed once for each genotype, as `once`."""
+        return scores if self.replay is None else self.replay.of_several(what, scores)
 
     def inherited(self, hypernet: Hypernet) -> InheritedScore:
         """Returns the validation scores of genotypes with the weights of a hypernet."""

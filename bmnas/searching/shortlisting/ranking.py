@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from bmnas.space.enumeration import Space
 from bmnas.space.genotype import Genotype
@@ -9,8 +10,10 @@ from bmnas.training.progress import Progress
 
 EXHAUSTIVE = 20_000  # spaces up to this size are ranked as a whole
 LOCAL_SEARCH = 3_000  # genotypes that a local search scores at most
+TOGETHER = 64  # genotypes that are scored in one call
 
 Score = Callable[[Genotype], float]
+Scores = Callable[[Sequence[Genotype]], Sequence[float]]
 
 
 def ranked_as_a_whole(space: Space) -> bool:
@@ -18,9 +21,11 @@ def ranked_as_a_whole(space: Space) -> bool:
     return space.size(EXHAUSTIVE) <= EXHAUSTIVE
 
 
-def rank(space: Space, starts: Iterable[Genotype], score: Score, report: Progress) -> dict[Genotype, float]:
+def rank(space: Space, starts: Iterable[Genotype], scores: Scores, report: Progress) -> dict[Genotype, float]:
     """Scores all genotypes of a space, or climbs from each start in turn; larger is better."""
-    return _rank_all(space, score, report) if ranked_as_a_whole(space) else _local_search(space, starts, score, report)
+    if ranked_as_a_whole(space):
+        return _rank_all(space, scores, report)
+    return _local_search(space, starts, scores, report)
 
 
 def restarts(space: Space, first: Sequence[Genotype], seed: int) -> Iterator[Genotype]:
@@ -31,39 +36,38 @@ def restarts(space: Space, first: Sequence[Genotype], seed: int) -> Iterator[Gen
         yield space.random(generator)
 
 
-def _rank_all(space: Space, score: Score, report: Progress) -> dict[Genotype, float]:
+def _rank_all(space: Space, scores: Scores, report: Progress) -> dict[Genotype, float]:
     size = space.size(EXHAUSTIVE)
-    scores = {}
-    for genotype in space.genotypes():
-        if len(scores) % max(1, size // 50) == 0:
-            report("ranking genotypes", len(scores), size)
-        scores[genotype] = score(genotype)
+    found: dict[Genotype, float] = {}
+    genotypes = space.genotypes()
+    while some := list(islice(genotypes, TOGETHER)):
+        report("ranking genotypes", len(found), size)
+        found |= zip(some, scores(some), strict=True)
     report("ranking genotypes", size, size)
-    return scores
+    return found
 
 
-def _local_search(space: Space, starts: Iterable[Genotype], score: Score, report: Progress) -> dict[Genotype, float]:
+def _local_search(space: Space, starts: Iterable[Genotype], scores: Scores, report: Progress) -> dict[Genotype, float]:
     """Ascends from each start to the best neighbour until none is better; returns all that was scored on the way."""
-    scores: dict[Genotype, float] = {}
+    found: dict[Genotype, float] = {}
     for start in starts:
-        if len(scores) >= LOCAL_SEARCH:
+        if len(found) >= LOCAL_SEARCH:
             break
-        if start not in scores:
-            scores[start] = score(start)
-        _ascend(space, start, scores, score, report)
-    report("ranking genotypes", len(scores), len(scores))
-    return scores
+        if start not in found:
+            found |= zip([start], scores([start]), strict=True)
+        _ascend(space, start, found, scores, report)
+    report("ranking genotypes", len(found), len(found))
+    return found
 
 
-def _ascend(space: Space, start: Genotype, scores: dict[Genotype, float], score: Score, report: Progress) -> None:
+def _ascend(space: Space, start: Genotype, found: dict[Genotype, float], scores: Scores, report: Progress) -> None:
     best = start
-    while len(scores) < LOCAL_SEARCH:
-        report("ranking genotypes", len(scores), LOCAL_SEARCH)
+    while len(found) < LOCAL_SEARCH:
+        report("ranking genotypes", len(found), LOCAL_SEARCH)
         neighbours = list(space.neighbours(best))
-        new = [genotype for genotype in neighbours if genotype not in scores]
-        for genotype in new[: LOCAL_SEARCH - len(scores)]:
-            scores[genotype] = score(genotype)
-        better = max(neighbours, key=lambda genotype: scores.get(genotype, float("-inf")), default=best)
-        if scores.get(better, float("-inf")) <= scores[best]:
+        new = [genotype for genotype in neighbours if genotype not in found][: LOCAL_SEARCH - len(found)]
+        found |= zip(new, scores(new), strict=True)
+        better = max(neighbours, key=lambda genotype: found.get(genotype, float("-inf")), default=best)
+        if found.get(better, float("-inf")) <= found[best]:
             return
         best = better
