@@ -1,6 +1,6 @@
 """The parts of the shortlist: single paths, candidates that differ, successive halving, restarts."""
 
-import itertools
+from itertools import islice, product
 
 import pytest
 import torch
@@ -25,8 +25,8 @@ from bmnas.space.enumeration import Space
 from bmnas.space.equivalence import living_features, network_key
 from bmnas.space.genotype import CellGenotype, Genotype, StepGenotype
 from bmnas.tasks.planted import planted_features
-from bmnas.training import metrics
-from tests.support.tiny import CONFIG, TWO_CELLS, seen_rows, split_of, tiny_features
+from bmnas.training.calibration import calibrated_loss
+from tests.support.tiny import CONFIG, TWO_CELLS, multilabel_features, seen_rows, split_of, tiny_features
 
 SHORT = CONFIG.change(primitives=("Sum", "LinearGLU"), shortlist_size=2)
 QUIET = lambda what, done, of: None  # noqa: E731
@@ -75,7 +75,7 @@ def test_trained_paths_fit_the_genotypes_better():
 
     def mean_loss(net):
         score = InheritedScore(net, features.tensors("cpu"), features.kind)
-        return sum(map(score.loss, genotypes)) / len(genotypes)
+        return sum(score.losses(genotypes)) / len(genotypes)
 
     assert mean_loss(trained) < 0.9 * mean_loss(hypernet)
 
@@ -88,7 +88,20 @@ def test_a_path_is_what_inherits(config):
     genotype = derive(hypernet.architecture(), config.depth)
     with torch.no_grad():
         logits = path_logits(score.hypernet, genotype, features.tensors("cpu").batch(score.rows)[0])
-    assert score.loss(genotype) == metrics.loss(features.kind, logits, score.targets).item()
+    assert torch.equal(score.logits([genotype])[0], logits)
+    assert score.losses([genotype])[0] == calibrated_loss(features.kind, logits[None], score.targets).item()
+
+
+@pytest.mark.parametrize("together", [1, 3, 64])
+@pytest.mark.parametrize("make", [tiny_features, multilabel_features])
+def test_losses_of_several_genotypes_are_those_of_each(make, together):
+    features, config = make(), TWO_CELLS
+    score = InheritedScore(Search(features, config).hypernet, features.tensors("cpu"), features.kind)
+    score.together = together
+    genotypes = list(islice(Space.of(features.names, config).genotypes(), 7))
+    alone = [score.losses([genotype])[0] for genotype in genotypes]
+    assert score.losses(genotypes) == pytest.approx(alone, rel=1e-4)
+    assert score.losses([]) == []
 
 
 # candidates
@@ -188,7 +201,7 @@ def test_the_better_half_is_trained_longer():
     steps = [Rung(6, 1), Rung(3, 2), Rung(2, 4, seeds=2)]  # no two rungs of one length
     outcomes = halve(list("fedcba"), dict.fromkeys("abcdef", 0.0), steps, train, QUIET, alike=by_name)
     assert {name: outcome.epochs for name, outcome in outcomes.items()} == dict(a=4, b=4, c=2, d=1, e=1, f=1)
-    assert trained[6:] == [(n, 2, 0) for n in "abc"] + [(n, 4, s) for n, s in itertools.product("ab", (0, 1))]
+    assert trained[6:] == [(n, 2, 0) for n in "abc"] + [(n, 4, s) for n, s in product("ab", (0, 1))]
     assert sum(rung.cost for rung in steps) == sum(epochs for _, epochs, _ in trained)
 
 
@@ -354,7 +367,10 @@ def test_a_local_search_starts_again_elsewhere(monkeypatch):
         apart = lambda other: sum(a != b for a, b in zip(genotype.cells, other.cells, strict=True))  # noqa: E731
         return max(1.0 - apart(low), 3.0 - 2 * apart(high))
 
-    once = ranking.rank(whole, [low], score, QUIET)
-    again = ranking.rank(whole, ranking.restarts(whole, [low], seed=0), score, QUIET)
+    def scores(genotypes):
+        return list(map(score, genotypes))
+
+    once = ranking.rank(whole, [low], scores, QUIET)
+    again = ranking.rank(whole, ranking.restarts(whole, [low], seed=0), scores, QUIET)
     assert max(once.values()) == 1.0 and max(again.values()) == 3.0
     assert len(again) <= 400

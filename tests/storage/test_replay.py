@@ -47,7 +47,7 @@ class Killed(BaseException):
 def calls(monkeypatch):
     """Names of the scores that are really worked out; from the `at`-th on the process "is killed"."""
     seen, limit = [], {"at": 10**9}
-    score, loss, brief = InheritedScore.__call__, InheritedScore.loss, read_outs.brief_training
+    score, losses, brief = InheritedScore.__call__, InheritedScore.losses, read_outs.brief_training
 
     def counted(name, function):
         def spy(*arguments, **more):
@@ -59,7 +59,8 @@ def calls(monkeypatch):
         return spy
 
     monkeypatch.setattr(InheritedScore, "__call__", counted("ranking", score))
-    monkeypatch.setattr(InheritedScore, "loss", counted("ranking", loss))
+    monkeypatch.setattr(InheritedScore, "losses", counted("ranking", losses))
+    monkeypatch.setattr(ranking, "TOGETHER", 2)
     monkeypatch.setattr(read_outs, "brief_training", counted("training", brief))
     monkeypatch.setattr(replay, "SECONDS", 0.0)
     return seen, limit
@@ -104,6 +105,22 @@ def test_scores_are_written_now_and_then(tmp_path, monkeypatch):
     lines = [json.loads(line) for line in (tmp_path / READING).read_text().splitlines()]
     assert [list(line["scores"].values()) for line in lines] == [[0 / 3, 1 / 3], [2 / 3, 3 / 3]]
     assert Replay(tmp_path / READING, 1).scores["it"] == lines[0]["scores"] | lines[1]["scores"]
+
+
+def test_what_is_asked_for_together_is_computed_together_and_what_was_known_stays(tmp_path):
+    calls = []
+
+    def scores(things):
+        calls.append([thing.number for thing in things])
+        return [thing.number + len(calls) / 10 for thing in things]
+
+    ask = Replay(tmp_path / READING, 1).of_several("it", scores, seconds=0)
+    assert ask([Thing(1)]) == [1.1]
+    assert ask([Thing(0), Thing(1), Thing(2)]) == [0.2, 1.1, 2.2]
+    assert ask([Thing(2), Thing(0)]) == [2.2, 0.2]
+    assert calls == [[1], [0, 1, 2]]
+    again = Replay(tmp_path / READING, 1).of_several("it", scores, seconds=0)
+    assert again([Thing(0), Thing(1), Thing(2)]) == [0.2, 1.1, 2.2] and len(calls) == 2
 
 
 @given(st.lists(st.integers(0, 9), max_size=20), st.lists(st.integers(0, 9), max_size=20))
