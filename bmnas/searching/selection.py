@@ -24,7 +24,7 @@ class Candidate:
         rank: 1 is the best inherited score of all ranked.
         inherited_score: validation score with the hypernet's weights.
         trained_score: validation score after the longest brief trainings from scratch, their mean.
-        trained_loss: validation loss then; None where only the score is known.
+        trained_loss: calibrated validation loss then; None where only the score is known.
         epochs: of each of these; 0 in records of older versions, which trained all alike.
         trainings: how many these are.
         modalities: those that its answer depends on; empty in records of older versions.

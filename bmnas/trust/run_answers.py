@@ -82,8 +82,8 @@ def searcher_of(run: Run) -> str:
 def answer_taus(run: Run, features: FeatureSet, table: Truth) -> dict[str, float]:
     """Measures how the rankings behind a run's answers order the networks of a table (Kendall's tau).
 
-    Algorithm 1 ranks by the weights of its best epoch, the shortlist by validation losses with weights that were
-    trained on single paths, and another searcher the networks that it trained by their validation scores.
+    Algorithm 1 ranks by the weights of its best epoch, the shortlist by calibrated validation losses with weights
+    that were trained on single paths, and another searcher the networks that it trained by their validation scores.
 
     Raises:
         RunError: no epoch was finished, or the record is damaged.

@@ -97,7 +97,7 @@ def halve(
 
     Args:
         candidates: genotypes.
-        prior: genotype -> validation loss of the ranking.
+        prior: genotype -> calibrated validation loss of the ranking.
         steps: rung by rung.
         train: what trains once; called again for what an earlier rung has trained.
         report: of the progress.
