@@ -4,9 +4,9 @@
 merits of single features (Eq. 3) and cannot see that two good features may say the same.
 
 `shortlist` trains the hypernet's weights on single paths (`bmnas.searching.shortlisting.paths`), ranks discrete
-genotypes by their calibrated validation loss with these weights (`bmnas.training.calibration`), and trains the best with
-each operator, the best of other inputs, Algorithm 1's, the plain networks of the last features and the best single
-feature. Successive halving keeps the best on validation.
+genotypes by their calibrated validation loss with these weights (`bmnas.training.calibration`), and trains the best
+with each operator, the best of other inputs, Algorithm 1's, the plain networks of the last features and the best
+single feature. Successive halving keeps the best on validation.
 
 `best_ranked` is the shortlist of older versions: the ranking is by validation score with the weights as the search
 leaves them; the best five are trained alike.
