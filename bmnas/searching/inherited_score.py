@@ -24,7 +24,7 @@ from bmnas.training.steps import Samples
 
 CACHE = 4096  # node outputs at most
 CACHE_BYTES = 500e6
-TOGETHER, TOGETHER_BYTES = 64, 10e6  # genotypes of one pass through the classifier at most, and their Cells' outputs
+TOGETHER, TOGETHER_BYTES = 64, 4e6  # genotypes of one pass through the classifier at most, and their Cells' outputs
 
 
 class InheritedScore:
@@ -52,7 +52,8 @@ class InheritedScore:
             self.nodes = {name: self.hypernet.reshape[name](batch[name]) for name in hypernet.features}
         bytes_each = next(iter(self.nodes.values())).nbytes
         self.room = max(8, min(CACHE, int(CACHE_BYTES / bytes_each)))
-        self.together = max(1, min(TOGETHER, int(TOGETHER_BYTES / bytes_each)))
+        cells = len(hypernet.named_cells())
+        self.together = max(1, min(TOGETHER, int(TOGETHER_BYTES / (cells * bytes_each))))
         self.cache: OrderedDict[Hashable, Tensor] = OrderedDict()
 
     def __call__(self, genotype: Genotype) -> float:

@@ -11,10 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bmnas.training.objective import Objective, plain_objective
 
-LEAST, MOST = (
-    1 / 32,
-    32.0,
-)  # factors of standardised logits; a network that is right everywhere would take an infinite one
+LEAST, MOST = 1 / 32, 32.0  # factors; a network that is right everywhere would take an infinite one
 FURTHEST = 16.0  # offset
 ROUNDS = 8  # of a step of Newton's method for the factor, and one for the offset
 TIMES, PLUS = 4.0, 2.0  # what a step changes factor and offset by at most
@@ -42,8 +39,8 @@ def calibrated_loss(kind: str | Objective, logits: Tensor, targets: Tensor, weig
     for factor in (objective.term_weights(targets), weights):
         if factor is not None:
             terms = terms * factor.view(*factor.shape, *[1] * (targets.ndim - factor.ndim))
-    deviation, mean = torch.std_mean(logits, (-2, -1), correction=0, keepdim=True)
-    z = (logits - mean) / deviation.clamp_min(TINY)
+    deviation, mean = torch.std_mean(logits.double(), (-2, -1), correction=0, keepdim=True)  # float32 overflows here
+    z = ((logits - mean) / deviation.clamp_min(torch.finfo(torch.float64).tiny)).to(logits.dtype)
     return (_of_classes if objective.kind == "multiclass" else _of_labels)(z, targets, terms)
 
 

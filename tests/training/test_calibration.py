@@ -75,3 +75,11 @@ def test_logits_that_say_nothing_cost_as_much_as_the_shares_of_the_targets(name)
     share = targets.float().mean().item()
     chance = np.log(4) if objective.kind == "multiclass" else -share * np.log(share) - (1 - share) * np.log(1 - share)
     assert found == pytest.approx(chance, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("scale", [1e-30, 1e30, 3e37])
+def test_the_largest_and_the_least_logits_have_a_loss(name, scale):
+    logits, targets, weights = drawn(OBJECTIVES[name], 40, 1, seed=3)
+    usual = calibrated_loss(OBJECTIVES[name], logits, targets, weights)
+    torch.testing.assert_close(calibrated_loss(OBJECTIVES[name], logits * scale, targets, weights), usual)
