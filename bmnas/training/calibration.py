@@ -13,7 +13,7 @@ from bmnas.training.objective import Objective, plain_objective
 
 LEAST, MOST = 1 / 32, 32.0  # factors; a network that is right everywhere would take an infinite one
 FURTHEST = 16.0  # offset
-ROUNDS = 8  # of a step of Newton's method for the factor, and one for the offset
+ROUNDS = 10  # of Newton's method
 TIMES, PLUS = 4.0, 2.0  # what a step changes factor and offset by at most
 TINY = 1e-12  # in place of a curvature of 0
 
@@ -39,8 +39,10 @@ def calibrated_loss(kind: str | Objective, logits: Tensor, targets: Tensor, weig
     for factor in (objective.term_weights(targets), weights):
         if factor is not None:
             terms = terms * factor.view(*factor.shape, *[1] * (targets.ndim - factor.ndim))
-    deviation, mean = torch.std_mean(logits.double(), (-2, -1), correction=0, keepdim=True)  # float32 overflows here
-    z = ((logits - mean) / deviation.clamp_min(torch.finfo(torch.float64).tiny)).to(logits.dtype)
+    largest = logits.abs().amax((-2, -1), keepdim=True)  # whose square may be too large
+    scaled = logits / largest.clamp_min(torch.finfo(logits.dtype).tiny)
+    deviation, mean = torch.std_mean(scaled, (-2, -1), correction=0, keepdim=True)
+    z = (scaled - mean) / deviation.clamp_min(TINY)
     return (_of_classes if objective.kind == "multiclass" else _of_labels)(z, targets, terms)
 
 
@@ -59,21 +61,29 @@ def _of_classes(z: Tensor, targets: Tensor, terms: Tensor) -> Tensor:
 
 
 def _of_labels(z: Tensor, targets: Tensor, terms: Tensor) -> Tensor:
-    """The loss of a z + b for the best a and b, which take turns."""
+    """The loss of a z + b for the best a and b. The factor takes Newton's step of the loss with its best offset."""
+    a, b = torch.ones_like(z[..., :1, :1]), torch.zeros_like(z[..., :1, :1])  # (..., 1, 1)
+    squares = z.square()
 
-    def derivatives(factor: Tensor) -> tuple[Tensor, Tensor]:
-        """Derives the loss once and twice by what multiplies `factor`."""
-        p = torch.sigmoid(a * z + b)
-        first, second = terms * (p - targets) * factor, terms * p * (1 - p) * factor.square()
-        return first.mean((-2, -1), keepdim=True), second.mean((-2, -1), keepdim=True)
+    def means(*each: Tensor) -> list[Tensor]:
+        return [x.mean((-2, -1), keepdim=True) for x in each]
 
-    a, b, ones = torch.ones_like(z[..., :1, :1]), torch.zeros_like(z[..., :1, :1]), torch.ones_like(z)  # (..., 1, 1)
     for _ in range(ROUNDS):
-        slope, curvature = derivatives(ones)
-        b = (b - (slope / curvature.clamp_min(TINY)).clamp(-PLUS, PLUS)).clamp(-FURTHEST, FURTHEST)
-        a = _scaled(a, *derivatives(z))
+        error, curvature = _derivatives(a * z + b, targets, terms)
+        by_b, by_bb = means(error, curvature)
+        b = (b - (by_b / by_bb.clamp_min(TINY)).clamp(-PLUS, PLUS)).clamp(-FURTHEST, FURTHEST)
+        error, curvature = _derivatives(a * z + b, targets, terms)
+        by_a, by_b, by_aa, by_ab, by_bb = means(error * z, error, curvature * squares, curvature * z, curvature)
+        along = by_ab / by_bb.clamp_min(TINY)  # how far the best offset moves against the factor
+        a = _scaled(a, by_a - along * by_b, by_aa - along * by_ab)
     each = binary_cross_entropy_with_logits(a * z + b, targets.expand_as(z), reduction="none")
     return (terms * each).mean((-2, -1))
+
+
+def _derivatives(logits: Tensor, targets: Tensor, terms: Tensor) -> tuple[Tensor, Tensor]:
+    """Derives each term of the binary cross-entropy by its logit, once and twice."""
+    p = torch.sigmoid(logits)
+    return terms * (p - targets), terms * p * (1 - p)
 
 
 def _scaled(a: Tensor, slope: Tensor, curvature: Tensor) -> Tensor:
