@@ -11,7 +11,7 @@ its CPU time over that of such a training, and DARTS-PT's is that of the search'
 settings of the shortlist were chosen on CHOSEN_ON and confirmed on the other tables. docs/read_out.md has the table.
 
 Two limits stand beside the read-outs, each dearer than any of them. "Whole table on val" trains all networks, with
-all seeds of the table, and takes the best on validation: what a validation split of this size can know. "The truth
+all seeds of the table, and takes the best on validation: what scores on a validation split of this size can know. "The truth
 again" takes the best by the *test* scores of other seeds, as many as the table has: scores have the noise of their
 seeds, and the best network of a table is partly the luckiest.
 """
@@ -137,7 +137,7 @@ class Known:
 
     @use_threads(1)
     def limits(self) -> dict[str, dict[str, float]]:
-        """Returns regrets, and the tau, that no read-out can be expected to better."""
+        """Returns regrets, and a tau, to measure read-outs by."""
         val = {genotype: float(np.mean(scores)) for genotype, (scores, _) in self.table.networks.items()}
         best_on_val = max(val, key=lambda genotype: val[genotype])
         tau = round(ranking_tau(self.table, lambda genotype: val[genotype]), 4)
