@@ -11,9 +11,9 @@ its CPU time over that of such a training, and DARTS-PT's is that of the search'
 settings of the shortlist were chosen on CHOSEN_ON and confirmed on the other tables. docs/read_out.md has the table.
 
 Two limits stand beside the read-outs, each dearer than any of them. "Whole table on val" trains all networks, with
-all seeds of the table, and takes the best on validation: what scores on a validation split of this size can know. "The truth
-again" takes the best by the *test* scores of other seeds, as many as the table has: scores have the noise of their
-seeds, and the best network of a table is partly the luckiest.
+all seeds of the table, and takes the best score on validation: what scores on a split of this size can know. "The
+truth again" takes the best by the *test* scores of other seeds, as many as the table has: scores have the noise of
+their seeds, and the best network of a table is partly the luckiest.
 """
 
 import argparse
