@@ -116,12 +116,12 @@ def step_table(results: Mapping[str, Any]) -> str:
     headings = (
         "case",
         "step",
+        "release style / algebra",
+        "formula / algebra",
         "release style",
         "its pooling left out",
         "formula",
         "algebra",
-        "formula / algebra",
-        "release style / algebra",
     )
     rows = []
     for case, measured in results["cases"].items():
@@ -131,9 +131,9 @@ def step_table(results: Mapping[str, Any]) -> str:
             rows.append([
                 case,
                 step,
-                *(f"{variant['median_ms']:.0f}" for variant in variants),
-                f"{variants[-1]['formula_ratio']:.1f}",
                 f"{variants[-1]['ratio']:.1f} [{low:.1f}, {high:.1f}]",
+                f"{variants[-1]['formula_ratio']:.1f}",
+                *(f"{variant['median_ms']:.0f}" for variant in variants),
             ])  # fmt: skip
     measured_on = f"{results['rounds']} rounds on {results['processor']}, {results['instructions']}"
     return f"{table(headings, rows)}\n\nMilliseconds of CPU time: medians of {measured_on}."
