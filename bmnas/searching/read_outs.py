@@ -107,12 +107,12 @@ def _by_halving(search: FinishedSearch) -> Selection:
     starts = restarts(space, [search.derived, *plain], config.seed)
     merits = rank(space, starts, merits_of, search.report)
     ranked = len(merits)
-    merits |= {genotype: merit(genotype) for genotype in (search.derived, *plain, *singles)}
+    merits |= {one: merit(one) for one in (search.derived, *plain, *singles) if one not in merits}
     order = best_ranked(merits)
     both_orders = config.relaxation == "shared"  # which the search cannot tell
     leaders = leading(space, order, config.shortlist_size, both_orders)
     listed = list(different([search.derived, *singles, *leaders, *plain]))
-    merits |= {genotype: merit(genotype) for genotype in listed}
+    merits |= {one: merit(one) for one in listed if one not in merits}
     losses = {genotype: -merits[genotype] for genotype in listed}
     references = [same_networks(listed, singles), same_networks(listed, plain)]
     outcomes = halve(listed, losses, rungs(config, len(listed)), _brief_trainings(search), search.report, references)

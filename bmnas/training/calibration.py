@@ -35,10 +35,9 @@ def calibrated_loss(kind: str | Objective, logits: Tensor, targets: Tensor, weig
         (...).
     """
     objective = plain_objective(kind)
-    terms = torch.ones_like(targets, dtype=logits.dtype)
-    for factor in (objective.term_weights(targets), weights):
-        if factor is not None:
-            terms = terms * factor.view(*factor.shape, *[1] * (targets.ndim - factor.ndim))
+    terms = objective.term_weights(targets, weights)
+    if terms is None:
+        terms = logits.new_ones(())
     largest = logits.abs().amax((-2, -1), keepdim=True)  # whose square may be too large
     scaled = logits / largest.clamp_min(torch.finfo(logits.dtype).tiny)
     deviation, mean = torch.std_mean(scaled, (-2, -1), correction=0, keepdim=True)

@@ -32,10 +32,7 @@ def loss(kind: str | Objective, logits: Tensor, targets: Tensor, weights: Tensor
     """
     objective = plain_objective(kind)
     function = cross_entropy if objective.kind == "multiclass" else binary_cross_entropy_with_logits
-    each = objective.term_weights(targets)
-    if weights is not None:
-        own = weights.view(-1, *[1] * (targets.ndim - 1))
-        each = own if each is None else each * own
+    each = objective.term_weights(targets, weights)
     if each is None:
         return function(logits, targets)
     return (each * function(logits, targets, reduction="none")).mean()

@@ -28,14 +28,22 @@ class Objective:
     metric: str
     weights: tuple[float, ...] | tuple[tuple[float, float], ...] | None = None
 
-    def term_weights(self, targets: Tensor) -> Tensor | None:
-        """Returns the weight of each term of the loss: (B,), or (B, labels); None where all are 1."""
+    def term_weights(self, targets: Tensor, weights: Tensor | None = None) -> Tensor | None:
+        """Returns the weight of each term of the loss: (B,), or (B, labels); None where all are 1.
+
+        Args:
+            targets: (B,), or (B, labels).
+            weights: (B,) of the samples, by which those of the classes are multiplied.
+        """
+        own = None if weights is None else weights.view(-1, *[1] * (targets.ndim - 1))
         if self.weights is None:
-            return None
-        weights = torch.tensor(self.weights, device=targets.device)
+            return own
+        of_classes = torch.tensor(self.weights, device=targets.device)
         if self.kind == "multiclass":
-            return weights[targets]
-        return torch.where(targets > 0.5, weights[:, 1], weights[:, 0])
+            each = of_classes[targets]
+        else:
+            each = torch.where(targets > 0.5, of_classes[:, 1], of_classes[:, 0])
+        return each if own is None else each * own
 
 
 def plain_objective(kind: "str | Objective") -> Objective:

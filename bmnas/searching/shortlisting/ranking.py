@@ -54,7 +54,7 @@ def _local_search(space: Space, starts: Iterable[Genotype], scores: Scores, repo
         if len(found) >= LOCAL_SEARCH:
             break
         if start not in found:
-            found |= zip([start], scores([start]), strict=True)
+            found[start] = scores([start])[0]
         _ascend(space, start, found, scores, report)
     report("ranking genotypes", len(found), len(found))
     return found
