@@ -28,7 +28,7 @@ from bmnas.registry import PRIMITIVES
 from bmnas.space.hypernet import Hypernet, MixedCell, MixedStep
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
 from bmnas.space.reshape import Reshape
-from bmnas.space.tokens import Term, batch_norm, cell_output, layer_norm, logits, product, reshape, weighted_sum
+from bmnas.space.tokens import Term, batch_norm, cell_output, dropped_relu, layer_norm, logits, product, reshape, weighted_sum
 
 
 class Algebra(nn.Module):
@@ -112,10 +112,10 @@ def weighted_linear_glu(layer: LinearGLU, s: Tensor, weight: Tensor) -> Term:
 
 
 def weighted_concat_fc(layer: ConcatFC, s: Tensor, weight: Tensor) -> Term:
-    """Computes weight * ConcatFC(s, s), (B, L, C), and its mask."""
+    """Computes weight * ConcatFC(s, s), (B, L, C)."""
     rows = product(layer.conv, s, shared_weight(layer.conv.weight, s.shape[2]))  # (B L, C)
-    normed = batch_norm(layer.norm, rows, weight * layer.dropout.scale).relu_()
-    return normed.view(s.shape), layer.dropout.mask(s.shape, s)
+    normed = batch_norm(layer.norm, rows, weight * layer.dropout.scale)
+    return dropped_relu(normed, layer.dropout.mask(s.shape, s)).view(s.shape), None
 
 
 def shared_weight(weight: Tensor, C: int) -> Tensor:

@@ -61,6 +61,20 @@ def batch_norm(norm: BatchNorm, rows: Tensor, factor: Tensor | float = 1.0, copi
     return out
 
 
+def dropped_relu(normed: Tensor, mask: Tensor | None) -> Tensor:
+    """Computes ReLU(x) times a mask of 0 and 1, in the memory of x.
+
+    What is dropped becomes 0 before the ReLU, where no gradient passes either: the backward pass needs no mask.
+
+    Args:
+        normed: x, that no backward pass needs, such as the output of a norm.
+        mask: of as many elements; None where all stay.
+    """
+    if mask is not None:
+        normed.detach().mul_(mask.view(normed.shape))
+    return normed.relu_()
+
+
 def layer_norm(norm: nn.LayerNorm, tokens: Tensor, factor: Tensor | float = 1.0, eps: float | None = None) -> Tensor:
     """Computes factor * LayerNorm(x) of (B, L, C), with the norm's own parameters of (C, L).
 
@@ -88,21 +102,23 @@ def reshape(layer: Reshape, feature: Tensor) -> Tensor:
         P = layer.L
         rows = rows.view(B, C, P).transpose(1, 2).flatten(0, 1)  # (B L, C)
     copies = layer.L // P
-    normed = batch_norm(layer.norm, rows, layer.dropout.scale, copies).relu_().view(B, P, 1, C)
+    normed = batch_norm(layer.norm, rows, layer.dropout.scale, copies)
     mask = layer.dropout.mask((B, layer.L, C), normed)
-    spread = normed.expand(-1, -1, copies, -1) if mask is None else normed * mask.view(B, P, copies, C)
+    if copies == 1:
+        return dropped_relu(normed, mask).view(B, P, C)
+    out = dropped_relu(normed, None).view(B, P, 1, C)
+    spread = out.expand(-1, -1, copies, -1) if mask is None else out * mask.view(B, P, copies, C)
     return spread.reshape(B, layer.L, C)
 
 
 def cell_output(output: CellOutput, states: Sequence[Tensor]) -> Tensor:
     """Computes `CellOutput` of states (B, L, C)."""
     fused = torch.cat(tuple(states[-output.r :]), dim=2)  # (B, L, r C)
-    mask = None
     if output.r != 1:
         reduced = product(output.conv, fused)  # (B L, C)
-        mask = output.dropout.mask(states[0].shape, reduced)
-        fused = batch_norm(output.batch_norm, reduced, output.dropout.scale).relu_().view(states[0].shape)
-    return layer_norm(output.norm, weighted_sum([(states[0], None), (fused, mask)]))  # (B, L, C)
+        normed = batch_norm(output.batch_norm, reduced, output.dropout.scale)
+        fused = dropped_relu(normed, output.dropout.mask(states[0].shape, reduced)).view(states[0].shape)
+    return layer_norm(output.norm, states[0] + fused)  # (B, L, C)
 
 
 def logits(classifier: Classifier, cells: Sequence[Tensor]) -> Tensor:
