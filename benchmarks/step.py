@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ from bmnas.paper.published import EGO_CHANNELS, MMIMDB_CHANNELS, NTU_CHANNELS  #
 from bmnas.searching.seed_state import ARCH_BETAS  # noqa: E402
 from bmnas.space.algebra import Algebra  # noqa: E402
 from bmnas.space.hypernet import Hypernet  # noqa: E402
-from bmnas.training.steps import gradient_step  # noqa: E402
+from bmnas.training.loop import NetworkLearner, take_step  # noqa: E402
 from tests.support.transcription import Transcription  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results" / "step.json"
@@ -155,16 +156,15 @@ def our_steps(
 ) -> dict[str, Callable]:
     """Returns both steps as `bmnas.search` takes them, of a hypernet computed by its formula or its algebra."""
     network = computed(net)
-    parameters = {"weight": net.weight_parameters(), "arch": net.architecture_parameters()}
-    optimizers = {
-        "weight": torch.optim.Adam(parameters["weight"], 1e-3, weight_decay=1e-4, fused=True),
-        "arch": torch.optim.Adam(parameters["arch"], 3e-4, betas=ARCH_BETAS, weight_decay=1e-3, fused=True),
+    weights, choices = net.weight_parameters(), net.architecture_parameters()
+    kind = "multilabel" if case.grid else "multiclass"
+    weight_optimizer = torch.optim.Adam(weights, 1e-3, weight_decay=1e-4, fused=True)
+    arch_optimizer = torch.optim.Adam(choices, 3e-4, betas=ARCH_BETAS, weight_decay=1e-3, fused=True)
+    learners = {
+        "weight": NetworkLearner(network, kind, weight_optimizer, weights),
+        "arch": NetworkLearner(network, kind, arch_optimizer, choices),
     }
-
-    def step(kind: str) -> None:
-        gradient_step(optimizers[kind], parameters[kind], loss(case, network(batch), targets))
-
-    return {kind: lambda kind=kind: step(kind) for kind in STEPS}
+    return {name: partial(take_step, learner, (batch, targets)) for name, learner in learners.items()}
 
 
 def variants(case: Case, modes: Sequence[str]) -> dict[str, dict[str, Callable]]:

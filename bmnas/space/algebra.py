@@ -28,7 +28,17 @@ from bmnas.registry import PRIMITIVES
 from bmnas.space.hypernet import Hypernet, MixedCell, MixedStep
 from bmnas.space.primitives import Attention, ConcatFC, LinearGLU, Sum, Zero
 from bmnas.space.reshape import Reshape
-from bmnas.space.tokens import Term, batch_norm, cell_output, dropped_relu, layer_norm, logits, product, reshape, weighted_sum
+from bmnas.space.tokens import (
+    Term,
+    batch_norm,
+    cell_output,
+    dropped_relu,
+    layer_norm,
+    logits,
+    product,
+    reshape,
+    weighted_sum,
+)
 
 
 class Algebra(nn.Module):

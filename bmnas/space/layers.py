@@ -14,8 +14,8 @@ from torch.nn.functional import batch_norm, conv2d, linear
 from bmnas.errors import ConfigError
 
 LEVELS = 2**16  # a dropout probability is rounded to a multiple of 1 / LEVELS
-AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
-LARGE_PRODUCT = 10**7  # multiplications
+CAPABILITY = torch.backends.cpu.get_cpu_capability()
+LARGE_PRODUCT = {"AVX512": 10**7, "AVX2": 5 * 10**7}  # multiplications from which a convolution is quicker
 WIDTH, LEAST_WIDTH, LEAST_BATCH = 16, 4, 16  # of the images that stand for the rows of a large product
 
 
@@ -119,7 +119,9 @@ def row_product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     A large product on a CPU with AVX-512 is a convolution of width 1 over images of T rows, which oneDNN computes by
     these instructions on every make of processor; a product of matrices takes twice as long where MKL does not use
-    them (`benchmarks/NOTES.md`). Shapes and machine alone decide: the last bits must not hang on a measurement.
+    them. With AVX2 alone it is a convolution where no gradient of the weight is asked for, as that would take twice
+    as long (`benchmarks/NOTES.md`). Shapes, machine and what is learnt decide: the last bits must not hang on a
+    measurement.
 
     Args:
         rows: (T, C_in).
@@ -129,8 +131,10 @@ def row_product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     T, C_in = rows.shape
     width = math.gcd(T, WIDTH)
     images = T // width
-    large = T * weight.numel() >= LARGE_PRODUCT and width >= LEAST_WIDTH and images >= LEAST_BATCH
-    if not (AVX512 and large and rows.dtype == torch.float32 and rows.device.type == "cpu"):
+    large = T * weight.numel() >= LARGE_PRODUCT.get(CAPABILITY, math.inf)
+    learnt = torch.is_grad_enabled() and weight.requires_grad
+    quicker = large and width >= LEAST_WIDTH and images >= LEAST_BATCH and not (learnt and CAPABILITY == "AVX2")
+    if not (quicker and rows.dtype == torch.float32 and rows.device.type == "cpu"):
         return linear(rows, weight, bias)
     pixels = rows.view(images, width, 1, C_in).permute(0, 3, 1, 2)  # (T / width, C_in, width, 1), channels last
     return conv2d(pixels, weight[:, :, None, None], bias).permute(0, 2, 3, 1).reshape(T, -1)

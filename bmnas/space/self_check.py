@@ -1,4 +1,4 @@
-"""A check of the algebra at its first use: one step of a network and of its formula, compared in values and in time."""
+"""A check of the algebra at its first use: both steps of a search by it and by the formula, in values and in time."""
 
 import copy
 import time
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bmnas.errors import warn
 from bmnas.space.algebra import Algebra
+from bmnas.space.gradients import held_still, others_than
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.primitives import own_primitives
 
@@ -47,14 +48,15 @@ def checked_network(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> nn.Modul
 
 def fault(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> str:
     """Says what is wrong with the algebra of a hypernet on a batch; "" where nothing is."""
-    networks = {"formula": copy.deepcopy(hypernet), "algebra": Algebra(copy.deepcopy(hypernet))}
+    own = copy.deepcopy(hypernet)
+    networks = {"formula": own, "algebra": Algebra(copy.deepcopy(hypernet))}
     with torch.random.fork_rng(devices={x.device for x in batch.values() if x.device.type == "cuda"}):
         (logits, gradient, _), (ours, our_gradient, _) = (_step(network, batch) for network in networks.values())
         if not logits.isfinite().all():
             return ""  # nothing to compare; the search stops at its first loss
         differences = _differences((ours, our_gradient), (logits, gradient))
         if not all(difference <= TOLERANCE for difference in differences):
-            rounding = _rounding(networks["formula"], batch, (logits, gradient))
+            rounding = _rounding(own, batch, (logits, gradient))
             allowed = [max(TOLERANCE, MULTIPLE * own) for own in rounding]
             if all(difference <= most for difference, most in zip(differences, allowed, strict=True)):
                 return ""  # such as where BatchNorm sees one vector alone, or ReLU zeros
@@ -68,7 +70,7 @@ def fault(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> str:
     return f"takes {min(slow):.1f} times as long as it on this machine"
 
 
-def _rounding(formula: nn.Module, batch: Mapping[str, Tensor], exact: tuple[Tensor, Tensor]) -> list[float]:
+def _rounding(formula: Hypernet, batch: Mapping[str, Tensor], exact: tuple[Tensor, Tensor]) -> list[float]:
     """Returns how far the formula's own logits and gradient move at most, where its weights change by rounding."""
     moved = []
     for nudge in NUDGES:
@@ -86,13 +88,22 @@ def _differences(results: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) 
     return [float((result - other).norm() / other.norm()) for result, other in pairs]
 
 
-def _step(network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, float]:
-    """Takes a step in train mode with fixed random numbers, and returns logits, all gradients in a row, and seconds."""
-    torch.manual_seed(0)
+def _step(network: Hypernet | Algebra, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, float]:
+    """Takes both steps of a search in train mode with fixed random numbers; returns logits, gradients and seconds.
+
+    The gradients are those of the weights and then those of the choices, in a row.
+    """
+    hypernet = network.hypernet if isinstance(network, Algebra) else network
+    network.train()
+    results, gradients = [], []
     started = time.perf_counter()
-    logits = network.train()(batch)
-    waves = torch.cos(torch.arange(logits.numel(), device=logits.device)).view_as(logits)  # no logit like another
-    parts = torch.autograd.grad((logits * waves).mean(), list(network.parameters()), materialize_grads=True)
-    gradient = torch.cat([part.flatten() for part in parts])
+    for parameters in (hypernet.weight_parameters(), hypernet.architecture_parameters()):
+        torch.manual_seed(0)
+        with held_still(others_than(parameters, network.parameters())):
+            logits = network(batch)
+            waves = torch.cos(torch.arange(logits.numel(), device=logits.device)).view_as(logits)  # no two are alike
+            gradients += torch.autograd.grad((logits * waves).mean(), parameters, materialize_grads=True)
+        results.append(logits.detach())
+    gradient = torch.cat([part.flatten() for part in gradients])
     gradient.sum().item()  # waits for the device
-    return logits.detach(), gradient, time.perf_counter() - started
+    return torch.stack(results), gradient, time.perf_counter() - started

@@ -7,6 +7,7 @@ else differs is passed in: the batches, their learning rates and random numbers,
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from bmnas.errors import BmnasError, ConfigError, SearchDiverged
+from bmnas.space.gradients import held_still, others_than
 from bmnas.training import metrics
 from bmnas.training.checkpoint import TrainingCheckpoint
 from bmnas.training.finiteness import origin
@@ -74,9 +76,17 @@ class NetworkLearner:
     micro_batches: int = 1
     scheduler: LRScheduler | None = None
 
+    @cached_property
+    def others(self) -> list[nn.Parameter]:
+        """The network's other parameters, which steps leave alone."""
+        return others_than(self.parameters, self.network.parameters())
+
     def gradients(self, batch: Batch) -> tuple[Outcome, Gradients]:
         """Computes the gradients of a batch."""
-        loss, logits, gradients = batch_gradients(self.network, self.kind, batch, self.parameters, self.micro_batches)
+        with held_still(self.others):
+            loss, logits, gradients = batch_gradients(
+                self.network, self.kind, batch, self.parameters, self.micro_batches
+            )
         return Outcome(loss[None], logits[None], batch[1][None]), gradients
 
     def move(self, gradients: Gradients, rate: float | None) -> None:

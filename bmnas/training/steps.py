@@ -92,20 +92,13 @@ def seeded(seed: Sequence[int], device: torch.device) -> Iterator[None]:
         yield
 
 
-def gradient_step(
-    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, lr: float | None = None
-) -> None:
-    """Takes one optimizer step on these parameters alone; a parameter that the loss does not reach stays still."""
-    apply_gradients(optimizer, parameters, torch.autograd.grad(loss, parameters, allow_unused=True), lr)
-
-
 def apply_gradients(
     optimizer: torch.optim.Optimizer,
     parameters: Sequence[nn.Parameter],
     gradients: Sequence[Tensor | None],
     lr: float | None = None,
 ) -> None:
-    """Takes one optimizer step with these gradients."""
+    """Takes one optimizer step with these gradients; a parameter without one stays still."""
     if lr is not None:
         for group in optimizer.param_groups:
             group["lr"] = lr

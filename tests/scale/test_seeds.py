@@ -138,8 +138,8 @@ def test_every_step_of_every_seed_is_that_of_its_search_alone(case, double):
 def test_products_of_several_seeds_are_no_convolutions(monkeypatch):
     """A single seed's are, where they are large and the CPU has AVX-512."""
     calls = []
-    monkeypatch.setattr(layers, "AVX512", True)
-    monkeypatch.setattr(layers, "LARGE_PRODUCT", 0)
+    monkeypatch.setattr(layers, "CAPABILITY", "AVX512")
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", {"AVX512": 0})
     monkeypatch.setattr(layers, "conv2d", lambda *tensors: calls.append(tensors) or conv2d(*tensors))
     config = TWO_CELLS.change(epochs=1, batch_size=64)
     alone = Search(tiny_features(), config.change(seed=SEEDS[0])).run_epoch()

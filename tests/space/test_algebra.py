@@ -237,6 +237,21 @@ def test_a_wrong_algebra_gives_way_to_the_formula(unchecked, monkeypatch):
         assert self_check.checked_network(net, batch) is net
 
 
+@pytest.mark.parametrize("held", ["weights", "choices"])
+def test_an_algebra_that_is_wrong_in_one_kind_of_step_gives_way_to_the_formula(unchecked, monkeypatch, held):
+    """A search holds the weights still in one kind of step and the choices in the other."""
+    net, batch = float_pair()
+    right = Algebra.forward
+
+    def wrong(self, batch):
+        parameters = self.hypernet.weight_parameters() if held == "weights" else self.hypernet.architecture_parameters()
+        return right(self, batch) * (1.0 if parameters[0].requires_grad else 1.5)
+
+    monkeypatch.setattr(Algebra, "forward", wrong)
+    with pytest.warns(UserWarning, match="differs"):
+        assert self_check.checked_network(net, batch) is net
+
+
 def test_a_slow_algebra_gives_way_to_the_formula(unchecked, monkeypatch):
     """Time is what the clock says: a clock that stands still but in the algebra."""
     net, batch = float_pair()
@@ -252,6 +267,6 @@ def test_a_slow_algebra_gives_way_to_the_formula(unchecked, monkeypatch):
 
     monkeypatch.setattr(Algebra, "forward", slow)
     monkeypatch.setattr(self_check.time, "perf_counter", now)
-    with pytest.warns(UserWarning, match="11.0 times as long"):
+    with pytest.warns(UserWarning, match="21.0 times as long"):
         assert self_check.checked_network(net, batch) is net
     assert self_check.checked_network(net, batch) is net  # without another check

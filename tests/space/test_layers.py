@@ -40,8 +40,8 @@ def convolutions(monkeypatch):
         calls.append(tensors)
         return nn.functional.conv2d(*tensors)
 
-    monkeypatch.setattr(layers, "AVX512", True)
-    monkeypatch.setattr(layers, "LARGE_PRODUCT", 0)
+    monkeypatch.setattr(layers, "CAPABILITY", "AVX512")
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", {"AVX512": 0, "AVX2": 0})
     monkeypatch.setattr(layers, "conv2d", counted)
     return calls
 
@@ -72,15 +72,35 @@ def test_small_products_and_other_machines_and_types_have_no_convolution(convolu
     rows, weight, bias = torch.randn(256, 8), torch.randn(4, 8), torch.randn(4)
     row_product(rows.double(), weight.double(), bias.double())
     row_product(rows.to("meta"), weight.to("meta"), bias.to("meta"))
-    monkeypatch.setattr(layers, "AVX512", False)
+    monkeypatch.setattr(layers, "CAPABILITY", "DEFAULT")
     row_product(rows, weight, bias)
-    monkeypatch.setattr(layers, "AVX512", True)
-    monkeypatch.setattr(layers, "LARGE_PRODUCT", 256 * 4 * 8 + 1)
+    monkeypatch.setattr(layers, "CAPABILITY", "AVX512")
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", {"AVX512": 256 * 4 * 8 + 1})
     row_product(rows, weight, bias)
     assert not convolutions
-    monkeypatch.setattr(layers, "LARGE_PRODUCT", 256 * 4 * 8)
+    monkeypatch.setattr(layers, "LARGE_PRODUCT", {"AVX512": 256 * 4 * 8})
     row_product(rows, weight, bias)
     assert len(convolutions) == 1
+
+
+@pytest.mark.parametrize(
+    ("capability", "learnt", "grad", "taken"),
+    [
+        ("AVX512", True, True, True),
+        ("AVX512", False, True, True),
+        ("AVX2", True, True, False),  # the gradient of the weight takes twice as long as a convolution's
+        ("AVX2", False, True, True),
+        ("AVX2", True, False, True),
+        ("DEFAULT", False, True, False),
+        ("SVE256", False, True, False),
+    ],
+)
+def test_which_products_are_convolutions(convolutions, monkeypatch, capability, learnt, grad, taken):
+    monkeypatch.setattr(layers, "CAPABILITY", capability)
+    weight = torch.randn(4, 8, requires_grad=learnt)
+    with torch.set_grad_enabled(grad):
+        row_product(torch.randn(256, 8), weight, torch.randn(4))
+    assert bool(convolutions) == taken
 
 
 @pytest.mark.parametrize("p", [1.0, 1 - 0.4 / LEVELS])

@@ -12,7 +12,7 @@ from bmnas.space.derivation import derive
 from bmnas.space.hypernet import Hypernet
 from bmnas.training import metrics
 from bmnas.training.learning_rates import release_restarts
-from bmnas.training.steps import gradient_step
+from bmnas.training.loop import NetworkLearner, take_step
 from tests.space.test_release import set_formula_architecture
 from tests.support.golden_release import assert_stat, formula_state, golden, no_dropout
 
@@ -42,17 +42,18 @@ def trajectory(request):
     weights, choices = net.weight_parameters(), net.architecture_parameters()
     weight_optimizer = torch.optim.Adam(weights, 1e-3, weight_decay=1e-4)
     arch_optimizer = torch.optim.Adam(choices, 3e-4, betas=ARCH_BETAS, weight_decay=1e-3)
+    weight_learner = NetworkLearner(network, "multiclass", weight_optimizer, weights)
+    arch_learner = NetworkLearner(network, "multiclass", arch_optimizer, choices)
     rate, log = release_restarts(1e-3, 1e-6, 1, 2, TRAIN_BATCHES), []
     for epoch in range(EPOCHS):
         for k in range(TRAIN_BATCHES):
             features, labels = batch(10 * epoch + k)
-            loss, lr = metrics.loss("multiclass", network(features), labels), rate(epoch * TRAIN_BATCHES + k)
-            gradient_step(weight_optimizer, weights, loss, lr)
-            log.append(["train", epoch, k, lr, loss.item()])
+            lr = rate(epoch * TRAIN_BATCHES + k)
+            outcome = take_step(weight_learner, (features, labels), lr)
+            log.append(["train", epoch, k, lr, outcome.losses.item()])
         for k in range(DEV_BATCHES):
             features, labels = batch(100 + 10 * epoch + k)
-            loss = metrics.loss("multiclass", network(features), labels)
-            gradient_step(arch_optimizer, choices, loss)
+            take_step(arch_learner, (features, labels))
             with torch.no_grad():  # the release logs and scores this one; the statistics of BatchNorm move again
                 loss = metrics.loss("multiclass", network(features), labels)
             log.append(["dev", epoch, k, None, loss.item()])

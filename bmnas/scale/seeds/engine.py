@@ -13,6 +13,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.seed_state import SeedState, optimizers
+from bmnas.space.gradients import held_still, others_than
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_first_step
 from bmnas.training.loop import Gradients, Outcome
@@ -40,6 +41,7 @@ class StackedLearner:
         self.stack = stack
         self.optimizer = optimizer
         self.parameters = parameters
+        self.others = others_than(parameters, stack.parameters.values())
         self.losses = vmap(partial(metrics.loss, kind))
 
     def outcome(self, batch: Batch) -> Outcome:
@@ -50,8 +52,9 @@ class StackedLearner:
 
     def gradients(self, batch: Batch) -> tuple[Outcome, Gradients]:
         """Computes the gradients of a batch: the sum of the losses gives each seed its own."""
-        outcome = self.outcome(batch)
-        gradients = torch.autograd.grad(outcome.losses.sum(), self.parameters, allow_unused=True)
+        with held_still(self.others):
+            outcome = self.outcome(batch)
+            gradients = torch.autograd.grad(outcome.losses.sum(), self.parameters, allow_unused=True)
         return Outcome(outcome.losses.detach(), outcome.logits.detach(), outcome.targets), gradients
 
     def move(self, gradients: Gradients, rate: float | None) -> None:
