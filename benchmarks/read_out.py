@@ -78,6 +78,9 @@ TABLES = {
     "emojitags-N2": "emojitags-N2M1-c2806357",
     "digits-N2": "digits-N2M1-08187596",
     "planted-N2": "planted-N2M1-731ef341",
+    "mfeat-N2M2": "mfeat-N2M2-cf861628",
+    "digits-N2M2": "digits-N2M2-08187596",
+    "twodigits-N2M2": "twodigits-N2M2-75b4baba",
 }
 """Truth tables of the package, by the file's name. Those of avsum and avmnist need their data under BMNAS_DATA."""
 

@@ -42,6 +42,12 @@ def count_missing(field: str, array: np.ndarray) -> int:
     return count
 
 
+def mean_row(array: np.ndarray) -> np.ndarray:
+    """Returns the mean (C_in, ...) of the rows of an array (n, C_in, ...) that are there; 0 where none is."""
+    there = array[~missing_rows(array)]
+    return there.mean(0) if len(there) else np.zeros(array.shape[1:], array.dtype)
+
+
 def train_mean(array: np.ndarray, rows: np.ndarray) -> list[float]:
     """Returns the mean (C_in,) of a feature over its positions and the rows that have it; 0 where none has."""
     total, count = np.zeros(array.shape[1]), 0

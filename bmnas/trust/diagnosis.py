@@ -12,8 +12,9 @@ from bmnas.machine import use_threads
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 from bmnas.trust.decomposition import Decomposition, decompose_codes
-from bmnas.trust.knowledge import Knowledge, Opinions, ask_probes, known_by, measure
+from bmnas.trust.knowledge import Knowledge, known, known_by, measure
 from bmnas.trust.modality_use import ModalityUse, modality_use
+from bmnas.trust.opinions import Opinions, ask_probes
 from bmnas.trust.probes import ProbeData, probe_data
 from bmnas.trust.redundancy import RedundancyMap, similarities
 
@@ -57,7 +58,7 @@ class Diagnosis:
 
     def __str__(self) -> str:
         use = [self.use.sentence()] if self.use else []
-        return "\n".join([*use, self.redundancy.sentence(), self.sentence(), PROBES])
+        return "\n".join([*use, self.redundancy.sentence(), PROBES, self.sentence()])
 
 
 @use_threads()
@@ -67,9 +68,9 @@ def diagnose(
     """Finds out, in seconds and without a search, whether fusing features can help.
 
     Probes are trained on the training split and compared on the validation split; the test split is not read. Rows that
-    were recorded together (`FeatureSet.groups`) are one in the intervals. All equations stand in
-    `bmnas.trust.knowledge` (bits), `bmnas.trust.decomposition` (redundancy, uniqueness, synergy),
-    `bmnas.trust.redundancy` (CKA) and `bmnas.trust.modality_use` (EMAP, Shapley values).
+    were recorded together (`FeatureSet.groups`) are one in the intervals. A feature that a sample lacks is its mean.
+    All equations stand in `bmnas.trust.knowledge` and `bmnas.trust.opinions` (bits), `bmnas.trust.decomposition`
+    (redundancy, uniqueness, synergy), `bmnas.trust.redundancy` (CKA) and `bmnas.trust.modality_use` (EMAP, Shapley).
 
     Args:
         features: of one modality or more, of classes or of several labels.
@@ -83,8 +84,7 @@ def diagnose(
         check_features(features, trained.shapes, trained.classes, trained.preprocessing)
     report = progress or (lambda what, done, of: None)
     report("diagnosis", 0, STAGES)
-    opinions = _opinions(features)
-    knowledge = measure(opinions)
+    opinions, knowledge = measure(_opinions(features))
     report("diagnosis", 1, STAGES)
     decomposition = _decomposition(opinions, knowledge)
     report("diagnosis", 2, STAGES)
@@ -104,7 +104,7 @@ def diagnose(
 @use_threads()
 def knowledge_of(features: FeatureSet) -> Knowledge:
     """Measures what the modalities know, the part of `diagnose` on which its verdict stands; raises as that does."""
-    return measure(_opinions(features))
+    return measure(_opinions(features))[1]
 
 
 def save_verdict(run: Run, diagnosis: Diagnosis) -> None:
@@ -141,7 +141,7 @@ def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | 
         return None
     first = names[0] if len(names) == 2 else knowledge.best
     rest = [name for name in names if name != first]
-    of_rest = knowledge.own[rest[0]] if len(rest) == 1 else opinions.bits(opinions.pooled_probe(rest))
+    of_rest = knowledge.own[rest[0]] if len(rest) == 1 else known(opinions, opinions.pooled_probe(rest))
     codes = {
         first: opinions.joint.codes[first],
         rest[0] if len(rest) == 1 else "the rest": np.concatenate([opinions.joint.codes[n] for n in rest], axis=1),

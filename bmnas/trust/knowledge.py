@@ -5,39 +5,30 @@
     I(joint) = H(Y) - CE(late fusion and joint probe)  what they know together
     headroom = CE(late) - CE(joint) = I(joint) - I(late)
 
-CE is a mean negative log2-likelihood, so each I bounds a mutual information from below (`bmnas.trust.probes`). Tuned
-late fusion is a weighted product of the modalities' probes, of the additive probe and of the base rates:
+CE is a mean negative log2-likelihood, so each I bounds a mutual information from below (`bmnas.trust.probes`). How
+probes are pooled stands in `bmnas.trust.opinions`.
 
-    log q(y|x) = sum_k w_k log p_k(y|x) + const,   w_k >= 0 of probes
-
-with weights that a half of the validation rows chooses for the other half (Hinton, Neural Computation 14 (2002)). The
-joint one has the joint probe as one more factor, so that it is hardly worse than late fusion where there is nothing to
-gain. Modalities that are independent given the class leave no headroom: there the product of experts is exact.
-
-Several probes of the same input know more than one, as any ensemble does. So that this does not pass for a gain of
-fusion, each side of a comparison has as many: late fusion a second additive probe beside the joint one, and the best
-modality a second probe of its own beside the additive one.
+H(Y) is the cross-entropy of the base rates with the best weight, so that rows of other base rates than the training
+split's add to no knowledge. A probe may miss what takes long to learn, as an exclusive or among many useless columns.
+So before fusion is said not to help, a joint probe is trained `PATIENCE` times as long, and so are those that are
+compared with it. What these know counts where it is more than the margin; and where no probe knows anything, nothing is
+said.
 
 Intervals are of probes and validation rows both (`bmnas.evaluation.estimates`), of what is known cut at 0 and H(Y).
 Rows that were recorded together count once: they are clustered in the intervals, and lie in the same half.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from bmnas.errors import how_many
 from bmnas.evaluation.estimates import estimate, group_scores, signed
-from bmnas.machine import one_blas_thread
-from bmnas.trust.probes import Blocks, ProbeData, ProbeResult, bits, run_probe
+from bmnas.trust.opinions import Opinions, base_rates, opinion, pool
+from bmnas.trust.probes import ProbeData, bits
 
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
-SHRINKAGE = 1.0  # independent rows' worth of bits that a factor's weight of 1 costs, so that a few do not make it large
-MOST_WEIGHT = 2.0
 ENOUGH_ROWS = 20  # of the validation split, for a verdict
 CAN, CANNOT, UNDECIDED = "can help", "cannot help", "undecided"
 
@@ -65,7 +56,7 @@ class Knowledge:
     Attributes:
         rows: of the validation split, of which each half chooses for the other.
         groups: of rows that were recorded together; None where each row stands alone.
-        entropy: H(Y): the cross-entropy of the training split's base rates.
+        entropy: H(Y): the cross-entropy of the training split's base rates, with the best weight.
         own: modality -> I(X_m).
         late, joint: I(late) and I(joint).
         headroom: CE(late) - CE(joint), compared row by row.
@@ -96,19 +87,30 @@ class Knowledge:
         """Returns whether fusing features can help beyond tuned late fusion.
 
         CANNOT where all of the headroom's interval is below the margin, CAN where it is above 0. Fewer than 20 rows,
-        or groups of rows, decide nothing.
+        or groups of rows, decide nothing, nor do probes that know nothing.
         """
-        if (self.rows if self.groups is None else self.groups) < ENOUGH_ROWS:
+        if (self.rows if self.groups is None else self.groups) < ENOUGH_ROWS or self.clueless:
             return UNDECIDED
         if self.headroom.high < self.margin:
             return CANNOT
         return CAN if self.headroom.low > 0 else UNDECIDED
+
+    @property
+    def clueless(self) -> bool:
+        """Returns whether no probe knows anything, the joint one included: there may be nothing, or they miss it."""
+        return self.joint.mean < self.margin or self.joint.low <= 0
 
     def sentence(self) -> str:
         """Returns the verdict in one line, with the figures behind it."""
         if len(self.own) == 1:
             return f"There is one modality, {self.best}: nothing to fuse."
         h, start = self.headroom, "Beyond tuned late fusion,"
+        if self.clueless:
+            return (
+                f"{start} whether fusing features can help here is undecided: no probe knows anything of the targets "
+                f"({self.joint.mean:.2f} of {self.entropy:.2f} bits on {self._rows_words()}). Either these features "
+                "say nothing of them, or what they say takes a larger model to find."
+            )
         amount = f"{round(h.mean, 2) + 0.0:+.2f} of {self.entropy:.2f} bits"
         span = f"they know {amount} more than late fusion (95 % interval {signed(h.low)} to {signed(h.high)})"
         if self.verdict == CAN:
@@ -129,78 +131,23 @@ class Knowledge:
         return f"whether late fusion knows more than {self.best} alone is undecided"
 
 
-@dataclass(frozen=True)
-class Opinions:
-    """What the probes of a feature set say of the validation rows.
+def measure(opinions: Opinions) -> tuple[Opinions, Knowledge]:
+    """Compares what the probes of a feature set know.
 
-    Attributes:
-        data: the rows.
-        base: (classes,) logits of the base rates.
-        alone: modality -> log-probabilities of its probe, (S, n, classes); of a label its logit.
-        additive: the same of two additive probes; none of a single modality.
-        joint: the joint probe.
+    Returns:
+        The opinions, of patient probes where only these find that fusion can help, or anything at all; and what they
+        know.
     """
-
-    data: ProbeData
-    base: Tensor
-    alone: dict[str, Tensor]
-    additive: tuple[Tensor, ...]
-    joint: ProbeResult
-
-    @property
-    def targets(self) -> Tensor:
-        """Returns the targets of the validation rows."""
-        return self.data.targets[self.data.train :]
-
-    @cached_property
-    def late(self) -> Tensor:
-        """Returns tuned late fusion, (S, n, classes)."""
-        return self.pooled([*self.alone.values(), *self.additive])
-
-    @cached_property
-    def together(self) -> Tensor:
-        """Returns late fusion with the joint probe, (S, n, classes)."""
-        joint = _log_probabilities(self.joint.logits, self.data)
-        return self.pooled([*self.alone.values(), *self.additive[:1], joint])
-
-    def pooled(self, experts: Sequence[Tensor]) -> Tensor:
-        """Pools experts with the base rates, see `pool`."""
-        return pool(experts, self.base, self.data)
-
-    def pooled_probe(self, modalities: Sequence[str]) -> Tensor:
-        """Trains a joint probe of some modalities and pools it with theirs alone."""
-        return self.pooled([*(self.alone[name] for name in modalities), _opinion(self.data, [modalities])])
-
-    def bits(self, logits: Tensor) -> Bits:
-        """Compares log-probabilities with the base rates: what they know, of 0 bits to H(Y)."""
-        known = compare_losses(self.base_losses, bits(logits, self.targets), self.data)
-        return known.within(float(self.base_losses.mean()))
-
-    @property
-    def base_losses(self) -> Tensor:
-        """Returns the loss of the base rates of each row, (1, n) bits."""
-        return bits(self.base.expand(1, len(self.targets), -1), self.targets)
-
-    def twice(self, modality: str) -> Tensor:
-        """Pools two probes of one modality, (S, n, classes)."""
-        return self.pooled([self.alone[modality], _opinion(self.data, [[modality]], seed=1)])
+    knowledge = _measured(opinions)
+    if len(opinions.alone) > 1 and (knowledge.clueless or knowledge.verdict == CANNOT):
+        patient = opinions.patient()
+        again = _measured(patient)
+        if again.headroom.low > again.margin or (knowledge.clueless and not again.clueless):
+            return patient, again
+    return opinions, knowledge
 
 
-def ask_probes(data: ProbeData, modalities: Sequence[str]) -> Opinions:
-    """Trains a probe of each modality, two additive ones and a joint one."""
-    alone = {name: _opinion(data, [[name]]) for name in modalities}
-    seeds = (0, 1) if len(modalities) > 1 else ()
-    return Opinions(
-        data=data,
-        base=base_rates(data),
-        alone=alone,
-        additive=tuple(_opinion(data, [[name] for name in modalities], seed) for seed in seeds),
-        joint=run_probe(data, [modalities]),
-    )
-
-
-def measure(opinions: Opinions) -> Knowledge:
-    """Compares what the probes of a feature set know."""
+def _measured(opinions: Opinions) -> Knowledge:
     alone = {name: opinions.pooled([expert]) for name, expert in opinions.alone.items()}
     losses = {name: bits(logits, opinions.targets) for name, logits in alone.items()}
     late, joint = bits(opinions.late, opinions.targets), bits(opinions.together, opinions.targets)
@@ -208,20 +155,26 @@ def measure(opinions: Opinions) -> Knowledge:
     return Knowledge(
         rows=len(opinions.targets),
         entropy=float(opinions.base_losses.mean()),
-        own={name: opinions.bits(logits) for name, logits in alone.items()},
-        late=opinions.bits(opinions.late),
-        joint=opinions.bits(opinions.together),
+        own={name: known(opinions, logits) for name, logits in alone.items()},
+        late=known(opinions, opinions.late),
+        joint=known(opinions, opinions.together),
         headroom=compare_losses(late, joint, opinions.data),
-        late_gain=compare_losses(bits(opinions.twice(best), opinions.targets), late, opinions.data),
+        late_gain=compare_losses(bits(opinions.as_often(best), opinions.targets), late, opinions.data),
         groups=None if opinions.data.groups is None else opinions.data.independent,
     )
+
+
+def known(opinions: Opinions, logits: Tensor) -> Bits:
+    """Compares log-probabilities with the base rates: what they know, of 0 bits to H(Y)."""
+    losses = opinions.base_losses
+    return compare_losses(losses, bits(logits, opinions.targets), opinions.data).within(float(losses.mean()))
 
 
 def known_by(data: ProbeData, source: str) -> Bits:
     """Measures what the probe of one source knows."""
     base, targets = base_rates(data), data.targets[data.train :]
-    logits = pool([_opinion(data, [[source]])], base, data)
-    nothing = bits(base.expand(1, len(targets), -1), targets)
+    logits = pool([opinion(data, [[source]])], base, data)
+    nothing = bits(pool([], base, data), targets)
     return compare_losses(nothing, bits(logits, targets), data).within(float(nothing.mean()))
 
 
@@ -238,63 +191,3 @@ def compare_losses(worse: Tensor, better: Tensor, data: ProbeData) -> Bits:
         differences = group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, data.groups)  # (S, G)
     known = estimate(differences)
     return Bits(known.mean, *known.interval())
-
-
-def base_rates(data: ProbeData) -> Tensor:
-    """Estimates the logits of the classes from the training rows, with one row more of each outcome; (classes,)."""
-    targets = data.targets[: data.train]
-    if data.multilabel:
-        ones = targets.sum(0) + 1
-        return (ones / (len(targets) + 2 - ones)).log()
-    counts = torch.bincount(targets, minlength=data.classes) + 1.0
-    return (counts / counts.sum()).log()
-
-
-def pool(experts: Sequence[Tensor], base: Tensor, data: ProbeData) -> Tensor:
-    """Pools experts in the logarithm, the weights of a half of the rows chosen by the other half.
-
-    Args:
-        experts: (S, n, classes) each: log-probabilities, or logits of several labels.
-        base: (classes,) of the base rates, a factor with a weight of either sign.
-
-    Returns:
-        (S, n, classes).
-    """
-    stacked = torch.stack([*experts, base.expand_as(experts[0])], dim=-1).double()  # (S, n, classes, k)
-    targets = data.targets[data.train :]
-    result = torch.empty(experts[0].shape, dtype=torch.float64)
-    for seed in range(len(stacked)):
-        for half in (0, 1):
-            chosen = data.halves == half
-            independent = int(chosen.sum()) if data.groups is None else len(np.unique(data.groups[chosen.numpy()]))
-            weights = _weights(stacked[seed, chosen], targets[chosen], independent)
-            result[seed, ~chosen] = stacked[seed, ~chosen] @ weights
-    return result
-
-
-def _weights(stacked: Tensor, targets: Tensor, independent: int) -> Tensor:
-    """The weights (k,) of least cross-entropy; a convex problem, those of probes at least 0."""
-    from scipy.optimize import minimize  # here: time that a search does not need
-
-    k = stacked.shape[-1]
-
-    def value_and_slope(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        w = torch.from_numpy(weights).requires_grad_()
-        loss = bits((stacked @ w)[None], targets).mean() + SHRINKAGE / independent * w.square().sum()
-        return float(loss.detach()), torch.autograd.grad(loss, w)[0].numpy()
-
-    bounds = [(0, MOST_WEIGHT)] * (k - 1) + [(-MOST_WEIGHT, MOST_WEIGHT)]
-    start = np.append(np.full(k - 1, 1 / (k - 1)), 0.0)
-    with one_blas_thread():
-        best = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    return torch.from_numpy(best.x)
-
-
-def _opinion(data: ProbeData, blocks: Blocks, seed: int = 0) -> Tensor:
-    """Trains a probe and returns its log-probabilities, (S, n, classes)."""
-    return _log_probabilities(run_probe(data, blocks, seed).logits, data)
-
-
-def _log_probabilities(logits: Tensor, data: ProbeData) -> Tensor:
-    """Of a label the logit itself, the difference of its two log-probabilities."""
-    return logits if data.multilabel else logits.log_softmax(-1)

@@ -7,6 +7,8 @@ the nearest function of the form g(x) + h(y) to the network's logits f(x, y), ov
 
 A network that scores no better than its projection uses no interaction of the modality with the others.
 
+A feature that a sample lacks is the mean of its training rows in these pairs, of which some would have nothing else.
+
 The Shapley value of a modality is its mean gain over all orders in which modalities may join. A modality that has not
 joined is replaced by the mean of its features over the training rows:
 
@@ -27,6 +29,7 @@ from bmnas.errors import ConfigError, how_many
 from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.missing import mean_row
 from bmnas.training import metrics
 
 PAIRED_ROWS = 300  # of which all pairs are formed: 90,000 passes a modality
@@ -138,17 +141,17 @@ def modality_use(trained: TrainedNetwork, features: FeatureSet, split: str = "va
     used = {modality: [n for n in listed if n in living] for modality, listed in features.modalities.items()}
     members = {modality: listed for modality, listed in used.items() if listed}
     train = features.rows("train")
-    means = {n: np.asarray(features.arrays[n][train], dtype=np.float32).mean(0) for n in inputs}  # (C_in, L)
+    filling = {n: mean_row(np.asarray(features.arrays[n][train], dtype=np.float32)) for n in inputs}  # (C_in, L)
 
     @cache
     def worth(present: Coalition) -> float:
         seen = {name for modality in present for name in members[modality]}
-        filled = {n: x if n in seen else np.broadcast_to(means[n], x.shape) for n, x in inputs.items()}
+        filled = {n: x if n in seen else np.broadcast_to(filling[n], x.shape) for n, x in inputs.items()}
         return metrics.score(features.kind, trained.logits(filled), targets)
 
     names = tuple(members)
     picked = np.linspace(0, len(rows) - 1, min(PAIRED_ROWS, len(rows))).astype(int)
-    pairs = {name: array[picked] for name, array in inputs.items()}
+    pairs = {n: np.where(np.isnan(x[picked]), filling[n], x[picked]) for n, x in inputs.items()}
     paired_targets = targets[torch.from_numpy(picked)]
     additive = {
         modality: metrics.score(features.kind, _projection(trained, pairs, members[modality]), paired_targets)

@@ -33,6 +33,7 @@ DROPOUT = 0.2
 WEIGHT_DECAYS = (0.1, 1.0)
 SEEDS = 3
 MOST_TRAIN, MOST_VAL = 4000, 1000  # rows; more are left out, evenly, so that a diagnosis takes seconds
+CONSTANT = 1e-6  # a column that deviates by less, beside its largest number, is rounding
 MOST_COLUMNS = 512  # of a modality; more are projected to as many principal components
 
 Blocks = Sequence[Sequence[str]]
@@ -43,7 +44,7 @@ class ProbeData:
     """What probes read: rows of the training split, then rows of the validation split.
 
     Attributes:
-        inputs: source -> (n, D) float32, standardised on the training rows.
+        inputs: source -> (n, D) float32, standardised on the training rows; 0 where a sample lacks the source.
         targets: int64 (n,) or float32 (n, labels).
         train: how many of the n rows are of the training split.
         classes: number of logits.
@@ -115,12 +116,13 @@ def group_numbers(names: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(firsts))[codes]
 
 
-def run_probe(data: ProbeData, blocks: Blocks, seed: int = 0) -> ProbeResult:
+def run_probe(data: ProbeData, blocks: Blocks, seed: int = 0, steps: int = STEPS) -> ProbeResult:
     """Trains a probe with each weight decay and seed at once, and scores the validation rows.
 
     Args:
         blocks: the sources of each block.
         seed: of initial weights, dropout and the order of the rows.
+        steps: of the optimizer.
     """
     names = list(dict.fromkeys(name for block in blocks for name in block))
     inputs = {name: data.inputs[name] for name in names}
@@ -133,8 +135,8 @@ def run_probe(data: ProbeData, blocks: Blocks, seed: int = 0) -> ProbeResult:
         probe = _Probe({name: x.shape[1] for name, x in inputs.items()}, blocks, data.classes)
         best = _Best(data)
         optimizer = torch.optim.Adam(probe.parameters(), MAX_LR, fused=True)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-        for step in range(1, STEPS + 1):
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        for step in range(1, steps + 1):
             picked = torch.randint(data.train, (batch_size,))
             logits = probe({name: x[picked] for name, x in train.items()})  # (P, B, classes)
             optimizer.zero_grad(set_to_none=True)
@@ -142,7 +144,7 @@ def run_probe(data: ProbeData, blocks: Blocks, seed: int = 0) -> ProbeResult:
             probe.decay(optimizer.param_groups[0]["lr"])
             optimizer.step()
             schedule.step()
-            if step % (STEPS // CHECKS) == 0:
+            if step % (steps // CHECKS) == 0:
                 probe.eval()
                 with torch.no_grad():
                     codes = probe.codes(val)
@@ -252,7 +254,12 @@ def _thinned(rows: np.ndarray, most: int) -> np.ndarray:
 
 
 def _standardised(x: Tensor, train: int) -> Tensor:
-    x = (x - x[:train].mean(0)) / x[:train].std(0, correction=0).clamp_min(1e-6)
+    """Gives each column mean 0 and deviation 1 on the training rows; what is missing, or never changes, becomes 0."""
+    largest = x[:train].abs().nan_to_num(0.0).amax(0)
+    x = x / torch.where(largest > 0, largest, 1.0)  # squares of very small or large numbers would not be right
+    x = (x - x[:train].nanmean(0)).nan_to_num(0.0)
+    deviation = x[:train].square().mean(0).sqrt()
+    x = torch.where(deviation > CONSTANT, x / deviation, 0.0)
     if x.shape[1] > MOST_COLUMNS:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

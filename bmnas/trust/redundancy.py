@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 
 from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.missing import mean_row
 from bmnas.trust.probes import ProbeData
 
 MOST_ROWS, FEWEST_ROWS = 1000, 4
@@ -91,10 +92,13 @@ def similarity(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def similarities(features: FeatureSet, data: ProbeData) -> np.ndarray:
-    """Computes the linear CKA of all pairs of features on at most 1,000 rows of train and val, (K, K)."""
+    """Computes the linear CKA of all pairs of features on at most 1,000 rows of train and val, (K, K).
+
+    A feature that a sample lacks is its mean there, which adds nothing to a Gram matrix.
+    """
     rows = data.rows[:: -(-len(data.rows) // MOST_ROWS)]
     flat = [np.asarray(array[rows], dtype=float).reshape(len(rows), -1) for array in features.arrays.values()]
-    return _similarities(flat)
+    return _similarities([np.where(np.isnan(x), mean_row(x), x) for x in flat])
 
 
 def _similarities(features: list[np.ndarray]) -> np.ndarray:

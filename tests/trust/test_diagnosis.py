@@ -15,7 +15,8 @@ from bmnas.errors import FeatureError, UnknownNameError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.trust import probes
 from bmnas.trust.diagnosis import diagnose, knowledge_of
-from bmnas.trust.knowledge import CAN, CANNOT, UNDECIDED, Bits, Knowledge, base_rates, compare_losses, pool
+from bmnas.trust.knowledge import CAN, CANNOT, UNDECIDED, Bits, Knowledge, compare_losses
+from bmnas.trust.opinions import base_rates, pool
 from bmnas.trust.probes import ProbeData, bits, group_numbers, probe_data, run_probe
 from bmnas.trust.traps import COPIES, EXPECTED, XOR, trap
 from tests.support.tiny import multilabel_features
