@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from bmnas.config.groups import ReadOut
 from bmnas.errors import RunError, how_many
+from bmnas.registry import PRIMITIVES
 from bmnas.searching.run_folder import Run
 from bmnas.searching.shortlisting.projection import Projection
 from bmnas.space.equivalence import network_key
@@ -173,15 +174,17 @@ class Selection:
                 "difference to its answer, so it fuses nothing."
             )
         alone = self.alone
-        if alone is None or not self.rows:
+        if not self.rows or not self.modalities:
             return ""
+        if alone is None:
+            return " No candidate uses one modality alone, so nothing here says that fusing beats one."
         answer = next(one for one in self.candidates if one.genotype == self.shortlist)
         known = f" The best candidate of ONE MODALITY, {alone.modalities[0]}, scores {_trained(alone)}"
         gain = answer.trained_score - alone.trained_score
         if alone.epochs != answer.epochs:
             return f"{known}, and fell behind in an earlier round."
         if gain > 2 * _noise(answer, alone, self.rows):
-            return f"{known}: {100 * gain:.1f} points less."
+            return f"{known}: {100 * gain:.1f} points less.{_caution(alone.genotype)}"
         rows = how_many(self.rows, "validation row")
         return f"{known}: {rows} do not tell the two apart, so nothing here says that fusing beats one modality alone."
 
@@ -255,6 +258,17 @@ def _trained(candidate: Candidate) -> str:
     details = [] if candidate.trained_loss is None else [f"loss {candidate.trained_loss:.3f}"]
     details += [candidate.duration] if candidate.duration else []
     return f"{100 * candidate.trained_score:.1f} % on val" + (f" ({'; '.join(details)})" if details else "")
+
+
+def _caution(genotype: Genotype) -> str:
+    """Says what a comparison with this network leaves open, if it has no operator."""
+    steps = [step for cell in genotype.cells for step in cell.steps]
+    if not all(getattr(PRIMITIVES[step.primitive], "constant", False) for step in steps):
+        return ""
+    return (
+        " That one has no operator: a part of the difference may be what an operator finds in one modality. Whether "
+        "fusion helps is what 06 asks."
+    )
 
 
 def _noise(one: Candidate, other: Candidate, rows: int) -> float:

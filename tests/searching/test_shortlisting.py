@@ -322,6 +322,28 @@ def test_an_answer_is_set_beside_the_best_of_one_modality(alone, rows, words):
     assert Selection.from_dict(answer.to_dict()) == answer
 
 
+@pytest.mark.parametrize(("operator", "cautious"), [("Zero", True), ("Sum", False), ("ConcatFC", False)])
+def test_a_gain_over_a_network_without_an_operator_is_no_proof_of_fusion(operator, cautious):
+    """An operator may find as much in one modality, as on a copy of it."""
+    fused = Candidate(one_cell("LinearGLU"), 1, 0.6, 0.99, 0.1, 13, 3, ("A", "B"))
+    alone = Candidate(one_cell(operator), 2, 0.5, 0.5, 0.9, 13, 1, ("A",))
+    text = Selection("shortlist", fused.genotype, (fused, alone), 42, True, 200, ("A", "B")).comparison()
+    assert "49.0 points less" in text and ("no operator" in text) == cautious
+
+
+def test_where_no_candidate_is_of_one_modality_nothing_says_that_fusing_beats_one():
+    fused, other = (
+        Candidate(one_cell(name), rank, 0.6, 0.9, 0.1, 13, 3, ("A", "B"))
+        for rank, name in ((1, "Sum"), (2, "ConcatFC"))
+    )
+    text = Selection("shortlist", fused.genotype, (fused, other), 42, True, 200, ("A", "B")).comparison()
+    assert "No candidate uses one modality alone" in text
+    old = Selection(
+        "shortlist", fused.genotype, (fused, other), 42, True
+    ).comparison()  # of a version that did not know
+    assert "one modality" not in old
+
+
 def test_records_of_older_versions_are_read():
     genotypes = [one_cell("Sum"), one_cell("LinearGLU")]
     candidates = (Candidate(genotypes[0], 1, 0.6, 0.7), Candidate(genotypes[1], 2, 0.5, 0.8))
