@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bmnas.evaluation.estimates import estimate
+
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 SEARCHED, SUM, TUNED = "searched", "late fusion: sum", "late fusion: tuned"  # methods in tasks.json
 Quartiles = Mapping[str, float]  # "median", "low" and "high"
@@ -190,8 +194,9 @@ def read_out_table(results: Mapping[str, Any]) -> str:
     headings = (
         "truth table",
         "read-out",
-        "mean regret",
+        "mean regret (95 %)",
         "worst",
+        "less last features (95 %)",
         "% of networks below",
         "Kendall tau",
         "cost in short trainings",
@@ -207,7 +212,9 @@ def read_out_table(results: Mapping[str, Any]) -> str:
                 continue
             taus = [row[rule]["tau"] for row in rows if "tau" in row[rule]]
             cost = statistics.fmean(row[rule]["cost"] for row in rows)
-            regret = f"{100 * statistics.fmean(regrets):.2f}", f"{100 * max(regrets):.2f}"
+            others = [row["last features"]["regret"] for row in rows if rule != "last features"]
+            paired = [] if None in others or not others else [a - b for a, b in zip(regrets, others, strict=True)]
+            regret = mean_interval(regrets), f"{100 * max(regrets):.2f}", mean_interval(paired) if paired else "-"
             tau = f"{statistics.fmean(taus):.2f}" if taus else "-"
             below = [100 * row[rule]["share below"] for row in rows if "share below" in row[rule]]
             share = f"{statistics.fmean(below):.1f} (least {min(below):.1f})" if below else "-"
@@ -215,8 +222,15 @@ def read_out_table(results: Mapping[str, Any]) -> str:
             lines.append([f"`{name}`", rule, *regret, share, tau, f"{cost:.1f}", fate, str(len(rows))])
         for limit, row in results["limits"].get(name, {}).items():
             tau = f"{row['tau']:.2f}" if "tau" in row else "-"
-            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * row['regret']:.2f}", "-", "-", tau, "-", "-", "-"])
+            lines.append([f"`{name}`", f"limit: {limit}", f"{100 * row['regret']:.2f}", *3 * ["-"], tau, *3 * ["-"]])
     return table(headings, lines)
+
+
+def mean_interval(shares: Sequence[float]) -> str:
+    """Writes a mean in points with its 95 % interval by Student's t; without one where all are equal."""
+    known = estimate(100 * np.array(shares))
+    ends = " to ".join(f"{end:.2f}" for end in known.interval())
+    return f"{known.mean:.2f}" + (f" ({ends})" if 0 < known.error < np.inf else "")
 
 
 def fate_of_the_best(rows: Sequence[Mapping[str, Any]], rule: str) -> str:

@@ -21,7 +21,7 @@ from bmnas.errors import ConfigError
 
 LEVEL = 0.95  # of intervals
 ROUNDING = 1e-12  # differences below are of the last digits of a sum
-FREEDOM_OF_TWO = 3  # without this limit two seeds can call 6 % of equal methods better
+FREEDOM_OF_TWO = 3  # without this limit two seeds call more than 5 % of equal methods better
 
 Score = Callable[[np.ndarray], np.ndarray]
 

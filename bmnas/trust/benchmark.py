@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bmnas.config import SearchConfig
 from bmnas.config.settings import ALGORITHM_1, BY_GRADIENT
-from bmnas.errors import ConfigError, DataError
+from bmnas.errors import BmnasError, ConfigError, DataError
 from bmnas.evaluation.estimates import estimate
 from bmnas.evaluation.score_table import ScoreTable
-from bmnas.registry import SEARCHERS
+from bmnas.registry import SEARCHERS, TASKS
 from bmnas.searching.searchers.trials import Budget, Searcher, Trial, run_searcher
 from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
@@ -31,6 +32,7 @@ def bench(
     task: str | Truth,
     seeds: Iterable[int] = DEFAULT_SEEDS,
     budget: int | None = 20,
+    config: SearchConfig | None = None,
 ) -> pd.DataFrame:
     """Runs a searcher on a truth table, once a seed.
 
@@ -40,9 +42,11 @@ def bench(
     Args:
         searcher: a name in `bmnas.SEARCHERS`, or a generator function of your own: searcher(space, generator) yields
             genotypes and receives their validation scores, see `bmnas.searching.searchers.trials`.
-        task: a name in `bmnas.TASKS`, whose preset's table is used, or a table.
+        task: a name in `bmnas.TASKS`, or a table of `bmnas.trust.truth_table.find_truth`.
         seeds: of the searches.
         budget: short trainings of each search; None: until the searcher ends by itself.
+        config: whose space the table is of, such as `bmnas.TASKS["digits"].search_config.change(N=1)`; the preset when
+            None. Only with the name of a data set.
 
     Returns:
         A row a seed: seed, trainings (the cost), val (the score that the searcher saw), test (mean over the table's
@@ -53,7 +57,7 @@ def bench(
     Raises:
         UnknownNameError: unknown searcher or data set; lists those there are.
         ConfigError: the searcher learns from the features themselves, or proposes what is not in the space; no seed is
-            named, or one twice.
+            named, or one twice; `task` is neither a name nor a table.
         FeatureError: there is no table of this data set; gives the command that makes it.
         DataError: the table holds a random sample of its space, so that most proposals have no score.
     """
@@ -63,7 +67,13 @@ def bench(
             "bmnas.search (GDAS is its setting relaxation = 'gumbel', DARTS-PT selection = 'darts_pt') and judge the "
             "answer with bmnas.standing"
         )
-    table = find_truth(task) if isinstance(task, str) else task
+    if not isinstance(task, (str, Truth)) or (config is not None and isinstance(task, Truth)):
+        raise ConfigError(
+            f"task is a {type(task).__name__}{'' if config is None else ', and config is given'}; expected the name of "
+            "a data set, with config for another space than its preset's, or a table of "
+            "bmnas.trust.truth_table.find_truth"
+        )
+    table = find_truth(task, config=config) if isinstance(task, str) else task
     seeds = list(seeds)
     if any(seed < 0 for seed in seeds) or len(set(seeds)) != len(seeds):
         raise ConfigError(
@@ -80,7 +90,7 @@ def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int 
     if table.sample is not None:
         raise DataError(
             f"the truth table holds {len(table.networks)} random networks of its space; a searcher needs all of them. "
-            "Choose a data set whose whole space is trained"
+            f"{_whole_space(table.about['dataset'])}"
         )
     propose = SEARCHERS[searcher] if isinstance(searcher, str) else searcher
     column = seed % table.seeds
@@ -98,16 +108,28 @@ def bench_trials(searcher: str | Searcher, table: Truth, seed: int, budget: int 
     return trials
 
 
+def _whole_space(dataset: str) -> str:
+    """Says where all networks of a space are trained."""
+    try:
+        whole = find_truth(dataset, config=TASKS[dataset].search_config.change(N=1, M=1)).sample is None
+    except BmnasError:
+        whole = False
+    if not whole:
+        return "Choose a data set whose whole space is trained"
+    return f"Of N = 1 and M = 1 all are trained: config = bmnas.TASKS[{dataset!r}].search_config.change(N=1, M=1)"
+
+
 def bench_standing(name: str, rows: pd.DataFrame, table: Truth) -> dict[str, Any]:
     """Sums up what `bench` gave, as a row of `bmnas.trust.search_paths.standings_frame`.
 
     Columns as there, of several searches: means, but the median rank; low and high are the 95 % interval of the regret
-    by Student's t over the searches, cut at 0 and at the regret of the worst network, beyond which no regret is.
+    by Student's t over the searches, cut at 0 and at the regret of the worst network, beyond which no regret is. It has
+    no ends where all searches lost the same: these do not show how far others would vary.
     """
     regret = estimate(np.asarray(rows["regret"], dtype=float))
-    low, high = regret.interval()
+    low, high = regret.interval() if regret.error else (-math.inf, math.inf)
     truth = table.frame()
-    if math.isfinite(regret.error):
+    if math.isfinite(low):
         low, high = max(low, 0.0), min(high, np.ptp(truth["test"].to_numpy()))
     trainings, test, tau = (float(np.mean(rows[column])) for column in ("trainings", "test", "tau"))
     return {

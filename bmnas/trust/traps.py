@@ -10,6 +10,7 @@
 
 import numpy as np
 
+from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.registry import unknown
 
@@ -23,6 +24,7 @@ EXPECTED = {
 }
 """Trap -> what an honest report says."""
 CHANNELS, STATES = 8, 4
+LEAST_SAMPLES = 8
 
 
 def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
@@ -35,9 +37,12 @@ def trap(name: str, seed: int = 0, samples: int = 600) -> FeatureSet:
 
     Raises:
         UnknownNameError: no such trap.
+        ConfigError: samples is no whole number of 8 or more.
     """
     if name not in EXPECTED:
         raise unknown("trap", name, EXPECTED)
+    if not isinstance(samples, int | np.integer) or isinstance(samples, bool) or samples < LEAST_SAMPLES:
+        raise ConfigError(f"samples is {samples!r}; expected a whole number of {LEAST_SAMPLES} or more, as 400")
     rng = np.random.default_rng([seed, *name.encode()])
     n = 2 * samples
     a, b = rng.integers(0, STATES, (2, n))

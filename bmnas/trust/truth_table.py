@@ -128,7 +128,7 @@ class Truth:
         """Returns a row a network, the best mean test score first.
 
         Columns: genotype (an object), network (text), val and test (means over seeds), val_std and test_std (over
-        seeds), val_0, test_0, val_1 ... (one a seed).
+        seeds), val_0, test_0, val_1 ... (one a seed). `attrs` has `about` and `sample`, None of a whole space.
         """
         rows = []
         for genotype, (val, test) in self.networks.items():
@@ -139,7 +139,7 @@ class Truth:
                 row |= {f"val_{seed}": on_val, f"test_{seed}": on_test}
             rows.append(row)
         frame = ScoreTable(sorted(rows, key=lambda row: -row["test"]))
-        frame.attrs["about"] = self.about
+        frame.attrs |= {"about": self.about, "sample": self.sample}
         return frame
 
     def save(self, path: Path) -> None:

@@ -332,16 +332,12 @@ def test_a_gain_over_a_network_without_an_operator_is_no_proof_of_fusion(operato
 
 
 def test_where_no_candidate_is_of_one_modality_nothing_says_that_fusing_beats_one():
-    fused, other = (
-        Candidate(one_cell(name), rank, 0.6, 0.9, 0.1, 13, 3, ("A", "B"))
-        for rank, name in ((1, "Sum"), (2, "ConcatFC"))
-    )
+    ranked = enumerate(("Sum", "ConcatFC"), start=1)
+    fused, other = (Candidate(one_cell(name), rank, 0.6, 0.9, 0.1, 13, 3, ("A", "B")) for rank, name in ranked)
     text = Selection("shortlist", fused.genotype, (fused, other), 42, True, 200, ("A", "B")).comparison()
     assert "No candidate uses one modality alone" in text
-    old = Selection(
-        "shortlist", fused.genotype, (fused, other), 42, True
-    ).comparison()  # of a version that did not know
-    assert "one modality" not in old
+    old = Selection("shortlist", fused.genotype, (fused, other), 42, True)  # of a version that did not know
+    assert "one modality" not in old.comparison()
 
 
 def test_records_of_older_versions_are_read():

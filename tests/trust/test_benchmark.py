@@ -58,6 +58,24 @@ def test_dc_nas_without_a_budget_ends_after_its_generations():
         assert 28 < row["trainings"] < row["networks"]
 
 
+def test_a_table_of_another_space_than_the_presets():
+    one_cell = bmnas.TASKS["digits"].search_config.change(N=1)
+    with pytest.raises(DataError, match=r"search_config.change\(N=1, M=1\)"):
+        bench("random", "digits", seeds=[0], budget=2)
+    (row,) = rows_of(bench("random", "digits", seeds=[0], budget=2, config=one_cell))
+    assert row["networks"] == len(bmnas.truth("digits", config=one_cell))
+    assert bmnas.truth("digits", config=one_cell).attrs["sample"] is None
+    assert bmnas.truth("digits").attrs["sample"]["networks"] == len(bmnas.truth("digits"))
+
+
+@pytest.mark.parametrize("task", [bmnas.truth("ink"), None, 3])
+def test_what_is_no_task_is_refused(task):
+    with pytest.raises(ConfigError, match=f"task is a {type(task).__name__}"):
+        bench("random", task)
+    with pytest.raises(ConfigError, match="config is given"):
+        bench("random", find_truth("ink"), config=bmnas.TASKS["ink"].search_config)
+
+
 def test_rows_agree_with_the_table():
     table = TABLES[WHOLE[0]]
     truth = rows_of(table.frame())

@@ -11,7 +11,7 @@ from scipy import optimize, stats
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import bmnas
-from bmnas.errors import FeatureError, UnknownNameError
+from bmnas.errors import ConfigError, FeatureError, UnknownNameError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.trust import probes
 from bmnas.trust.diagnosis import diagnose, knowledge_of
@@ -113,6 +113,12 @@ def test_traps(name, of_copies):
 def test_eq_3_takes_the_copies(of_copies):
     assert of_copies.redundancy.best_product == ("A_1", "A_2") and "much the same" in str(of_copies)
     assert parts(of_copies)["synergy"] == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("samples", [-3, 0, 7, 40.0, "40", True, None])
+def test_a_trap_of_no_size_is_refused(samples):
+    with pytest.raises(ConfigError, match="samples is"):
+        trap(COPIES, samples=samples)
 
 
 def test_an_unknown_trap_is_named():
