@@ -10,7 +10,8 @@ The 1,797 drawings (8 x 8, `load_digits`) are shuffled by the seed and divided, 
 | test | 1,437 to 1,796 |
 
 Within a split a drawing is in several pairs, on both sides. Pairs with the same drawing on the left are one group of a
-comparison; that they also share drawings on the right is not counted, so intervals are somewhat too short.
+comparison. That they also share drawings on the right is not counted: where the errors of a method follow those, the
+intervals are too short.
 """
 
 from collections.abc import Callable, Mapping
