@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.plots import draw  # noqa: E402
+from benchmarks.shared import about_machine  # noqa: E402
 
 PARTS = ("step", "scaling", "seeds", "extraction", "memory")
 QUICK = {"step": ["--cases", "ego-1", "--rounds", "2"], "seeds": ["--epochs", "3"]}  # and --quick for the others
@@ -54,6 +55,7 @@ def main() -> int:
     if options.kill:
         return subprocess.run([sys.executable, str(HERE / "kill.py"), "--kills", str(options.kill)]).returncode
     out = options.out.absolute()
+    print(", ".join(f"{name} {value}" for name, value in about_machine().items()), flush=True)
     for part in options.only:
         started = time.monotonic()
         print(f"\n== {part}", flush=True)

@@ -136,8 +136,8 @@ def evaluate_networks(
         run, progress: see `evaluate`.
     """
     shared = {"build": build, "features": features, "config": config, "budget": budget}
-    abouts = [identity_of_seed(identity(seed), features, budget, seed) for seed in range(budget.seeds)]
-    train_at_once(run, _trained_and_tested, [(about, {**shared, "seed": about["seed"]}) for about in abouts])
+    abouts = [_result_of_seed(build, identity(seed), features, config, budget, seed) for seed in range(budget.seeds)]
+    train_at_once(name, run, _trained_and_tested, [(about, {**shared, "seed": about["seed"]}) for about in abouts])
     results = []
     hidden = progress is not None
     with bar(f"{name}, seeds", budget.seeds, False if hidden else config.show_progress) as drawn:
@@ -166,8 +166,15 @@ def evaluate_seed(
         build: seed -> network.
         identity: what the network is, in JSON values; with budget, features and seed it names the result.
     """
-    about = identity_of_seed(with_own_code(identity, build), features, budget, seed, config)
+    about = _result_of_seed(build, identity, features, config, budget, seed)
     return once(run, about, features, lambda: _trained_and_tested(build, features, config, budget, seed))
+
+
+def _result_of_seed(
+    build: Build, identity: dict[str, Any], features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int
+) -> dict[str, Any]:
+    """Names the result of a seed, wherever it is computed."""
+    return identity_of_seed(with_own_code(identity, build), features, budget, seed, config)
 
 
 def with_own_code(identity: dict[str, Any], build: Build) -> dict[str, Any]:

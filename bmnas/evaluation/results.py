@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from pydantic import InstanceOf
 
 from bmnas.errors import ConfigError, RunError
@@ -16,6 +17,7 @@ from bmnas.evaluation.estimates import ROUNDING, estimate, group_scores
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.outcomes import COUNTED, Outcomes
 from bmnas.features.feature_set import FeatureSet
+from bmnas.machine import environment
 from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import TYPED
 from bmnas.storage.digests import json_sha256
@@ -137,7 +139,7 @@ def once(
         if run.path(cached).exists():
             return _checked(run, cached, features) | {"seconds": _seconds(run, timing)}
         result = compute()
-        run.save_json(timing, {"seconds": result["seconds"]})
+        run.save_json(timing, {"seconds": result["seconds"], "machine": environment(torch.get_num_threads())})
         run.save_json(cached, {**{name: result.get(name) for name in CACHED}, "about": about})
     return result
 

@@ -4,17 +4,20 @@ from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from bmnas.errors import ConfigError
+from bmnas.errors import ConfigError, RunError, warn
 from bmnas.evaluation.results import CACHED
 from bmnas.searching.run_folder import Run
-from bmnas.storage.job_list import JOB_ENGINES, run_jobs
+from bmnas.storage.job_list import JOB_ENGINES, failures, run_jobs
 from bmnas.storage.jobs import Job
 
-_chosen: ContextVar[tuple[int, str]] = ContextVar("workers", default=(1, "joblib"))
+ALONE = "joblib"
+_chosen: ContextVar[tuple[int, str]] = ContextVar("workers", default=(1, ALONE))
 
 
-def use_workers(workers: int = 1, engine: str = "joblib") -> None:
-    """Trains so many seeds of each method at once, in all evaluations that follow; 1 trains one after another here.
+def use_workers(workers: int = 1, engine: str = ALONE) -> None:
+    """Trains so many seeds of each method at once, in all evaluations that follow.
+
+    One worker of joblib is this process itself, which trains one after another.
 
     Args:
         engine: where, see `bmnas.storage.job_list.run_jobs`.
@@ -29,20 +32,29 @@ def use_workers(workers: int = 1, engine: str = "joblib") -> None:
     _chosen.set((workers, engine))
 
 
-def train_at_once(run: Run | None, compute: Callable[..., dict[str, Any]], seeds: Sequence[tuple[Any, Any]]) -> None:
-    """Computes the results of several seeds as `use_workers` says, into the run folder; what fails is left out.
+def train_at_once(
+    name: str, run: Run | None, compute: Callable[..., dict[str, Any]], seeds: Sequence[tuple[Any, Any]]
+) -> None:
+    """Computes the results of several seeds as `use_workers` says, into the run folder.
+
+    A seed that failed is left out, with a warning: trained again by the caller, it raises its own error.
 
     Args:
+        name: of the method, for messages.
         run: where they are kept; without one nothing is done.
         compute: arguments -> a result.
         seeds: identity and arguments of each result.
+
+    Raises:
+        RunError: the workers of a seed died, twice: it might take this process along, too. Other seeds are kept.
+        ConfigError: see `bmnas.storage.job_list.run_jobs`.
     """
     workers, engine = _chosen.get()
-    if run is None or workers == 1:
+    if run is None or (workers == 1 and engine == ALONE):
         return
     jobs = [
         Job(
-            name=f"seed {identity['seed']}",
+            name=f"{name}, seed {identity['seed']}",
             identity=identity,
             function=cached_part,
             arguments={"compute": compute, "arguments": arguments},
@@ -51,7 +63,14 @@ def train_at_once(run: Run | None, compute: Callable[..., dict[str, Any]], seeds
         )
         for identity, arguments in seeds
     ]
-    run_jobs(jobs, engine, workers)
+    outcomes = run_jobs(jobs, engine, workers)
+    if lost := failures([outcome for outcome in outcomes if outcome.status == "lost"]):
+        raise RunError(
+            f"{' | '.join(lost.splitlines())}. The results of other seeds are kept; take fewer workers, or a machine "
+            "with more memory"
+        )
+    if failed := failures(outcomes):
+        warn(f"{' | '.join(failed.splitlines())}; tried once more, in this process")
 
 
 def cached_part(compute: Callable[..., dict[str, Any]], arguments: dict[str, Any]) -> dict[str, Any]:

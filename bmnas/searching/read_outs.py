@@ -29,6 +29,7 @@ from bmnas.machine import resolve_device, use_threads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet, build_network
 from bmnas.searching.run_folder import GENOTYPE, Run
+from bmnas.searching.run_record import check_machine
 from bmnas.searching.selection import SELECTION, Candidate, Selection, load_selection
 from bmnas.searching.shortlisting.candidates import (
     best_ranked,
@@ -193,7 +194,7 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
 
     Raises:
         RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is at work in
-            it.
+            it; it is not read out yet, and a machine of another kind searched.
     """
     with run.working():
         return _read_out(run, features, progress)
@@ -207,6 +208,7 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
     if run.path(SELECTION).exists() and run.path(GENOTYPE).exists():
         if run.load_json(SELECTION).get("epoch") == checkpoint["epoch"]:
             return load_selection(run)
+    check_machine(run.folder, config)
     hypernet = build_hypernet(features, config)
     try:
         hypernet.load_state_dict(checkpoint["hypernet"])

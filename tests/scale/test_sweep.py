@@ -158,6 +158,13 @@ def test_a_finished_search_of_another_machine_is_read(runs):
     events = list(bmnas.search(features, config, run))
     foreign(run)
     assert [event.epoch for event in bmnas.search(features, config, run)] == [event.epoch for event in events]
+    with pytest.raises(RunError, match="another processor"):  # its ranking would be of other roundings than its weights
+        bmnas.read_out(run, features)
+    run.path("environment.json").unlink()
+    answer = bmnas.read_out(run, features)
+    run.path("environment.json").write_text("{}")
+    foreign(run)
+    assert bmnas.read_out(run, features) == answer  # nothing is computed
 
 
 @pytest.mark.parametrize(

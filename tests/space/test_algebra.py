@@ -10,13 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import bmnas
+from bmnas.errors import ConfigError
 from bmnas.registry import PRIMITIVES
+from bmnas.searching.run_folder import Run
 from bmnas.space import self_check
 from bmnas.space.algebra import Algebra
 from bmnas.space.hypernet import Hypernet
 from bmnas.space.layers import LEVELS, Dropout
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import Sum
+from tests.support.tiny import CONFIG, tiny_features
 
 CHANNELS = {"a": 3, "b": 5, "c": 4, "d": 6}
 CLASSES = 7
@@ -250,6 +254,41 @@ def test_an_algebra_that_is_wrong_in_one_kind_of_step_gives_way_to_the_formula(u
     monkeypatch.setattr(Algebra, "forward", wrong)
     with pytest.warns(UserWarning, match="differs"):
         assert self_check.checked_network(net, batch) is net
+
+
+def test_an_algebra_of_other_statistics_gives_way_to_the_formula(unchecked, monkeypatch):
+    """Logits and gradients are right, but the running statistics move once more."""
+    net, batch = float_pair()
+    right = Algebra.forward
+
+    def wrong(self, batch):
+        with torch.no_grad():
+            right(self, batch)
+        torch.manual_seed(0)
+        return right(self, batch)
+
+    monkeypatch.setattr(Algebra, "forward", wrong)
+    with pytest.warns(UserWarning, match="differs"):
+        assert self_check.checked_network(net, batch) is net
+
+
+def test_an_algebra_that_fails_gives_way_to_the_formula(unchecked, monkeypatch):
+    net, batch = float_pair()
+
+    def broken(self, batch):
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(Algebra, "forward", broken)
+    with pytest.warns(UserWarning, match="could not create a primitive"):
+        assert self_check.checked_network(net, batch) is net
+
+
+def test_several_seeds_are_refused_where_the_algebra_is_wrong(unchecked, monkeypatch, tmp_path):
+    """Nothing else computes them."""
+    right, features = Algebra.forward, tiny_features()
+    monkeypatch.setattr(Algebra, "forward", lambda self, batch: 1.5 * right(self, batch))
+    with pytest.warns(UserWarning, match="differs"), pytest.raises(ConfigError, match="one seed at a time"):
+        list(bmnas.search_seeds(features, CONFIG, {seed: Run(tmp_path / str(seed)) for seed in range(2)}))
 
 
 def test_a_slow_algebra_gives_way_to_the_formula(unchecked, monkeypatch):

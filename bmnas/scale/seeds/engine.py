@@ -9,11 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from bmnas.errors import ConfigError
 from bmnas.features.feature_set import FeatureSet
 from bmnas.machine import use_threads
 from bmnas.scale.seeds.stacked import StackedHypernet
 from bmnas.searching.seed_state import SeedState, optimizers
+from bmnas.space.algebra import Algebra
 from bmnas.space.gradients import held_still, others_than
+from bmnas.space.hypernet import Hypernet
+from bmnas.space.self_check import checked_network
 from bmnas.training import metrics
 from bmnas.training.finiteness import check_first_step
 from bmnas.training.loop import Gradients, Outcome
@@ -82,6 +86,7 @@ class StackedEngine:
         batch, _ = self.tensors.batch(self.tensors.rows("train")[: first.config.batch_size])
         with use_threads(first.config.threads):
             check_first_step(first.hypernet, batch)
+            check_algebra(first.hypernet, batch)
         self.stack = StackedHypernet([state.hypernet for state in places])
         weights = self.stack.of(first.weights, first.hypernet)
         choices = self.stack.of(first.choices, first.hypernet)
@@ -125,6 +130,19 @@ class StackedEngine:
             state.hypernet.load_state_dict(self.stack.state(s))
             state.weight_optimizer.load_state_dict(adam_part(self.weight_optimizer, s))
             state.arch_optimizer.load_state_dict(adam_part(self.arch_optimizer, s))
+
+
+def check_algebra(hypernet: Hypernet, batch: Mapping[str, Tensor]) -> None:
+    """Makes sure that the algebra, by which alone several seeds are computed at once, is right on this machine.
+
+    Raises:
+        ConfigError: it is wrong or slow; a warning says by how much.
+    """
+    if hypernet.relaxation == "shared" and not isinstance(checked_network(hypernet, batch), Algebra):
+        raise ConfigError(
+            "several seeds at once need the hypernet's algebra, which does not work on this machine (see the warning); "
+            "search one seed at a time"
+        )
 
 
 def stack_adam(optimizer: torch.optim.Adam, parts: Sequence[torch.optim.Adam]) -> None:
