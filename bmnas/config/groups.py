@@ -214,5 +214,10 @@ class MachineSettings:
     show_progress: bool | None = None
     """Whether bars of epochs are printed; when None where errors go to a terminal."""
     features_in: Literal["auto", "memory", "disk"] = "auto"
-    """Where features are during a search: in "memory", on the "disk" with batches read ahead, or "auto": in memory
-    where they fit. The results are the same."""
+    """Where features are during a search, its read-out and an evaluation: in "memory", on the "disk" with batches read
+    ahead, or "auto": in memory where they fit. The results are the same."""
+
+    @property
+    def on_disk(self) -> bool | None:
+        """Returns whether features stay in their files; None where what fits decides."""
+        return {"memory": False, "disk": True}.get(self.features_in)

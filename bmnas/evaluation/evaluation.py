@@ -208,6 +208,7 @@ def _trained_and_tested(
 ) -> dict[str, Any]:
     started = time.perf_counter()
     with use_threads(config.threads):
+        features.tensors(config.device, config.on_disk)
         network, objective = filled(build(seed), features, config), objective_of(features, config)
         sample = {name: np.array(array[:1], np.float32) for name, array in features.arrays.items()}
         flops = count_flops(network, {name: torch.from_numpy(array) for name, array in sample.items()})

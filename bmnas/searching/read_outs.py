@@ -209,6 +209,7 @@ def _read_out(run: Run, features: FeatureSet, progress: Progress | None) -> Sele
         if run.load_json(SELECTION).get("epoch") == checkpoint["epoch"]:
             return load_selection(run)
     check_machine(run.folder, config)
+    features.tensors(config.device, config.on_disk)
     hypernet = build_hypernet(features, config)
     try:
         hypernet.load_state_dict(checkpoint["hypernet"])

@@ -66,6 +66,20 @@ def test_a_search_on_the_disk_is_that_in_memory_bit_for_bit(stored, tmp_path, co
     assert folders["memory"] == folders["disk"]
 
 
+@pytest.mark.parametrize("place", ["memory", "disk"])
+def test_what_follows_a_search_reads_where_the_search_did(stored, tmp_path, place):
+    """Notebooks 02 and 04 open the features anew."""
+    run, config = Run(tmp_path), TWO_CELLS.change(features_in=place, epochs=2, shortlist_size=1)
+    list(bmnas.search(FeatureSet.open(stored), config, run))
+    for follow in (
+        lambda features: bmnas.read_out(run, features),
+        lambda features: bmnas.evaluate("it", run.genotype(), features, config, BUDGET, run),
+    ):
+        features = FeatureSet.open(stored)
+        follow(features)
+        assert features.tensors("cpu").on_disk == (place == "disk")
+
+
 def test_several_seeds_at_once_read_from_the_disk(stored):
     events = {}
     for place in ("memory", "disk"):
