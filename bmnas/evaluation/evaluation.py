@@ -137,7 +137,8 @@ def evaluate_networks(
     """
     shared = {"build": build, "features": features, "config": config, "budget": budget}
     abouts = [_result_of_seed(build, identity(seed), features, config, budget, seed) for seed in range(budget.seeds)]
-    train_at_once(name, run, _trained_and_tested, [(about, {**shared, "seed": about["seed"]}) for about in abouts])
+    jobs = [(about, {**shared, "seed": about["seed"]}) for about in abouts]
+    train_at_once(name, run, _trained_and_tested, jobs, memory=0 if config.on_disk else features.nbytes)
     results = []
     hidden = progress is not None
     with bar(f"{name}, seeds", budget.seeds, False if hidden else config.show_progress) as drawn:

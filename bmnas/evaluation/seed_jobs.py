@@ -33,7 +33,11 @@ def use_workers(workers: int = 1, engine: str = ALONE) -> None:
 
 
 def train_at_once(
-    name: str, run: Run | None, compute: Callable[..., dict[str, Any]], seeds: Sequence[tuple[Any, Any]]
+    name: str,
+    run: Run | None,
+    compute: Callable[..., dict[str, Any]],
+    seeds: Sequence[tuple[Any, Any]],
+    memory: int = 0,
 ) -> None:
     """Computes the results of several seeds as `use_workers` says, into the run folder.
 
@@ -44,6 +48,7 @@ def train_at_once(
         run: where they are kept; without one nothing is done.
         compute: arguments -> a result.
         seeds: identity and arguments of each result.
+        memory: bytes that each takes at least.
 
     Raises:
         RunError: the workers of a seed died, twice: it might take this process along, too. Other seeds are kept.
@@ -60,6 +65,7 @@ def train_at_once(
             arguments={"compute": compute, "arguments": arguments},
             folder=run.folder,
             kind="scores",
+            memory=memory,
         )
         for identity, arguments in seeds
     ]

@@ -92,6 +92,15 @@ def test_another_engine_has_one_worker_too(fate, tmp_path):
     assert engine.seen == [(f"it, seed {seed}", 1, "there") for seed in range(BUDGET.seeds)]
 
 
+def test_workers_whose_features_do_not_fit_are_refused_before_they_start(fate, tmp_path, monkeypatch):
+    """By an engine of this machine; what each takes is told to all."""
+    bmnas.use_workers(2)
+    monkeypatch.setattr("bmnas.scale.jobs.processes.free_memory", lambda device: tiny_features().nbytes)
+    with pytest.raises(ConfigError, match="memory|GB"):
+        evaluated(tmp_path)
+    assert not list((tmp_path / "scores").glob("*.json"))
+
+
 def test_the_machine_of_each_result_lies_beside_it(tmp_path):
     evaluated(tmp_path)
     timings = [json.loads(path.read_text()) for path in (tmp_path / "timing").iterdir()]
