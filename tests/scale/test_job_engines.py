@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ import pytest
 from bmnas import machine
 from bmnas.errors import ConfigError
 from bmnas.scale.jobs.processes import check_memory
+from bmnas.scale.jobs.ray_cluster import connect
 from bmnas.storage.job_list import run_jobs
 from tests.support.small_jobs import calls, results, square_job, start_driver
 
@@ -87,6 +89,43 @@ def test_an_engine_that_is_not_installed_gives_the_command(tmp_path, engine, pac
     monkeypatch.setattr(machine, "import_module", missing)
     with pytest.raises(ConfigError, match=rf"pip install 'bmnas\[{package}\]'"):
         run_jobs([square_job(tmp_path, 1)], engine)
+
+
+class RayThatFails:
+    """Stands for the package; Ray itself would ask an address where nothing is for minutes."""
+
+    def __init__(self, error):
+        self.error = error
+        self.calls = []
+
+    def init(self, **settings):
+        self.calls.append("init")
+        raise self.error
+
+    def shutdown(self):
+        self.calls.append("shutdown")
+
+
+@pytest.mark.parametrize("address", ["{}", "//{}", "nowhere.invalid:6379", "127.0.0.1", "127.0.0.1:99999"])
+def test_ray_is_not_asked_where_nothing_listens(address):
+    ray = RayThatFails(AssertionError("asked"))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # it does not listen
+        address = address.format(f"127.0.0.1:{closed.getsockname()[1]}")
+        with pytest.raises(ConfigError, match=f"no Ray cluster answers at .*{address}.*ray start --head.*joblib"):
+            connect(ray, 1, address)
+    assert "init" not in ray.calls
+
+
+@pytest.mark.parametrize(("listens", "words"), [(True, "no Ray cluster answers"), (False, "Ray does not start")])
+def test_ray_that_does_not_start_gives_one_line(listens, words, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray = RayThatFails(Exception("The current node timed out during startup.\nSee the logs."))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}" if listens else ""
+        with pytest.raises(ConfigError, match=rf"^{words}.*timed out during startup\. See the logs.*joblib'$"):
+            connect(ray, 1, address)
+    assert ray.calls[-1] == "shutdown"
 
 
 def test_workers_that_do_not_fit_into_memory_are_refused(tmp_path):

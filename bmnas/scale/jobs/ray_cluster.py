@@ -1,13 +1,18 @@
 """Ray: jobs as tasks of a cluster, or of processes that Ray starts on this machine."""
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from bmnas.errors import ConfigError
 from bmnas.machine import optional_package
 from bmnas.storage.job_list import JOB_ENGINES, Execute
 from bmnas.storage.jobs import Job, Outcome
+
+PATIENCE = 5.0  # seconds until a machine must have answered
+NAMES = ("auto", "local")  # what Ray takes in place of an address
 
 
 class Ray:
@@ -34,25 +39,42 @@ def connect(ray: Any, workers: int, address: str) -> None:
     """Connects this process with a cluster, or starts one here.
 
     Raises:
-        ConfigError: no cluster answers at the address.
+        ConfigError: no cluster answers at the address, or Ray does not start here.
     """
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address:
         settings["address"] = f"ray:{address}" if address.startswith("//") else address
+    where = settings.get("address") or os.environ.get("RAY_ADDRESS", "")
     try:
-        if address or "RAY_ADDRESS" in os.environ:
+        if where:
+            _check_port(where)
             ray.init(**settings)
             return
         try:
             ray.init(num_cpus=workers, include_dashboard=False, **settings)
         except ValueError:  # a cluster runs here, which has its own number of processors
             ray.init(**settings)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        where = settings.get("address", os.environ.get("RAY_ADDRESS"))
-        raise ConfigError(
-            f"no Ray cluster answers at {where!r} ({' '.join(str(error).split())[:200]}); start one with "
-            "`ray start --head`, or take the engine 'joblib'"
-        ) from error
+    except Exception as error:  # Ray raises plain ones too, as where a node does not start in time
+        ray.shutdown()  # what it had begun
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        wrong = f"no Ray cluster answers at {where!r}" if where else "Ray does not start on this machine"
+        remedy = "start one with `ray start --head` and give its address" if where else "call again"
+        raise ConfigError(f"{wrong} ({reason}); {remedy}, or take the engine 'joblib'") from error
+
+
+def _check_port(where: str) -> None:
+    """Looks whether anything listens at an address, as Ray itself would ask for minutes.
+
+    Raises:
+        OSError: nothing does.
+        ValueError: the address has no host, or no port.
+    """
+    if where in NAMES:
+        return
+    parts = urlsplit(where if "://" in where else f"//{where}")
+    if not parts.hostname or parts.port is None:
+        raise ValueError("expected an address as head:6379, or //head:10001")
+    socket.create_connection((parts.hostname, parts.port), timeout=PATIENCE).close()
 
 
 def _outcomes(ray: Any, work: Execute, jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
