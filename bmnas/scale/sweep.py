@@ -61,6 +61,13 @@ class Point:
         for name in self.parameters:
             if name not in parameters:
                 raise unknown("parameter", name, parameters)
+        options = self.parameters.get("options")
+        if not isinstance(options, Mapping | None):
+            known = ", ".join(sorted(self.task.options))
+            raise ConfigError(
+                f"options is {options!r}; expected a dictionary, as \"{{'name': value}}\", with names among {known}"
+            )
+        self.task.resolve(self.features_options())
         self.config()
         self.budget()
 
@@ -106,7 +113,7 @@ def grid(
         evaluation: further ones, for the evaluation alone.
 
     Raises:
-        UnknownNameError: a data set or a parameter that is none.
+        UnknownNameError: a data set, a parameter or an option that is none.
         ConfigError: a value out of its range; a grid without points; a seed among the parameters.
     """
     lists = {"datasets": datasets, "seeds": seeds, **{f"the values of {name}": each for name, each in varied.items()}}

@@ -1,6 +1,7 @@
 """Sweeps: the run folders that the notebooks make, whoever computes them; foreign machines are not mixed in."""
 
 import json
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -175,6 +176,16 @@ def test_a_wrong_parameter_is_refused_before_anything_is_computed(runs, paramete
     with pytest.raises(error):
         grid(["planted"], [0], {}, parameters)
     assert not runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [("5", "options is 5; .*dictionary"), ("{foo: 1}", "'{foo: 1}'.*dictionary"), ("{'foo': 1}", "'foo'")],
+)
+def test_options_that_are_none_are_named_with_those_there_are(options, words, runs, capsys):
+    assert command.main(["mfeat", "-p", "options", options]) == 1
+    error = capsys.readouterr().err
+    assert re.match(f".*{words}", error) and "views" in error and error.count("\n") == 1 and not runs.exists()
 
 
 def test_the_grid_has_every_combination():
