@@ -1,11 +1,15 @@
 """Runs many jobs by one of several engines: finished results are read, and what fails is tried once more."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+import torch
+
 from bmnas.errors import ConfigError, RunError
+from bmnas.machine import free_memory
 from bmnas.registry import Registry
 from bmnas.storage.jobs import Job, Outcome, execute
 
@@ -21,6 +25,10 @@ class Engine(Protocol):
     @property
     def shares_fate(self) -> bool:
         """Whether a worker that dies takes the jobs of the other workers with it."""
+        ...
+
+    def side_by_side(self, workers: int, address: str) -> int:
+        """Returns how many jobs share the memory of this machine; 0 where it is the machines of a cluster that work."""
         ...
 
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
@@ -48,7 +56,7 @@ def run_jobs(
     """Runs jobs; returns what became of each, in their order. A job that fails does not stop the others.
 
     A finished result is read. A job that another process of any machine computes is waited for. A job that failed, or
-    whose worker died, is tried once more.
+    whose worker died, is tried once more; one that does not fit into the memory of this machine fails at once.
 
     Args:
         engine: a name in `JOB_ENGINES`, with an address behind a colon where there is a cluster.
@@ -80,6 +88,9 @@ def run_jobs(
         if job.path.exists():
             settle(Outcome(job, "read"))
     waiting = [job for job in waiting if job.digest not in outcomes]
+    for outcome in _check_memory(waiting, chosen.side_by_side(workers, address)):
+        settle(outcome)
+    waiting = [job for job in waiting if job.digest not in outcomes]
     retries: list[Job] = []
     while retries or waiting:
         if retries:
@@ -104,6 +115,38 @@ def run_jobs(
         if waiting and not retries:
             time.sleep(PAUSE)
     return [outcomes[job.digest] for job in jobs]
+
+
+def _check_memory(jobs: Sequence[Job], workers: int) -> list[Outcome]:
+    """Returns the failures of jobs that do not fit into memory alone; one that another process is at is not judged.
+
+    Args:
+        workers: how many share the memory; with 0 nothing is checked.
+
+    Raises:
+        ConfigError: the largest of the other jobs do not fit side by side; says how many workers would.
+    """
+    if not workers:
+        return []
+    free = free_memory(torch.device("cpu"))
+    too_large = [job for job in jobs if job.memory > free]
+    largest = sorted((job.memory for job in jobs if job.memory <= free), reverse=True)[:workers]
+    if sum(largest) > free:
+        raise ConfigError(
+            f"{len(largest)} workers need about {sum(largest) / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
+            f"take workers = {free // largest[0]}"
+        )
+    host = socket.gethostname()
+    return [
+        Outcome(
+            job,
+            "failed",
+            f"it alone needs about {job.memory / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on {host}; "
+            "take smaller settings, or a larger machine",
+        )
+        for job in too_large
+        if not job.lock.exists()
+    ]
 
 
 def failures(outcomes: Sequence[Outcome]) -> str:

@@ -12,9 +12,9 @@ import pytest
 
 from bmnas import machine
 from bmnas.errors import ConfigError
-from bmnas.scale.jobs.processes import check_memory
 from bmnas.scale.jobs.ray_cluster import connect
-from bmnas.storage.job_list import run_jobs
+from bmnas.storage import job_list
+from bmnas.storage.job_list import JOB_ENGINES, run_jobs
 from tests.support.small_jobs import calls, results, square_job, start_driver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -128,7 +128,33 @@ def test_ray_that_does_not_start_gives_one_line(listens, words, monkeypatch):
     assert ray.calls[-1] == "shutdown"
 
 
-def test_workers_that_do_not_fit_into_memory_are_refused(tmp_path):
-    jobs = [replace(square_job(tmp_path, x), memory=10**15) for x in range(3)]
-    with pytest.raises(ConfigError, match="workers = 1"):
-        check_memory(jobs, 2)
+@pytest.fixture
+def thousand(monkeypatch):
+    """A machine with 1000 free bytes."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(job_list, "free_memory", lambda device: 1000)
+
+
+@pytest.mark.parametrize("engine", ["joblib", "ray", "ray:local", "dask", "slurm:local"])
+def test_workers_that_do_not_fit_into_memory_are_refused_wherever_they_share_it(tmp_path, engine, thousand):
+    jobs = [replace(square_job(tmp_path, x), memory=400) for x in range(3)]
+    with pytest.raises(ConfigError, match="3 workers need .*workers = 2$"):
+        run_jobs(jobs, engine, workers=3)
+    assert not calls(tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["in-process", "ray:auto", "ray://head:1", "dask:tcp://head:1", "slurm", "slurm:x"])
+def test_memory_that_is_not_shared_is_not_added_up(tmp_path, engine, thousand, monkeypatch):
+    name, _, address = engine.partition(":")
+    monkeypatch.setattr(type(JOB_ENGINES[name]), "run", lambda self, work, jobs, *_: map(work, jobs))
+    jobs = [replace(square_job(tmp_path, x), memory=400) for x in range(3)]
+    assert all(outcome.finished for outcome in run_jobs(jobs, engine, workers=3))
+
+
+@pytest.mark.parametrize("engine", ["in-process", "joblib"])
+def test_a_job_that_does_not_fit_alone_stops_no_other(tmp_path, engine, thousand):
+    jobs = [replace(square_job(tmp_path, x), memory=400 if x else 2000) for x in range(3)]
+    outcomes = run_jobs(jobs, engine, workers=2)
+    assert [outcome.status for outcome in outcomes] == ["failed", "computed", "computed"]
+    assert "it alone needs" in outcomes[0].error and "workers" not in outcomes[0].error
+    assert calls(tmp_path) == {1: 1, 2: 1}

@@ -95,6 +95,9 @@ def test_a_result_that_the_driver_cannot_see_is_no_result(tmp_path, monkeypatch)
     class FarAway:
         shares_fate = False
 
+        def side_by_side(self, workers, address):
+            return 0
+
         def run(self, work, jobs, workers, address):
             return (jobs_outcome(job) for job in jobs)
 

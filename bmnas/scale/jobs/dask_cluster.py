@@ -13,6 +13,10 @@ class Dask:
 
     shares_fate = False
 
+    def side_by_side(self, workers: int, address: str) -> int:
+        """Returns how many jobs share the memory of this machine, see `bmnas.storage.job_list.Engine`."""
+        return 0 if address else workers
+
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
         distributed = optional_package("distributed", "dask", "the engine dask (joblib needs nothing more)")

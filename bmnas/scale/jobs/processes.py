@@ -4,10 +4,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-import torch
-
-from bmnas.errors import ConfigError
-from bmnas.machine import free_memory
 from bmnas.storage.job_list import JOB_ENGINES, Execute
 from bmnas.storage.jobs import Job, Outcome
 
@@ -22,15 +18,14 @@ class Joblib:
 
     shares_fate = True
 
-    def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
-        """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`.
+    def side_by_side(self, workers: int, address: str) -> int:
+        """Returns how many jobs share the memory of this machine, see `bmnas.storage.job_list.Engine`."""
+        return workers
 
-        Raises:
-            ConfigError: the workers need more memory than is free.
-        """
+    def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
+        """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
         from joblib import Parallel  # here: time that a process without workers does not need
 
-        check_memory(jobs, workers)
         settings: dict[str, Any] = {
             "n_jobs": max(2, workers),  # with 1 joblib would compute in this process
             "backend": "loky",
@@ -59,22 +54,6 @@ def _tasks(work: Execute, jobs: Sequence[Job], started: list[Job]) -> Iterator[A
     for job in jobs:
         started.append(job)
         yield delayed(work)(job)
-
-
-def check_memory(jobs: Sequence[Job], workers: int) -> None:
-    """Makes sure that the largest jobs fit into memory side by side.
-
-    Raises:
-        ConfigError: they do not; says how many workers would.
-    """
-    free = free_memory(torch.device("cpu"))
-    largest = sorted((job.memory for job in jobs), reverse=True)[:workers]
-    if sum(largest) > free and len(largest) > 1:
-        fitting = max(1, free // largest[0])
-        raise ConfigError(
-            f"{len(largest)} workers need about {sum(largest) / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
-            f"take workers = {fitting}"
-        )
 
 
 JOB_ENGINES["joblib"] = Joblib()

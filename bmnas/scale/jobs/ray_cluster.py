@@ -16,11 +16,15 @@ NAMES = ("auto", "local")  # what Ray takes in place of an address
 
 
 class Ray:
-    """The engine `ray`: `ray` (a cluster that runs on this machine, else processes), `ray:auto` (a cluster that runs),
-    `ray:host:6379` (its head) or `ray://host:10001` (from outside the cluster).
+    """The engine `ray`: `ray` (a cluster of this machine alone, else processes), `ray:auto` (a cluster that runs here,
+    of any number of machines), `ray:host:6379` (its head) or `ray://host:10001` (from outside the cluster).
     """
 
     shares_fate = False
+
+    def side_by_side(self, workers: int, address: str) -> int:
+        """Returns how many jobs share the memory of this machine, see `bmnas.storage.job_list.Engine`."""
+        return 0 if address not in ("", "local") or "RAY_ADDRESS" in os.environ else workers
 
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""

@@ -21,6 +21,10 @@ class Slurm:
 
     shares_fate = False
 
+    def side_by_side(self, workers: int, address: str) -> int:
+        """Returns how many jobs share the memory of this machine, see `bmnas.storage.job_list.Engine`."""
+        return workers if address == LOCAL else 0
+
     def run(self, work: Execute, jobs: Sequence[Job], workers: int, address: str) -> Iterator[Outcome]:
         """Yields the outcome of each job, see `bmnas.storage.job_list.Engine`."""
         submitit = optional_package("submitit", "slurm", "the engine slurm (joblib needs nothing more)")
