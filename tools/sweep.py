@@ -11,6 +11,7 @@ on machines that share the folder of runs, divide the work.
 import argparse
 import statistics
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ import bmnas.tasks  # noqa: F401  (fills TASKS)
 from bmnas.errors import BmnasError
 from bmnas.scale.sweep import Point, grid, run_sweep, sweeps_folder
 from bmnas.searching.run_folder import check_run_name
+from bmnas.storage.job_list import failures
 from bmnas.storage.jobs import Job
 from bmnas.storage.whole_files import write_text
 from tools.runner import parse
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     lost = len(points) - len(finished)
     if lost:
         print(f"{lost} of {len(points)} points have no result; the same command tries them again:", file=sys.stderr)
-        print("\n".join(sorted({f"  {error}" for error in table.errors.values()})), file=sys.stderr)
+        print(textwrap.indent(failures(list(table.failed.values())), "  "), file=sys.stderr)
     return int(lost > 0)
 
 

@@ -22,7 +22,7 @@ class SweepTable:
 
     def __init__(self) -> None:
         self.jobs: Sequence[Job] = ()
-        self.errors: dict[str, str] = {}
+        self.failed: dict[str, Outcome] = {}
         self.live = sys.stdout.isatty()
         self.started = time.monotonic()
         self._drawn = 0
@@ -36,8 +36,9 @@ class SweepTable:
 
     def report(self, outcome: Outcome, done: int, total: int) -> None:
         """Takes in what became of a job."""
+        self.failed.pop(outcome.job.digest, None)
         if outcome.wrong:
-            self.errors[outcome.job.digest] = outcome.error
+            self.failed[outcome.job.digest] = outcome
         if not self.live and outcome.status != "read":
             text = outcome.error or (score_text(outcome.job) if outcome.finished else outcome.status)
             print(f"[{done}/{total}] {outcome.job.name}  {outcome.status}  {text}", flush=True)
@@ -73,7 +74,8 @@ class SweepTable:
 
     def lines(self, most: int) -> list[str]:
         """Returns the head and as many jobs as fit: those at work and those that failed before the others."""
-        states = {job.digest: state(job, self.errors.get(job.digest, "")) for job in self.jobs}
+        errors = {digest: outcome.error for digest, outcome in self.failed.items()}
+        states = {job.digest: state(job, errors.get(job.digest, "")) for job in self.jobs}
         done = sum(job.path.exists() for job in self.jobs)
         place = {job.digest: 2 if job.path.exists() else int(states[job.digest] == LEFT) for job in self.jobs}
         rows = [f"{job.name:42} {states[job.digest]}" for job in sorted(self.jobs, key=lambda job: place[job.digest])]

@@ -167,8 +167,10 @@ def digest(point: Point) -> str:
 
 def _preparation(point: Point) -> Job:
     options = point.features_options()
+    deciding = {name: point.parameters.get(name) for name in (*FEATURES, "L", "options")}
+    given = "".join(f" {name}={value}" for name, value in deciding.items() if value is not None)
     return Job(
-        name=f"features of {point.dataset}",
+        name=f"features of {point.dataset}{given}",
         identity={"dataset": point.dataset, "recipe": point.task.recipe, "options": options},
         function=prepare_features,
         arguments={"dataset": point.dataset, "options": options, "runs": runs_root(), "data": data_root()},

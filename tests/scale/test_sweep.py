@@ -14,6 +14,8 @@ from bmnas.machine import processor, runs_root
 from bmnas.scale.sweep import Point, grid, run_sweep
 from bmnas.searching.run_folder import Run
 from bmnas.searching.run_list import list_runs
+from bmnas.storage.jobs import Outcome
+from tests.support.small_jobs import square_job
 from tools import sweep as command
 from tools.sweep_table import SweepTable, stage
 
@@ -249,4 +251,24 @@ def test_errors_of_a_point_are_kept_for_the_end(swept, capsys):
     next((swept / "_sweeps/results").glob("*.json")).unlink()
     arguments = [*COMMAND, "--seeds", "3", "-e", "seeds", "2"]
     assert command.main(arguments) == 1
-    assert "trace.jsonl" in capsys.readouterr().err
+    assert re.search(rf"^  {run.name}: .*trace.jsonl", capsys.readouterr().err, re.MULTILINE)
+
+
+def test_the_failures_of_features_are_told_apart_at_the_end(runs, capsys):
+    assert command.main(["planted", "mfeat", "--vary", "samples", "0", "1"]) == 1
+    lines = capsys.readouterr().err.splitlines()[1:]
+    named = [
+        f"  features of {name} samples={samples}: samples is {samples};"
+        for name in ("mfeat", "planted")
+        for samples in (0, 1)
+    ]
+    assert len(lines) == 4 and all(line.startswith(name) for line, name in zip(lines, named, strict=True))
+
+
+def test_a_point_that_fails_once_is_no_failure_of_the_end():
+    table = SweepTable()
+    job = square_job(Path("nowhere"), 1)
+    table.report(Outcome(job, "lost", "its worker was lost"), 0, 1)
+    assert list(table.failed) == [job.digest]
+    table.report(Outcome(job, "elsewhere"), 1, 1)
+    assert not table.failed
