@@ -34,6 +34,7 @@ from bmnas.storage.job_list import Report, run_jobs
 from bmnas.storage.jobs import Job
 from bmnas.tasks.base import Task
 from bmnas.tasks.preparation import prepare
+from bmnas.training.progress import without_bars
 
 FOLDER = "_features"
 FEATURES = {"features_seed": "seed", "samples": "samples", "source": "source"}
@@ -215,10 +216,11 @@ def search_and_evaluate(features: FeatureSet, config: SearchConfig, budget: Eval
     """
     run = Run(folder)
     check_machine(folder, config)
-    for _ in search(features, config, run):
-        pass
-    answer = read_out(run, features)
-    results = evaluate_run(run, answer, features, config, budget)
+    with without_bars():  # they would break the table of the sweep
+        for _ in search(features, config, run):
+            pass
+        answer = read_out(run, features)
+        results = evaluate_run(run, answer, features, config, budget)
     best = next(result for result in results if result.name == SEARCHED)
     return {
         "run": run.name,

@@ -1,8 +1,10 @@
 """Sweeps: the run folders that the notebooks make, whoever computes them; foreign machines are not mixed in."""
 
+import io
 import json
 import re
 import shutil
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -242,6 +244,21 @@ def test_the_table_reads_the_folders(runs, tmp_path):
     assert "evaluation" in stage(run.folder, 2)
     run.path("genotype.json").unlink()
     assert stage(run.folder, 2) == "read-out" and "epoch 2 of 5" in stage(run.folder, 5)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_jobs_draw_no_bars_into_the_table_of_a_terminal(runs, monkeypatch):
+    sweep_errors, search_errors = Terminal(), Terminal()
+    monkeypatch.setattr(sys, "stderr", sweep_errors)
+    (_, outcome) = sweep([Point("planted", {**PARAMETERS, "selection": "algorithm1"}, {"seeds": 1})])
+    monkeypatch.setattr(sys, "stderr", search_errors)
+    list(bmnas.search(bmnas.prepare("planted", samples=80, L=POINT.config().L), POINT.config()))
+    assert outcome.status == "computed" and not sweep_errors.getvalue()
+    assert "search, epochs" in search_errors.getvalue()
 
 
 def test_errors_of_a_point_are_kept_for_the_end(swept, capsys):
