@@ -55,6 +55,9 @@ class Fate:
     def __init__(self, status):
         self.status, self.seen = status, []
 
+    def side_by_side(self, workers, address):
+        return 1
+
     def run(self, work, jobs, workers, address):
         for job in jobs:
             self.seen.append((job.name, workers, address))
@@ -95,7 +98,7 @@ def test_another_engine_has_one_worker_too(fate, tmp_path):
 def test_workers_whose_features_do_not_fit_are_refused_before_they_start(fate, tmp_path, monkeypatch):
     """By an engine of this machine; what each takes is told to all."""
     bmnas.use_workers(2)
-    monkeypatch.setattr("bmnas.scale.jobs.processes.free_memory", lambda device: tiny_features().nbytes)
+    monkeypatch.setattr("bmnas.storage.job_list.free_memory", lambda device: tiny_features().nbytes)
     with pytest.raises(ConfigError, match="memory|GB"):
         evaluated(tmp_path)
     assert not list((tmp_path / "scores").glob("*.json"))
