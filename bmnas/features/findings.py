@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from bmnas.features.blocks import blocks
+from bmnas.features.copies import sample_hashes
 from bmnas.features.fields import FeatureFields
 from bmnas.features.labels import names_alike
 from bmnas.features.markers import MARKERS, MarkerScan
@@ -132,7 +133,7 @@ def _copied_samples(arrays: Mapping[str, np.ndarray], splits: Mapping[str, np.nd
     """Looks for samples of which an earlier split holds a copy: equal in every feature."""
     seen: dict[int, int] = {}  # hash of a sample -> its row
     for split, rows in splits.items():
-        hashes = {int(row): hash(b"".join(array[row].tobytes() for array in arrays.values())) for row in rows}
+        hashes = dict(zip(rows.tolist(), sample_hashes(arrays, rows), strict=True))
         copies = [(row, seen[number]) for row, number in hashes.items() if number in seen]
         if copies:
             row, first = copies[0]

@@ -7,25 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, how_many
+from bmnas.features import store
 from bmnas.features.checks import SPLITS
+from bmnas.features.copies import check_copies
 from bmnas.features.extraction_run import split_scores
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.growing_arrays import allocate
+from bmnas.features.input_stamps import NAMES
 from bmnas.features.npy import open_npy
 from bmnas.storage.paths import given_path
+from bmnas.storage.reading import read_text
 from bmnas.storage.whole_files import cannot_write
 
 
-def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet:
+def join_features(parts: Sequence[FeatureSet], folder: str | Path, *, allow_copies: bool = False) -> FeatureSet:
     """Writes the rows of feature sets, one below the other, to a new feature set; rows keep their split.
 
     Args:
-        parts: of the same features, classes, modalities, backbones and pooling.
+        parts: of the same features, classes, modalities, backbones and pooling. Where all of them keep the names of
+            their samples (an extraction does, in `names.txt`), so does the new one.
         folder: of the new feature set.
+        allow_copies: only warn of rows in different splits of two parts that are the same sample: of the same name or,
+            where a part has no names, with the same numbers in all features.
 
     Raises:
-        FeatureError: the parts differ, which is named; or the folder exists.
+        FeatureError: the parts differ, which is named; they share samples; or the folder exists.
     """
     if not parts:
         raise FeatureError("parts is empty; expected at least one feature set")
@@ -36,6 +43,10 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet
                     f"part {number} cannot be joined: {name} is {theirs!r}, but {ours!r} in the first part; extract "
                     "both with the same backbones and options"
                 )
+    names = [_sample_names(part) for part in parts]
+    check_copies(parts, [part.splits for part in parts], names, allow_copies)
+    known = [name for of_part in names if of_part is not None for name in of_part]
+    beside = {} if None in names else {NAMES: "".join(f"{name}\n" for name in known)}
     folder = given_path("folder", folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +55,7 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path) -> FeatureSet
                 name: _stacked([part.arrays[name] for part in parts], Path(scratch) / f"{number}.npy")
                 for number, name in enumerate(parts[0].names)
             }
-            _joined(parts, arrays).save(folder)
+            store.write(_joined(parts, arrays), folder, beside)
     except OSError as error:
         raise FeatureError(cannot_write(folder, error, "nothing was changed")) from error
     return FeatureSet.open(folder, verify=False)
@@ -82,6 +93,19 @@ def _joined(parts: Sequence[FeatureSet], arrays: dict[str, np.ndarray]) -> Featu
         weights=np.concatenate(weights) if weights else None,
         options={"joined": [part.fingerprint for part in parts], "parts": [part.manifest["options"] for part in parts]},
     )
+
+
+def _sample_names(part: FeatureSet) -> list[str] | None:
+    """Reads the names of the samples of a part; None where it keeps none."""
+    if part.folder is None or not (part.folder / NAMES).exists():
+        return None
+    names = read_text(part.folder / NAMES, FeatureError).split("\n")[:-1]
+    if len(names) != len(part):
+        raise FeatureError(
+            f"{part.folder / NAMES}: {how_many(len(names), 'name')} of {how_many(len(part), 'sample')}; restore it, or "
+            "delete it, and the samples have no names"
+        )
+    return names
 
 
 def _groups(parts: Sequence[FeatureSet]) -> np.ndarray | None:

@@ -83,8 +83,8 @@ def describe(features: FeatureFields, extras: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def write(features: FeatureFields, folder: Path) -> Path:
-    """Writes to a temporary sibling, then renames it; see `FeatureSet.save`."""
+def write(features: FeatureFields, folder: Path, beside: Mapping[str, str] | None = None) -> Path:
+    """Writes to a temporary sibling, with the text files `beside`, then renames it; see `FeatureSet.save`."""
     try:
         if folder.exists():
             raise FeatureError(
@@ -106,18 +106,20 @@ def write(features: FeatureFields, folder: Path) -> Path:
         with hold(lock, wait=True, error=FeatureError):  # what lies there was left by killed processes
             for dead in folder.parent.glob(f".{folder.name}-*.partial"):
                 shutil.rmtree(dead, ignore_errors=True)
-            _write(features, folder, manifest)
+            _write(features, folder, manifest, beside or {})
     except OSError as error:
         raise FeatureError(cannot_write(folder, error, "nothing was changed")) from error
     return folder
 
 
-def _write(features: FeatureFields, folder: Path, manifest: dict[str, Any]) -> None:
+def _write(features: FeatureFields, folder: Path, manifest: dict[str, Any], beside: Mapping[str, str]) -> None:
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", suffix=".partial", dir=folder.parent))
     try:
         partial.chmod(0o777 & ~_umask())
         for entry, array in _entries(manifest, features):
             entry["sha256"] = _save(partial / entry["file"], array)
+        for name, text in beside.items():
+            write_text(partial / name, text, FeatureError)
         write_text(partial / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", FeatureError)
         if folder.exists():
             raise FeatureError(f"{folder} exists by now: another process was faster; nothing is overwritten")

@@ -1,5 +1,6 @@
 """Joined feature sets: every row as it was, and nothing joined that does not belong together."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +57,42 @@ def test_rows_that_are_extracted_later_are_those_of_one_extraction(tmp_path):
     scores = [part.manifest["backbones"]["A"]["scores"] for part in (joined, whole)]
     assert scores[0] == pytest.approx(scores[1])
     assert joined.manifest["options"]["joined"] == [first.fingerprint, second.fingerprint]
+    names = (tmp_path / "joined" / "names.txt").read_text().splitlines()
+    assert names == [f"sample {row}" for row in np.concatenate([even, odd])]
+
+
+def shifted(part, by):
+    """The same rows with other splits: train is what was validated, and so on."""
+    order = ("train", "val", "test")
+    return replace(part, splits={name: part.splits[order[(i + by) % 3]] for i, name in enumerate(order)})
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_sample_in_several_splits_of_the_parts_is_an_error(tmp_path, named):
+    first, second = (
+        bulk_extract(tmp_path / name, Later(np.arange(60)[rows]), backbones(), SETTINGS).features
+        for name, rows in (("even", slice(0, None, 2)), ("thirds", slice(0, None, 3)))
+    )
+    if not named:
+        (tmp_path / "even" / "names.txt").unlink()
+    with pytest.raises(FeatureError, match="10 rows .*row 0 of part 1 .val.*row 0 of part 2 .train.*sample 0"):
+        bmnas.join_features([shifted(first, 2), second], tmp_path / "f")
+    assert not (tmp_path / "f").exists()
+    with pytest.warns(UserWarning, match="10 rows"):
+        joined = bmnas.join_features([shifted(first, 2), second], tmp_path / "f", allow_copies=True)
+    assert len(joined) == 50 and (tmp_path / "f" / "names.txt").exists() == named
+    with pytest.warns(UserWarning, match="10 rows .*in its split"):
+        bmnas.join_features([first, second], tmp_path / "g")
+    left = {name: rows[np.isin(rows % 2, 1)] for name, rows in second.splits.items()}  # of every second third
+    with warnings.catch_warnings(action="error"):
+        bmnas.join_features([first, replace(second, splits=left)], tmp_path / "h")
+
+
+def test_names_of_other_samples_are_refused(tmp_path):
+    part = bulk_extract(tmp_path / "part", SlowSamples(), backbones(), SETTINGS).features
+    (tmp_path / "part" / "names.txt").write_text("sample 0\n")
+    with pytest.raises(FeatureError, match="1 name of 60 samples"):
+        bmnas.join_features([part], tmp_path / "f")
 
 
 @pytest.mark.parametrize(
