@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parent))
 from benchmarks.plots import draw  # noqa: E402
 from benchmarks.shared import about_machine  # noqa: E402
 
-PARTS = ("step", "scaling", "seeds", "extraction", "memory")
+PARTS = ("step", "scaling", "seeds", "workers", "extraction", "memory")
 QUICK = {"step": ["--cases", "ego-1", "--rounds", "2"], "seeds": ["--epochs", "3"]}  # and --quick for the others
 
 

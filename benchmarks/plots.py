@@ -87,6 +87,23 @@ def seeds(results: dict) -> go.Figure:
     return _finished(fig, "Time of an epoch of several seeds, times that of one (digits)", 420)
 
 
+def workers(results: dict) -> go.Figure:
+    """Draws the time of the same jobs by several workers, over that of one."""
+    rows = {int(count): row["of one worker"] for count, row in results["workers"].items()}
+    x = list(rows)
+    bars = {
+        "array": [row["high"] - row["median"] for row in rows.values()],
+        "arrayminus": [row["median"] - row["low"] for row in rows.values()],
+    }
+    y = [row["median"] for row in rows.values()]
+    fig = go.Figure(go.Scatter(x=x, y=y, error_y=bars, name="measured", line={"color": COLOURS["algebra"]}))
+    proportion = [1 / count for count in x]
+    fig.add_trace(go.Scatter(x=x, y=proportion, name="in proportion", line={"color": GREY, "dash": "dot"}))
+    fig.update_xaxes(title="workers", type="log", tickvals=x)
+    fig.update_yaxes(title="share of one worker's time", range=[0, 1.1])
+    return _finished(fig, f"Wall time of {results['jobs']} trainings by several workers (digits)", 380)
+
+
 def memory(results: dict) -> go.Figure:
     """Draws measured and foreseen peaks."""
     rows = results["settings"]
@@ -116,7 +133,7 @@ def _finished(fig: go.Figure, title: str, height: int) -> go.Figure:
 
 
 PLOTS: dict[str, Callable[[dict], go.Figure]] = {
-    "scaling": scaling, "step": step, "seeds": seeds, "memory": memory, "extraction": extraction,
+    "scaling": scaling, "step": step, "seeds": seeds, "workers": workers, "memory": memory, "extraction": extraction,
 }  # fmt: skip
 
 

@@ -156,6 +156,16 @@ def seeds_table(results: Mapping[str, Any]) -> str:
     return table(headings, rows)
 
 
+def workers_table(results: Mapping[str, Any]) -> str:
+    """Writes how long the same jobs take by several workers, see `benchmarks/workers.py`."""
+    headings = ("workers", "wall seconds", "share of one worker's", "in proportion")
+    rows = [
+        [count, quartiles(row["seconds"]), quartiles(row["of one worker"], 2), f"{1 / int(count):.2f}"]
+        for count, row in results["workers"].items()
+    ]
+    return table(headings, rows)
+
+
 def scaling_table(results: Mapping[str, Any]) -> str:
     """Writes how a search step grows with each size, see `benchmarks/scaling.py`."""
     variants = dict.fromkeys(name for rows in results["sizes"].values() for row in rows.values() for name in row)
@@ -262,6 +272,7 @@ TABLES = {
     "step_avx2": step_table,
     "step_family25": step_table,
     "seeds": seeds_table,
+    "workers": workers_table,
     "scaling": scaling_table,
     "extraction": extraction_table,
     "memory": memory_table,
