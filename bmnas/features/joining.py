@@ -21,13 +21,20 @@ from bmnas.storage.reading import read_text
 from bmnas.storage.whole_files import cannot_write
 
 
-def join_features(parts: Sequence[FeatureSet], folder: str | Path, *, allow_copies: bool = False) -> FeatureSet:
+def join_features(
+    parts: Sequence[FeatureSet],
+    folder: str | Path,
+    *,
+    to_train: Sequence[FeatureSet] = (),
+    allow_copies: bool = False,
+) -> FeatureSet:
     """Writes the rows of feature sets, one below the other, to a new feature set; rows keep their split.
 
     Args:
         parts: of the same features, classes, modalities, backbones and pooling. Where all of them keep the names of
             their samples (an extraction does, in `names.txt`), so does the new one.
         folder: of the new feature set.
+        to_train: further parts, joined below the others; the rows of all of their splits become training rows.
         allow_copies: only warn of rows in different splits of two parts that are the same sample: of the same name or,
             where a part has no names, with the same numbers in all features.
 
@@ -36,6 +43,8 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path, *, allow_copi
     """
     if not parts:
         raise FeatureError("parts is empty; expected at least one feature set")
+    splits = [*(part.splits for part in parts), *(_all_in_train(part) for part in to_train)]
+    parts = [*parts, *to_train]
     for number, part in enumerate(parts[1:], start=2):
         for name, ours, theirs in _pairs(parts[0], part):
             if ours != theirs:
@@ -44,7 +53,7 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path, *, allow_copi
                     "both with the same backbones and options"
                 )
     names = [_sample_names(part) for part in parts]
-    check_copies(parts, [part.splits for part in parts], names, allow_copies)
+    check_copies(parts, splits, names, allow_copies)
     known = [name for of_part in names if of_part is not None for name in of_part]
     beside = {} if None in names else {NAMES: "".join(f"{name}\n" for name in known)}
     folder = given_path("folder", folder)
@@ -55,17 +64,25 @@ def join_features(parts: Sequence[FeatureSet], folder: str | Path, *, allow_copi
                 name: _stacked([part.arrays[name] for part in parts], Path(scratch) / f"{number}.npy")
                 for number, name in enumerate(parts[0].names)
             }
-            store.write(_joined(parts, arrays), folder, beside)
+            store.write(_joined(parts, splits, arrays), folder, beside)
     except OSError as error:
         raise FeatureError(cannot_write(folder, error, "nothing was changed")) from error
     return FeatureSet.open(folder, verify=False)
 
 
-def _joined(parts: Sequence[FeatureSet], arrays: dict[str, np.ndarray]) -> FeatureSet:
+def _all_in_train(part: FeatureSet) -> dict[str, np.ndarray]:
+    """Returns splits of which train has the rows of all; a row that was in none stays outside."""
+    none = np.empty(0, np.int64)
+    return dict.fromkeys(SPLITS, none) | {"train": np.sort(np.concatenate(list(part.splits.values())))}
+
+
+def _joined(
+    parts: Sequence[FeatureSet], of_parts: Sequence[dict[str, np.ndarray]], arrays: dict[str, np.ndarray]
+) -> FeatureSet:
     first = parts[0]
     offsets = np.cumsum([0, *map(len, parts)])
     splits = {
-        name: np.concatenate([part.splits[name] + offset for part, offset in zip(parts, offsets, strict=False)])
+        name: np.concatenate([rows[name] + offset for rows, offset in zip(of_parts, offsets, strict=False)])
         for name in SPLITS
     }
     targets = np.concatenate([part.targets for part in parts])

@@ -88,6 +88,19 @@ def test_a_sample_in_several_splits_of_the_parts_is_an_error(tmp_path, named):
         bmnas.join_features([first, replace(second, splits=left)], tmp_path / "h")
 
 
+def test_rows_for_training_alone_leave_validation_and_test_as_they_were(tmp_path):
+    old, new = tiny_features(0), tiny_features(1)
+    outside = replace(new, splits=new.splits | {"test": new.splits["test"][1:]})  # one row is in no split
+    joined = bmnas.join_features([old], tmp_path / "f", to_train=[outside])
+    for split in ("val", "test"):
+        assert np.array_equal(joined.rows(split), old.rows(split))
+    more = np.delete(np.arange(len(new)), new.splits["test"][0]) + len(old)
+    assert joined.rows("train").tolist() == [*old.rows("train"), *more]
+    assert np.array_equal(joined.targets[len(old) :], new.targets)
+    with pytest.raises(FeatureError, match="rows"):  # what is tested in the old one would be learnt
+        bmnas.join_features([old], tmp_path / "g", to_train=[old])
+
+
 def test_names_of_other_samples_are_refused(tmp_path):
     part = bulk_extract(tmp_path / "part", SlowSamples(), backbones(), SETTINGS).features
     (tmp_path / "part" / "names.txt").write_text("sample 0\n")
