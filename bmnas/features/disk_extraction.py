@@ -16,7 +16,7 @@ from bmnas.features.extraction import Backbone
 from bmnas.features.extraction_folder import held_folder, publish, work_folder
 from bmnas.features.extraction_run import Extraction
 from bmnas.features.extraction_settings import Description, ExtractionSettings
-from bmnas.features.extraction_shards import Sharding, extract_shards, join_shards
+from bmnas.features.extraction_shards import Sharding, extract_shards, join_shards, take_over_shards
 from bmnas.features.extraction_timing import Pace
 from bmnas.features.feature_set import FeatureSet
 from bmnas.features.samples import Samples
@@ -76,7 +76,8 @@ def bulk_extract(
         splits: other splits than those of `samples`, in its rows; rows in none are left alone.
         progress: called at first and after each batch with the samples of this call, so that the time left is right.
         sharding: extracts parts of the samples in processes or machines of their own, each of which resumes by itself;
-            their joined arrays are those of one process, bit for bit on a CPU.
+            their joined arrays are those of one process, bit for bit on a CPU. A later call without it goes
+            on from there.
 
     Raises:
         DataError: more samples are unreadable than allowed, with the first reasons.
@@ -95,15 +96,15 @@ def bulk_extract(
         description=description or Description(),
     )
     try:
-        if sharding is not None:
-            extract_shards(job, work, sharding, progress)
+        before = 0 if sharding is None else extract_shards(job, work, sharding, progress)
         with held_folder(work, job.plan(), job.columns()) as place:
             if place.described:
                 pace = Pace()
             elif sharding is None:
+                take_over_shards(job, place)
                 pace = job.run(place, progress)
             else:
-                pace = join_shards(job, place, sharding)
+                pace = join_shards(job, place, sharding, before)
             unreadable = {samples.names[job.rows[row]]: why for row, why in sorted(place.log.done.unreadable.items())}
             if not place.described:
                 job.describe(place, unreadable)

@@ -23,6 +23,11 @@ class Done:
     rows: set[int] = field(default_factory=set)
     unreadable: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def extracted(self) -> set[int]:
+        """The rows that could be read."""
+        return self.rows - set(self.unreadable)
+
     def add(self, rows: list[int], unreadable: dict[int, str]) -> None:
         """Adds one batch; a row that was unreadable once may have been read now."""
         self.rows |= set(rows)
@@ -38,10 +43,9 @@ class DoneLog:
 
     def __init__(self, path: Path, samples: int) -> None:
         self.path = path
-        self.samples = samples
         with ExitStack() as stack:
             stack.enter_context(hold(path.with_suffix(".lock"), error=FeatureError))
-            self.done = self._read()
+            self.done = read_done(path, samples)
             self._lock = stack.pop_all()
 
     def __enter__(self) -> "DoneLog":
@@ -56,16 +60,23 @@ class DoneLog:
         append_record(self.path, record, FeatureError)
         self.done.add(rows, unreadable)
 
-    def _read(self) -> Done:
-        done = Done()
-        remedy = f"delete the folder {self.path.parent}, and the extraction starts again"
-        for rows, unreadable in read_records(self.path, self._entry, FeatureError, remedy):
-            done.add(rows, unreadable)
-        return done
 
-    def _entry(self, entry: dict[str, Any]) -> tuple[list[int], dict[int, str]]:
-        rows = entry["rows"]
-        unreadable = {int(row): str(why) for row, why in entry["unreadable"].items()}
-        if not all(isinstance(row, int) and 0 <= row < self.samples for row in rows) or set(unreadable) - set(rows):
-            raise ValueError(f"its rows are not among the {self.samples} samples")
+def read_done(path: Path, samples: int) -> Done:
+    """Reads a log, which another process may hold; it says nothing where there is none.
+
+    Raises:
+        FeatureError: a line other than the last is damaged.
+    """
+
+    def entry(fields: dict[str, Any]) -> tuple[list[int], dict[int, str]]:
+        rows = fields["rows"]
+        unreadable = {int(row): str(why) for row, why in fields["unreadable"].items()}
+        if not all(isinstance(row, int) and 0 <= row < samples for row in rows) or set(unreadable) - set(rows):
+            raise ValueError(f"its rows are not among the {samples} samples")
         return rows, unreadable
+
+    done = Done()
+    remedy = f"delete the folder {path.parent}, and the extraction starts again"
+    for rows, unreadable in read_records(path, entry, FeatureError, remedy):
+        done.add(rows, unreadable)
+    return done

@@ -5,15 +5,16 @@ together. Shards lie in the folder of the unfinished extraction until they are j
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bmnas.errors import ConfigError, FeatureError
-from bmnas.features.extraction_folder import ExtractionFolder, held_folder
+from bmnas.features.done_log import read_done
+from bmnas.features.extraction_folder import LOG, ExtractionFolder, held_folder
 from bmnas.features.extraction_run import Extraction
 from bmnas.features.extraction_timing import Pace, note
 from bmnas.machine import resolve_device
@@ -52,8 +53,8 @@ def shards_of(extraction: Extraction, sharding: Sharding) -> list[Extraction]:
     return [replace(extraction, settings=settings, part=part) for part in zip(cuts, cuts[1:], strict=False)]
 
 
-def extract_shards(extraction: Extraction, work: Path, sharding: Sharding, progress: Progress | None) -> None:
-    """Extracts all shards that are not finished.
+def extract_shards(extraction: Extraction, work: Path, sharding: Sharding, progress: Progress | None) -> int:
+    """Extracts all shards that are not finished; returns how many samples were extracted before.
 
     Args:
         work: folder of the unfinished extraction.
@@ -63,19 +64,24 @@ def extract_shards(extraction: Extraction, work: Path, sharding: Sharding, progr
         ConfigError: see `run_jobs`.
         FeatureError: a shard could not be extracted, after all others were.
     """
-    jobs = _jobs(extraction, work, sharding)
+    joined = read_done(work / LOG, len(extraction.rows))
+    shards = [shard for shard in shards_of(extraction, sharding) if not joined.rows.issuperset(_span(shard))]
+    before = len(joined.extracted - set().union(*map(_span, shards)))
+    before += sum(len(read_done(_folder(shard, work) / LOG, len(shard.rows)).extracted) for shard in shards)
 
     def tell(outcome: Outcome, done: int, total: int) -> None:
         if progress is not None and not outcome.wrong:
             progress("extract shards", done, total)
 
+    jobs = _jobs(shards, work, sharding)
     if problems := failures(run_jobs(jobs, sharding.engine, sharding.workers, tell)):
         raise FeatureError(f"{work} lacks shards; call again to try them again. {problems}")
+    return before
 
 
-def _jobs(extraction: Extraction, work: Path, sharding: Sharding) -> list[Job]:
+def _jobs(shards: Sequence[Extraction], work: Path, sharding: Sharding) -> list[Job]:
     jobs = []
-    for number, shard in enumerate(shards := shards_of(extraction, sharding), start=1):
+    for number, shard in enumerate(shards, start=1):
         jobs.append(
             Job(
                 name=f"shard {number} of {len(shards)}",
@@ -105,8 +111,11 @@ def extract_shard(shard: Extraction, work: Path) -> dict[str, Any]:
         return {"samples": len(shard.rows), "unreadable": len(place.log.done.unreadable), "seconds": pace.seconds}
 
 
-def join_shards(extraction: Extraction, place: ExtractionFolder, sharding: Sharding) -> Pace:
+def join_shards(extraction: Extraction, place: ExtractionFolder, sharding: Sharding, before: int) -> Pace:
     """Copies the finished shards into the arrays of the whole, and removes them.
+
+    Args:
+        before: samples that were extracted before this call.
 
     Raises:
         DataError: more samples are unreadable than the settings allow.
@@ -114,36 +123,63 @@ def join_shards(extraction: Extraction, place: ExtractionFolder, sharding: Shard
     """
     pace = Pace()
     for shard in shards_of(extraction, sharding):
-        assert shard.part is not None
-        first, last = shard.part
-        if not set(range(first, last)) <= place.log.done.rows:
+        if not place.log.done.rows.issuperset(_span(shard)):
             folder = _folder(shard, place.path)
             with held_folder(folder, shard.plan(), shard.columns()) as finished, pace.writes():
-                if len(finished.log.done.rows) < last - first:
+                if len(finished.log.done.rows) < len(shard.rows):
                     raise FeatureError(f"{folder} is not complete; delete {folder.parent} to extract the shards again")
-                _copy(finished, shard, place, first)
-        pace.samples += last - first - sum(first <= row < last for row in place.log.done.unreadable)
+                _copy(finished, shard, place)
+    pace.samples = len(place.log.done.extracted) - before
     extraction.check_unreadable(place)
     note(place.path, "extract", shards=sharding.shards, seconds=round(pace.seconds, 4))
-    shutil.rmtree(place.path / KIND, ignore_errors=True)
-    shutil.rmtree(place.path / "timing", ignore_errors=True)
+    _remove(place)
     return pace
 
 
-def _copy(finished: ExtractionFolder, shard: Extraction, place: ExtractionFolder, first: int) -> None:
-    """Copies all rows of a shard, then writes their line of the log."""
-    files = finished.arrays.columns.files
-    there = [name for name, file in files.items() if (finished.path / file).exists()]  # all but of unreadable samples
-    arrays = {name: finished.arrays.opened_column(name) for name in there}
-    names = [shard.samples.names[row] for row in shard.rows]
-    for start in range(0, len(names), JOINED):
-        part = slice(start, min(start + JOINED, len(names)))
-        rows = list(range(first + part.start, first + part.stop))
-        place.arrays.put(rows, {name: np.asarray(array[part]) for name, array in arrays.items()}, names[part])
-    unreadable = {first + row: why for row, why in finished.log.done.unreadable.items()}
-    place.log.append(list(range(first, first + len(names))), unreadable)
+def take_over_shards(extraction: Extraction, place: ExtractionFolder) -> None:
+    """Copies what the shards of an earlier call extracted, for a call without shards to go on from there.
+
+    Raises:
+        FeatureError: another process is at one of them, or they belong to other settings.
+    """
+    for folder in sorted((place.path / KIND).glob("rows-*-*")):
+        first, last = map(int, folder.name.split("-")[1:])
+        shard = replace(extraction, part=(first, last))
+        with held_folder(folder, shard.plan(), shard.columns()) as begun:
+            _copy(begun, shard, place)
+    _remove(place)
+
+
+def _remove(place: ExtractionFolder) -> None:
+    """Removes the shards, and the seconds of their jobs."""
+    shutil.rmtree(place.path / KIND, ignore_errors=True)
+    shutil.rmtree(place.path / "timing", ignore_errors=True)
+
+
+def _copy(begun: ExtractionFolder, shard: Extraction, place: ExtractionFolder) -> None:
+    """Copies all rows of a shard that are done there and not yet here, then writes their line of the log."""
+    span = _span(shard)
+    rows = [row for row in sorted(begun.log.done.rows) if span[row] not in place.log.done.rows]
+    if not rows:
+        return
+    files = begun.arrays.columns.files
+    there = [name for name, file in files.items() if (begun.path / file).exists()]  # all but of unreadable samples
+    arrays = {name: begun.arrays.opened_column(name) for name in there}
+    for start in range(0, len(rows), JOINED):
+        part = rows[start : start + JOINED]
+        names = [shard.samples.names[shard.rows[row]] for row in part]
+        place.arrays.put([span[row] for row in part], {name: array[part] for name, array in arrays.items()}, names)
+    left = set(rows)
+    unreadable = {span[row]: why for row, why in begun.log.done.unreadable.items() if row in left}
+    place.log.append([span[row] for row in rows], unreadable)
 
 
 def _folder(shard: Extraction, work: Path) -> Path:
     assert shard.part is not None
     return work / KIND / f"rows-{shard.part[0]}-{shard.part[1]}"
+
+
+def _span(shard: Extraction) -> range:
+    """Returns the rows of the whole that are those of a shard."""
+    assert shard.part is not None
+    return range(*shard.part)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bmnas.errors import ConfigError, DataError, FeatureError
 from bmnas.features import extraction_shards
 from bmnas.features.disk_extraction import bulk_extract
+from bmnas.features.done_log import DoneLog
 from bmnas.features.extraction_folder import work_folder
 from bmnas.features.extraction_run import Extraction
 from bmnas.features.extraction_settings import Description, ExtractionSettings
@@ -50,40 +51,70 @@ def test_processes_that_decode_in_processes_give_the_same_bits(tmp_path, whole):
     assert bits(tmp_path / "f") == whole
 
 
-def test_a_stopped_extraction_resumes_shard_by_shard(tmp_path, whole, monkeypatch):
-    samples, log = SlowSamples(bad=(7, 33)), tmp_path / "log"
+def stop_in_shard(number, monkeypatch, folder, samples, sharding, log):
+    """Extracts, but is killed after the first batch of one of the shards; returns how many samples were done."""
     calls = []
 
-    def second_is_killed(shard, work):
+    def extract_some(shard, work):
         calls.append(shard.part)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return extract_shard(shard, work)
+        if len(calls) < number:
+            return extract_shard(shard, work)
+        with monkeypatch.context() as patch:
+            patch.setattr(DoneLog, "append", append_and_die)
+            return extract_shard(shard, work)
 
-    monkeypatch.setattr(extraction_shards, "extract_shard", second_is_killed)
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "f", samples, ALONE, log=log)
-    monkeypatch.undo()
-    before = sum(map(int, log.read_text().split()))
-    run(tmp_path / "f", samples, ALONE, log=log)
-    assert before > 0 and sum(map(int, log.read_text().split())) == 58
-    assert bits(tmp_path / "f") == whole
+    append = DoneLog.append
+
+    def append_and_die(*args):
+        append(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extraction_shards, "extract_shard", extract_some)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder, samples, sharding, log=log)
+    return extracted(log)
+
+
+def extracted(log):
+    return sum(map(int, log.read_text().split()))
+
+
+@pytest.mark.parametrize("again", [ALONE, None])
+def test_a_stopped_extraction_resumes_shard_by_shard_and_without_shards(tmp_path, whole, monkeypatch, again):
+    samples, log = SlowSamples(bad=(7, 33)), tmp_path / "log"
+    before = stop_in_shard(2, monkeypatch, tmp_path / "f", samples, ALONE, log)
+    report = run(tmp_path / "f", samples, again, log=log)
+    assert before == 15 + 8 and extracted(log) == 58
+    assert (report.resumed, report.extracted, len(report.unreadable)) == (before, 58 - before, 2)
+    assert bits(tmp_path / "f") == whole and {path.name for path in tmp_path.iterdir()} == {"f", "log"}
+
+
+def test_what_is_joined_is_not_extracted_again(tmp_path, whole, monkeypatch):
+    samples, log = SlowSamples(bad=(7, 33)), tmp_path / "log"
+    with monkeypatch.context() as patch:
+        patch.setattr(Extraction, "describe", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "f", samples, ALONE, log=log)
+    report = run(tmp_path / "f", samples, ALONE, log=log)
+    assert (report.resumed, report.extracted, extracted(log)) == (58, 0, 58) and bits(tmp_path / "f") == whole
 
 
 def test_a_join_that_is_stopped_resumes(tmp_path, whole, monkeypatch):
     samples, copy, copied = SlowSamples(bad=(7, 33)), extraction_shards._copy, []
 
-    def second_is_killed(finished, shard, place, first):
-        copied.append(first)
+    def second_is_killed(finished, shard, place):
+        copied.append(shard.part)
         if len(copied) == 2:
             raise KeyboardInterrupt
-        copy(finished, shard, place, first)
+        copy(finished, shard, place)
 
     monkeypatch.setattr(extraction_shards, "_copy", second_is_killed)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "f", samples, ALONE)
-    run(tmp_path / "f", samples, ALONE)
+    report = run(tmp_path / "f", samples, ALONE)
     assert len(copied) == 4 and len(set(copied)) == 3 and bits(tmp_path / "f") == whole
+    assert (report.resumed, report.extracted) == (58, 0)
 
 
 def test_a_shard_that_fails_stops_no_other_and_is_named(tmp_path, monkeypatch):
