@@ -14,6 +14,7 @@ from typing import Any
 
 from bmnas.errors import FeatureError
 from bmnas.features.done_log import DoneLog
+from bmnas.features.extraction_machines import MACHINES
 from bmnas.features.growing_arrays import Columns, GrowingArrays
 from bmnas.features.store import MANIFEST
 from bmnas.storage.reading import read_json
@@ -72,7 +73,7 @@ def publish(path: Path, folder: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    for name in (PLAN, LOG):
+    for name in (PLAN, LOG, MACHINES):
         (path / name).unlink(missing_ok=True)
     os.rename(path, folder)
 

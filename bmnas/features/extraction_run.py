@@ -14,6 +14,7 @@ from bmnas.features import store
 from bmnas.features.backbone_training import weights_fingerprint
 from bmnas.features.extraction import Backbone, Extracted, run_backbones
 from bmnas.features.extraction_folder import ExtractionFolder
+from bmnas.features.extraction_machines import machine_kind, mixed_machines, note_machines
 from bmnas.features.extraction_settings import Description, ExtractionSettings
 from bmnas.features.extraction_timing import Pace, note
 from bmnas.features.feature_set import FeatureSet
@@ -103,6 +104,8 @@ class Extraction:
 
         def sink(batch: SampleBatch, extracted: Extracted) -> None:
             nonlocal done
+            if not done:
+                note_machines(place.path, [machine_kind(self.settings.device)])
             with pace.writes():
                 self._write(place, batch, extracted)
             done += len(batch.rows) + len(batch.unreadable)
@@ -201,6 +204,7 @@ class Extraction:
                 "data": self.samples.facts,
                 FINGERPRINT: self.samples.fingerprint,
                 "unreadable": {"count": len(unreadable), "dropped": dropped, "samples": unreadable},
+                **mixed_machines(place.path),
             },
             groups=[self.samples.group(int(row)) for row in self.rows],
             report=False,

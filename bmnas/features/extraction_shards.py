@@ -15,6 +15,7 @@ import torch
 from bmnas.errors import ConfigError, FeatureError
 from bmnas.features.done_log import read_done
 from bmnas.features.extraction_folder import LOG, ExtractionFolder, held_folder
+from bmnas.features.extraction_machines import note_machines, noted_machines
 from bmnas.features.extraction_run import Extraction
 from bmnas.features.extraction_timing import Pace, note
 from bmnas.machine import resolve_device
@@ -162,6 +163,7 @@ def _copy(begun: ExtractionFolder, shard: Extraction, place: ExtractionFolder) -
     rows = [row for row in sorted(begun.log.done.rows) if span[row] not in place.log.done.rows]
     if not rows:
         return
+    note_machines(place.path, noted_machines(begun.path))
     files = begun.arrays.columns.files
     there = [name for name, file in files.items() if (begun.path / file).exists()]  # all but of unreadable samples
     arrays = {name: begun.arrays.opened_column(name) for name in there}

@@ -1,6 +1,7 @@
 """Extraction in shards: whoever extracts them, and wherever it is stopped, the feature set is that of one process."""
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bmnas.errors import ConfigError, DataError, FeatureError
-from bmnas.features import extraction_shards
+from bmnas.features import extraction_machines, extraction_shards
 from bmnas.features.disk_extraction import bulk_extract
 from bmnas.features.done_log import DoneLog
 from bmnas.features.extraction_folder import work_folder
@@ -88,6 +89,20 @@ def test_a_stopped_extraction_resumes_shard_by_shard_and_without_shards(tmp_path
     assert before == 15 + 8 and extracted(log) == 58
     assert (report.resumed, report.extracted, len(report.unreadable)) == (before, 58 - before, 2)
     assert bits(tmp_path / "f") == whole and {path.name for path in tmp_path.iterdir()} == {"f", "log"}
+
+
+@pytest.mark.parametrize("again", [ALONE, None])
+def test_machines_of_several_kinds_are_told_and_recorded(tmp_path, monkeypatch, again):
+    samples, kinds = SlowSamples(bad=(7, 33)), ["an old one", "a new one"]
+    monkeypatch.setattr(extraction_machines, "processor", lambda: kinds[0])
+    stop_in_shard(2, monkeypatch, tmp_path / "f", samples, ALONE, tmp_path / "log")
+    monkeypatch.setattr(extraction_machines, "processor", lambda: kinds[1])
+    with pytest.warns(UserWarning, match="an old one; a new one"):
+        report = run(tmp_path / "f", samples, again)
+    assert report.features.manifest["options"]["machines"] == kinds
+    with warnings.catch_warnings(action="error"):
+        assert "machines" not in run(tmp_path / "g", samples, again).features.manifest["options"]
+    assert {path.name for path in (tmp_path / "f").iterdir()} == {path.name for path in (tmp_path / "g").iterdir()}
 
 
 def test_what_is_joined_is_not_extracted_again(tmp_path, whole, monkeypatch):
