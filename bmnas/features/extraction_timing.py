@@ -45,8 +45,8 @@ class Pace:
 
     @property
     def share(self) -> float:
-        """The rate as a share of the bare pace: 1 where decoding and writing cost nothing."""
-        return self.rate / self.bare if self.samples else 1.0
+        """The rate as a share of the bare pace: 1 where decoding and writing cost nothing, or no batch was watched."""
+        return self.rate / self.bare if self.samples and self.bare else 1.0
 
     @property
     def bound(self) -> str:

@@ -234,6 +234,14 @@ def test_fewer_samples(root, toys, tmp_path):
         prepare("egogesture", samples="many", **options)
 
 
+def test_shards_tell_their_progress_and_no_pace(root, toys, tmp_path):
+    told = []
+    options = {"root": root, "cache": tmp_path, "backbone_epochs": 1, "shards": 2, "engine": "in-process", **CHEAP}
+    features = prepare("ntu", progress=lambda *t: told.append(t), **options)
+    assert len(features) and ("extract shards", 2, 2) in told
+    assert not [words for words, *_ in told if "%" in words]
+
+
 def test_unreadable_files_are_counted_or_stop_it(toys, tmp_path):
     names = raw_files.write_ntu(tmp_path / "ntu")
     next(tmp_path.rglob(f"{names[0]}.skeleton")).write_text("damaged")

@@ -227,7 +227,7 @@ class RealRun:
             progress=progress,
             sharding=self._sharding,
         )
-        if progress and report.extracted:
+        if progress and report.extracted and report.pace.bare:  # shards have a pace each
             words = f"extracted at {report.share:.0%} of the bare backbones' speed, bound by {report.pace.bound}"
             progress(words, report.extracted, report.extracted)
         return report
