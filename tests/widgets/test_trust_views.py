@@ -130,9 +130,9 @@ def path_of(name, seed=0):
 
 
 def test_other_searchers_are_lines_with_their_intervals_in_the_table():
-    standings = add_searchers(standings_frame(TABLE, PATHS), TABLE, ["random", "local_search"], range(3), 4)
+    standings = add_searchers(standings_frame(TABLE, PATHS), TABLE, ["random", "local_search"], range(5), 4)
     rows = searchers_table(standings).to_dict("records")
-    assert [row["searches"] for row in rows] == [1, 1, 3, 3]
+    assert [row["searches"] for row in rows] == [1, 1, 5, 5]
     assert [row["95 % interval"] for row in rows[:2]] == ["-", "-"]
     low, high = map(float, str(rows[2]["95 % interval"]).split(" to "))
     assert low <= round(rows[2]["regret [points]"], 2) <= high and rows[2]["trainings"] == 4
