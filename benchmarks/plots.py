@@ -148,8 +148,9 @@ def draw(results: Path, pictures: Path) -> list[Path]:
         return []
     pictures.mkdir(parents=True, exist_ok=True)
     try:
-        sizes = {side: [fig.layout[side] for fig in drawn.values()] for side in ("width", "height")}
-        pio.write_images(list(drawn.values()), list(drawn), **sizes)  # without sizes it takes 700 by 500
+        layouts = [fig.to_dict()["layout"] for fig in drawn.values()]
+        width, height = ([layout[side] for layout in layouts] for side in ("width", "height"))
+        pio.write_images(list(drawn.values()), list(drawn), width=width, height=height)  # else all are 700 by 500
     except Exception as error:  # kaleido names no exceptions of its own; the numbers are there without it
         print(f"no pictures: no Chromium or Chrome was found or it did not start ({type(error).__name__})")
         return []
