@@ -11,8 +11,8 @@ probes are pooled stands in `bmnas.trust.opinions`.
 H(Y) is the cross-entropy of the base rates with the best weight, so that rows of other base rates than the training
 split's add to no knowledge. A probe may miss what takes long to learn, as an exclusive or among many useless columns.
 So before fusion is said not to help, a joint probe is trained `PATIENCE` times as long, and so are those that are
-compared with it. What these know counts where it is more than the margin; and where no probe knows anything, nothing is
-said.
+compared with it, unless late fusion leaves less than the margin to know. What these know counts where it is more than
+the margin; and where no probe knows anything, nothing is said.
 
 Intervals are of probes and validation rows both (`bmnas.evaluation.estimates`), of what is known cut at 0 and H(Y).
 Rows that were recorded together count once: they are clustered in the intervals, and lie in the same half.
@@ -139,18 +139,19 @@ def measure(opinions: Opinions) -> tuple[Opinions, Knowledge]:
         know.
     """
     knowledge = _measured(opinions)
-    if len(opinions.alone) > 1 and (knowledge.clueless or knowledge.verdict == CANNOT):
+    something_left = knowledge.entropy - knowledge.late.mean >= knowledge.margin
+    if len(opinions.alone) > 1 and something_left and (knowledge.clueless or knowledge.verdict == CANNOT):
         patient = opinions.patient()
-        again = _measured(patient)
-        if again.headroom.low > again.margin or (knowledge.clueless and not again.clueless):
-            return patient, again
+        clue = known(patient, patient.together)
+        if headroom(patient).low > knowledge.margin or (knowledge.clueless and clue.mean > knowledge.margin):
+            return patient, _measured(patient)
     return opinions, knowledge
 
 
 def _measured(opinions: Opinions) -> Knowledge:
     alone = {name: opinions.pooled([expert]) for name, expert in opinions.alone.items()}
     losses = {name: bits(logits, opinions.targets) for name, logits in alone.items()}
-    late, joint = bits(opinions.late, opinions.targets), bits(opinions.together, opinions.targets)
+    late = bits(opinions.late, opinions.targets)
     best = min(losses, key=lambda name: float(losses[name].mean()))
     return Knowledge(
         rows=len(opinions.targets),
@@ -158,10 +159,16 @@ def _measured(opinions: Opinions) -> Knowledge:
         own={name: known(opinions, logits) for name, logits in alone.items()},
         late=known(opinions, opinions.late),
         joint=known(opinions, opinions.together),
-        headroom=compare_losses(late, joint, opinions.data),
+        headroom=headroom(opinions),
         late_gain=compare_losses(bits(opinions.as_often(best), opinions.targets), late, opinions.data),
         groups=None if opinions.data.groups is None else opinions.data.independent,
     )
+
+
+def headroom(opinions: Opinions) -> Bits:
+    """Compares the joint probe with late fusion, row by row."""
+    late, joint = (bits(logits, opinions.targets) for logits in (opinions.late, opinions.together))
+    return compare_losses(late, joint, opinions.data)
 
 
 def known(opinions: Opinions, logits: Tensor) -> Bits:
