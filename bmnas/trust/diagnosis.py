@@ -12,7 +12,7 @@ from bmnas.machine import use_threads
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 from bmnas.trust.decomposition import Decomposition, decompose_codes
-from bmnas.trust.knowledge import Knowledge, known, known_by, measure
+from bmnas.trust.knowledge import Knowledge, known, known_by, measure_with_patience
 from bmnas.trust.modality_use import ModalityUse, modality_use
 from bmnas.trust.opinions import Opinions, ask_probes
 from bmnas.trust.probes import ProbeData, probe_data
@@ -84,7 +84,7 @@ def diagnose(
         check_features(features, trained.shapes, trained.classes, trained.preprocessing)
     report = progress or (lambda what, done, of: None)
     report("diagnosis", 0, STAGES)
-    opinions, knowledge = measure(_opinions(features))
+    opinions, knowledge = measure_with_patience(_opinions(features))
     report("diagnosis", 1, STAGES)
     decomposition = _decomposition(opinions, knowledge)
     report("diagnosis", 2, STAGES)
@@ -104,7 +104,7 @@ def diagnose(
 @use_threads()
 def knowledge_of(features: FeatureSet) -> Knowledge:
     """Measures what the modalities know, the part of `diagnose` on which its verdict stands; raises as that does."""
-    return measure(_opinions(features))[1]
+    return measure_with_patience(_opinions(features))[1]
 
 
 def save_verdict(run: Run, diagnosis: Diagnosis) -> None:

@@ -131,24 +131,25 @@ class Knowledge:
         return f"whether late fusion knows more than {self.best} alone is undecided"
 
 
-def measure(opinions: Opinions) -> tuple[Opinions, Knowledge]:
-    """Compares what the probes of a feature set know.
+def measure_with_patience(opinions: Opinions) -> tuple[Opinions, Knowledge]:
+    """Compares what the probes of a feature set know, and looks longer where they would say that fusion cannot help.
 
     Returns:
         The opinions, of patient probes where only these find that fusion can help, or anything at all; and what they
         know.
     """
-    knowledge = _measured(opinions)
+    knowledge = measure(opinions)
     something_left = knowledge.entropy - knowledge.late.mean >= knowledge.margin
     if len(opinions.alone) > 1 and something_left and (knowledge.clueless or knowledge.verdict == CANNOT):
         patient = opinions.patient()
         clue = known(patient, patient.together)
         if headroom(patient).low > knowledge.margin or (knowledge.clueless and clue.mean > knowledge.margin):
-            return patient, _measured(patient)
+            return patient, measure(patient)
     return opinions, knowledge
 
 
-def _measured(opinions: Opinions) -> Knowledge:
+def measure(opinions: Opinions) -> Knowledge:
+    """Compares what the probes of a feature set know."""
     alone = {name: opinions.pooled([expert]) for name, expert in opinions.alone.items()}
     losses = {name: bits(logits, opinions.targets) for name, logits in alone.items()}
     late = bits(opinions.late, opinions.targets)
