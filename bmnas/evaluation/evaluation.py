@@ -136,8 +136,10 @@ def evaluate_networks(
         run, progress: see `evaluate`.
     """
     shared = {"build": build, "features": features, "config": config, "budget": budget}
-    abouts = [_result_of_seed(build, identity(seed), features, config, budget, seed) for seed in range(budget.seeds)]
-    jobs = [(about, {**shared, "seed": about["seed"]}) for about in abouts]
+    jobs = (  # named only where workers compute them; `evaluate_seed` names its result itself
+        (_result_of_seed(build, identity(seed), features, config, budget, seed), {**shared, "seed": seed})
+        for seed in range(budget.seeds)
+    )
     train_at_once(name, run, _trained_and_tested, jobs, memory=0 if config.on_disk else features.nbytes)
     results = []
     hidden = progress is not None

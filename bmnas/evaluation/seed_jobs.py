@@ -1,6 +1,6 @@
 """Seeds that are trained at once: each result of an evaluation as a job of the run folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -36,7 +36,7 @@ def train_at_once(
     name: str,
     run: Run | None,
     compute: Callable[..., dict[str, Any]],
-    seeds: Sequence[tuple[Any, Any]],
+    seeds: Iterable[tuple[Any, Any]],
     memory: int = 0,
 ) -> None:
     """Computes the results of several seeds as `use_workers` says, into the run folder.

@@ -93,9 +93,8 @@ def footprint(sizes: tuple[int, int], features: FeatureSet, config: SearchConfig
     in_memory = Footprint(0 if loaded else features.nbytes, weights, step, scoring)
     window = features.targets.nbytes + AHEAD * inputs * batch
     on_disk = replace(in_memory, features=window, on_disk=True)
-    chosen = {"memory": in_memory, "disk": on_disk}.get(config.features_in)
-    if chosen is not None:
-        return chosen
+    if config.on_disk is not None:
+        return on_disk if config.on_disk else in_memory
     room = free_memory(resolve_device(config.device))
     return on_disk if features.folder is not None and on_disk.total < room < in_memory.total else in_memory
 

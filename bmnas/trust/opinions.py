@@ -91,10 +91,8 @@ class Opinions:
         """Pools as many probes of one modality as late fusion has, with as many heads; (S, n, classes)."""
         others = [opinion(self.data, [[modality]], seed) for seed in range(1, len(self.alone))]
         heads = [[modality]] * len(self.alone)
-        headed = [
-            opinion(self.data, heads, seed, STEPS if one is not self.additive[-1] else self.steps)
-            for seed, one in enumerate(self.additive)
-        ]
+        last = len(self.additive) - 1
+        headed = [opinion(self.data, heads, seed, self.steps if seed == last else STEPS) for seed in range(last + 1)]
         return self.pooled([self.alone[modality], *others, *headed])
 
 
