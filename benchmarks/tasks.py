@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import bmnas  # noqa: E402
 from bmnas.errors import FeatureError  # noqa: E402
 from bmnas.evaluation.comparison import compare  # noqa: E402
-from bmnas.evaluation.estimates import group_scores  # noqa: E402
 from bmnas.evaluation.evaluation import build_network, train_and_test  # noqa: E402
+from bmnas.evaluation.group_values import GroupValues, group_values  # noqa: E402
 from bmnas.machine import use_threads  # noqa: E402
 from bmnas.rivals.late_fusion import log_probabilities  # noqa: E402
 from bmnas.searching.run_folder import Run  # noqa: E402
@@ -70,10 +70,10 @@ def story(dataset: str, searches: int) -> dict[str, Any]:
     }
 
 
-def by_group(correct: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Splits accuracies (S seeds) of answers that are right or not, (S, n), by groups of samples: (S, G)."""
+def by_group(correct: np.ndarray, groups: np.ndarray) -> GroupValues:
+    """Splits accuracies (S seeds) of answers that are right or not, (S, n), by groups of samples."""
     counts = np.stack([correct, np.ones_like(correct)], axis=-1)
-    return group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, groups)
+    return group_values(lambda sums: sums[..., 0] / sums[..., 1], counts, groups)
 
 
 def known_truth(dataset: str, features: bmnas.FeatureSet) -> Truth | None:

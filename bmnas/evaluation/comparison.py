@@ -15,6 +15,7 @@ import numpy as np
 
 from bmnas.errors import ConfigError
 from bmnas.evaluation.estimates import LEVEL, estimate_difference, signed
+from bmnas.evaluation.group_values import GroupValues
 
 
 @dataclass(frozen=True)
@@ -113,35 +114,37 @@ def holm_levels(p_values: Sequence[float]) -> list[float]:
     return [1 - errors[min(order.index(number), last)] for number in range(len(order))]
 
 
-def compare(name: str, scores: Mapping[str, np.ndarray]) -> list[Comparison]:
+def compare(name: str, scores: Mapping[str, np.ndarray | GroupValues]) -> list[Comparison]:
     """Compares one method with every other one.
 
     Args:
         name: of the method, one of `scores`.
-        scores: method -> (S seeds, G groups) as `group_scores` gives them, the same groups in the same order. A method
-            without training has one row, which stands beside each seed of the others.
+        scores: method -> (S seeds, G groups), or as `group_values` gives them; the same groups in the same order. A
+            method without training has one seed, which stands beside each of the others.
 
     Raises:
         ConfigError: `name` is not among the scores, or the numbers of seeds or groups differ.
     """
     if name not in scores:
         raise ConfigError(f"no scores of {name!r}; there are those of {', '.join(map(repr, scores)) or 'none'}")
-    mine = np.atleast_2d(scores[name])
+    mine = GroupValues.of(scores[name])
     pairs = {}
     for rival in scores:
-        other = np.atleast_2d(scores[rival])
-        seeds = max(len(mine), len(other))
-        if mine.shape[1] != other.shape[1] or {len(mine), len(other)} - {1, seeds}:
+        other = GroupValues.of(scores[rival])
+        seeds = max(mine.seeds, other.seeds)
+        if mine.shape[1:] != other.shape[1:] or {mine.seeds, other.seeds} - {1, seeds}:
             raise ConfigError(
                 f"{name!r} has scores of shape {mine.shape}, {rival!r} of {other.shape}; expected equal ones"
             )
         if rival != name:
-            pairs[rival] = tuple(np.broadcast_to(each, (seeds, each.shape[1])) for each in (mine, other))
+            pairs[rival] = mine.repeated(seeds), other.repeated(seeds)
     return compare_pairs(name, pairs)
 
 
 def compare_pairs(
-    name: str, pairs: Mapping[str, tuple[np.ndarray, np.ndarray]], differences: Mapping[str, float] | None = None
+    name: str,
+    pairs: Mapping[str, tuple[np.ndarray | GroupValues, np.ndarray | GroupValues]],
+    differences: Mapping[str, float] | None = None,
 ) -> list[Comparison]:
     """Compares one method with its rivals, and corrects by Holm.
 
@@ -159,7 +162,7 @@ def compare_pairs(
     corrected = zip(holm(p_values), holm_levels(p_values), strict=True)
     comparisons = []
     for (rival, one), (p, level) in zip(estimates.items(), corrected, strict=True):
-        mine, other = pairs[rival]
+        mine, other = map(GroupValues.of, pairs[rival])
         low, high = one.interval(level)
         comparisons.append(
             Comparison(
@@ -169,9 +172,9 @@ def compare_pairs(
                 low=low,
                 high=high,
                 p_value=p,
-                seeds=len(mine),
-                rival_seeds=len(other),
-                groups=mine.shape[1] if mine.ndim == 2 else 0,
+                seeds=mine.seeds,
+                rival_seeds=other.seeds,
+                groups=mine.independent,
                 together=len(pairs),
             )
         )

@@ -6,24 +6,26 @@ Statistics 29 (2011), pp. 238-249):
 
     V = max(V_seeds, V_groups, V_seeds + V_groups - V_cells)
 
-with each V the squared standard error of the mean over seeds, groups or cells. Degrees of freedom follow Satterthwaite
-(1946), at most 3 of two seeds: two are often alike by chance, and the variance is then that of the groups alone. A
-single seed has no spread, so its interval has no ends. Two methods of unequal numbers of seeds are paired by group
-alone, and V_seeds and V_cells are sums over both (Welch, Biometrika 34 (1947), pp. 28-35).
+with each V the squared standard error of the mean over seeds, groups or cells. Where a sample is of several groups,
+V_groups and V_cells are those of single groups, less those of pairs of groups, ..., see
+`bmnas.evaluation.group_values`; V_groups is at least what the samples would give if those that share all their groups
+alone depended on each other. Degrees of freedom follow Satterthwaite (1946), at most 3 of two seeds: two are often
+alike by chance, and the variance is then that of the groups alone. A single seed has no spread, so its interval has no
+ends. Two methods of unequal numbers of seeds are paired by group alone, and V_seeds and V_cells are sums over both
+(Welch, Biometrika 34 (1947), pp. 28-35).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from bmnas.errors import ConfigError
+from bmnas.evaluation.group_values import GroupValues
 
 LEVEL = 0.95  # of intervals
 ROUNDING = 1e-12  # differences below are of the last digits of a sum
 FREEDOM_OF_TWO = 3  # without this limit two seeds call more than 5 % of equal methods better
-
-Score = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -90,31 +92,7 @@ def signed(end: float, digits: int = 2) -> str:
     return f"{end + 0.0:+.{digits}f}"  # never -0.0
 
 
-def group_scores(score: Score, counts: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Splits a score of all test samples into one value a group, by the jackknife.
-
-    The value of group g is the pseudo-value G * score(all) - (G - 1) * score(all but g). Their mean is the score itself
-    where it is a mean over equal groups, as accuracy is; otherwise, as for F1, the jackknife estimate of it.
-
-    Args:
-        score: sums of counts (..., d) -> scores (...).
-        counts: (..., n, d) what each test sample adds to the sums.
-        groups: (n,) the group of each test sample; any values that can be sorted.
-
-    Returns:
-        (..., G), in the order of the sorted groups.
-    """
-    names, codes = np.unique(groups, return_inverse=True)
-    rows = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[rows], np.arange(len(names)))
-    sums = np.add.reduceat(counts[..., rows, :], starts, axis=-2)  # (..., G, d)
-    total = sums.sum(-2, keepdims=True)  # (..., 1, d)
-    if len(names) == 1:
-        return score(total)
-    return len(names) * score(total) - (len(names) - 1) * score(total - sums)
-
-
-def estimate(values: np.ndarray) -> Estimate:
+def estimate(values: np.ndarray | GroupValues) -> Estimate:
     """Estimates the mean of values whose seeds and groups are both random.
 
     Args:
@@ -123,54 +101,68 @@ def estimate(values: np.ndarray) -> Estimate:
     Raises:
         ConfigError: there is no value, or one that is not finite.
     """
-    matrix = _checked(values)
-    return _two_way(float(matrix.mean()), [matrix], matrix.mean(0))
+    known = _checked(values)
+    return _two_way([known], [term.mean(0) for term in known.terms], known.independent)
 
 
-def estimate_difference(first: np.ndarray, second: np.ndarray) -> Estimate:
+def estimate_difference(first: np.ndarray | GroupValues, second: np.ndarray | GroupValues) -> Estimate:
     """Estimates the difference of two means: paired by seed where both have as many, otherwise by group alone.
 
     Args:
         first, second: (S seeds, G groups), or (S,) where seeds alone are known; both of the same groups.
     """
-    if len(first) == len(second):
-        return estimate(first - second)
-    parts = [_checked(first), _checked(second)]
-    column = parts[0].mean(0) - parts[1].mean(0)
-    return _two_way(float(column.mean()), parts, column)
+    parts = [GroupValues.of(first), GroupValues.of(second)]
+    if parts[0].seeds == parts[1].seeds:
+        return estimate(parts[0] - parts[1])
+    terms = zip(*(_checked(part).terms for part in parts), strict=True)
+    return _two_way(parts, [mine.mean(0) - theirs.mean(0) for mine, theirs in terms], parts[0].independent)
 
 
-def _checked(values: np.ndarray) -> np.ndarray:
-    matrix = np.asarray(values, dtype=float)
-    if matrix.ndim not in (1, 2) or not matrix.size or not np.isfinite(matrix).all():
-        raise ConfigError(f"values of shape {matrix.shape}; expected finite ones of shape (seeds, groups)")
-    return matrix
+def _checked(values: np.ndarray | GroupValues) -> GroupValues:
+    known = GroupValues.of(values)
+    for term in known.terms:
+        if term.ndim not in (1, 2) or not term.size or not np.isfinite(term).all():
+            raise ConfigError(f"values of shape {term.shape}; expected finite ones of shape (seeds, groups)")
+    return known
 
 
-def _two_way(mean: float, parts: Sequence[np.ndarray], column: np.ndarray) -> Estimate:
+def _two_way(parts: Sequence[GroupValues], columns: Sequence[np.ndarray], groups: int) -> Estimate:
     """Clusters by seeds and groups.
 
     Args:
-        parts: of independent seeds, (S, G) or (S,) each.
-        column: (G,) the means of the groups; a number where seeds alone are known.
+        parts: of independent seeds each.
+        columns: (G,) the means of the groups, one for each of the terms; a number where seeds alone are known.
+        groups: how many are independent; 0 where seeds alone are known.
     """
-    least = min(map(len, parts))
-    if least < 2 or (column.ndim and len(column) < 2):
+    mean = float(columns[0].mean())
+    numbers = [part.seeds for part in parts]
+    if min(numbers) < 2 or groups == 1:
         return Estimate(mean, np.inf)
-    numbers = [len(part) for part in parts]
-    variances = [float(part.reshape(len(part), -1).mean(1).var(ddof=1)) / len(part) for part in parts]
+    two_seeds = min(numbers) == 2
+    per_seed = [part.terms[0].reshape(part.seeds, -1).mean(1) for part in parts]
+    variances = [float(values.var(ddof=1)) / len(values) for values in per_seed]
     of_seeds = sum(variances)
     variance = of_seeds
-    if column.ndim:
-        numbers, least = [*numbers, len(column)], min(least, len(column))
-        of_groups = float(column.var(ddof=1)) / len(column)
-        of_cells = sum(float(part.var(ddof=1)) / part.size for part in parts)
-        variances = [*variances, of_groups]
+    if groups:
+        numbers.append(groups)
+        of_groups = max(_included([columns]), _squared_error(columns[-1]))
+        of_cells = _included([part.terms for part in parts])
+        variances.append(of_groups)
         variance = max(of_seeds, of_groups, of_seeds + of_groups - of_cells)
     if variance < ROUNDING**2:
         return Estimate(mean, 0.0)
     freedom = variance**2 / sum(one**2 / (n - 1) for one, n in zip(variances, numbers, strict=True))
-    freedom = max(freedom, least - 1)
-    if column.ndim and min(map(len, parts)) == 2 and of_seeds > 0:
+    freedom = max(freedom, min(numbers) - 1)
+    if groups and two_seeds and of_seeds > 0:
         freedom = min(freedom, FREEDOM_OF_TWO)
     return Estimate(mean, variance**0.5, freedom)
+
+
+def _included(parts: Sequence[Sequence[np.ndarray]]) -> float:
+    """Sums the squared errors of the means of all parts: of single groups, less those of pairs, ..."""
+    return sum((-1) ** place * _squared_error(term) for terms in parts for place, term in enumerate(terms))
+
+
+def _squared_error(values: np.ndarray) -> float:
+    """The variance of the mean of independent values; nothing where there is but one."""
+    return float(values.var(ddof=1)) / values.size if values.size > 1 else 0.0

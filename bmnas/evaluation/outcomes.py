@@ -25,7 +25,7 @@ class Outcomes:
         kind: "multiclass" or "multilabel".
         answers: (S seeds, n samples) class numbers, or (S, n, labels) of False and True.
         targets: (n,) or (n, labels), in the same form.
-        groups: (n,) which samples were recorded together; equal numbers are one group.
+        groups: (n,) or (n, k), which samples were recorded together; equal numbers are one group.
         split: digest of the test split, which features of the same samples share.
         metric: the score, one of `COUNTED`.
     """

@@ -13,7 +13,8 @@ from pydantic import InstanceOf
 
 from bmnas.errors import ConfigError, RunError
 from bmnas.evaluation.comparison import Comparison, compare_pairs
-from bmnas.evaluation.estimates import ROUNDING, estimate, group_scores
+from bmnas.evaluation.estimates import ROUNDING, estimate
+from bmnas.evaluation.group_values import GroupValues, group_values
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.outcomes import COUNTED, Outcomes
 from bmnas.features.feature_set import FeatureSet
@@ -87,14 +88,14 @@ class Evaluation:
             independent = len(self.scores)
         else:
             values = self.group_values()
-            known = estimate(values if self.trained else np.repeat(values, 2, axis=0))
-            independent = values.shape[1]
+            known = estimate(values if self.trained else values.repeated(2))
+            independent = values.independent
         return replace(known, mean=self.mean).share_interval(independent)
 
-    def group_values(self) -> np.ndarray:
-        """Splits the score of each seed by groups of test samples, (S, G)."""
+    def group_values(self) -> GroupValues:
+        """Splits the score of each seed by groups of test samples."""
         assert self.outcomes is not None
-        return group_scores(self.outcomes.score, self.outcomes.counts(), self.outcomes.groups)
+        return group_values(self.outcomes.score, self.outcomes.counts(), self.outcomes.groups)
 
     def row(self) -> dict[str, Any]:
         """Returns the method as a row: mean, spread, 95 % interval (low, high) as shares, and its size."""
@@ -238,20 +239,19 @@ def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison
     return compare_pairs(name, pairs, {rival: d if abs(d) > ROUNDING else 0.0 for rival, d in differences.items()})
 
 
-def _pair(mine: Evaluation, other: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the scores of both, (S, G) or (S,), an untrained one as often as the other has seeds."""
+def _pair(mine: Evaluation, other: Evaluation) -> tuple[GroupValues, GroupValues]:
+    """Returns the scores of both, split by groups if these are known, an untrained one as often as the other's."""
     if mine.metric != other.metric:
         raise ConfigError(f"{mine.name!r} has {mine.metric}, {other.name!r} {other.metric}; compare them apart")
     if mine.outcomes is None or other.outcomes is None:
-        values = [np.array(one.scores) for one in (mine, other)]
+        values = [GroupValues.of(np.array(one.scores)) for one in (mine, other)]
     elif mine.outcomes.same_test(other.outcomes):
         values = [one.group_values() for one in (mine, other)]
     else:
         raise ConfigError(f"{mine.name!r} and {other.name!r} were tested on different samples; compare them apart")
-    seeds = max(map(len, values))
+    seeds = max(each.seeds for each in values)
     first, second = (
-        each if one.trained else np.broadcast_to(each, (seeds, *each.shape[1:]))
-        for one, each in zip((mine, other), values, strict=True)
+        each if one.trained else each.repeated(seeds) for one, each in zip((mine, other), values, strict=True)
     )
     return first, second
 

@@ -41,12 +41,13 @@ def save_evaluation(run: Run, results: Sequence[Evaluation], features: FeatureSe
     """
     about = {"source": features.source, "notes": features.notes, "budget": budget.to_dict()}
     rows = features.rows("test")
+    groups = features.recorded_together(rows)
     test = {
         "features": features.fingerprint,
         "split": digest_of_split(features),
         "kind": features.kind,
         "targets": pack(features.targets[rows] if features.kind == "multiclass" else features.targets[rows] > 0.5),
-        "groups": np.unique(features.recorded_together(rows), return_inverse=True)[1].tolist(),
+        "groups": np.unique(groups, return_inverse=True)[1].reshape(groups.shape).tolist(),
         "labels": len(features.classes),
     }
     run.save_json(EVALUATION, {**about, "test": test, "methods": [result.to_dict() for result in results]})
@@ -114,7 +115,7 @@ class _Test:
     split: str
     kind: Literal["multiclass", "multilabel"]
     targets: str
-    groups: list[int]
+    groups: list[int] | list[list[int]]
     labels: int
 
     def outcomes(self, answers: list[str], metric: str) -> Outcomes:

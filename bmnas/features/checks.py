@@ -154,6 +154,11 @@ def check_logits(logits: Mapping[str, np.ndarray], modalities: Iterable[str], sa
 
 
 def check_groups(groups: np.ndarray | None, samples: int) -> None:
-    """One group a sample, if samples were recorded together."""
-    if groups is not None and (groups.dtype != np.int64 or groups.shape != (samples,)):
-        raise FeatureError(f"groups is {groups.dtype} {groups.shape}; expected one group for each of {samples} samples")
+    """One group a sample or more, if samples were recorded together."""
+    if groups is None:
+        return
+    if groups.dtype != np.int64 or groups.ndim not in (1, 2) or len(groups) != samples or 0 in groups.shape[1:]:
+        raise FeatureError(
+            f"groups is {groups.dtype} {groups.shape}; expected int64 ({samples},), one group a sample, or "
+            f"({samples}, k), k groups a sample"
+        )

@@ -19,6 +19,7 @@ from bmnas.features import checks, convert, labels, store, subsets
 from bmnas.features.feature_tensors import FeatureTensors
 from bmnas.features.fields import FeatureFields
 from bmnas.features.findings import findings
+from bmnas.features.groups import as_groups
 from bmnas.features.missing import check_samples, count_missing, masked
 from bmnas.features.weights import as_weights, check_weights
 from bmnas.machine import free_memory, resolve_device
@@ -44,8 +45,9 @@ class FeatureSet(FeatureFields):
         task, source, notes: where the features come from; `source` is "real", "synthetic" or "stand-in" and `notes`
             is one line for banners and titles.
         manifest: the description that `save` writes beside the arrays.
-        groups: int64 (n,), equal for samples that were recorded together (one recording, one performer); None where
-            each sample stands alone. Only intervals and verdicts depend on it.
+        groups: int64 (n,), equal for samples that were recorded together (one recording, one performer), or (n, k)
+            where each sample is of k such groups; None where each sample stands alone. Only intervals and verdicts
+            depend on it.
         weights: float32 (n,), how much each sample counts in losses, not in scores; None where all count alike.
         folder: where `open` read it, None for features in memory.
         chosen: the features that `choose` left of those in the folder; None for all.
@@ -115,7 +117,9 @@ class FeatureSet(FeatureFields):
             task, source, notes: see `FeatureSet`.
             backbones, pooling, options: anything worth keeping in the manifest; JSON values.
             report: whether odd arrays of one's own are warned about.
-            groups: numbers or names, equal for samples that were recorded together; by default each stands alone.
+            groups: n numbers or names, equal for samples that were recorded together; by default each stands alone. Or
+                (n, k), where each sample is of k groups, as a pair of drawings is of both: equal names are one group,
+                also in two columns, and samples that share one do not count as independent.
             weights: n numbers of at least 0, how much each sample counts in every loss.
 
         Raises:
@@ -154,7 +158,7 @@ class FeatureSet(FeatureFields):
             task=task,
             source=source,
             notes=notes,
-            groups=None if groups is None else labels.as_groups(groups),
+            groups=None if groups is None else as_groups(groups),
             weights=None if weights is None else as_weights("weights", weights, len(targets)),
         )
         for name, array in features.items():
@@ -251,7 +255,7 @@ class FeatureSet(FeatureFields):
         return self.splits[split]
 
     def recorded_together(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the group of each row, (n,); where the samples stand alone, each row is a group of its own."""
+        """Returns the group of each row, (n,), or its k groups, (n, k); a row that stands alone is one of its own."""
         return rows if self.groups is None else self.groups[rows]
 
     @property

@@ -144,10 +144,14 @@ def _pairs(first: FeatureSet, other: FeatureSet) -> Iterator[tuple[str, Any, Any
         theirs = other.arrays[name]
         yield f"the shape of {name}", (array.shape[1:], str(array.dtype)), (theirs.shape[1:], str(theirs.dtype))
     yield "logits", sorted(first.logits), sorted(other.logits)
-    yield "having groups", first.groups is not None, other.groups is not None
+    yield "groups a sample", _groups_a_sample(first), _groups_a_sample(other)
     yield "having weights", first.weights is not None, other.weights is not None
     yield "pooling", first.manifest["pooling"], other.manifest["pooling"]
     yield "the weights of the backbones", _fingerprints(first), _fingerprints(other)
+
+
+def _groups_a_sample(part: FeatureSet) -> int:
+    return 0 if part.groups is None else part.groups.size // len(part)
 
 
 def _fingerprints(features: FeatureSet) -> dict[str, Any]:

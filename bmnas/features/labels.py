@@ -1,4 +1,4 @@
-"""Labels and groups as people have them: names or numbers of one type, or rows of 0 and 1; and what they become."""
+"""Labels as people have them: names or numbers of one type, or rows of 0 and 1; and what they become."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,12 +9,11 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from bmnas.errors import FeatureError, warn
+from bmnas.errors import FeatureError
 from bmnas.features.convert import as_array, as_names, as_numbers, as_whole_numbers, check_present, tensor_values
 
 SORTED = "biufUSMm"  # numpy's kinds of what can be a label: it has an order, and equals itself
 MOST_CLASSES = 100_000  # that are numbered without being asked for
-NAMED = 3  # sets of names alike that a warning of groups writes out
 
 
 def as_labels(name: str, values: ArrayLike) -> np.ndarray:
@@ -108,26 +107,6 @@ def names_alike(names: Iterable[str]) -> Iterator[tuple[str, ...]]:
         visible = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
         alike.setdefault(" ".join(visible.casefold().split()), []).append(name)
     yield from (tuple(same) for same in alike.values() if len(same) > 1)
-
-
-def as_groups(groups: ArrayLike) -> np.ndarray:
-    """Converts to int64 numbers, equal where the numbers or names of groups are; warns of names that look alike.
-
-    Raises:
-        FeatureError: one is missing, or they are of different types.
-    """
-    labels = as_labels("groups", groups)
-    if labels.ndim != 1:
-        raise FeatureError(f"groups has the shape {labels.shape}; expected one number or name for each sample, (n,)")
-    values, numbers = np.unique(labels, return_inverse=True)
-    alike = list(names_alike(map(label_name, values.tolist()))) if values.dtype.kind in "US" else []
-    if alike:
-        shown = "; ".join(", ".join(map(ascii, same)) for same in alike[:NAMED]) + ("; ..." if alike[NAMED:] else "")
-        warn(
-            f"groups: names differ only in blanks, case or the form of their letters ({shown}); if they are one group, "
-            "write them alike, or its samples may be torn apart"
-        )
-    return numbers.astype(np.int64)
 
 
 def as_targets(

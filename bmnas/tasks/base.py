@@ -61,7 +61,7 @@ class RawData:
         splits: "train", "val", "test" -> rows.
         backbone_rows: the rows that train the backbones; those outside the splits serve nothing else.
         notes: one line for banners and titles.
-        groups: int64 (n,), equal for samples that were recorded together; None where each stands alone.
+        groups: int64 (n,) or (n, k), see `FeatureSet`; None where each sample stands alone.
     """
 
     inputs: dict[str, np.ndarray]

@@ -9,9 +9,8 @@ The 1,797 drawings (8 x 8, `load_digits`) are shuffled by the seed and divided, 
 | val | 1,197 to 1,436 |
 | test | 1,437 to 1,796 |
 
-Within a split a drawing is in several pairs, on both sides. Pairs with the same drawing on the left are one group of a
-comparison. That they also share drawings on the right is not counted: where the errors of a method follow those, the
-intervals are too short.
+Within a split a drawing is in several pairs, on both sides. A pair is of two groups, its drawings: no two pairs that
+share one count as independent in a comparison.
 """
 
 from collections.abc import Callable, Mapping
@@ -73,7 +72,7 @@ def open_drawing_pairs(
         splits={name: np.arange(ends[i], ends[i + 1]) for i, name in enumerate(sizes)},
         backbone_rows=np.arange(ends[-1], len(rows)),
         notes=notes,
-        groups=rows[:, 0],
+        groups=rows,
     )
 
 

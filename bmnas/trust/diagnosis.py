@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bmnas.errors import FeatureError
+from bmnas.errors import FeatureError, how_many
 from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
@@ -124,9 +124,11 @@ def load_verdict(run: Run) -> str:
 def _opinions(features: FeatureSet) -> Opinions:
     """Asks the probes of all modalities, if two validation rows or more are independent of each other."""
     rows = features.rows("val")
-    independent = len(np.unique(features.recorded_together(rows)))
+    independent = len(np.unique(features.kept_whole(rows)))
     if independent < LEAST_ROWS:
-        groups = "" if features.groups is None else f", which were recorded together in {independent} groups"
+        groups = (
+            "" if features.groups is None else f", which were recorded together in {how_many(independent, 'group')}"
+        )
         raise FeatureError(
             f"the validation split has {len(rows)} rows{groups}; a diagnosis needs at least {LEAST_ROWS} that are "
             "independent. Make the split larger"

@@ -24,7 +24,8 @@ import numpy as np
 from torch import Tensor
 
 from bmnas.errors import how_many
-from bmnas.evaluation.estimates import estimate, group_scores, signed
+from bmnas.evaluation.estimates import estimate, signed
+from bmnas.evaluation.group_values import group_values
 from bmnas.trust.opinions import Opinions, base_rates, opinion, pool
 from bmnas.trust.probes import ProbeData, bits
 
@@ -196,6 +197,6 @@ def compare_losses(worse: Tensor, better: Tensor, data: ProbeData) -> Bits:
     differences = (worse - better).numpy()
     if data.groups is not None:
         counts = np.stack([differences, np.ones_like(differences)], axis=-1)  # (S, n, 2)
-        differences = group_scores(lambda sums: sums[..., 0] / sums[..., 1], counts, data.groups)  # (S, G)
+        differences = group_values(lambda sums: sums[..., 0] / sums[..., 1], counts, data.groups)
     known = estimate(differences)
     return Bits(known.mean, *known.interval())

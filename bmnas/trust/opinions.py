@@ -136,7 +136,7 @@ def pool(experts: Sequence[Tensor], base: Tensor, data: ProbeData) -> Tensor:
     for seed in range(len(stacked)):
         for half in (0, 1):
             chosen = data.halves == half
-            independent = int(chosen.sum()) if data.groups is None else len(np.unique(data.groups[chosen.numpy()]))
+            independent = len(np.unique(data.parts[chosen.numpy()]))
             weights = _weights(stacked[seed, chosen], targets[chosen], independent)
             result[seed, ~chosen] = stacked[seed, ~chosen] @ weights
     return result

@@ -16,6 +16,7 @@ one half.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -49,8 +50,8 @@ class ProbeData:
         train: how many of the n rows are of the training split.
         classes: number of logits.
         rows: of the feature set, (n,).
-        groups: which validation rows were recorded together, (n - train,): numbers from 0, in order of appearance; None
-            where each row stands alone.
+        groups: which validation rows were recorded together, (n - train,) or (n - train, k) as `FeatureSet.groups`;
+            None where each row stands alone.
     """
 
     inputs: dict[str, Tensor]
@@ -60,10 +61,16 @@ class ProbeData:
     rows: np.ndarray
     groups: np.ndarray | None = None
 
+    @cached_property
+    def parts(self) -> np.ndarray:
+        """Returns what no half of the validation rows tears, (n - train,): numbers from 0, in order of appearance."""
+        val = self.rows[self.train :]
+        return group_numbers(val if self.groups is None else self.groups.reshape(len(val), -1)[:, 0])
+
     @property
     def independent(self) -> int:
         """Returns how many validation rows, or groups of them, are independent of each other."""
-        return len(self.rows) - self.train if self.groups is None else int(self.groups.max()) + 1
+        return int(self.parts.max()) + 1
 
     @property
     def multilabel(self) -> bool:
@@ -73,9 +80,7 @@ class ProbeData:
     @property
     def halves(self) -> Tensor:
         """Returns 0 or 1 for each validation row, rows or groups by turns."""
-        if self.groups is not None:
-            return torch.from_numpy(self.groups) % 2
-        return torch.arange(len(self.rows) - self.train) % 2
+        return torch.from_numpy(self.parts) % 2
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def probe_data(features: FeatureSet, sources: Mapping[str, Sequence[str]]) -> Pr
         parts = [np.asarray(features.arrays[one][rows], dtype=np.float32).reshape(len(rows), -1) for one in members]
         inputs[name] = _standardised(torch.from_numpy(np.concatenate(parts, axis=1)), len(train))
     targets = torch.from_numpy(np.array(features.targets[rows]))
-    groups = None if features.groups is None else group_numbers(features.recorded_together(val))
+    groups = None if features.groups is None else features.recorded_together(val)
     return ProbeData(inputs, targets, len(train), len(features.classes), rows, groups)
 
 

@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score
 
 from bmnas.errors import ConfigError
 from bmnas.evaluation.comparison import compare, compare_pairs, holm
-from bmnas.evaluation.estimates import Estimate, estimate, group_scores
+from bmnas.evaluation.estimates import Estimate, estimate
+from bmnas.evaluation.group_values import group_values
 from bmnas.evaluation.outcomes import COUNTED, Outcomes
 
 NULLS = [  # standard deviations of the effects of a seed, of a group, and of both together
@@ -92,7 +93,7 @@ def test_equal_methods_are_seldom_called_better_whatever_the_score_and_the_group
         classes = rng.choice(4, shape, p=[0.6, 0.2, 0.15, 0.05])
         targets = classes if kind == "multiclass" else rng.random((shape, 3)) < 0.3
         both = [Outcomes(kind, answers(rng, targets, members, seeds, tail), targets, members, "", metric) for _ in "ab"]
-        values = [group_scores(each.score, each.counts(), members) for each in both]
+        values = [group_values(each.score, each.counts(), members) for each in both]
         (comparison,) = compare("a", dict(zip("ab", values, strict=True)))
         better += comparison.verdict == "better"
     assert better <= stats.binom.ppf(0.999, trials, 0.05)
@@ -150,7 +151,7 @@ def test_copies_of_a_sample_in_a_group_prove_no_more_than_one():
     def scores(right, copies):
         wide = np.repeat(right, copies, axis=1)
         names = np.repeat(groups, copies)
-        return group_scores(accuracy, right_and_one(wide), names)
+        return group_values(accuracy, right_and_one(wide), names)
 
     once, often = (compare("a", {"a": scores(ours, n), "b": scores(rival, n)})[0] for n in (1, 10))
     assert (once.low, once.high) == pytest.approx((often.low, often.high))
@@ -160,8 +161,8 @@ def test_copies_of_a_sample_in_a_group_prove_no_more_than_one():
 def test_the_values_of_equal_groups_are_their_means(right, data):
     size = data.draw(st.sampled_from([n for n in range(1, len(right) + 1) if len(right) % n == 0]))
     groups = np.arange(len(right)) // size
-    values = group_scores(accuracy, right_and_one(right), groups)
-    assert values == pytest.approx(right.reshape(-1, size).mean(1))
+    (values,) = group_values(accuracy, right_and_one(right)[None], groups).terms
+    assert values[0] == pytest.approx(right.reshape(-1, size).mean(1))
 
 
 def test_the_values_of_f1_are_its_jackknife():
@@ -174,8 +175,8 @@ def test_the_values_of_f1_are_its_jackknife():
     def score(rows):
         return float(f1_score(targets[rows], predicted[rows], average="weighted", zero_division=1))
 
-    values = group_scores(outcomes.score, outcomes.counts()[0], groups)
-    for g, value in enumerate(values):
+    (values,) = group_values(outcomes.score, outcomes.counts(), groups).terms
+    for g, value in enumerate(values[0]):
         assert value == pytest.approx(8 * score(np.arange(24)) - 7 * score(np.flatnonzero(groups != g)))
 
 

@@ -58,10 +58,12 @@ def test_the_file_says_what_was_trained_on_and_how(tmp_path):
     assert "seconds" not in run.path(EVALUATION).read_text()
 
 
+@pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("features", [FEATURES, multilabel_features()])
-def test_answers_of_test_samples_there_and_back(tmp_path, features):
+def test_answers_of_test_samples_there_and_back(tmp_path, features, columns):
     run, genotype = Run(tmp_path / "run"), answer((features.names[0], features.names[-1]))
-    grouped = replace(features, groups=np.arange(len(features)) // 3)
+    thirds = np.arange(len(features)) // 3
+    grouped = replace(features, groups=thirds if columns == 1 else np.stack([thirds, 10**6 - thirds // 2], axis=1))
     results = [evaluate("it", genotype, grouped, CONFIG, BUDGET)]
     save_evaluation(run, results, grouped, BUDGET)
     (again,) = load_evaluation(run)

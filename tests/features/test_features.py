@@ -345,3 +345,15 @@ def test_groups_are_kept_and_change_no_fingerprint(tmp_path):
     assert alone.recorded_together(alone.rows("test")).tolist() == [4, 5]
     with pytest.raises(FeatureError, match="groups"):
         FeatureSet.from_arrays(arrays, targets, splits, groups=[1, 2])
+
+
+def test_several_groups_a_sample_are_kept(tmp_path):
+    arrays, targets = {"A_1": np.ones((6, 3)), "B_1": np.ones((6, 2))}, [0, 1] * 3
+    splits = {"train": [0, 1], "val": [2, 3], "test": [4, 5]}
+    groups = np.array([["a", "b"], ["b", "c"], ["d", "e"], ["e", "d"], ["f", "g"], ["f", "h"]])
+    crossed = FeatureSet.from_arrays(arrays, targets, splits, groups=groups)
+    again = FeatureSet.open(crossed.save(tmp_path / "crossed")).choose(features="A_1,B_1")
+    known = again.recorded_together(np.arange(6))
+    assert np.array_equal(known[:, :, None, None] == known, groups[:, :, None, None] == groups)
+    assert again.kept_whole(np.arange(6)).tolist() == known[:, 0].tolist()
+    assert again.fingerprint == FeatureSet.from_arrays(arrays, targets, splits).fingerprint

@@ -11,7 +11,8 @@ import bmnas
 from bmnas.errors import FeatureError
 from bmnas.features.convert import as_numbers
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.labels import as_groups, as_labels
+from bmnas.features.groups import as_groups
+from bmnas.features.labels import as_labels
 from bmnas.scale.own_data.inputs import as_arrays
 
 N = 12
@@ -119,6 +120,7 @@ LABELS = {
     "texts and bytes": ([b"a", "a"] * 6, "mixes texts"),
     "one-hot texts": (np.eye(3)[np.arange(N) % 3].astype(str), "rows of the numbers 0 and 1"),
 }
+COLUMNS = ("a column of names", "a frame of one column", "a column of numbers")  # which groups may be
 
 
 @pytest.mark.parametrize("kind", LABELS)
@@ -128,7 +130,7 @@ def test_what_is_no_label_is_named(kind):
         as_labels("y", y)
 
 
-@pytest.mark.parametrize("kind", sorted(set(LABELS) - {"complex", "sets"}))
+@pytest.mark.parametrize("kind", sorted(set(LABELS) - {"complex", "sets", *COLUMNS}))
 def test_what_is_no_label_is_no_group_either(kind):
     with pytest.raises(FeatureError, match="groups"):
         as_groups(LABELS[kind][0])
@@ -148,6 +150,53 @@ def test_what_is_no_label_is_no_group_either(kind):
 def test_groups_of_any_type_are_told_apart(groups):
     first, second, third = as_groups(groups).tolist()
     assert first == third != second
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_groups_may_be_a_column(kind):
+    values = LABELS[kind][0]
+    assert np.array_equal(as_groups(values), as_groups(np.asarray(values)[:, 0]))
+
+
+SPEAKERS, ROOMS = ["ann", "bob", "ann", "cy"], [1, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        list(zip(SPEAKERS, ROOMS, strict=True)),
+        [list(pair) for pair in zip(SPEAKERS, ROOMS, strict=True)],
+        pd.DataFrame({"speaker": SPEAKERS, "room": ROOMS}),
+        np.array([SPEAKERS, [f"room {room}" for room in ROOMS]]).T,
+        np.array([[1, 11], [2, 11], [1, 12], [3, 13]]),
+        torch.tensor([[1, 11], [2, 11], [1, 12], [3, 13]]),
+    ],
+)
+def test_a_sample_may_be_of_several_groups(groups):
+    table = as_groups(groups)
+    same = table.reshape(-1, 1) == table.reshape(-1)
+    expected = np.array([*zip(SPEAKERS, map(str, ROOMS), strict=True)]).reshape(-1)
+    assert table.shape == (4, 2) and np.array_equal(same, expected[:, None] == expected)
+
+
+def test_equal_names_in_two_columns_are_one_group():
+    assert as_groups([("ann", "bob"), ("bob", "cy"), ("cy", "dee")]).tolist() == [[0, 1], [1, 2], [2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [
+        (np.eye(3)[np.arange(N) % 3], "rows of 0 and 1"),
+        (np.arange(5 * N).reshape(N, 5), "5 columns"),
+        ([("a", "b"), ("a",)] * 6, "lengths"),
+        ([("a", 1), ("b", "1")] * 6, "column 1"),
+        ([("a", 1.5), ("b", np.nan)] * 6, "column 1"),
+        ([], "columns"),
+    ],
+)
+def test_tables_that_are_no_groups_are_refused(groups, words):
+    with pytest.raises(FeatureError, match=words):
+        as_groups(groups)
 
 
 @pytest.mark.parametrize("other", ["Café ", "café", "Cafe\u0301", "Caf\u00e9\u200b", "\ufeffCafé", " Café"])

@@ -20,7 +20,8 @@ from bmnas.evaluation.trained_network import train_and_save
 from bmnas.features.checks import check_mappings
 from bmnas.features.convert import check_order
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.labels import as_groups, as_labels, label_name
+from bmnas.features.groups import as_groups
+from bmnas.features.labels import as_labels, label_name
 from bmnas.features.weights import as_weights
 from bmnas.rivals.field.contest import Contest
 from bmnas.rivals.field.rows import CHOICES, field_rows

@@ -77,7 +77,7 @@ TASK = TASKS.register(
         ),
         eval_config=EvalConfig(epochs=12, seeds=3, max_lr=1e-2),
         options={"seed": 0, "L": 4, "samples": SAMPLES, "source": "real"},
-        grouped_by="drawing on the left",
+        grouped_by="drawing",
         recipe=2,  # 1 had half the pairs of val and a third of those of test
         open_raw=open_pairs,
     )

@@ -74,7 +74,7 @@ TASK = TASKS.register(
         ),
         eval_config=EvalConfig(epochs=15, seeds=3, max_lr=1e-2),
         options={"seed": 0, "L": 1, "samples": SAMPLES, "source": "real"},
-        grouped_by="drawing on the left",
+        grouped_by="drawing",
         open_raw=open_pairs,
     )
 )
