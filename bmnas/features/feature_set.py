@@ -45,9 +45,8 @@ class FeatureSet(FeatureFields):
         task, source, notes: where the features come from; `source` is "real", "synthetic" or "stand-in" and `notes`
             is one line for banners and titles.
         manifest: the description that `save` writes beside the arrays.
-        groups: int64 (n,), equal for samples that were recorded together (one recording, one performer), or (n, k)
-            where each sample is of k such groups; None where each sample stands alone. Only intervals and verdicts
-            depend on it.
+        groups: int64 (n,), equal for samples that were recorded together (recording, performer), or (n, k) where
+            a sample is of k groups; None where each stands alone. Only intervals and verdicts depend on it.
         weights: float32 (n,), how much each sample counts in losses, not in scores; None where all count alike.
         folder: where `open` read it, None for features in memory.
         chosen: the features that `choose` left of those in the folder; None for all.
@@ -118,8 +117,7 @@ class FeatureSet(FeatureFields):
             backbones, pooling, options: anything worth keeping in the manifest; JSON values.
             report: whether odd arrays of one's own are warned about.
             groups: n numbers or names, equal for samples that were recorded together; by default each stands alone. Or
-                (n, k), where each sample is of k groups, as a pair of drawings is of both: equal names are one group,
-                also in two columns, and samples that share one do not count as independent.
+                (n, k), each sample of k groups, as a pair is of both its drawings; names mean the same in all columns.
             weights: n numbers of at least 0, how much each sample counts in every loss.
 
         Raises:

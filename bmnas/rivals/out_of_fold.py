@@ -16,6 +16,7 @@ from bmnas.config import EvalConfig, SearchConfig
 from bmnas.evaluation.evaluation import identity_of_seed
 from bmnas.evaluation.results import digest_of
 from bmnas.features.feature_set import FeatureSet, FeatureTensors
+from bmnas.features.groups import kept_whole
 from bmnas.machine import use_threads
 from bmnas.rivals.feature_head import FeatureHead
 from bmnas.searching.filling import filled, objective_of
@@ -77,7 +78,7 @@ def _kept(
 def head_logits(modality: str, features: FeatureSet, config: SearchConfig, budget: EvalConfig, seed: int) -> np.ndarray:
     """Answers every sample by a head of one modality that was not fitted to it, float32 (n, classes)."""
     labelled_rows = np.concatenate([features.rows("train"), features.rows("val")])
-    parts = folds(features.kept_whole(labelled_rows), seed)
+    parts = folds(kept_whole(features.recorded_together(labelled_rows)), seed)
     others = np.setdiff1d(np.arange(len(features)), labelled_rows)
     jobs = [(labelled_rows[parts != fold], labelled_rows[parts == fold]) for fold in range(FOLDS)]
     jobs.append((labelled_rows, others))

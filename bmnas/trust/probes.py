@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.groups import kept_whole
 
 WIDTH = 64  # of an encoder and of a head
 STEPS = 240
@@ -65,7 +66,7 @@ class ProbeData:
     def parts(self) -> np.ndarray:
         """Returns what no half of the validation rows tears, (n - train,): numbers from 0, in order of appearance."""
         val = self.rows[self.train :]
-        return group_numbers(val if self.groups is None else self.groups.reshape(len(val), -1)[:, 0])
+        return group_numbers(val if self.groups is None else kept_whole(self.groups))
 
     @property
     def independent(self) -> int:
