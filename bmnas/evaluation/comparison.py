@@ -142,9 +142,7 @@ def compare(name: str, scores: Mapping[str, np.ndarray | GroupValues]) -> list[C
 
 
 def compare_pairs(
-    name: str,
-    pairs: Mapping[str, tuple[np.ndarray | GroupValues, np.ndarray | GroupValues]],
-    differences: Mapping[str, float] | None = None,
+    name: str, pairs: Mapping[str, tuple[np.ndarray | GroupValues, np.ndarray | GroupValues]]
 ) -> list[Comparison]:
     """Compares one method with its rivals, and corrects by Holm.
 
@@ -152,12 +150,8 @@ def compare_pairs(
         name: of the method.
         pairs: rival -> the values of the method and of the rival, (S seeds, G groups), or (S,) where seeds alone are
             known.
-        differences: rival -> the difference of the scores themselves, where values of groups only estimate it, as the
-            jackknife does of F1.
     """
     estimates = {rival: estimate_difference(*pair) for rival, pair in pairs.items()}
-    if differences:
-        estimates = {rival: replace(one, mean=differences[rival]) for rival, one in estimates.items()}
     p_values = [one.p_value for one in estimates.values()]
     corrected = zip(holm(p_values), holm_levels(p_values), strict=True)
     comparisons = []

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bmnas.errors import ConfigError
 from bmnas.evaluation.group_values import GroupValues
 
 LEVEL = 0.95  # of intervals
@@ -101,8 +100,8 @@ def estimate(values: np.ndarray | GroupValues) -> Estimate:
     Raises:
         ConfigError: there is no value, or one that is not finite.
     """
-    known = _checked(values)
-    return _two_way([known], [term.mean(0) for term in known.terms], known.independent)
+    known = GroupValues.of(values)
+    return _two_way(known.scores.mean(), [known], [term.mean(0) for term in known.terms])
 
 
 def estimate_difference(first: np.ndarray | GroupValues, second: np.ndarray | GroupValues) -> Estimate:
@@ -111,36 +110,28 @@ def estimate_difference(first: np.ndarray | GroupValues, second: np.ndarray | Gr
     Args:
         first, second: (S seeds, G groups), or (S,) where seeds alone are known; both of the same groups.
     """
-    parts = [GroupValues.of(first), GroupValues.of(second)]
-    if parts[0].seeds == parts[1].seeds:
-        return estimate(parts[0] - parts[1])
-    terms = zip(*(_checked(part).terms for part in parts), strict=True)
-    return _two_way(parts, [mine.mean(0) - theirs.mean(0) for mine, theirs in terms], parts[0].independent)
+    mine, theirs = GroupValues.of(first), GroupValues.of(second)
+    if mine.seeds == theirs.seeds:
+        return estimate(mine - theirs)
+    columns = [one.mean(0) - other.mean(0) for one, other in zip(mine.terms, theirs.terms, strict=True)]
+    return _two_way(mine.scores.mean() - theirs.scores.mean(), [mine, theirs], columns)
 
 
-def _checked(values: np.ndarray | GroupValues) -> GroupValues:
-    known = GroupValues.of(values)
-    for term in known.terms:
-        if term.ndim not in (1, 2) or not term.size or not np.isfinite(term).all():
-            raise ConfigError(f"values of shape {term.shape}; expected finite ones of shape (seeds, groups)")
-    return known
-
-
-def _two_way(parts: Sequence[GroupValues], columns: Sequence[np.ndarray], groups: int) -> Estimate:
+def _two_way(mean: float, parts: Sequence[GroupValues], columns: Sequence[np.ndarray]) -> Estimate:
     """Clusters by seeds and groups.
 
     Args:
-        parts: of independent seeds each.
+        mean: of the scores, or their difference.
+        parts: of independent seeds each, and of the same groups.
         columns: (G,) the means of the groups, one for each of the terms; a number where seeds alone are known.
-        groups: how many are independent; 0 where seeds alone are known.
     """
-    mean = float(columns[0].mean())
+    mean = float(mean) if abs(mean) > ROUNDING else 0.0
+    groups = parts[0].independent
     numbers = [part.seeds for part in parts]
     if min(numbers) < 2 or groups == 1:
         return Estimate(mean, np.inf)
     two_seeds = min(numbers) == 2
-    per_seed = [part.terms[0].reshape(part.seeds, -1).mean(1) for part in parts]
-    variances = [float(values.var(ddof=1)) / len(values) for values in per_seed]
+    variances = [_squared_error(part.scores) for part in parts]
     of_seeds = sum(variances)
     variance = of_seeds
     if groups:

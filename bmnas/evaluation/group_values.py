@@ -14,6 +14,8 @@ from itertools import combinations
 
 import numpy as np
 
+from bmnas.errors import ConfigError
+
 Score = Callable[[np.ndarray], np.ndarray]
 
 
@@ -22,27 +24,35 @@ class GroupValues:
     """The scores of S seeds, or differences of scores, split by groups.
 
     Attributes:
+        scores: (S,) of all samples; values of groups only estimate them, as the jackknife does of F1.
         terms: (S, G) values of single groups; then, where groups cross, of what two of them share, three, ... Of (S,)
             alone where groups are not known.
         independent: how many groups stand behind the values at least, whichever way the samples are grouped; 1 where
             all samples share a group, 0 where groups are not known.
     """
 
+    scores: np.ndarray
     terms: tuple[np.ndarray, ...]
     independent: int
 
     @classmethod
     def of(cls, values: "np.ndarray | GroupValues") -> "GroupValues":
-        """Takes values (S seeds, G groups) of groups that do not cross, or (S,) of seeds alone."""
+        """Takes values (S seeds, G groups) of groups that do not cross, or (S,) of seeds alone.
+
+        Raises:
+            ConfigError: there is no value, or one that is not finite.
+        """
         if isinstance(values, cls):
             return values
         array = np.asarray(values, dtype=float)
-        return cls((array,), array.shape[1] if array.ndim > 1 else 0)
+        if array.ndim not in (1, 2) or not array.size or not np.isfinite(array).all():
+            raise ConfigError(f"values of shape {array.shape}; expected finite ones of shape (seeds, groups)")
+        return cls(array.reshape(len(array), -1).mean(1), (array,), array.shape[1] if array.ndim > 1 else 0)
 
     @property
     def seeds(self) -> int:
         """How many seeds the values are of."""
-        return len(self.terms[0])
+        return len(self.scores)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -51,12 +61,12 @@ class GroupValues:
 
     def __sub__(self, other: "GroupValues") -> "GroupValues":
         terms = tuple(mine - theirs for mine, theirs in zip(self.terms, other.terms, strict=True))
-        return GroupValues(terms, self.independent)
+        return GroupValues(self.scores - other.scores, terms, self.independent)
 
     def repeated(self, seeds: int) -> "GroupValues":
         """Lets the values of one seed stand beside each of several."""
         terms = tuple(np.broadcast_to(term, (seeds, *term.shape[1:])) for term in self.terms)
-        return GroupValues(terms, self.independent)
+        return GroupValues(np.broadcast_to(self.scores, seeds), terms, self.independent)
 
 
 def group_values(score: Score, counts: np.ndarray, groups: np.ndarray) -> GroupValues:
@@ -72,19 +82,20 @@ def group_values(score: Score, counts: np.ndarray, groups: np.ndarray) -> GroupV
             values in two columns are one group.
     """
     table = groups.reshape(len(groups), -1)
-    total = counts.sum(-2)[..., None, :]  # (S, 1, d)
+    total = counts.sum(-2)[:, None, :]  # (S, 1, d)
+    scores = score(total)  # (S, 1)
     terms = []
     for rows, codes in _memberships(table):
         if not len(codes):
             break
         if np.bincount(codes).max() == len(table):
-            return GroupValues((score(total),), 1)
+            return GroupValues(scores[:, 0], (scores,), 1)
         order = np.argsort(codes, kind="stable")
         starts = np.searchsorted(codes[order], np.arange(codes.max() + 1))
-        sums = np.add.reduceat(counts[..., rows[order], :], starts, axis=-2)  # (S, G, d)
+        sums = np.add.reduceat(counts[:, rows[order]], starts, axis=1)  # (S, G, d)
         number = len(starts)
-        terms.append(number * score(total) - (number - 1) * score(total - sums))
-    return GroupValues(tuple(terms), min(len(np.unique(column)) for column in table.T))
+        terms.append(number * scores - (number - 1) * score(total - sums))
+    return GroupValues(scores[:, 0], tuple(terms), min(len(np.unique(column)) for column in table.T))
 
 
 def _memberships(table: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import InstanceOf
 
 from bmnas.errors import ConfigError, RunError
 from bmnas.evaluation.comparison import Comparison, compare_pairs
-from bmnas.evaluation.estimates import ROUNDING, estimate
+from bmnas.evaluation.estimates import estimate
 from bmnas.evaluation.group_values import GroupValues, group_values
 from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.outcomes import COUNTED, Outcomes
@@ -87,15 +87,15 @@ class Evaluation:
             known = estimate(np.array(self.scores))
             independent = len(self.scores)
         else:
-            values = self.group_values()
+            values = self.group_values(self.outcomes.groups)
             known = estimate(values if self.trained else values.repeated(2))
             independent = values.independent
-        return replace(known, mean=self.mean).share_interval(independent)
+        return known.share_interval(independent)
 
-    def group_values(self) -> GroupValues:
-        """Splits the score of each seed by groups of test samples."""
+    def group_values(self, groups: np.ndarray) -> GroupValues:
+        """Splits the score of each seed by groups of test samples, (n,) or (n, k)."""
         assert self.outcomes is not None
-        return group_values(self.outcomes.score, self.outcomes.counts(), self.outcomes.groups)
+        return group_values(self.outcomes.score, self.outcomes.counts(), groups)
 
     def row(self) -> dict[str, Any]:
         """Returns the method as a row: mean, spread, 95 % interval (low, high) as shares, and its size."""
@@ -235,8 +235,7 @@ def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison
         raise ConfigError(f"no results of {name!r}; there are those of {', '.join(map(repr, named)) or 'none'}")
     mine = named.pop(name)
     pairs = {rival: _pair(mine, other) for rival, other in named.items()}
-    differences = {rival: mine.mean - other.mean for rival, other in named.items()}
-    return compare_pairs(name, pairs, {rival: d if abs(d) > ROUNDING else 0.0 for rival, d in differences.items()})
+    return compare_pairs(name, pairs)
 
 
 def _pair(mine: Evaluation, other: Evaluation) -> tuple[GroupValues, GroupValues]:
@@ -246,7 +245,8 @@ def _pair(mine: Evaluation, other: Evaluation) -> tuple[GroupValues, GroupValues
     if mine.outcomes is None or other.outcomes is None:
         values = [GroupValues.of(np.array(one.scores)) for one in (mine, other)]
     elif mine.outcomes.same_test(other.outcomes):
-        values = [one.group_values() for one in (mine, other)]
+        groups = max(mine.outcomes.groups, other.outcomes.groups, key=np.ndim)  # of old results there may be but one
+        values = [one.group_values(groups) for one in (mine, other)]
     else:
         raise ConfigError(f"{mine.name!r} and {other.name!r} were tested on different samples; compare them apart")
     seeds = max(each.seeds for each in values)

@@ -138,3 +138,14 @@ def test_class_numbers_there_and_back(numbers):
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_labels_there_and_back(labels):
     assert np.array_equal(unpack(pack(labels), "multilabel", labels.shape), labels)
+
+
+def test_an_old_result_that_knows_one_group_a_sample_is_compared_by_all():
+    rng = np.random.default_rng(5)
+    pairs = np.stack([np.arange(120) // 4, 30 + np.arange(120) % 30], axis=1)
+    ours, rival = draw(rng, 3, 120, 1), draw(rng, 3, 120, 1)
+    new = [evaluation(name, answers, pairs) for name, answers in (("a", ours), ("b", rival))]
+    old = evaluation("b", rival, pairs[:, 0])
+    (expected,) = compare_results(new, "a")
+    assert compare_results([new[0], old], "a") == [expected]
+    assert compare_results([old, new[0]], "b") == [expected.turned()]
