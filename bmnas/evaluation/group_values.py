@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from bmnas.errors import ConfigError
+from bmnas.features.groups import count_independent
 
 Score = Callable[[np.ndarray], np.ndarray]
 
@@ -95,7 +96,7 @@ def group_values(score: Score, counts: np.ndarray, groups: np.ndarray) -> GroupV
         sums = np.add.reduceat(counts[:, rows[order]], starts, axis=1)  # (S, G, d)
         number = len(starts)
         terms.append(number * scores - (number - 1) * score(total - sums))
-    return GroupValues(scores[:, 0], tuple(terms), min(len(np.unique(column)) for column in table.T))
+    return GroupValues(scores[:, 0], tuple(terms), count_independent(groups))
 
 
 def _memberships(table: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -59,6 +59,15 @@ def kept_whole(groups: np.ndarray) -> np.ndarray:
     return groups.reshape(len(groups), -1)[:, 0]
 
 
+def count_independent(groups: np.ndarray) -> int:
+    """Counts the groups that stand behind samples at least, whichever of their k groups they are told apart by.
+
+    Args:
+        groups: (n,) or (n, k).
+    """
+    return min(len(np.unique(column)) for column in groups.reshape(len(groups), -1).T)
+
+
 def _columns(groups: Any) -> list[Any]:
     """Takes the columns of a table apart; what is no table is one column."""
     if isinstance(groups, pd.DataFrame):

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.groups import count_independent
 from bmnas.machine import resolve_device, use_threads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet, build_network
@@ -175,13 +176,15 @@ READ_OUTS: dict[str, Callable[[FinishedSearch], Selection]] = {
 
 
 def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], ranked: int) -> Selection:
+    groups = search.features.recorded_together(search.features.rows("val"))
     selection = Selection(
         rule=rule,
         algorithm1=search.derived,
         candidates=tuple(sorted(candidates, key=lambda candidate: candidate.rank)),
         ranked=ranked,
         exhaustive=ranked_as_a_whole(search.space),
-        rows=len(search.features.splits["val"]),
+        rows=len(groups),
+        independent=count_independent(groups) // (groups.size // len(groups)),  # errors by several groups add up
     )
     return selection.of_modalities(living_modalities(selection.chosen, search.features.modalities))
 

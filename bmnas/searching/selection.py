@@ -94,6 +94,7 @@ class Selection:
         modalities: those that the chosen network's answer depends on; empty in records of older versions.
         projection: DARTS-PT's answer and its decisions; None when the rule is another.
         by_loss: whether the loss decided between candidates and not the score, as in records of older versions.
+        independent: how many of the rows count in a comparison: fewer where some were recorded together; 0 for all.
     """
 
     rule: str
@@ -105,6 +106,7 @@ class Selection:
     modalities: tuple[str, ...] = ()
     projection: Projection | None = None
     by_loss: bool = False
+    independent: int = 0
 
     @property
     def shortlist(self) -> Genotype | None:
@@ -183,9 +185,13 @@ class Selection:
         gain = answer.trained_score - alone.trained_score
         if alone.epochs != answer.epochs:
             return f"{known}, and fell behind in an earlier round."
-        if gain > 2 * _noise(answer, alone, self.rows):
+        # the most that its standard error can be: no more rows differ than those on which either is wrong
+        noise = ((2 - answer.trained_score - alone.trained_score) / (self.independent or self.rows)) ** 0.5
+        if gain > 2 * noise:
             return f"{known}: {100 * gain:.1f} points less.{_caution(alone.genotype)}"
         rows = how_many(self.rows, "validation row")
+        if 0 < self.independent < self.rows:
+            rows += f", of which {self.independent} count as independent,"
         return f"{known}: {rows} do not tell the two apart, so nothing here says that fusing beats one modality alone."
 
     @property
@@ -206,6 +212,7 @@ class Selection:
             "rows": self.rows,
             "modalities": list(self.modalities),
             "by_loss": self.by_loss,
+            "independent": self.independent,
             **projected,
         }
 
@@ -228,6 +235,7 @@ class Selection:
                 modalities=tuple(data.get("modalities", ())),
                 projection=Projection.from_dict(data["projection"]) if "projection" in data else None,
                 by_loss=data.get("by_loss", any(one.trained_loss is not None for one in candidates)),
+                independent=data.get("independent", 0),
             )
         except (TypeError, KeyError, ValueError) as error:
             raise RunError(f"not the record of a selection: {error}") from error
@@ -238,7 +246,8 @@ class Selection:
         """Checks that a record is consistent."""
         losses = [c.trained_loss for c in self.candidates if c.trained_loss is not None]
         numbers = [*losses, *(v for c in self.candidates for v in (c.inherited_score, c.trained_score))]
-        counts = [self.ranked, self.rows, *(v for c in self.candidates for v in (c.rank, c.epochs, c.trainings))]
+        counts = [self.ranked, self.rows, self.independent]
+        counts += [v for c in self.candidates for v in (c.rank, c.epochs, c.trainings)]
         if self.rule not in RULES or {type(self.exhaustive), type(self.by_loss)} != {bool}:
             flags = f"exhaustive {self.exhaustive!r}, by_loss {self.by_loss!r}"
             raise RunError(f"not the record of a selection: rule {self.rule!r}, {flags}")
@@ -269,14 +278,6 @@ def _caution(genotype: Genotype) -> str:
         " That one has no operator: a part of the difference may be what an operator finds in one modality. Whether "
         "fusion helps is what 06 asks."
     )
-
-
-def _noise(one: Candidate, other: Candidate, rows: int) -> float:
-    """Estimates the most that the standard error of a difference can be.
-
-    Two methods differ on no more rows than those on which either is wrong. Exact for the accuracy alone.
-    """
-    return ((2 - one.trained_score - other.trained_score) / rows) ** 0.5
 
 
 def load_selection(run: Run) -> Selection:

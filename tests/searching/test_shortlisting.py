@@ -1,7 +1,9 @@
 """The parts of the shortlist: single paths, candidates that differ, successive halving, restarts."""
 
+from dataclasses import replace
 from itertools import islice, product
 
+import numpy as np
 import pytest
 import torch
 
@@ -320,6 +322,29 @@ def test_an_answer_is_set_beside_the_best_of_one_modality(alone, rows, words):
         answer.chosen == fused.genotype and words in answer.comparison() and "ONE MODALITY, A," in answer.comparison()
     )
     assert Selection.from_dict(answer.to_dict()) == answer
+
+
+def test_rows_that_were_recorded_together_are_fewer():
+    fused = Candidate(one_cell("Sum"), 1, 0.6, 0.95, 0.1, 13, 3, ("A", "B"))
+    alone = Candidate(one_cell("Zero"), 2, 0.5, 0.85, 0.9, 13, 1, ("A",))
+    answer = Selection("shortlist", fused.genotype, (fused, alone), 42, True, 500, ("A", "B"))
+    assert "10.0 points less" in answer.comparison()
+    grouped = replace(answer, independent=50)
+    assert "500 validation rows, of which 50 count as independent, do not tell" in grouped.comparison()
+    assert Selection.from_dict(grouped.to_dict()) == grouped
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2])
+def test_a_read_out_counts_the_rows_that_are_independent(columns):
+    features, config = tiny_features(), SHORT.change(path_epochs=0)
+    search = Search(features, config)
+    derived = search.run_epoch().genotype
+    fourths = np.arange(len(features)) // 4
+    groups = [None, fourths, np.stack([fourths, 10**6 - np.arange(len(features)) // 3], axis=1)][columns]
+    val = features.rows("val")
+    expected = [len(val), len(np.unique(val // 4)), len(np.unique(val // 4)) // 2][columns]
+    answer = select(search.hypernet, derived, replace(features, groups=groups), config)
+    assert (answer.rows, answer.independent) == (len(val), expected)
 
 
 @pytest.mark.parametrize(("operator", "cautious"), [("Zero", True), ("Sum", False), ("ConcatFC", False)])

@@ -221,10 +221,8 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
             raise FeatureError(f"X has {count} samples, y {len(labels)}")
         members = None if groups is None else as_groups(groups)
         if members is not None and members.shape != (count,):
-            raise FeatureError(
-                f"groups has the shape {members.shape}; expected one for each of {len(labels)} samples, which "
-                "splits keep whole. Where a sample is of several, make the splits and use FeatureSet.from_arrays"
-            )
+            wrong = f"groups has the shape {members.shape}; expected one for each of {len(labels)} samples"
+            raise FeatureError(f"{wrong}. Where a sample is of several, make the splits and use FeatureSet.from_arrays")
         its_groups = None if members is None else members[used]
         splits = split_rows(targets[used], its_groups, self.val_size, self.test_size, self.random_state)
         rows = {name: used[part] for name, part in splits.items()}
