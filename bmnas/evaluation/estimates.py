@@ -9,10 +9,10 @@ Statistics 29 (2011), pp. 238-249):
 with each V the squared standard error of the mean over seeds, groups or cells. Where a sample is of several groups,
 V_groups and V_cells are those of single groups, less those of pairs of groups, ..., see
 `bmnas.evaluation.group_values`; V_groups is at least what the samples would give if those that share all their groups
-alone depended on each other. Degrees of freedom follow Satterthwaite (1946), at most 3 of two seeds: two are often
-alike by chance, and the variance is then that of the groups alone. A single seed has no spread, so its interval has no
-ends. Two methods of unequal numbers of seeds are paired by group alone, and V_seeds and V_cells are sums over both
-(Welch, Biometrika 34 (1947), pp. 28-35).
+alone depended on each other. Degrees of freedom follow Satterthwaite (1946), also where few groups hold much; they are
+at most 3 of two seeds: two are often alike by chance, and the variance is then that of the groups alone. A single seed
+has no spread, so its interval has no ends. Two methods of unequal numbers of seeds are paired by group alone, and
+V_seeds and V_cells are sums over both (Welch, Biometrika 34 (1947), pp. 28-35).
 """
 
 from collections.abc import Sequence
@@ -127,7 +127,7 @@ def _two_way(mean: float, parts: Sequence[GroupValues], columns: Sequence[np.nda
     """
     mean = float(mean) if abs(mean) > ROUNDING else 0.0
     groups = parts[0].independent
-    numbers = [part.seeds for part in parts]
+    numbers: list[float] = [part.seeds for part in parts]
     if min(numbers) < 2 or groups == 1:
         return Estimate(mean, np.inf)
     two_seeds = min(numbers) == 2
@@ -135,7 +135,7 @@ def _two_way(mean: float, parts: Sequence[GroupValues], columns: Sequence[np.nda
     of_seeds = sum(variances)
     variance = of_seeds
     if groups:
-        numbers.append(groups)
+        numbers.append(parts[0].effective)
         of_groups = max(_included([columns]), _squared_error(columns[-1]))
         of_cells = _included([part.terms for part in parts])
         variances.append(of_groups)

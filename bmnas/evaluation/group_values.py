@@ -9,7 +9,7 @@ pp. 564-577).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -30,11 +30,13 @@ class GroupValues:
             alone where groups are not known.
         independent: how many groups stand behind the values at least, whichever way the samples are grouped; 1 where
             all samples share a group, 0 where groups are not known.
+        effective: as many equal groups would tell as much of the error; fewer than there are where few hold much.
     """
 
     scores: np.ndarray
     terms: tuple[np.ndarray, ...]
     independent: int
+    effective: float
 
     @classmethod
     def of(cls, values: "np.ndarray | GroupValues") -> "GroupValues":
@@ -48,7 +50,8 @@ class GroupValues:
         array = np.asarray(values, dtype=float)
         if array.ndim not in (1, 2) or not array.size or not np.isfinite(array).all():
             raise ConfigError(f"values of shape {array.shape}; expected finite ones of shape (seeds, groups)")
-        return cls(array.reshape(len(array), -1).mean(1), (array,), array.shape[1] if array.ndim > 1 else 0)
+        groups = array.shape[1] if array.ndim > 1 else 0
+        return cls(array.reshape(len(array), -1).mean(1), (array,), groups, groups)
 
     @property
     def seeds(self) -> int:
@@ -62,12 +65,12 @@ class GroupValues:
 
     def __sub__(self, other: "GroupValues") -> "GroupValues":
         terms = tuple(mine - theirs for mine, theirs in zip(self.terms, other.terms, strict=True))
-        return GroupValues(self.scores - other.scores, terms, self.independent)
+        return replace(self, scores=self.scores - other.scores, terms=terms)
 
     def repeated(self, seeds: int) -> "GroupValues":
         """Lets the values of one seed stand beside each of several."""
         terms = tuple(np.broadcast_to(term, (seeds, *term.shape[1:])) for term in self.terms)
-        return GroupValues(np.broadcast_to(self.scores, seeds), terms, self.independent)
+        return replace(self, scores=np.broadcast_to(self.scores, seeds), terms=terms)
 
 
 def group_values(score: Score, counts: np.ndarray, groups: np.ndarray) -> GroupValues:
@@ -90,13 +93,23 @@ def group_values(score: Score, counts: np.ndarray, groups: np.ndarray) -> GroupV
         if not len(codes):
             break
         if np.bincount(codes).max() == len(table):
-            return GroupValues(scores[:, 0], (scores,), 1)
+            return GroupValues(scores[:, 0], (scores,), 1, 1)
         order = np.argsort(codes, kind="stable")
         starts = np.searchsorted(codes[order], np.arange(codes.max() + 1))
         sums = np.add.reduceat(counts[:, rows[order]], starts, axis=1)  # (S, G, d)
         number = len(starts)
         terms.append(number * scores - (number - 1) * score(total - sums))
-    return GroupValues(scores[:, 0], tuple(terms), count_independent(groups))
+    return GroupValues(scores[:, 0], tuple(terms), count_independent(groups), _effective(table))
+
+
+def _effective(table: np.ndarray) -> float:
+    """Counts the groups as Satterthwaite does, (sum of w**2)**2 / sum of w**4 for groups that hold the shares w.
+
+    With effects of equal size in all groups w**2 is what a group adds to the squared error. At least two; the least of
+    all columns, and of all groups whichever column they stand in.
+    """
+    ways = [np.unique(part, return_counts=True)[1] / len(table) for part in (table, *table.T)]
+    return max(2.0, min(float((shares**2).sum() ** 2 / (shares**4).sum()) for shares in ways))
 
 
 def _memberships(table: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -36,6 +36,8 @@ def as_groups(groups: ArrayLike) -> np.ndarray:
         )
     places = [""] if len(columns) == 1 else [f", column {number}" for number in range(len(columns))]
     labels = [as_labels(f"groups{place}", column) for place, column in zip(places, columns, strict=True)]
+    if any(column.ndim > 1 for column in labels):
+        raise FeatureError("groups has more than two dimensions; expected (n,) or (n, k) numbers or names")
     _warn_of_names_alike(labels)
     numbers, names = pd.factorize(np.concatenate([column.astype(object) for column in labels]))
     table = np.ascontiguousarray(numbers.astype(np.int64).reshape(len(columns), -1).T)
@@ -74,16 +76,20 @@ def _columns(groups: Any) -> list[Any]:
         return [groups.iloc[:, number] for number in range(groups.shape[1])]
     if isinstance(groups, Tensor):
         groups = tensor_values("groups", groups)
-    is_table = groups.ndim == 2 if hasattr(groups, "ndim") else _is_row(groups) and all(map(_is_row, groups))
-    if not is_table:
+    if not _is_row(groups):
         return [groups]
-    if len({len(row) for row in groups}) > 1:
+    rows = list(groups)
+    if rows and not any(map(_is_row, rows)):
+        return [groups]
+    lengths = {len(row) if _is_row(row) else 1 for row in rows}
+    if len(lengths) > 1 or not all(map(_is_row, rows)):
         raise FeatureError("groups has rows of different lengths; expected as many groups of each sample, (n, k)")
-    return [list(column) for column in zip(*groups, strict=True)]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _is_row(value: Any) -> bool:
-    return isinstance(value, Sequence | np.ndarray) and not isinstance(value, str | bytes)
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return is_list or getattr(value, "ndim", 0) > 0
 
 
 def _warn_of_names_alike(labels: Sequence[np.ndarray]) -> None:

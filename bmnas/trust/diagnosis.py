@@ -8,7 +8,7 @@ from bmnas.errors import FeatureError, how_many
 from bmnas.evaluation.network_inputs import check_features
 from bmnas.evaluation.trained_network import TrainedNetwork
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.groups import kept_whole
+from bmnas.features.groups import count_independent
 from bmnas.machine import use_threads
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
@@ -125,7 +125,7 @@ def load_verdict(run: Run) -> str:
 def _opinions(features: FeatureSet) -> Opinions:
     """Asks the probes of all modalities, if two validation rows or more are independent of each other."""
     rows = features.rows("val")
-    independent = len(np.unique(kept_whole(features.recorded_together(rows))))
+    independent = count_independent(features.recorded_together(rows))
     if independent < LEAST_ROWS:
         groups = "" if features.groups is None else f" in {how_many(independent, 'group')} recorded together"
         raise FeatureError(

@@ -90,11 +90,16 @@ class Knowledge:
         CANNOT where all of the headroom's interval is below the margin, CAN where it is above 0. Fewer than 20 rows,
         or groups of rows, decide nothing, nor do probes that know nothing.
         """
-        if (self.rows if self.groups is None else self.groups) < ENOUGH_ROWS or self.clueless:
+        if self.few or self.clueless:
             return UNDECIDED
         if self.headroom.high < self.margin:
             return CANNOT
         return CAN if self.headroom.low > 0 else UNDECIDED
+
+    @property
+    def few(self) -> bool:
+        """Returns whether there are fewer rows, or groups of rows, than decide anything."""
+        return (self.rows if self.groups is None else self.groups) < ENOUGH_ROWS
 
     @property
     def clueless(self) -> bool:
@@ -106,7 +111,7 @@ class Knowledge:
         if len(self.own) == 1:
             return f"There is one modality, {self.best}: nothing to fuse."
         h, start = self.headroom, "Beyond tuned late fusion,"
-        if self.clueless:
+        if self.clueless and not self.few:
             return (
                 f"{start} whether fusing features can help here is undecided: no probe knows anything of the targets "
                 f"({self.joint.mean:.2f} of {self.entropy:.2f} bits on {self._rows_words()}). Either these features "
@@ -118,7 +123,7 @@ class Knowledge:
             return f"{start} fusing features can help here: {span}."
         if self.verdict == UNDECIDED:
             return f"{start} whether fusing features can help here is undecided, by {self._rows_words()}: {span}."
-        return f"{start} fusing features cannot help here: {span}; {self._late_words()}."
+        return f"{start} fusing features cannot help here, as far as probes see: {span}; {self._late_words()}."
 
     def _rows_words(self) -> str:
         groups = "" if self.groups is None else f" in {how_many(self.groups, 'group')} recorded together"

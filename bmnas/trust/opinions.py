@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bmnas.features.groups import count_independent
 from bmnas.machine import one_blas_thread
 from bmnas.trust.probes import STEPS, Blocks, ProbeData, ProbeResult, bits, run_probe
 
@@ -136,7 +137,7 @@ def pool(experts: Sequence[Tensor], base: Tensor, data: ProbeData) -> Tensor:
     for seed in range(len(stacked)):
         for half in (0, 1):
             chosen = data.halves == half
-            independent = len(np.unique(data.parts[chosen.numpy()]))
+            independent = int(chosen.sum()) if data.groups is None else count_independent(data.groups[chosen.numpy()])
             weights = _weights(stacked[seed, chosen], targets[chosen], independent)
             result[seed, ~chosen] = stacked[seed, ~chosen] @ weights
     return result

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.groups import kept_whole
+from bmnas.features.groups import count_independent, kept_whole
 
 WIDTH = 64  # of an encoder and of a head
 STEPS = 240
@@ -70,8 +70,8 @@ class ProbeData:
 
     @property
     def independent(self) -> int:
-        """Returns how many validation rows, or groups of them, are independent of each other."""
-        return int(self.parts.max()) + 1
+        """Returns how many validation rows, or groups of them, are independent of each other at least."""
+        return len(self.rows) - self.train if self.groups is None else count_independent(self.groups)
 
     @property
     def multilabel(self) -> bool:

@@ -48,6 +48,8 @@ GROUPS = {
     "5 speakers, 4 rooms": lambda rng: crossing(rng, 5, 4, 200),
     "40 speakers, 3 rooms": lambda rng: crossing(rng, 40, 3, 300),
     "pairs of 12": lambda rng: pairs_of(rng, 12, 200),
+    "two that hold much": lambda rng: np.repeat(np.r_[np.arange(200) % 2, 10 + np.arange(100)][:, None], 2, axis=1),
+    "pairs with one of two": lambda rng: rng.permuted(np.stack([np.arange(300) % 2, 10 + np.arange(300)], 1), axis=1),
 }
 MERITS = {  # of a sample, by the merits of groups (1, G) and its two groups
     "first": lambda merits, first, second: merits[:, first],
@@ -123,6 +125,15 @@ def test_the_values_are_the_jackknife_of_all_sets_of_groups(samples, columns, se
         kept = [[not set(each) <= row for row in members] for each in sets]
         expected = [len(sets) * right.mean() - (len(sets) - 1) * right[0, rows].mean() for rows in kept]
         assert term[0] == pytest.approx(np.array(expected))
+
+
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=40))
+def test_groups_of_unequal_size_count_as_fewer(sizes):
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    values = split(np.ones((2, len(groups))), groups)
+    shares = np.array(sizes) / sum(sizes)
+    assert values.effective == pytest.approx(max(2, (shares**2).sum() ** 2 / (shares**4).sum()))
+    assert 2 <= values.effective <= values.independent + 1e-9 == len(sizes) + 1e-9
 
 
 def test_samples_that_all_share_a_group_prove_nothing():

@@ -149,3 +149,12 @@ def test_an_old_result_that_knows_one_group_a_sample_is_compared_by_all():
     (expected,) = compare_results(new, "a")
     assert compare_results([new[0], old], "a") == [expected]
     assert compare_results([old, new[0]], "b") == [expected.turned()]
+
+
+def test_of_different_groups_the_coarser_count():
+    rng = np.random.default_rng(6)
+    ours, rival = (draw(rng, 3, 120, 1) for _ in range(2))
+    coarse = [evaluation(name, answers, np.arange(120) % 10) for name, answers in (("a", ours), ("b", rival))]
+    fine = evaluation("a", ours, np.arange(120))
+    assert compare_results([fine, coarse[1]], "a") == compare_results(coarse, "a")
+    assert compare_results([fine, coarse[1]], "b") == compare_results(coarse, "b")

@@ -169,6 +169,9 @@ SPEAKERS, ROOMS = ["ann", "bob", "ann", "cy"], [1, 1, 2, 3]
         pd.DataFrame({"speaker": SPEAKERS, "room": ROOMS}),
         np.array([SPEAKERS, [f"room {room}" for room in ROOMS]]).T,
         np.array([[1, 11], [2, 11], [1, 12], [3, 13]]),
+        pd.Series(list(zip(SPEAKERS, ROOMS, strict=True))),
+        pd.MultiIndex.from_arrays([SPEAKERS, ROOMS]),
+        [pd.Series(pair) for pair in zip(SPEAKERS, ROOMS, strict=True)],
         torch.tensor([[1, 11], [2, 11], [1, 12], [3, 13]]),
     ],
 )
@@ -192,6 +195,8 @@ def test_equal_names_in_two_columns_are_one_group():
         ([("a", 1), ("b", "1")] * 6, "column 1"),
         ([("a", 1.5), ("b", np.nan)] * 6, "column 1"),
         ([], "columns"),
+        ([5, (1, 2)] * 6, "lengths"),
+        (np.zeros((N, 2, 2)), "dimensions"),
     ],
 )
 def test_tables_that_are_no_groups_are_refused(groups, words):
