@@ -61,7 +61,7 @@ MERITS = {  # of a sample, by the merits of groups (1, G) and its two groups
 @pytest.mark.parametrize("merit", MERITS)
 @pytest.mark.parametrize("name", GROUPS)
 def test_equal_methods_are_seldom_called_better_whichever_group_their_errors_follow(name, merit):
-    rng, trials, better = np.random.default_rng(0), 120, 0
+    rng, trials, better = np.random.default_rng(0), 80, 0
     groups = GROUPS[name](rng)
     first, second = np.unique(groups, return_inverse=True)[1].reshape(groups.shape).T
     for _ in range(trials):
