@@ -238,10 +238,6 @@ def compare_results(results: Sequence[Evaluation], name: str) -> list[Comparison
     return compare_pairs(name, pairs)
 
 
-def _coarseness(groups: np.ndarray) -> tuple[int, int]:
-    return groups.ndim, -len(np.unique(groups))
-
-
 def _pair(mine: Evaluation, other: Evaluation) -> tuple[GroupValues, GroupValues]:
     """Returns the scores of both, split by groups if these are known, an untrained one as often as the other's."""
     if mine.metric != other.metric:
@@ -249,7 +245,8 @@ def _pair(mine: Evaluation, other: Evaluation) -> tuple[GroupValues, GroupValues
     if mine.outcomes is None or other.outcomes is None:
         values = [GroupValues.of(np.array(one.scores)) for one in (mine, other)]
     elif mine.outcomes.same_test(other.outcomes):
-        groups = max(mine.outcomes.groups, other.outcomes.groups, key=_coarseness)  # old results may know fewer
+        both = (mine.outcomes.groups, other.outcomes.groups)  # of old results there may be but one a sample
+        groups = max(both, key=lambda known: (known.ndim, -len(np.unique(known))))  # the coarser
         values = [one.group_values(groups) for one in (mine, other)]
     else:
         raise ConfigError(f"{mine.name!r} and {other.name!r} were tested on different samples; compare them apart")

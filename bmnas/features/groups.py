@@ -61,6 +61,11 @@ def kept_whole(groups: np.ndarray) -> np.ndarray:
     return groups.reshape(len(groups), -1)[:, 0]
 
 
+def groups_a_sample(groups: np.ndarray) -> int:
+    """Returns k of (n, k) groups, 1 of (n,)."""
+    return groups.size // len(groups)
+
+
 def count_independent(groups: np.ndarray) -> int:
     """Counts the groups that stand behind samples at least, whichever of their k groups they are told apart by.
 

@@ -13,6 +13,7 @@ from bmnas.features.checks import SPLITS
 from bmnas.features.copies import check_copies
 from bmnas.features.extraction_run import split_scores
 from bmnas.features.feature_set import FeatureSet
+from bmnas.features.groups import groups_a_sample
 from bmnas.features.growing_arrays import allocate
 from bmnas.features.input_stamps import NAMES
 from bmnas.features.npy import open_npy
@@ -144,14 +145,11 @@ def _pairs(first: FeatureSet, other: FeatureSet) -> Iterator[tuple[str, Any, Any
         theirs = other.arrays[name]
         yield f"the shape of {name}", (array.shape[1:], str(array.dtype)), (theirs.shape[1:], str(theirs.dtype))
     yield "logits", sorted(first.logits), sorted(other.logits)
-    yield "groups a sample", _groups_a_sample(first), _groups_a_sample(other)
+    mine, theirs = (0 if one.groups is None else groups_a_sample(one.groups) for one in (first, other))
+    yield "groups a sample", mine, theirs
     yield "having weights", first.weights is not None, other.weights is not None
     yield "pooling", first.manifest["pooling"], other.manifest["pooling"]
     yield "the weights of the backbones", _fingerprints(first), _fingerprints(other)
-
-
-def _groups_a_sample(part: FeatureSet) -> int:
-    return 0 if part.groups is None else part.groups.size // len(part)
 
 
 def _fingerprints(features: FeatureSet) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from bmnas.config import EvalConfig, SearchConfig
 from bmnas.errors import RunError
 from bmnas.features.feature_set import FeatureSet
-from bmnas.features.groups import count_independent
+from bmnas.features.groups import count_independent, groups_a_sample
 from bmnas.machine import resolve_device, use_threads
 from bmnas.searching.filling import objective_of
 from bmnas.searching.networks import build_hypernet, build_network
@@ -184,7 +184,7 @@ def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], r
         ranked=ranked,
         exhaustive=ranked_as_a_whole(search.space),
         rows=len(groups),
-        independent=count_independent(groups) // (groups.size // len(groups)),  # errors by several groups add up
+        independent=count_independent(groups) // groups_a_sample(groups),  # errors by several groups add up
     )
     return selection.of_modalities(living_modalities(selection.chosen, search.features.modalities))
 
