@@ -159,7 +159,7 @@ class SearchApp:
             view = await self._search_or_follow(run, features, config)
             if view.stopped and process_at_work(run) is not None:
                 return f"The search continues in process {process_at_work(run)}."
-            await live(partial(wait_for, run))  # it may be reading out
+            await live(partial(wait_for, run))  # it may hold on for a moment after its last epoch
             await live(partial(bmnas.read_out, run, features, self._tell))
         except Exception:
             run.path(MARK).unlink(missing_ok=True)

@@ -204,6 +204,8 @@ def search_in_step(
         recorded = {  # the first seed is claimed last: its run is then the newest, which 03 to 05 open
             seed: list(resume(states[seed], features, runs[seed])) for seed in reversed(list(runs))
         }
+        if all(state.finished for state in states.values()):
+            locks.close()  # there is nothing to do but to watch, which must not keep others from a read-out
         yield from ((seed, event) for seed in runs for event in recorded[seed])
         yield from _advance(states, runs, make_engine)
 

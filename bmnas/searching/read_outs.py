@@ -47,6 +47,7 @@ from bmnas.searching.shortlisting.ranking import Score, rank, ranked_as_a_whole,
 from bmnas.space.equivalence import living_modalities, network_key
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
+from bmnas.storage.lock import hold, holder
 from bmnas.storage.replay import Replay
 from bmnas.training import metrics
 from bmnas.training.calibration import calibrated_loss
@@ -55,6 +56,7 @@ from bmnas.training.progress import Progress
 from bmnas.training.steps import predict
 
 READING = "reading.jsonl"
+READ_OUT_LOCK = "reading.lock"
 
 
 def select(
@@ -193,13 +195,17 @@ def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -
     """Reads the answer out of a run's search and writes it to `selection.json` and `genotype.json`.
 
     An answer that was read out after the same epoch is read back; a search that was continued is read out again.
-    After a kill the ranking and the brief trainings resume after the last score that was written.
+    After a kill the ranking and the brief trainings resume after the last score that was written. Where another process
+    reads the same run out, its answer is waited for.
 
     Raises:
-        RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is at work in
-            it; it is not read out yet, and a machine of another kind searched.
+        RunError: the run has no finished epoch, belongs to other features, is damaged, or another process is searching
+            in it; it is not read out yet, and a machine of another kind searched.
     """
-    with run.working():
+    lock = run.path(READ_OUT_LOCK)
+    if progress is not None and (process := holder(lock)) is not None:
+        progress(f"process {process} is reading the answer out", 0, 1)
+    with hold(lock, wait=True), run.working():  # who follows a search may read it out before the process that made it
         return _read_out(run, features, progress)
 
 

@@ -22,6 +22,7 @@ from bmnas.evaluation.evaluation import evaluate
 from bmnas.features.done_log import DoneLog
 from bmnas.features.feature_set import FeatureSet
 from bmnas.scale.seeds.search import search_seeds
+from bmnas.searching import read_outs
 from bmnas.searching.algorithm1 import search
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
@@ -365,6 +366,50 @@ def test_a_second_search_of_the_same_process_is_refused_and_the_first_goes_on(fi
     assert len(run.trace()) == CONFIG.epochs
     assert run.load_checkpoint() is not None
     WORK["read_out"](run)
+
+
+READER = """
+import sys
+from bmnas.searching import read_outs
+from bmnas.searching.run_folder import Run
+from tests.support.tiny import tiny_features
+select = read_outs.select
+def at_a_word(*arguments):
+    print("reading", flush=True)
+    sys.stdin.readline()
+    return select(*arguments)
+read_outs.select = at_a_word
+read_outs.read_out(Run(sys.argv[1]), tiny_features())
+"""
+
+
+def test_a_read_out_of_another_process_is_waited_for_and_its_answer_read_back(tmp_path, monkeypatch):
+    """Who follows a search reads it out at the same time as the process that made it: one of them computes it."""
+    run, features = Run(tmp_path / "run"), tiny_features()
+    list(search(features, CONFIG, run))
+    monkeypatch.setattr(read_outs, "select", None)  # nothing is selected in this process
+    told = []
+
+    def tell(what, done, of):
+        told.append(what)
+        assert other.stdin is not None
+        print("on", file=other.stdin, flush=True)
+
+    with python(READER, run.folder, stdin=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == "reading\n"
+        assert read_out(run, features, tell).chosen == run.genotype()
+        assert other.wait(30) == 0
+    assert len(told) == 1 and str(other.pid) in told[0]
+    assert not list(run.folder.glob("*.lock"))
+
+
+def test_who_only_watches_a_finished_search_keeps_nobody_from_its_read_out(tmp_path):
+    run, features = Run(tmp_path / "run"), tiny_features()
+    list(search(features, CONFIG, run))
+    watched = search(features, CONFIG, run)
+    next(watched)
+    assert read_out(run, features).chosen == run.genotype()
+    assert len(list(watched)) == CONFIG.epochs - 1
 
 
 def test_two_searches_in_turns_leave_one_whole_run(tmp_path):
