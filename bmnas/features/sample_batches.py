@@ -1,6 +1,5 @@
 """Samples as batches, read by worker processes; one that cannot be read comes with the reason, not as an exception."""
 
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from bmnas.errors import DataError
 from bmnas.features.extraction import Batch
 from bmnas.features.input_stamps import Stamp, stamp
 from bmnas.features.samples import Samples
+from bmnas.training.loader_processes import loader_processes
 
 
 @dataclass(frozen=True)
@@ -43,23 +43,14 @@ def sample_batches(
         batches: rows of each batch.
         workers: processes that read; 0 reads in this one.
     """
-    processes = min(workers, len(batches))
     return iter(
         DataLoader(
             _Readable(samples, rows),
             batch_sampler=batches,  # pyright: ignore[reportArgumentType]
-            num_workers=processes,
             collate_fn=_collate,
-            multiprocessing_context=_start_method() if processes else None,
+            **loader_processes(min(workers, len(batches))),
         )
     )
-
-
-def _start_method() -> str:
-    """How processes are started: Python's own default, also within joblib's processes, which have another one."""
-    methods = multiprocessing.get_all_start_methods()  # the default comes first
-    current = multiprocessing.get_start_method()
-    return current if current in methods and current != "loky" else methods[0]
 
 
 class _Readable(Dataset[tuple[int, Stamp, Any, str]]):

@@ -7,12 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import run
+from tests.support.processes import gone, within
 
 SOURCE = Path(run.__file__)
 BARE = ("run.py", "tools/__init__.py", "tools/children.py")  # what a bare Python runs
@@ -229,19 +229,6 @@ def test_help_shows_how_a_parameter_is_given(capsys):
     assert re.search(r"-p name value .*-p epochs 20", capsys.readouterr().out)
 
 
-def gone(pid):
-    """Whether a process ends within some seconds (a zombie has ended); it is killed if not."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.1)
-    os.kill(pid, signal.SIGKILL)
-    return False
-
-
 def heed_signals():
     """What nohup, or a script's background, told this process to ignore is not ignored by the one that starts."""
     for number in (signal.SIGINT, signal.SIGHUP):
@@ -256,10 +243,7 @@ def working(ready, tmp_path):
     at_work = subprocess.Popen(
         command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals
     )
-    for _ in range(600):
-        if told.exists() and told.read_text():
-            break
-        time.sleep(0.1)
+    assert within(60, lambda: told.exists() and told.read_text())
     yield at_work, int(told.read_text())
     at_work.kill()
     at_work.wait()

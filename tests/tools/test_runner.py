@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from bmnas.evaluation.ablation import TABLE_6
 from bmnas.evaluation.results import Evaluation
 from bmnas.evaluation.saved_results import save_ablation, save_evaluation
 from bmnas.searching.run_folder import Run
+from tests.support.processes import gone, within
 from tests.support.tiny import tiny_features
 from tools import progress, record, runner, summary
 
@@ -268,21 +268,6 @@ runner.command_line()
 """
 
 
-def alive(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def within(seconds, condition):
-    until = time.monotonic() + seconds
-    while not condition() and time.monotonic() < until:
-        time.sleep(0.1)
-    return condition()
-
-
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_however_the_runner_ends_its_kernel_ends_too(folder, tmp_path, number):
@@ -295,7 +280,7 @@ def test_however_the_runner_ends_its_kernel_ends_too(folder, tmp_path, number):
     kernel = int(told.read_text())
     run.send_signal(number)
     shown, _ = run.communicate(timeout=60)
-    assert within(30, lambda: not alive(kernel)) or os.kill(kernel, signal.SIGKILL)
+    assert gone(kernel)
     if number != signal.SIGKILL:
         assert run.returncode == 130
         assert "stopped" in shown and "python3 run.py notebook 1" in shown

@@ -23,6 +23,7 @@ from bmnas.machine import resolve_device, use_threads
 from bmnas.storage.own_code import own_code
 from bmnas.tasks.base import RawData
 from bmnas.training import metrics
+from bmnas.training.loader_processes import loader_processes
 from bmnas.training.network_training import train_network
 from bmnas.training.objective import Objective, plain_objective
 from bmnas.training.progress import Progress
@@ -229,5 +230,5 @@ def _loaded(
     """
     rows = [batch.tolist() for batch in order]
     generator = torch.Generator().manual_seed(seed)
-    for batch in DataLoader(data, batch_sampler=rows, num_workers=workers, generator=generator):
+    for batch in DataLoader(data, batch_sampler=rows, generator=generator, **loader_processes(workers)):
         yield {modality: x.to(device) for modality, x in batch[0].items()}, batch[1].to(device)

@@ -18,6 +18,7 @@ from bmnas.features.extraction import Backbone
 from bmnas.features.extraction_timing import note
 from bmnas.features.samples import Samples
 from bmnas.tasks.base import Modality
+from bmnas.training.loader_processes import loader_processes
 from bmnas.training.progress import Progress, renamed
 
 
@@ -87,9 +88,9 @@ class BackboneMaker:
             min(size, len(self.rows)),
             shuffle=True,
             generator=torch.Generator().manual_seed(seed),
-            num_workers=self.workers,
             drop_last=True,  # BatchNorm cannot take a last batch of one
             collate_fn=list,
+            **loader_processes(self.workers),
         )
         checkpoint = work / f"training_{modality.name}.safetensors"
         progress = renamed(f"train {modality.name} backbone", self.progress)
