@@ -76,11 +76,11 @@ def test_other_base_rates_on_val_are_no_knowledge(rng):
 @pytest.mark.slow
 def test_an_exclusive_or_among_useless_columns_is_found(rng):
     """The probes that are trained first miss it: a small step in so many directions."""
-    n = 4000
+    n = 2000
     a, b = rng.integers(0, 2, (2, n))
     arrays = {
-        "A_1": np.hstack([shown(a, rng), noise(rng, 196, n)]),
-        "B_1": np.hstack([shown(b, rng), noise(rng, 196, n)]),
+        "A_1": np.hstack([shown(a, rng), noise(rng, 96, n)]),
+        "B_1": np.hstack([shown(b, rng), noise(rng, 96, n)]),
     }
     known = knowledge_of(feature_set(arrays, a ^ b))
     assert known.verdict == CAN and known.headroom.mean > 0.9
