@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,13 +66,17 @@ def prepared() -> Callable[[str], FeatureSet]:
     return lambda name: prepare(name, cache=os.environ[PREPARED], device="cpu")
 
 
-LONG = ("notebooks", "browser", "slow")
+LONG = ("browser", "notebooks", "slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with whole notebooks, the browser or slow tests first, so that no process ends with a long one alone."""
-    long = {item.path for item in items if any(item.get_closest_marker(mark) for mark in LONG)}
-    items.sort(key=lambda item: item.path not in long)
+    """Long files first, so that no process ends with one alone, and those of the browser, which mostly wait, apart."""
+    marks = {mark: dict.fromkeys(item.path for item in items if item.get_closest_marker(mark)) for mark in LONG}
+    waiting = list(marks["browser"])
+    working = [path for path in marks["notebooks"] | marks["slow"] if path not in waiting]
+    turns = zip_longest(waiting, working[::2], working[1::2])
+    order = [path for turn in turns for path in turn if path]
+    items.sort(key=lambda item: order.index(item.path) if item.path in order else len(order))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -107,6 +107,14 @@ def test_06_sets_the_answers_on_the_truth_and_tells_the_traps_apart(story):
         assert f"trap: {name}" in shown
 
 
+def test_06_says_that_eq_3_takes_two_views_of_the_same_pixels_and_no_gain_of_fusion(story):
+    """Late fusion of all six views of a digit is as good as any fusion of them."""
+    shown = text(story[0] / "runs/_notebooks/mfeat/06_trust.ipynb")
+    (diagnosis,) = story[0].glob("runs/mfeat*/diagnosis.json")
+    assert "can help" not in json.loads(diagnosis.read_text(encoding="utf-8"))["sentence"]
+    assert "is largest for Fac_1 and Pix_1" in shown and "they say much the same" in shown
+
+
 def test_another_searcher_is_shown_and_evaluated(story, notebook_kernel, tmp_path, monkeypatch):
     """On the features of the story, so that 02 does not make them again."""
     settings = {"dataset": "mfeat", "run_name": "mfas"}

@@ -72,9 +72,3 @@ def test_a_seen_and_a_spoken_digit_leave_no_headroom_and_the_projection_is_as_go
     assert found.knowledge.verdict != CAN and found.knowledge.headroom.mean == pytest.approx(0, abs=0.05)
     assert found.knowledge.late_gain.low > 0.2
     assert found.use and min(found.use.additive_scores.values()) > found.use.paired_score - 0.02
-
-
-def test_of_mfeat_eq_3_takes_two_views_of_the_same_pixels(prepared):
-    found = diagnose(prepared("mfeat"))
-    assert found.knowledge.verdict != CAN  # late fusion of all six views is as good as any fusion of them
-    assert found.redundancy.best_product == ("Fac_1", "Pix_1") and found.redundancy.of("Fac_1", "Pix_1") > 0.6
