@@ -111,7 +111,8 @@ def test_06_says_that_eq_3_takes_two_views_of_the_same_pixels_and_no_gain_of_fus
     """Late fusion of all six views of a digit is as good as any fusion of them."""
     shown = text(story[0] / "runs/_notebooks/mfeat/06_trust.ipynb")
     (diagnosis,) = story[0].glob("runs/mfeat*/diagnosis.json")
-    assert "can help" not in json.loads(diagnosis.read_text(encoding="utf-8"))["sentence"]
+    sentence = json.loads(diagnosis.read_text(encoding="utf-8"))["sentence"]
+    assert "undecided" in sentence or "cannot" in sentence
     assert "is largest for Fac_1 and Pix_1" in shown and "they say much the same" in shown
 
 
