@@ -188,10 +188,17 @@ def test_after_a_failure_no_further_notebook_begins(folder, tmp_path):
 
 
 def test_each_that_fails_is_told_as_it_ends_and_in_the_summary(folder, capsys):
-    late = "import time; time.sleep(3); print('late')"
-    write(folder, "03_after.ipynb", 'dataset = "planted"', late)
-    write(folder, "04_after.ipynb", 'dataset = "planted"', "raise ValueError('no such luck')")
-    write(folder, "05_after.ipynb", 'dataset = "planted"', "import time; time.sleep(1); raise OSError('nor this')")
+    def ends_after(before, end):
+        """The cell of a notebook that ends when the one before has, however slowly a kernel starts."""
+        wait = f"while not Path({str(folder / before)!r}).exists():\n    time.sleep(0.1)"
+        return f"import time\nfrom pathlib import Path\n{wait}\ntime.sleep(1)\n{end}"
+
+    def fails(mark, error):
+        return f"open({str(folder / mark)!r}, 'w').close()\nraise {error}"
+
+    write(folder, "03_after.ipynb", 'dataset = "planted"', ends_after("fifth", "print('late')"))
+    write(folder, "04_after.ipynb", 'dataset = "planted"', fails("fourth", "ValueError('no such luck')"))
+    write(folder, "05_after.ipynb", 'dataset = "planted"', ends_after("fourth", fails("fifth", "OSError('nor this')")))
     assert runner.main(["3", "4", "5", "--at-once", "3"]) == 1
     lines = capsys.readouterr().out.splitlines()
 
