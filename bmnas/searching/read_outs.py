@@ -53,6 +53,7 @@ from bmnas.training import metrics
 from bmnas.training.calibration import calibrated_loss
 from bmnas.training.network_training import fit
 from bmnas.training.progress import Progress
+from bmnas.training.scores import rows_behind
 from bmnas.training.steps import predict
 
 READING = "reading.jsonl"
@@ -178,7 +179,10 @@ READ_OUTS: dict[str, Callable[[FinishedSearch], Selection]] = {
 
 
 def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], ranked: int) -> Selection:
-    groups = search.features.recorded_together(search.features.rows("val"))
+    val = search.features.rows("val")
+    groups = search.features.recorded_together(val)
+    apart = count_independent(groups) // groups_a_sample(groups)  # errors by several groups add up
+    behind = rows_behind(objective_of(search.features, search.config).metric, search.features.targets[val])
     selection = Selection(
         rule=rule,
         algorithm1=search.derived,
@@ -186,7 +190,7 @@ def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], r
         ranked=ranked,
         exhaustive=ranked_as_a_whole(search.space),
         rows=len(groups),
-        independent=count_independent(groups) // groups_a_sample(groups),  # errors by several groups add up
+        independent=max(int(apart * behind / len(val)), 1),
     )
     return selection.of_modalities(living_modalities(selection.chosen, search.features.modalities))
 

@@ -94,7 +94,8 @@ class Selection:
         modalities: those that the chosen network's answer depends on; empty in records of older versions.
         projection: DARTS-PT's answer and its decisions; None when the rule is another.
         by_loss: whether the loss decided between candidates and not the score, as in records of older versions.
-        independent: how many of the rows count in a comparison: fewer where some were recorded together; 0 for all.
+        independent: how many independent rows of an accuracy tell as much: fewer where rows were recorded together, or
+            where the score is decided by those of rare classes or labels; 0 for all.
     """
 
     rule: str
@@ -191,7 +192,7 @@ class Selection:
             return f"{known}: {100 * gain:.1f} points less.{_caution(alone.genotype)}"
         rows = how_many(self.rows, "validation row")
         if 0 < self.independent < self.rows:
-            rows += f", of which {self.independent} count as independent,"
+            rows += f", which tell as much as {how_many(self.independent, 'independent row')} of an accuracy,"
         return f"{known}: {rows} do not tell the two apart, so nothing here says that fusing beats one modality alone."
 
     @property

@@ -59,3 +59,27 @@ def ranking_score(
     labels = [k for k in range(targets.shape[1]) if 0 < targets[:, k].sum() < len(targets)]
     each = [float(function(targets[:, k], probabilities[:, k], sample_weight=weights)) for k in labels]
     return float(np.mean(each)) if each else float("nan")
+
+
+def rows_behind(name: str, targets: np.ndarray) -> float:
+    """Returns n such that chance moves a score of 1 - e of these rows by no more than about sqrt(e / n).
+
+    A mean over rows has all of them behind it. A mean over classes or labels is as sure as the rarest of them lets it
+    be: of K classes a row is of one, so K times the rarest stand behind the mean; of labels a row may have all. Scores
+    of a ranking compare each positive row with each negative one, so that the fewer decide.
+
+    Args:
+        name: of the score, in `SCORES`.
+        targets: (n,) class numbers or (n, labels) of 0 and 1.
+    """
+    multilabel = targets.ndim == 2
+    if name in ("accuracy", "samples F1") or (not multilabel and name in ("micro F1", "weighted F1")):
+        return len(targets)
+    counts = targets.sum(0) if multilabel else np.unique(targets, return_counts=True)[1]
+    counts = counts[counts > 0]
+    if name in ("micro F1", "weighted F1"):
+        return float(np.mean(counts)) if len(counts) else 0.0
+    if name.endswith("F1") or name == "balanced accuracy":
+        return float(min(counts, default=0)) * (1 if multilabel else len(counts))
+    fewer = np.minimum(counts, len(targets) - counts)
+    return float(min(fewer[fewer > 0], default=0)) / 2

@@ -12,7 +12,7 @@ Montufar, ISIT 2018): with R(x1, x2) = sum_y P(y) Q(x1, x2|y), I_Q = sum_y P(y) 
 this mean; given R the best Q(.|y) is its iterative proportional fitting to P(x1|y) and P(x2|y).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ def decompose_codes(
     codes: Mapping[str, np.ndarray],
     probabilities: np.ndarray,
     knowledge: tuple[float, float, float],
-    multilabel: bool = False,
+    of_labels: np.ndarray | None = None,
 ) -> Decomposition:
     """Decomposes what two sources know, from their codes and the predictions of a joint model.
 
@@ -103,30 +103,41 @@ def decompose_codes(
 
     Few rows make every mutual information of such a table too large. Only its share of redundancy is taken from it,
     redundancy / min(I(X1; Y), I(X2; Y)); the parts then follow from what probes know, so that they add up to it.
+    Several labels are decomposed one by one, and the redundancy is their mean: two sources of which each knows a label
+    of its own share nothing.
 
     Args:
         codes: source -> (n, width); two sources.
         probabilities: (n, classes) q(y | row).
         knowledge: what probes know of the targets, in bits: first, second, both.
-        multilabel: whether each class is a label of its own; their tables are averaged.
+        of_labels: (3, classes), the same of each class where it is a label of its own; None where one class is right.
     """
     (first, first_codes), (second, second_codes) = codes.items()
     cells = _clusters(first_codes), _clusters(second_codes)
-    outcomes = np.stack([1 - probabilities, probabilities], axis=-1) if multilabel else probabilities[:, None, :]
-    shared, least_own = 0.0, 0.0
-    for label in range(outcomes.shape[1]):
-        table = np.zeros((cells[0].max() + 1, cells[1].max() + 1, outcomes.shape[2]))
-        np.add.at(table, cells, outcomes[:, label] / len(outcomes))
-        shared += decompose(table / table.sum()).redundancy
-        least_own += min(information(table.sum(1)), information(table.sum(0)))
-    return parts_of(first, second, knowledge, shared / least_own if least_own > 0 else 0.0)
+    if of_labels is None:
+        return parts_of(first, second, knowledge, _redundancy(cells, probabilities, knowledge))
+    outcomes = np.stack([1 - probabilities, probabilities], axis=-1)
+    redundancies = [
+        _redundancy(cells, outcomes[:, label], of_labels[:, label].tolist()) for label in range(outcomes.shape[1])
+    ]
+    return parts_of(first, second, knowledge, float(np.mean(redundancies)))
 
 
-def parts_of(first: str, second: str, knowledge: tuple[float, float, float], share: float) -> Decomposition:
-    """Completes the four parts, which the three amounts of knowledge leave one freedom, by the share of redundancy."""
+def _redundancy(cells: tuple[np.ndarray, np.ndarray], outcomes: np.ndarray, knowledge: Sequence[float]) -> float:
+    """What either source knows of one variable, (n, values) probabilities."""
+    table = np.zeros((cells[0].max() + 1, cells[1].max() + 1, outcomes.shape[1]))
+    np.add.at(table, cells, outcomes / len(outcomes))
+    table /= table.sum()
+    least_own = min(information(table.sum(1)), information(table.sum(0)))
+    share = decompose(table).redundancy / least_own if least_own > 0 else 0.0
+    return parts_of("", "", knowledge, share * max(min(*knowledge[:2]), 0.0)).redundancy
+
+
+def parts_of(first: str, second: str, knowledge: Sequence[float], redundancy: float) -> Decomposition:
+    """Completes the four parts, which the three amounts of knowledge leave one freedom, by the redundancy."""
     of_first, of_second, both = (max(value, 0.0) for value in knowledge)
     both = max(both, of_first, of_second)
-    redundancy = min(max(share * min(of_first, of_second), of_first + of_second - both), min(of_first, of_second))
+    redundancy = min(max(redundancy, of_first + of_second - both), min(of_first, of_second))
     return Decomposition(
         first=first,
         second=second,

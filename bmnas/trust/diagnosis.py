@@ -13,7 +13,7 @@ from bmnas.machine import use_threads
 from bmnas.searching.run_folder import Run
 from bmnas.training.progress import Progress
 from bmnas.trust.decomposition import Decomposition, decompose_codes
-from bmnas.trust.knowledge import Knowledge, known, known_by, measure_with_patience
+from bmnas.trust.knowledge import Knowledge, known, known_by, known_of_labels, measure_with_patience
 from bmnas.trust.modality_use import ModalityUse, modality_use
 from bmnas.trust.opinions import Opinions, ask_probes
 from bmnas.trust.probes import ProbeData, probe_data
@@ -142,14 +142,17 @@ def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | 
         return None
     first = names[0] if len(names) == 2 else knowledge.best
     rest = [name for name in names if name != first]
-    of_rest = knowledge.own[rest[0]] if len(rest) == 1 else known(opinions, opinions.pooled_probe(rest))
+    of_rest = opinions.pooled([opinions.alone[rest[0]]]) if len(rest) == 1 else opinions.pooled_probe(rest)
     codes = {
         first: opinions.joint.codes[first],
         rest[0] if len(rest) == 1 else "the rest": np.concatenate([opinions.joint.codes[n] for n in rest], axis=1),
     }
-    together = opinions.together.sigmoid() if opinions.data.multilabel else opinions.together.softmax(-1)
-    bits = knowledge.own[first].mean, of_rest.mean, knowledge.joint.mean
-    return decompose_codes(codes, together.mean(0).numpy(), bits, opinions.data.multilabel)
+    amounts = knowledge.own[first].mean, known(opinions, of_rest).mean, knowledge.joint.mean
+    if not opinions.data.multilabel:
+        return decompose_codes(codes, opinions.together.softmax(-1).mean(0).numpy(), amounts)
+    sources = opinions.pooled([opinions.alone[first]]), of_rest, opinions.together
+    of_labels = np.stack([known_of_labels(opinions, logits) for logits in sources])
+    return decompose_codes(codes, opinions.together.sigmoid().mean(0).numpy(), amounts, of_labels)
 
 
 def _redundancy(features: FeatureSet, data: ProbeData, knowledge: Knowledge) -> RedundancyMap:

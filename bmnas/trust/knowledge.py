@@ -27,7 +27,7 @@ from bmnas.errors import how_many
 from bmnas.evaluation.estimates import estimate, signed
 from bmnas.evaluation.group_values import group_values
 from bmnas.trust.opinions import Opinions, base_rates, opinion, pool
-from bmnas.trust.probes import ProbeData, bits
+from bmnas.trust.probes import ProbeData, bits, bits_of_labels
 
 MARGIN = 0.02  # of H(Y): a headroom below this share is none that matters
 ENOUGH_ROWS = 20  # of the validation split, for a verdict
@@ -182,6 +182,12 @@ def known(opinions: Opinions, logits: Tensor) -> Bits:
     """Compares log-probabilities with the base rates: what they know, of 0 bits to H(Y)."""
     losses = opinions.base_losses
     return compare_losses(losses, bits(logits, opinions.targets), opinions.data).within(float(losses.mean()))
+
+
+def known_of_labels(opinions: Opinions, logits: Tensor) -> np.ndarray:
+    """Returns what log-probabilities know of each label, (labels,) mean bits."""
+    nothing = bits_of_labels(opinions.pooled([]), opinions.targets)
+    return (nothing - bits_of_labels(logits, opinions.targets)).mean((0, 1)).numpy()
 
 
 def known_by(data: ProbeData, source: str) -> Bits:

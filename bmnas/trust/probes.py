@@ -164,11 +164,20 @@ def bits(logits: Tensor, targets: Tensor) -> Tensor:
     return _losses(logits, targets) / float(np.log(2))
 
 
+def bits_of_labels(logits: Tensor, targets: Tensor) -> Tensor:
+    """Computes the same of each label, (S, n, labels)."""
+    return _losses_of_labels(logits, targets) / float(np.log(2))
+
+
 def _losses(logits: Tensor, targets: Tensor) -> Tensor:
     """(P, n) in nats, of logits (P, n, classes)."""
     if targets.ndim == 2:
-        return binary_cross_entropy_with_logits(logits, targets.expand_as(logits), reduction="none").mean(-1)
+        return _losses_of_labels(logits, targets).mean(-1)
     return cross_entropy(logits.movedim(-1, 1), targets.expand(logits.shape[:2]), reduction="none")
+
+
+def _losses_of_labels(logits: Tensor, targets: Tensor) -> Tensor:
+    return binary_cross_entropy_with_logits(logits, targets.expand_as(logits), reduction="none")
 
 
 class _Probe(nn.Module):

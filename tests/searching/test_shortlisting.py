@@ -330,7 +330,10 @@ def test_rows_that_were_recorded_together_are_fewer():
     answer = Selection("shortlist", fused.genotype, (fused, alone), 42, True, 500, ("A", "B"))
     assert "10.0 points less" in answer.comparison()
     grouped = replace(answer, independent=50)
-    assert "500 validation rows, of which 50 count as independent, do not tell" in grouped.comparison()
+    assert (
+        "500 validation rows, which tell as much as 50 independent rows of an accuracy, do not tell"
+        in grouped.comparison()
+    )
     assert Selection.from_dict(grouped.to_dict()) == grouped
 
 

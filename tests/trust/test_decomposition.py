@@ -76,10 +76,10 @@ def test_the_sources_may_change_places():
     assert (there.unique_first, there.synergy) == pytest.approx((back.unique_second, back.synergy), abs=1e-4)
 
 
-@given(st.floats(0, 3), st.floats(0, 3), st.floats(0, 3), st.floats(0, 1))
-def test_the_parts_of_what_probes_know_add_up_to_it(first, second, more, share):
+@given(st.floats(0, 3), st.floats(0, 3), st.floats(0, 3), st.floats(0, 4))
+def test_the_parts_of_what_probes_know_add_up_to_it(first, second, more, redundancy):
     both = max(first, second) + more
-    parts = parts_of("a", "b", (first, second, both), share)
+    parts = parts_of("a", "b", (first, second, both), redundancy)
     r, u1, u2, s = parts.parts().values()
     assert min(r, u1, u2, s) >= -1e-9
     assert (r + u1, r + u2, r + u1 + u2 + s) == pytest.approx((first, second, both))
@@ -92,8 +92,32 @@ def test_codes_of_an_exclusive_or_are_all_synergy(multilabel):
     y = bits[0] ^ bits[1]
     codes = {name: np.eye(2)[row] + 0.01 * rng.standard_normal((400, 2)) for name, row in zip("ab", bits, strict=True)}
     q = y[:, None].astype(float) if multilabel else np.eye(2)[y]
-    parts = decompose_codes(codes, q, (0.0, 0.0, 1.0), multilabel)
+    parts = decompose_codes(codes, q, (0.0, 0.0, 1.0), np.array([[0.0], [0], [1]]) if multilabel else None)
     assert list(parts.parts().values()) == pytest.approx([0, 0, 0, 1])
+
+
+A, B, A_AND_B = np.array([1.0, 0, 1]), np.array([0.0, 1, 1]), np.array([1.0, 1, 1])  # of a label: first, second, both
+XOR = np.array([0.0, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("labels", "knowledge", "expected"),
+    [
+        (lambda a, b, s: (a, b), (A, B), (0, 1 / 2, 1 / 2, 0)),
+        (lambda a, b, s: (a, b, s), (A, B, A_AND_B), (1 / 3, 1 / 3, 1 / 3, 0)),
+        (lambda a, b, s: (a, b, a ^ b), (A, B, XOR), (0, 1 / 3, 1 / 3, 1 / 3)),
+        (lambda a, b, s: (a, a, s), (A, A, A_AND_B), (1 / 3, 2 / 3, 0, 0)),
+        (lambda a, b, s: (s, a ^ b), (A_AND_B, XOR), (1 / 2, 0, 0, 1 / 2)),
+    ],
+)
+def test_labels_are_decomposed_one_by_one(labels, knowledge, expected):
+    """Two sources, (a, s) and (b, s); what one of them knows of one label is no redundancy with the other's label."""
+    a, b, s = np.random.default_rng(0).integers(0, 2, (3, 800))
+    codes = {"a": np.stack([a, s], 1).astype(float), "b": np.stack([b, s], 1).astype(float)}
+    q = np.stack(labels(a, b, s), 1) * 0.98 + 0.01
+    of_labels = np.stack(knowledge, 1)
+    parts = decompose_codes(codes, q, tuple(of_labels.mean(1)), of_labels)
+    assert list(parts.parts().values()) == pytest.approx(expected, abs=0.02)
 
 
 @pytest.mark.parametrize("p", [np.ones((2, 2)), np.ones((2, 2, 2)), np.full((1, 1, 2), np.nan)])

@@ -93,6 +93,8 @@ def test_labels_are_counted_one_by_one():
     assert found.multilabel and found.knowledge.entropy == pytest.approx(1, abs=0.05)
     assert 0 < found.knowledge.own["B"].mean < found.knowledge.own["A"].mean < found.knowledge.joint.mean < 1
     assert found.knowledge.verdict == CANNOT  # each label is seen in one channel
+    assert found.decomposition is not None
+    assert max(found.decomposition.redundancy, found.decomposition.synergy) < 0.1 < found.decomposition.unique_second
 
 
 @pytest.fixture(scope="module")
