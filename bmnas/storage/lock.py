@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from bmnas.errors import BmnasError, RunError
 from bmnas.storage.whole_files import cannot_write
 
+PATIENCE = 0.2  # seconds that nobody is refused for: others may be looking, see `holder`
+
 
 @contextmanager
 def hold(
@@ -35,7 +37,7 @@ def hold(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()  # filelock waits for ever where no file can be made, as in /proc
-        lock.acquire(blocking=wait)
+        lock.acquire(timeout=-1 if wait else PATIENCE)
     except (Timeout, RuntimeError) as failure:  # RuntimeError: this thread would wait for itself
         raise (busy or error)(
             f"{path.parent} is being worked on by {_holder_words(path)}. Reading the folder is safe meanwhile"
@@ -54,18 +56,38 @@ def hold(
 def holder(path: Path) -> int | None:
     """Returns the number of the other process that holds a lock; None where it is free, or this process holds it.
 
-    Nothing is locked by looking. Where the holder runs on another machine, nothing is known of it: None.
+    Where the holder runs on another machine, nothing is known of it: None.
     """
     try:
         process = int(path.read_bytes()[:20])
-        if process == os.getpid():
+        if process == os.getpid() or not _exists(process):
             return None
-        os.kill(process, 0)  # signal 0 is not sent: it only says whether there is such a process
-    except PermissionError:  # there is, of somebody else
-        return process
     except (OSError, ValueError, OverflowError):
         return None
-    return process
+    return process if _held(path) else None
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # signal 0 is not sent: it only says whether there is such a process
+    except PermissionError:  # there is, of somebody else
+        return True
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _held(path: Path) -> bool:
+    """Whether anybody holds a lock, whose file may be left by a killed process: what can be had is let go at once."""
+    lock = FileLock(path, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    except OSError:  # the file cannot be opened for writing, so its word counts
+        return True
+    lock.release()
+    return False
 
 
 def _write_process_id(descriptor: int) -> None:

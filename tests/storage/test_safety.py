@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -24,11 +25,13 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.scale.seeds.search import search_seeds
 from bmnas.searching import read_outs
 from bmnas.searching.algorithm1 import search
+from bmnas.searching.other_process import follow, process_at_work, wait_for
 from bmnas.searching.read_outs import read_out
 from bmnas.searching.run_folder import Run
 from bmnas.storage import whole_files as files
 from bmnas.storage.checkpoint import load_state, save_state, save_tensors
 from bmnas.storage.lock import hold
+from bmnas.storage.lock import holder as lock_holder
 from bmnas.storage.records import append_record, read_records
 from bmnas.storage.whole_files import whole
 from bmnas.tasks.planted import answer, planted_genotype
@@ -326,6 +329,37 @@ def test_a_killed_process_holds_up_nobody(holder):
     assert run.path("lock").exists()
     assert len(list(search(features, CONFIG, run))) == CONFIG.epochs
     assert not run.path("lock").exists()
+
+
+def test_a_lock_that_was_left_is_nobodys_even_where_its_number_is_in_use_again(holder):
+    """A killed process leaves the file; another, that has nothing to do with it, may get the number."""
+    other, run, _ = holder
+    assert process_at_work(run) == other.pid
+    left = run.path("lock").read_bytes()
+    run.path("lock").unlink()
+    run.path("lock").write_bytes(left)
+    assert process_at_work(run) is None and len(list(follow(run))) == CONFIG.epochs
+    wait_for(run)
+
+
+def test_who_looks_whether_a_lock_is_held_refuses_nobody(tmp_path):
+    held, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            (tmp_path / "lock").write_text(str(os.getppid()))
+            held.append(lock_holder(tmp_path / "lock"))
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(look)
+        try:
+            for _ in range(200):
+                with hold(tmp_path / "lock"):
+                    pass
+        finally:
+            done.set()
+        looking.result()
+    assert held
 
 
 def test_neither_a_process_holds_its_own_lock_twice_nor_a_child_its_parents(tmp_path):
