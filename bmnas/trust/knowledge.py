@@ -42,9 +42,9 @@ class Bits:
     low: float
     high: float
 
-    def within(self, most: float) -> "Bits":
-        """Returns the same, cut at 0 and `most`: no less can be known than nothing, and no more than all there is."""
-        return Bits(*(min(max(value, 0.0), most) for value in (self.mean, self.low, self.high)))
+    def within(self, most: float, least: float = 0.0) -> "Bits":
+        """Returns the same, cut at `least` and `most`: nobody knows less than nothing, nor more than all there is."""
+        return Bits(*(min(max(value, least), most) for value in (self.mean, self.low, self.high)))
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} bits (95 % interval {self.low:.2f} to {self.high:.2f})"
@@ -167,7 +167,7 @@ def measure(opinions: Opinions) -> Knowledge:
         late=known(opinions, opinions.late),
         joint=known(opinions, opinions.together),
         headroom=headroom(opinions),
-        late_gain=compare_losses(bits(opinions.as_often(best), opinions.targets), late, opinions.data),
+        late_gain=difference(opinions, bits(opinions.as_often(best), opinions.targets), late),
         groups=None if opinions.data.groups is None else opinions.data.independent,
     )
 
@@ -175,7 +175,13 @@ def measure(opinions: Opinions) -> Knowledge:
 def headroom(opinions: Opinions) -> Bits:
     """Compares the joint probe with late fusion, row by row."""
     late, joint = (bits(logits, opinions.targets) for logits in (opinions.late, opinions.together))
-    return compare_losses(late, joint, opinions.data)
+    return difference(opinions, late, joint)
+
+
+def difference(opinions: Opinions, worse: Tensor, better: Tensor) -> Bits:
+    """Compares the losses of two that each know between nothing and H(Y)."""
+    most = float(opinions.base_losses.mean())
+    return compare_losses(worse, better, opinions.data).within(most, -most)
 
 
 def known(opinions: Opinions, logits: Tensor) -> Bits:

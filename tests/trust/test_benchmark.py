@@ -111,6 +111,9 @@ def test_what_cannot_be_benched_is_refused():
         if table.sample is not None:
             with pytest.raises(DataError, match="random networks"):
                 bench("random", table)
+    for searcher in (int, lambda space: None):
+        with pytest.raises(ConfigError, match="cannot be called"):
+            bmnas.bench(searcher, "mfeat")
     with pytest.raises(ConfigError, match="nothing"):
         bmnas.bench(lambda space, generator: (genotype for genotype in ()), "mfeat")
 

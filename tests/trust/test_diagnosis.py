@@ -153,6 +153,14 @@ def test_few_rows_decide_nothing_and_one_is_refused():
         diagnose(coded(np.arange(4) % 2, {"A_1": a, "B_1": b}))
 
 
+def test_nobody_gains_more_than_there_is_to_know():
+    """Late fusion that is worse than the base rates, beside a joint probe that knows all."""
+    a, b = (codes % 2 for codes in states(3, 64))
+    known = knowledge_of(coded(a ^ b, {"A_1": a, "B_1": b}))
+    for gain in (known.headroom, known.late_gain):
+        assert -known.entropy <= gain.low <= gain.mean <= gain.high <= known.entropy
+
+
 def bits_of(mean, half):
     return Bits(mean, mean - half, mean + half)
 

@@ -202,7 +202,7 @@ def run_searcher(
 def _started(searcher: Searcher, space: Space, seed: int) -> Proposals:
     try:
         inspect.signature(searcher).bind(space, None)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: a builtin that does not say what it takes
         raise ConfigError(f"the searcher cannot be called as searcher(space, generator): {error}") from error
     proposals = searcher(space, random.Random(int(seed)))
     if not isinstance(proposals, Generator):
