@@ -102,7 +102,7 @@ class TrainedNetwork(nn.Module):
     @property
     def ignored(self) -> frozenset[str]:
         """The features of `shapes` on which no answer depends: samples may do without them."""
-        return frozenset(self.shapes) - frozenset(living_features(self.network.genotype))
+        return frozenset(self.shapes) - frozenset(living_features(self.network.genotype, self.network.alike))
 
     def describe(self) -> str:
         """Says what goes in and comes out: features with their shapes, how they were made, and the classes."""

@@ -17,6 +17,7 @@ from bmnas.space.hypernet import Hypernet
 from bmnas.space.network import FusionNetwork
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitive_check import check_primitives
+from bmnas.space.reshape import alike_inputs
 from bmnas.training.random_streams import Purpose
 from bmnas.training.steps import seeded
 
@@ -144,3 +145,8 @@ def sketched(features: FeatureSet, config: SearchConfig) -> Footprint:
         with torch.device("meta"):
             _sketches[alike] = sketch_sizes(build_hypernet(features, config), features, config)
     return footprint(_sketches[alike], features, config)
+
+
+def alike_inputs_of(features: FeatureSet, config: SearchConfig) -> frozenset[str]:
+    """Returns the inputs of Cells of which all positions are alike, for `living_modalities`."""
+    return alike_inputs(features.names, features.vectors, config.L, config.tokeniser, config.N)

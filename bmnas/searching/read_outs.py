@@ -44,7 +44,7 @@ from bmnas.searching.shortlisting.darts_pt import projection_of
 from bmnas.searching.shortlisting.finished_search import FinishedSearch
 from bmnas.searching.shortlisting.halving import halve, rungs
 from bmnas.searching.shortlisting.ranking import Score, rank, ranked_as_a_whole, restarts
-from bmnas.space.equivalence import living_modalities, network_key
+from bmnas.space.equivalence import network_key
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.lock import hold, holder
@@ -91,7 +91,7 @@ def select(
 
 def _by_derivation(search: FinishedSearch) -> Selection:
     """Selects what Algorithm 1 derived."""
-    modalities = living_modalities(search.derived, search.features.modalities)
+    modalities = search.modalities_of(search.derived)
     return Selection(rule="algorithm1", algorithm1=search.derived, modalities=modalities)
 
 
@@ -131,7 +131,7 @@ def _by_halving(search: FinishedSearch) -> Selection:
             trained_loss=outcome.loss,
             epochs=outcome.epochs,
             trainings=outcome.seeds,
-            modalities=living_modalities(genotype, features.modalities),
+            modalities=search.modalities_of(genotype),
         )
         for genotype, outcome in outcomes.items()
     ]
@@ -155,7 +155,7 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
                 inherited_score=scores[genotype],
                 trained_score=trained(genotype),
                 epochs=search.config.shortlist_epochs,
-                modalities=living_modalities(genotype, search.features.modalities),
+                modalities=search.modalities_of(genotype),
             )
         )
     search.report("training the shortlist", len(listed), len(listed))
@@ -165,7 +165,7 @@ def _by_best_ranked(search: FinishedSearch) -> Selection:
 def _by_perturbation(search: FinishedSearch) -> Selection:
     """Selects what DARTS-PT keeps."""
     projection = projection_of(search)
-    modalities = living_modalities(projection.genotype, search.features.modalities)
+    modalities = search.modalities_of(projection.genotype)
     return Selection(rule="darts_pt", algorithm1=search.derived, modalities=modalities, projection=projection)
 
 
@@ -192,7 +192,7 @@ def _selection(rule: str, search: FinishedSearch, candidates: list[Candidate], r
         rows=len(groups),
         independent=max(int(apart * behind / len(val)), 1),
     )
-    return selection.of_modalities(living_modalities(selection.chosen, search.features.modalities))
+    return selection.of_modalities(search.modalities_of(selection.chosen))
 
 
 def read_out(run: Run, features: FeatureSet, progress: Progress | None = None) -> Selection:

@@ -1,7 +1,9 @@
 """Which genotypes are the same network, and which features a network looks at.
 
 A Cell adds its input x to its output, so it always sees x. It may be blind to y: with r = 1 and Zero as its last Step
-it is LayerNorm(x), whatever y is. A Step that no output depends on does not count either.
+it is LayerNorm(x), whatever y is. A Step that no output depends on does not count either. Nor does the query of
+Attention where all positions of its value are alike, as those of a vector that is copied to all positions: whatever it
+weighs them by, their mean is the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -35,20 +37,28 @@ def _key(genotype: Genotype, kinds: tuple[type, ...]) -> tuple:
     return (genotype.r, *_smallest(nodes, (), cell_name))
 
 
-def living_features(genotype: Genotype) -> tuple[str, ...]:
-    """Returns the features that a network's answer depends on, in order of first use."""
-    names = [name for cell in genotype.cells for name in _cell(cell, genotype.r)[1]]
+def living_features(genotype: Genotype, alike: frozenset[str] = frozenset()) -> tuple[str, ...]:
+    """Returns the features that a network's answer depends on, in order of first use.
+
+    Args:
+        genotype: of the network.
+        alike: inputs of Cells of which all positions are alike, see `bmnas.space.reshape.alike_inputs`.
+    """
+    names = [name for cell in genotype.cells for name in _cell(cell, genotype.r, alike)[1]]
     return tuple(dict.fromkeys(name for name in names if name and not CELL_NAME.fullmatch(name)))
 
 
-def living_modalities(genotype: Genotype, modalities: Modalities | None = None) -> tuple[str, ...]:
+def living_modalities(
+    genotype: Genotype, modalities: Modalities | None = None, alike: frozenset[str] = frozenset()
+) -> tuple[str, ...]:
     """Returns the modalities that a network's answer depends on, in order of first use; one alone is no fusion."""
-    return tuple(dict.fromkeys(modality_of(name, modalities) for name in living_features(genotype)))
+    return tuple(dict.fromkeys(modality_of(name, modalities) for name in living_features(genotype, alike)))
 
 
-def _cell(cell: CellGenotype, r: int) -> tuple[Any, tuple[str, str]]:
+def _cell(cell: CellGenotype, r: int, alike: frozenset[str] = frozenset()) -> tuple[Any, tuple[str, str]]:
     """Returns what a Cell computes, and its inputs x and y; y is "" where it is blind to it."""
-    inside = _inside(cell.steps, r, tuple(PRIMITIVES[step.primitive] for step in cell.steps))
+    of_alike = frozenset(state for state, name in zip("xy", cell.inputs, strict=True) if name in alike)
+    inside = _inside(cell.steps, r, tuple(PRIMITIVES[step.primitive] for step in cell.steps), of_alike)
     steps, outputs = inside
     sees_y = "y" in outputs or any("y" in inputs for _, inputs in steps)
     return inside, (cell.inputs[0], cell.inputs[1] if sees_y else "")
@@ -56,14 +66,15 @@ def _cell(cell: CellGenotype, r: int) -> tuple[Any, tuple[str, str]]:
 
 @lru_cache(maxsize=100_000)
 def _inside(
-    steps: tuple[StepGenotype, ...], r: int, kinds: tuple[type, ...]
+    steps: tuple[StepGenotype, ...], r: int, kinds: tuple[type, ...], alike: frozenset[str]
 ) -> tuple[tuple[Node, ...], tuple[str, ...]]:
     """Returns the Steps that some output depends on, in their smallest numbering, and the outputs.
 
     Args:
         kinds: the primitives themselves, as one's own may be defined again under its name.
+        alike: which of the inputs x and y have alike positions.
     """
-    nodes, values = _simplified(steps)
+    nodes, values = _simplified(steps, alike)
     states = ["x", "y", *(step_name(m) for m in range(1, len(steps) + 1))]
     outputs = [values[state] for state in states[-r:] if values[state] != NOTHING]
     if r == 1 and outputs == ["x"]:
@@ -78,10 +89,11 @@ def _inside(
     return _smallest([(name, nodes[name]) for name in nodes if name in living], outputs, step_name)
 
 
-def _simplified(steps: Sequence[StepGenotype]) -> tuple[dict[str, Node], dict[str, str]]:
+def _simplified(steps: Sequence[StepGenotype], alike: frozenset[str]) -> tuple[dict[str, Node], dict[str, str]]:
     """Returns the Steps that compute something, and for every state the node that it equals."""
     nodes: dict[str, Node] = {}
     values = {"x": "x", "y": "y"}
+    alike |= {NOTHING}
     for m, step in enumerate(steps, start=1):
         name = step_name(m)
         inputs = tuple(values[node] for node in step.inputs)
@@ -90,8 +102,10 @@ def _simplified(steps: Sequence[StepGenotype]) -> tuple[dict[str, Node], dict[st
         elif step.primitive == "Sum" and NOTHING in inputs:
             values[name] = inputs[inputs[0] == NOTHING]
         else:
-            if step.primitive == "Attention" and inputs[1] == NOTHING:
-                inputs = (NOTHING, NOTHING)  # there is nothing to attend to
+            if step.primitive == "Attention" and inputs[1] in alike:
+                inputs = (inputs[1], inputs[1])  # there is nothing to choose from
+            if getattr(PRIMITIVES[step.primitive], "pointwise", False) and alike.issuperset(inputs):
+                alike |= {name}
             nodes[name] = (step.primitive, inputs)
             values[name] = name
     return nodes, values

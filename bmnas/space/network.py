@@ -8,7 +8,7 @@ from bmnas.space.genotype import CellGenotype, Genotype, cell_name, step_name
 from bmnas.space.layers import CellOutput, Classifier, check_sizes, count_parameters
 from bmnas.space.placeholders import Placeholders
 from bmnas.space.primitives import PRIMITIVES, check_mode
-from bmnas.space.reshape import Reshape
+from bmnas.space.reshape import Reshape, alike_inputs
 
 
 class FusionCell(nn.Module):
@@ -76,6 +76,7 @@ class FusionNetwork(nn.Module):
         check_sizes(dropout, classes=classes, C=C, L=L, **channels)
         vectors = set(vectors)
         self.genotype = genotype
+        self.alike = alike_inputs(channels, vectors, L, tokeniser, genotype.N)
         self.placeholders = None if placeholders is None else placeholders.only(genotype.features)
         self.reshape = nn.ModuleDict(
             {

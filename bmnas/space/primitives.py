@@ -6,6 +6,7 @@ one output (B, C, L). Class attributes tell the rest of the library what it need
 * `arity`: how many inputs it takes (a Step with it chooses as many);
 * `symmetric`: whether the order of the inputs makes no difference, up to a relabelling of its weights;
 * `constant` (only where true): its output does not depend on its inputs;
+* `pointwise` (only where true): it treats all positions alike, each by itself;
 * `formula`: its equation as text, shown by views.
 
 A primitive of one's own is one class and one line: put `@PRIMITIVES.register` above the class.
@@ -66,6 +67,7 @@ class Sum(nn.Module):
 
     arity = 2
     symmetric = True
+    pointwise = True
     formula = "Sum(x, y) = x + y"
 
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:
@@ -109,6 +111,7 @@ class LinearGLU(nn.Module):
 
     arity = 2
     symmetric = False
+    pointwise = True
     formula = "LinearGLU(x, y) = x W₁ ⊙ σ(y W₂)"
 
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:
@@ -130,6 +133,7 @@ class ConcatFC(nn.Module):
 
     arity = 2
     symmetric = True
+    pointwise = True
     formula = "ConcatFC(x, y) = ReLU([x; y] W + b)"
 
     def __init__(self, C: int, L: int, dropout: float, mode: str = "paper") -> None:

@@ -4,9 +4,12 @@ The pooling over space and time was done when the feature was stored (`bmnas.ext
 fully connected layer on the channels.
 """
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from bmnas.errors import ConfigError, FeatureError
+from bmnas.space.genotype import cell_name
 from bmnas.space.layers import BatchNorm, Dropout, Pointwise
 
 
@@ -75,3 +78,18 @@ class Reshape(nn.Module):
                 f"a feature has the shape {tuple(feature.shape)}; expected {expected}. bmnas.pool makes it of a map"
             )
         return feature
+
+
+def alike_inputs(names: Iterable[str], vectors: Iterable[str], L: int, tokeniser: str, N: int) -> frozenset[str]:
+    """Returns the inputs of Cells of which all positions are alike: copied vectors, and where L is 1 whatever there is.
+
+    Args:
+        names: of the features.
+        vectors: those stored as (C_in, 1).
+        L: positions of all inner representations.
+        tokeniser: of `Reshape`.
+        N: number of Cells.
+    """
+    if L == 1:
+        return frozenset([*names, *(cell_name(n) for n in range(1, N + 1))])
+    return frozenset(vectors) if tokeniser == "copy" else frozenset()

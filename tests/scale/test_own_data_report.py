@@ -15,6 +15,7 @@ from bmnas.evaluation.origin import Origin
 from bmnas.evaluation.results import Evaluation
 from bmnas.scale.own_data.conclusions import conclusions
 from bmnas.scale.own_data.report import data_lines, leaderboard, report
+from bmnas.space.network import FusionNetwork
 from tests.support import methods
 
 N = 30
@@ -34,6 +35,10 @@ def evaluation(name: str, scores: tuple[float, ...]) -> Evaluation:
 
 def genotype_of(primitive: str) -> bmnas.Genotype:
     return bmnas.Genotype((bmnas.CellGenotype(("Image", "Text"), (bmnas.StepGenotype(primitive, ("x", "y")),)),), 1)
+
+
+def network_of(genotype: bmnas.Genotype) -> FusionNetwork:
+    return FusionNetwork(genotype, FEATURES.channels, 2, C=4, L=4, vectors=FEATURES.vectors)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_the_report_says_in_words_whether_fusion_helps_and_whether_the_search_di
     assert lines[0].startswith(fusion) and lines[-1].startswith(search)
     assert any(word in lines[0] for word in ("above", "below", "as much as")) and "3 seeds" in lines[0]
     assert len(lines) == (3 if found else 2) and found in lines[1]
-    text = report(FEATURES, genotype_of("Sum"), results, leaderboard(results), None)
+    text = report(FEATURES, network_of(genotype_of("Sum")), results, leaderboard(results), None)
     assert "30 samples: 10 to train on" in text and "5 of 'ill'" in text
     assert list(data_lines(FEATURES))[-1] == "2 classes: ill (15), well (15)"
 
@@ -71,9 +76,12 @@ def test_a_network_of_one_modality_is_no_fusion_however_good_it_is(scores):
     lines = conclusions(results, FEATURES)
     assert not any(line.startswith("Fusion helps") for line in lines)
     assert "ONE MODALITY, Image" in lines[0] and "the network found" not in lines[1].partition(" scores ")[0]
-    text = report(FEATURES, genotype, results, leaderboard(results), None)
+    text = report(FEATURES, network_of(genotype), results, leaderboard(results), None)
     assert "ONE MODALITY alone, Image" in text and "ignores Text" in text and "Zero gives" in text
-    plain = report(FEATURES, genotype_of("Sum"), results, leaderboard(results), None)
+    query = bmnas.CellGenotype(("Text", "Image"), (bmnas.StepGenotype("Attention", ("y", "x")),))
+    blind = report(FEATURES, network_of(bmnas.Genotype((query,), 1)), results, leaderboard(results), None)
+    assert "ONE MODALITY alone, Text" in blind and "ignores Image" in blind  # vectors: nothing to choose from
+    plain = report(FEATURES, network_of(genotype_of("Sum")), results, leaderboard(results), None)
     assert "ONE MODALITY alone" not in plain and "ignores" not in plain and "Zero gives" not in plain
 
 
@@ -82,7 +90,7 @@ def test_the_leaderboard_of_the_report_fits_a_terminal_and_keeps_names_whole(met
     names = [SEARCHED, "late fusion of logits: tuned weights and temperatures (heads)", "x" * 70]
     others = dict.fromkeys(["accuracy", "balanced accuracy", "weighted F1", "macro AUROC"], 0.5)
     results = [replace(evaluation(name, FAR), metric=metric, all_scores={**others, metric: 0.9}) for name in names]
-    text = report(FEATURES, genotype_of("Sum"), results, leaderboard(results), None)
+    text = report(FEATURES, network_of(genotype_of("Sum")), results, leaderboard(results), None)
     board = text.partition("Leaderboard")[2].partition(f"  {SEARCHED} is the network found")[0].splitlines()[1:]
     assert metric in board[0] and "91.0" in board[1] and max(map(len, board)) <= 80
     joined = "".join(line[:30].strip().replace(" ", "") for line in board)

@@ -70,6 +70,7 @@ class Signs(nn.Module):
         super().__init__()
         self.kind = kind
         self.placeholders = None
+        self.alike = frozenset()
         pairs = (("A_1", "B_1"), ("C_1", "Cell_1"))
         step = StepGenotype("Sum", ("x", "y"))
         self.genotype = Genotype(tuple(CellGenotype(pair, (step,)) for pair in pairs), 1)

@@ -292,7 +292,7 @@ class FusionClassifier(ClassifierMixin, BaseEstimator):
         self.subsets_ = None
         if self.network_.takes_subsets:
             self.subsets_ = subset_scores(self.network_, features, self.metric)
-        self.report_ = report(features, self.genotype_, self.results_, self.leaderboard_, self.subsets_)
+        self.report_ = report(features, self.network_.network, self.results_, self.leaderboard_, self.subsets_)
         self._print("\n" + self.report_)
 
     def _print(self, line: str) -> None:

@@ -14,15 +14,20 @@ FUSION = ("Fusion helps here", "Fusion does not help here", "Whether fusion help
 SEARCH = ("The search was worth it", "The search was not worth it", "Whether the search was worth it cannot be told")
 
 
-def conclusions(results: Sequence[Evaluation], features: FeatureSet) -> list[str]:
+def conclusions(results: Sequence[Evaluation], features: FeatureSet, alike: frozenset[str] = frozenset()) -> list[str]:
     """Says whether fusion helps, and whether the search was worth it, paired by seed and test sample.
 
     Every fusion is compared with the best modality alone, corrected for their number, so that the best of many does not
     pass for a gain. A network whose answer depends on one modality is no fusion, whoever found it. The network found is
     compared with that modality and with the best of all other methods.
+
+    Args:
+        results: of all methods, the searched network among them.
+        features: those of the results.
+        alike: inputs of Cells of which all positions are alike, see `bmnas.space.equivalence.living_features`.
     """
     unit = "test samples" if features.groups is None else "groups of test samples"
-    alone = {result.name: name for result in results if (name := _modality(result, features)) is not None}
+    alone = {result.name: name for result in results if (name := _modality(result, features, alike)) is not None}
     fused = [result for result in results if result.name not in alone]
     lines = []
     if SEARCHED in alone:
@@ -45,12 +50,12 @@ def conclusions(results: Sequence[Evaluation], features: FeatureSet) -> list[str
     return lines
 
 
-def _modality(result: Evaluation, features: FeatureSet) -> str | None:
+def _modality(result: Evaluation, features: FeatureSet, alike: frozenset[str]) -> str | None:
     """Returns the modality of a method that uses one alone; None of a fusion."""
     if " alone" in result.name:
         return result.name.partition(" alone")[0]
     about = result.origin.genotype if result.origin else None
-    modalities = living_modalities(Genotype.from_dict(about), features.modalities) if about else ()
+    modalities = living_modalities(Genotype.from_dict(about), features.modalities, alike) if about else ()
     return modalities[0] if len(modalities) == 1 else None
 
 

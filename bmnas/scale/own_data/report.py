@@ -14,7 +14,7 @@ from bmnas.features.feature_set import FeatureSet
 from bmnas.features.findings import findings
 from bmnas.scale.own_data.conclusions import conclusions
 from bmnas.space.equivalence import living_features, living_modalities
-from bmnas.space.genotype import Genotype
+from bmnas.space.network import FusionNetwork
 
 SPREAD = "\u00b1"
 FEW = 10  # test samples of a class, below which its scores say little
@@ -25,7 +25,7 @@ TERMINAL, NAME_WIDTH = 80, 30  # columns of a terminal, and of the name of a met
 
 def report(
     features: FeatureSet,
-    genotype: Genotype,
+    network: FusionNetwork,
     results: Sequence[Evaluation],
     leaderboard: pd.DataFrame,
     subsets: pd.DataFrame | None,
@@ -47,8 +47,8 @@ def report(
         *(f"  {line}" for line in data_lines(features)),
         *(f"  ! {line}" for line in findings(features)),
         *(f"  ! {line}" for line in _rare_in_test(features)),
-        f"\nNetwork found\n{indent(genotype.describe(), '  ')}",
-        *(f"  {line}" for line in _network_lines(genotype, features)),
+        f"\nNetwork found\n{indent(network.genotype.describe(), '  ')}",
+        *(f"  {line}" for line in _network_lines(network, features)),
         f"\nIts scores on the test samples, which are met once, at the end ({mean})\n{scores}",
         f"\nLeaderboard by {searched.metric} on the same test samples, in %{spread}",
         _board(leaderboard, searched.metric),
@@ -60,7 +60,7 @@ def report(
             "\nThe same network where only some modalities are given, in % (first training, all test samples)",
             _percent(subsets.drop(columns="count")),
         ]
-    return "\n".join([*parts, "", *conclusions(results, features)])
+    return "\n".join([*parts, "", *conclusions(results, features, network.alike)])
 
 
 def data_lines(features: FeatureSet) -> Iterator[str]:
@@ -80,14 +80,15 @@ def data_lines(features: FeatureSet) -> Iterator[str]:
     yield f"{len(counts)} {what}: {listed}{' ...' if len(counts) > LISTED else ''}"
 
 
-def _network_lines(genotype: Genotype, features: FeatureSet) -> Iterator[str]:
+def _network_lines(network: FusionNetwork, features: FeatureSet) -> Iterator[str]:
     """Explains the network that is printed above, and says where it looks at less than it is given."""
+    genotype = network.genotype
     yield "A Cell fuses its inputs x and y by the operations of its Steps, and adds x. A classifier reads all Cells."
     if "Zero" in genotype.primitives:
         yield "Zero gives 0, whatever it reads."
-    living = living_features(genotype)
+    living = living_features(genotype, network.alike)
     ignored = [name for name in genotype.features if name not in living]
-    modalities = living_modalities(genotype, features.modalities)
+    modalities = living_modalities(genotype, features.modalities, network.alike)
     if len(modalities) == 1:
         yield f"It uses ONE MODALITY alone, {modalities[0]}: it fuses nothing, and its answer depends on no other."
     if ignored:

@@ -7,9 +7,11 @@ from bmnas.config import SearchConfig
 from bmnas.features.feature_set import FeatureSet
 from bmnas.searching.filling import objective_of
 from bmnas.searching.inherited_score import InheritedScore
+from bmnas.searching.networks import alike_inputs_of
 from bmnas.searching.shortlisting.paths import trained_paths
 from bmnas.searching.shortlisting.ranking import Score, Scores
 from bmnas.space.enumeration import Space
+from bmnas.space.equivalence import living_modalities
 from bmnas.space.genotype import Genotype
 from bmnas.space.hypernet import Hypernet
 from bmnas.storage.replay import Replay
@@ -31,6 +33,11 @@ class FinishedSearch:
     def space(self) -> Space:
         """The genotypes that may be the answer."""
         return Space.of(self.features.names, self.config)
+
+    def modalities_of(self, genotype: Genotype) -> tuple[str, ...]:
+        """Returns the modalities that the answer of a genotype's network depends on."""
+        alike = alike_inputs_of(self.features, self.config)
+        return living_modalities(genotype, self.features.modalities, alike)
 
     @cached_property
     def paths(self) -> Hypernet:
