@@ -7,7 +7,7 @@ import torch
 from bmnas.training.metrics import named_score
 from bmnas.training.scores import SCORES, rows_behind
 
-DRAWS, ROWS = 250, 300
+DRAWS, ROWS = 100, 300
 
 
 def targets_of(kind, rng):

@@ -88,7 +88,7 @@ def test_of_three_modalities_the_best_is_set_against_the_rest():
 
 
 def test_labels_are_counted_one_by_one():
-    features = multilabel_features(n=800)
+    features = multilabel_features(n=500)
     found = diagnose(features)
     assert found.multilabel and found.knowledge.entropy == pytest.approx(1, abs=0.05)
     assert 0 < found.knowledge.own["B"].mean < found.knowledge.own["A"].mean < found.knowledge.joint.mean < 1
