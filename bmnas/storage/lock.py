@@ -86,6 +86,9 @@ def _held(path: Path) -> bool:
         return True
     except OSError:  # the file cannot be opened for writing, so its word counts
         return True
+    with suppress(OSError):
+        if path.stat().st_size == 0:  # the holder took its file away meanwhile, and this is a new one
+            path.unlink()
     lock.release()
     return False
 

@@ -342,6 +342,15 @@ def test_a_lock_that_was_left_is_nobodys_even_where_its_number_is_in_use_again(h
     wait_for(run)
 
 
+def test_who_looks_at_a_lock_that_goes_leaves_none(tmp_path, monkeypatch):
+    def gone_meanwhile(process, number):
+        (tmp_path / "lock").unlink()
+
+    (tmp_path / "lock").write_text(str(os.getppid()))
+    monkeypatch.setattr("bmnas.storage.lock.os.kill", gone_meanwhile)
+    assert lock_holder(tmp_path / "lock") is None and list(tmp_path.iterdir()) == []
+
+
 def test_who_looks_whether_a_lock_is_held_refuses_nobody(tmp_path):
     held, done = [], threading.Event()
 
