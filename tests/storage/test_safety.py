@@ -362,7 +362,7 @@ def test_who_looks_whether_a_lock_is_held_refuses_nobody(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(look)
         try:
-            for _ in range(200):
+            for _ in range(50):
                 with hold(tmp_path / "lock"):
                     pass
         finally:
