@@ -142,7 +142,7 @@ def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | 
         return None
     first = names[0] if len(names) == 2 else knowledge.best
     rest = [name for name in names if name != first]
-    of_rest = opinions.pooled([opinions.alone[rest[0]]]) if len(rest) == 1 else opinions.pooled_probe(rest)
+    of_rest = opinions.own[rest[0]] if len(rest) == 1 else opinions.pooled_probe(rest)
     codes = {
         first: opinions.joint.codes[first],
         rest[0] if len(rest) == 1 else "the rest": np.concatenate([opinions.joint.codes[n] for n in rest], axis=1),
@@ -150,7 +150,7 @@ def _decomposition(opinions: Opinions, knowledge: Knowledge) -> Decomposition | 
     amounts = knowledge.own[first].mean, known(opinions, of_rest).mean, knowledge.joint.mean
     if not opinions.data.multilabel:
         return decompose_codes(codes, opinions.together.softmax(-1).mean(0).numpy(), amounts)
-    sources = opinions.pooled([opinions.alone[first]]), of_rest, opinions.together
+    sources = opinions.own[first], of_rest, opinions.together
     of_labels = np.stack([known_of_labels(opinions, logits) for logits in sources])
     return decompose_codes(codes, opinions.together.sigmoid().mean(0).numpy(), amounts, of_labels)
 

@@ -156,14 +156,13 @@ def measure_with_patience(opinions: Opinions) -> tuple[Opinions, Knowledge]:
 
 def measure(opinions: Opinions) -> Knowledge:
     """Compares what the probes of a feature set know."""
-    alone = {name: opinions.pooled([expert]) for name, expert in opinions.alone.items()}
-    losses = {name: bits(logits, opinions.targets) for name, logits in alone.items()}
+    losses = {name: bits(logits, opinions.targets) for name, logits in opinions.own.items()}
     late = bits(opinions.late, opinions.targets)
     best = min(losses, key=lambda name: float(losses[name].mean()))
     return Knowledge(
         rows=len(opinions.targets),
         entropy=float(opinions.base_losses.mean()),
-        own={name: known(opinions, logits) for name, logits in alone.items()},
+        own={name: known(opinions, logits) for name, logits in opinions.own.items()},
         late=known(opinions, opinions.late),
         joint=known(opinions, opinions.together),
         headroom=headroom(opinions),
@@ -192,7 +191,7 @@ def known(opinions: Opinions, logits: Tensor) -> Bits:
 
 def known_of_labels(opinions: Opinions, logits: Tensor) -> np.ndarray:
     """Returns what log-probabilities know of each label, (labels,) mean bits."""
-    nothing = bits_of_labels(opinions.pooled([]), opinions.targets)
+    nothing = bits_of_labels(opinions.nothing, opinions.targets)
     return (nothing - bits_of_labels(logits, opinions.targets)).mean((0, 1)).numpy()
 
 

@@ -84,9 +84,19 @@ class Opinions:
         return self.pooled([*(self.alone[name] for name in modalities), opinion(self.data, [modalities])])
 
     @cached_property
+    def own(self) -> dict[str, Tensor]:
+        """Returns modality -> its probe with the base rates, (S, n, classes)."""
+        return {name: self.pooled([expert]) for name, expert in self.alone.items()}
+
+    @cached_property
+    def nothing(self) -> Tensor:
+        """Returns the base rates with the best weight, (1, n, classes)."""
+        return self.pooled([])
+
+    @cached_property
     def base_losses(self) -> Tensor:
         """Returns the loss of the base rates of each row, (1, n) bits."""
-        return bits(self.pooled([]), self.targets)
+        return bits(self.nothing, self.targets)
 
     def as_often(self, modality: str) -> Tensor:
         """Pools as many probes of one modality as late fusion has, with as many heads; (S, n, classes)."""

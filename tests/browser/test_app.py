@@ -24,6 +24,7 @@ from bmnas.searching.run_folder import Run
 from bmnas.searching.trace import EpochEvent
 from tests.browser.test_browser import CHROMIUM, FLAGS, LOCAL, PALE, ROOT
 from tests.support.planted_search import PlantedSearch
+from tests.support.processes import within
 from tools.app_server import APP, served_notebook, voila_settings
 from widgets.app import MARK, NEW, SearchApp
 from widgets.networks.titles import CHOSEN
@@ -378,10 +379,7 @@ def lines(path: Path) -> list[str]:
 
 
 def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    assert within(seconds, reached)
 
 
 def check_whole(folder: Path) -> int:
